@@ -1,0 +1,22 @@
+#![doc = include_str!("../README.md")]
+#![no_std]
+
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+pub mod codec;
+pub mod id;
+pub mod limits;
+pub mod lottery;
+pub mod message;
+pub mod model;
+pub mod object;
+pub mod plan;
+pub mod presence;
+pub mod rng;
+pub mod task;
+pub mod time;
+pub mod topic;
+pub mod update;
+pub mod wire;

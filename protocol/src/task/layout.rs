@@ -1,0 +1,196 @@
+//! Where each parameter lies in the flat vectors that cross the wire.
+
+use alloc::vec::Vec;
+use core::ops::Range;
+
+use super::{Op, Share, ShapeError, TaskSpec, shape};
+use crate::id::{Digest, LayoutHash};
+use crate::limits::PARAMS_MAX;
+use crate::rng::Rng;
+
+/// What a slot of parameters does in its layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SlotRole {
+    /// `[kernel * in, out]` of a convolution (kernel position first), `[in, out]` of a dense layer.
+    Weight,
+    /// `[out]`.
+    Bias,
+}
+
+/// One block of parameters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ParamSlot {
+    /// The layer, from 0.
+    pub layer: usize,
+    /// Weight or bias.
+    pub role: SlotRole,
+    /// Who holds it.
+    pub share: Share,
+    /// Inputs that one output sums over: rows of the weight.
+    pub fan_in: usize,
+    /// Outputs: columns of the weight.
+    pub fan_out: usize,
+    /// Place in the vector of all parameters.
+    pub range: Range<usize>,
+}
+
+/// The order of a model's parameters: layer by layer, weight then bias, rows first.
+///
+/// Three flat vectors follow that order: *all* parameters (on a device), the *model* (shared and
+/// frozen, what the aggregator publishes) and the *update* (shared only).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ParamLayout {
+    slots: Vec<ParamSlot>,
+    hash: LayoutHash,
+}
+
+impl ParamLayout {
+    pub(super) fn new(task: &TaskSpec) -> Result<Self, ShapeError> {
+        let mut input = shape::input_shape(task)?;
+        let mut slots = Vec::new();
+        let mut start = 0;
+        for (layer, (spec, output)) in task.layers.iter().zip(task.shapes()?).enumerate() {
+            let fan_in = match spec.op {
+                Op::Conv1d { kernel, .. } => usize::from(kernel) * input.channels,
+                Op::Dense { .. } => input.values(),
+                Op::Relu | Op::Tanh | Op::MaxPool { .. } => 0,
+            };
+            input = output;
+            if fan_in == 0 {
+                continue;
+            }
+            let fan_out = output.channels;
+            for (role, len) in [(SlotRole::Weight, fan_in * fan_out), (SlotRole::Bias, fan_out)] {
+                let range = start..start + len;
+                start = range.end;
+                slots.push(ParamSlot { layer, role, share: spec.share, fan_in, fan_out, range });
+            }
+            if start > PARAMS_MAX {
+                return Err(ShapeError::TooLarge { layer });
+            }
+        }
+        let hash = hash(task, &slots);
+        Ok(Self { slots, hash })
+    }
+
+    /// The blocks in order.
+    pub fn slots(&self) -> &[ParamSlot] {
+        &self.slots
+    }
+
+    /// What two sides compare before they exchange vectors.
+    pub fn hash(&self) -> LayoutHash {
+        self.hash
+    }
+
+    /// Parameters in all.
+    pub fn n_params(&self) -> usize {
+        self.slots.last().map_or(0, |slot| slot.range.end)
+    }
+
+    /// Parameters in the model object: shared and frozen.
+    pub fn n_model(&self) -> usize {
+        self.count(|share| share != Share::Local)
+    }
+
+    /// Parameters in an update: shared.
+    pub fn n_update(&self) -> usize {
+        self.count(|share| share == Share::Shared)
+    }
+
+    fn count(&self, takes: impl Fn(Share) -> bool) -> usize {
+        self.slots.iter().filter(|slot| takes(slot.share)).map(|slot| slot.range.len()).sum()
+    }
+
+    /// Ranges of the *model* vector that updates change, in the order of the update vector.
+    pub fn update_ranges(&self) -> Vec<Range<usize>> {
+        let mut ranges = Vec::new();
+        let mut at = 0;
+        for slot in self.slots.iter().filter(|slot| slot.share != Share::Local) {
+            let range = at..at + slot.range.len();
+            at = range.end;
+            if slot.share == Share::Shared {
+                ranges.push(range);
+            }
+        }
+        ranges
+    }
+
+    /// Ranges of the vector of *all* parameters with this sharing, in order.
+    pub fn ranges(&self, share: Share) -> impl Iterator<Item = Range<usize>> + '_ {
+        self.slots.iter().filter(move |slot| slot.share == share).map(|slot| slot.range.clone())
+    }
+
+    /// Ranges of the vector of *all* parameters that the model object holds, in order.
+    pub fn model_ranges(&self) -> impl Iterator<Item = Range<usize>> + '_ {
+        self.slots.iter().filter(|s| s.share != Share::Local).map(|s| s.range.clone())
+    }
+
+    /// Fresh parameters `[n_params]`: weights uniform in +-sqrt(6 / fan_in) before a ReLU world
+    /// (He et al. 2015, arXiv:1502.01852, eq. 10), biases zero. The last layer is uniform in
+    /// +-1 / sqrt(fan_in), so that first predictions are close to even.
+    #[allow(clippy::cast_precision_loss)]
+    pub fn initial_params(&self, seed: u64) -> Vec<f32> {
+        let mut rng = Rng::new(seed);
+        let last = self.slots.last().map(|slot| slot.layer);
+        let mut params = Vec::with_capacity(self.n_params());
+        for slot in &self.slots {
+            let gain = if Some(slot.layer) == last { 1.0 } else { 6.0 };
+            let bound = libm::sqrtf(gain / slot.fan_in as f32);
+            params.extend(slot.range.clone().map(|_| match slot.role {
+                SlotRole::Weight => rng.uniform(-bound, bound),
+                SlotRole::Bias => 0.0,
+            }));
+        }
+        params
+    }
+
+    /// The part of `params: [n_params]` that the model object holds, `[n_model]`.
+    pub fn model_of(&self, params: &[f32]) -> Vec<f32> {
+        let mut model = Vec::with_capacity(self.n_model());
+        self.model_ranges().for_each(|range| model.extend_from_slice(&params[range]));
+        model
+    }
+
+    /// Puts `model: [n_model]` into its places of `params: [n_params]`; local layers stay.
+    pub fn load_model(&self, params: &mut [f32], model: &[f32]) {
+        let mut at = 0;
+        for range in self.model_ranges() {
+            let len = range.len();
+            params[range].copy_from_slice(&model[at..at + len]);
+            at += len;
+        }
+    }
+
+    /// The shared part of `after - before`, `[n_update]`; both are `[n_params]`.
+    pub fn update_of(&self, before: &[f32], after: &[f32]) -> Vec<f32> {
+        let mut update = Vec::with_capacity(self.n_update());
+        for range in self.ranges(Share::Shared) {
+            let pairs = before[range.clone()].iter().zip(&after[range]);
+            update.extend(pairs.map(|(before, after)| after - before));
+        }
+        update
+    }
+}
+
+fn hash(task: &TaskSpec, slots: &[ParamSlot]) -> LayoutHash {
+    let mut text = alloc::vec![1u8];
+    let word = |text: &mut Vec<u8>, n: usize| text.extend_from_slice(&(n as u64).to_le_bytes());
+    let input = shape::input_shape(task).map_or((0, 0), |s| (s.time, s.channels));
+    word(&mut text, input.0);
+    word(&mut text, input.1);
+    for layer in &task.layers {
+        let (code, a, b) = match layer.op {
+            Op::Conv1d { out, kernel } => (1, out, kernel),
+            Op::Relu => (2, 0, 0),
+            Op::Tanh => (3, 0, 0),
+            Op::MaxPool { size } => (4, size, 0),
+            Op::Dense { out } => (5, out, 0),
+        };
+        text.extend_from_slice(&[code, layer.share as u8]);
+        word(&mut text, usize::from(a));
+        word(&mut text, usize::from(b));
+    }
+    word(&mut text, slots.len());
+    LayoutHash(Digest::of(&text).short().0)
+}

@@ -1,0 +1,134 @@
+//! Shapes from layer to layer, and errors that say which layer is wrong.
+
+use alloc::vec::Vec;
+use core::fmt;
+
+use super::{Features, Op, TaskSpec};
+use crate::limits::{ACTIVATIONS_MAX, PARAMS_MAX};
+
+/// Shape of the values for one window: `[time, channels]`; `time` is 1 behind a `Dense` layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shape {
+    /// Samples.
+    pub time: usize,
+    /// Values for each sample.
+    pub channels: usize,
+}
+
+impl Shape {
+    /// Values in all.
+    pub fn values(self) -> usize {
+        self.time * self.channels
+    }
+}
+
+/// Which layer does not fit, and why. Layers count from 0.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ShapeError {
+    /// A kernel, pool or width is zero.
+    Zero {
+        /// The layer.
+        layer: usize,
+        /// What is zero.
+        what: &'static str,
+    },
+    /// A kernel or pool is longer than what comes in.
+    TooShort {
+        /// The layer.
+        layer: usize,
+        /// Samples that it needs.
+        needs: usize,
+        /// Samples that come in.
+        has: usize,
+    },
+    /// A convolution or pool stands behind a `Dense` layer, where no time is left.
+    NoTime {
+        /// The layer.
+        layer: usize,
+    },
+    /// A layer gives more values, or has more parameters, than allowed.
+    TooLarge {
+        /// The layer.
+        layer: usize,
+    },
+    /// The last layer does not give what the target needs.
+    Output {
+        /// Values that the target needs.
+        needs: usize,
+        /// Values that the last layer gives.
+        has: usize,
+    },
+    /// A window without samples for the network to see.
+    Empty,
+}
+
+impl fmt::Display for ShapeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Zero { layer, what } => write!(f, "layer {layer}: its {what} is 0"),
+            Self::TooShort { layer, needs, has } => {
+                write!(f, "layer {layer}: needs {needs} samples, only {has} come in")
+            }
+            Self::NoTime { layer } => {
+                write!(f, "layer {layer}: works over time, but stands behind a Dense layer")
+            }
+            Self::TooLarge { layer } => {
+                write!(f, "layer {layer}: too large; the model may have {PARAMS_MAX} parameters and {ACTIVATIONS_MAX} values a layer")
+            }
+            Self::Output { needs, has } => {
+                write!(f, "the last layer gives {has} values, the target needs {needs}")
+            }
+            Self::Empty => f.write_str("the network sees no samples of a window"),
+        }
+    }
+}
+
+impl core::error::Error for ShapeError {}
+
+/// Shape that the first layer sees.
+pub(super) fn input_shape(task: &TaskSpec) -> Result<Shape, ShapeError> {
+    let shape = match task.features {
+        Features::Raw => Shape { time: task.visible_samples(), channels: task.input.channels.len() },
+    };
+    if shape.values() == 0 { Err(ShapeError::Empty) } else { Ok(shape) }
+}
+
+pub(super) fn shapes(task: &TaskSpec) -> Result<Vec<Shape>, ShapeError> {
+    let mut shape = input_shape(task)?;
+    let mut flat = false;
+    let mut shapes = Vec::with_capacity(task.layers.len());
+    for (layer, spec) in task.layers.iter().enumerate() {
+        shape = step(layer, spec.op, shape, flat)?;
+        flat |= matches!(spec.op, Op::Dense { .. });
+        if shape.values() > ACTIVATIONS_MAX {
+            return Err(ShapeError::TooLarge { layer });
+        }
+        shapes.push(shape);
+    }
+    let (needs, has) = (task.output_values(), shape.values());
+    if needs == has { Ok(shapes) } else { Err(ShapeError::Output { needs, has }) }
+}
+
+fn step(layer: usize, op: Op, input: Shape, flat: bool) -> Result<Shape, ShapeError> {
+    let over_time = |needs: usize, what| match needs {
+        0 => Err(ShapeError::Zero { layer, what }),
+        _ if flat => Err(ShapeError::NoTime { layer }),
+        _ if needs > input.time => Err(ShapeError::TooShort { layer, needs, has: input.time }),
+        _ => Ok(needs),
+    };
+    match op {
+        Op::Relu | Op::Tanh => Ok(input),
+        Op::Conv1d { out: 0, .. } | Op::Dense { out: 0 } => {
+            Err(ShapeError::Zero { layer, what: "output width" })
+        }
+        Op::Conv1d { out, kernel } => {
+            let kernel = over_time(usize::from(kernel), "kernel")?;
+            Ok(Shape { time: input.time - kernel + 1, channels: usize::from(out) })
+        }
+        Op::MaxPool { size } => {
+            let size = over_time(usize::from(size), "pool size")?;
+            Ok(Shape { time: input.time / size, channels: input.channels })
+        }
+        Op::Dense { out } => Ok(Shape { time: 1, channels: usize::from(out) }),
+    }
+}

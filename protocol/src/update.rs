@@ -1,0 +1,111 @@
+//! The update object: what a device sends at the end of a piece of work.
+
+use alloc::vec::Vec;
+use serde::{Deserialize, Serialize};
+
+use crate::codec::CodecSpec;
+use crate::id::{LayoutHash, ModelVersion};
+use crate::limits::OBJECT_BYTES_MAX;
+use crate::message::WorkRef;
+use crate::wire::{self, Kind, WireError};
+
+/// How well a model did on windows that were never trained on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Score {
+    /// Windows looked at.
+    pub windows: u32,
+    /// Windows classified rightly; 0 for tasks without classes.
+    pub correct: u32,
+    /// Sum of the loss over the windows; finite, not negative.
+    pub loss_sum: f32,
+}
+
+impl Score {
+    /// Share of windows classified rightly, 0 without windows.
+    pub fn accuracy(&self) -> f64 {
+        f64::from(self.correct) / f64::from(self.windows.max(1))
+    }
+
+    /// Mean loss of a window, 0 without windows.
+    pub fn loss(&self) -> f64 {
+        f64::from(self.loss_sum) / f64::from(self.windows.max(1))
+    }
+
+    fn check(&self) -> Result<(), WireError> {
+        if self.correct <= self.windows && self.loss_sum.is_finite() && self.loss_sum >= 0.0 {
+            Ok(())
+        } else {
+            Err(WireError::Invalid("a score counts no more hits than windows, with a finite loss"))
+        }
+    }
+}
+
+/// Everything in an update but its payload.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct UpdateHeader {
+    /// The work that it answers.
+    pub work: WorkRef,
+    /// The version that it starts from.
+    pub base_version: ModelVersion,
+    /// What its coordinates mean.
+    pub layout: LayoutHash,
+    /// Windows trained on.
+    pub examples: u32,
+    /// Mean training loss of the last epoch; 0 for an evaluation.
+    pub train_loss: f32,
+    /// The base version on held-back windows.
+    pub before: Score,
+    /// The trained model on held-back windows; empty for an evaluation.
+    pub after: Score,
+    /// How the payload is written; ignored when there is none.
+    pub codec: CodecSpec,
+    /// Seed of the codec's rounding, so that a decoder can repeat what it must.
+    pub seed: u64,
+}
+
+/// What a device sends: figures, and for training the coded difference to the base version.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Update<'a> {
+    /// The figures.
+    pub header: UpdateHeader,
+    /// The coded difference, `[n_update]` values; empty for an evaluation.
+    pub payload: &'a [u8],
+}
+
+impl<'a> Update<'a> {
+    /// The object's bytes: envelope, header in postcard, payload.
+    ///
+    /// # Errors
+    /// [`WireError`] when a figure breaks a rule or the object gets too long.
+    pub fn encode(&self) -> Result<Vec<u8>, WireError> {
+        self.check()?;
+        let mut bytes = wire::encode_parts(Kind::Update, &self.header)?;
+        bytes.extend_from_slice(self.payload);
+        let limit = OBJECT_BYTES_MAX as usize;
+        if bytes.len() > limit {
+            return Err(WireError::TooLong { bytes: bytes.len(), limit });
+        }
+        Ok(bytes)
+    }
+
+    /// Reads an update; the payload stays where it is and is not decoded yet.
+    ///
+    /// # Errors
+    /// [`WireError`] says what is wrong with the bytes.
+    pub fn decode(bytes: &'a [u8]) -> Result<Self, WireError> {
+        let body = wire::open(bytes, Kind::Update, OBJECT_BYTES_MAX as usize)?;
+        let (header, payload) = wire::take::<UpdateHeader>(body)?;
+        let update = Self { header, payload };
+        update.check().map(|()| update)
+    }
+
+    fn check(&self) -> Result<(), WireError> {
+        self.header.before.check()?;
+        self.header.after.check()?;
+        if self.header.train_loss.is_finite() && self.header.train_loss >= 0.0 {
+            Ok(())
+        } else {
+            Err(WireError::Invalid("the training loss is finite and not negative"))
+        }
+    }
+}

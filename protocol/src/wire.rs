@@ -1,0 +1,202 @@
+//! The envelope of every binary message: one schema byte, one kind byte, then the body.
+//!
+//! The schema byte stands outside postcard, so that any version can read it. Version rule: a
+//! reader takes exactly its own schema and refuses others by name; additions that old readers can
+//! skip (work kinds, codecs) are numbered fields inside a body and do not change the schema.
+
+use alloc::vec::Vec;
+use core::fmt;
+use serde::{Serialize, de::DeserializeOwned};
+
+/// Version of the wire format that this crate speaks.
+pub const SCHEMA: u8 = 1;
+
+/// Bytes in front of every body.
+pub const ENVELOPE_BYTES: usize = 2;
+
+/// What a message is: its second byte.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Kind {
+    /// [`crate::plan::Plan`]
+    Plan = 1,
+    /// [`crate::message::Claim`]
+    Claim = 2,
+    /// [`crate::message::Go`]
+    Go = 3,
+    /// [`crate::message::Ack`]
+    Ack = 4,
+    /// [`crate::message::Verdict`]
+    Verdict = 5,
+    /// [`crate::object::Chunk`]
+    Chunk = 6,
+    /// [`crate::task::TaskSpec`]
+    Task = 16,
+    /// [`crate::model::Model`]
+    Model = 17,
+    /// [`crate::update::Update`]
+    Update = 18,
+}
+
+/// Why bytes from a peer were refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum WireError {
+    /// The message ends before its envelope or its body does.
+    Truncated,
+    /// The message speaks another version of the wire format.
+    Schema {
+        /// The schema byte found.
+        found: u8,
+    },
+    /// The message is of another kind than the reader expects.
+    Kind {
+        /// The kind byte found.
+        found: u8,
+        /// The kind expected.
+        expected: Kind,
+    },
+    /// The message is longer than its kind may be.
+    TooLong {
+        /// Bytes found.
+        bytes: usize,
+        /// Bytes allowed.
+        limit: usize,
+    },
+    /// The body is not what its kind should hold.
+    Malformed,
+    /// Bytes are left after the body.
+    Trailing {
+        /// How many.
+        bytes: usize,
+    },
+    /// The body reads well but breaks a rule.
+    Invalid(&'static str),
+    /// The checksum does not match the bytes.
+    Checksum,
+}
+
+impl WireError {
+    /// A short name of the reason, for counters and test vectors.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Truncated => "truncated",
+            Self::Schema { .. } => "schema",
+            Self::Kind { .. } => "kind",
+            Self::TooLong { .. } => "too_long",
+            Self::Malformed => "malformed",
+            Self::Trailing { .. } => "trailing",
+            Self::Invalid(_) => "invalid",
+            Self::Checksum => "checksum",
+        }
+    }
+}
+
+impl fmt::Display for WireError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Truncated => f.write_str("the message is cut short"),
+            Self::Schema { found } => write!(
+                f,
+                "the message has schema {found}, this program reads schema {SCHEMA}: upgrade the older side"
+            ),
+            Self::Kind { found, expected } => {
+                write!(f, "the message is of kind {found}, expected {expected:?}")
+            }
+            Self::TooLong { bytes, limit } => {
+                write!(f, "the message has {bytes} bytes, at most {limit} are allowed")
+            }
+            Self::Malformed => f.write_str("the body of the message cannot be read"),
+            Self::Trailing { bytes } => write!(f, "{bytes} bytes are left after the message"),
+            Self::Invalid(rule) => write!(f, "the message breaks a rule: {rule}"),
+            Self::Checksum => f.write_str("the checksum does not match"),
+        }
+    }
+}
+
+impl core::error::Error for WireError {}
+
+/// A message whose whole body is postcard.
+pub trait Message: Serialize + DeserializeOwned {
+    /// The kind byte.
+    const KIND: Kind;
+    /// Longest message in bytes, envelope included.
+    const BYTES_MAX: usize;
+
+    /// Checks the rules that the types alone do not keep; both ends call it.
+    ///
+    /// # Errors
+    /// [`WireError::Invalid`] names the rule.
+    fn check(&self) -> Result<(), WireError>;
+}
+
+/// Writes the envelope and a postcard `body`.
+///
+/// # Errors
+/// [`WireError::Malformed`] when postcard cannot write the body.
+pub(crate) fn encode_parts<T: Serialize>(kind: Kind, body: &T) -> Result<Vec<u8>, WireError> {
+    let bytes = alloc::vec![SCHEMA, kind as u8];
+    postcard::to_extend(body, bytes).map_err(|_| WireError::Malformed)
+}
+
+/// Checks the envelope and returns the body's bytes.
+pub(crate) fn open(bytes: &[u8], kind: Kind, limit: usize) -> Result<&[u8], WireError> {
+    if bytes.len() > limit {
+        return Err(WireError::TooLong { bytes: bytes.len(), limit });
+    }
+    let [schema, found, body @ ..] = bytes else { return Err(WireError::Truncated) };
+    if *schema != SCHEMA {
+        return Err(WireError::Schema { found: *schema });
+    }
+    if *found != kind as u8 {
+        return Err(WireError::Kind { found: *found, expected: kind });
+    }
+    Ok(body)
+}
+
+/// Reads one postcard value from the front of `body` and returns it with the bytes behind it.
+pub(crate) fn take<T: DeserializeOwned>(body: &[u8]) -> Result<(T, &[u8]), WireError> {
+    postcard::take_from_bytes(body).map_err(|error| match error {
+        postcard::Error::DeserializeUnexpectedEnd => WireError::Truncated,
+        _ => WireError::Malformed,
+    })
+}
+
+/// The kind byte of a message, when it has one of this schema.
+///
+/// # Errors
+/// [`WireError::Truncated`] or [`WireError::Schema`].
+pub fn peek_kind(bytes: &[u8]) -> Result<u8, WireError> {
+    match bytes {
+        [SCHEMA, kind, ..] => Ok(*kind),
+        [found, _, ..] => Err(WireError::Schema { found: *found }),
+        _ => Err(WireError::Truncated),
+    }
+}
+
+/// Writes a message with its envelope.
+///
+/// # Errors
+/// [`WireError::Invalid`] when the message breaks its own rules, [`WireError::TooLong`] when it is
+/// longer than its kind may be.
+pub fn encode<M: Message>(message: &M) -> Result<Vec<u8>, WireError> {
+    message.check()?;
+    let bytes = encode_parts(M::KIND, message)?;
+    if bytes.len() > M::BYTES_MAX {
+        return Err(WireError::TooLong { bytes: bytes.len(), limit: M::BYTES_MAX });
+    }
+    Ok(bytes)
+}
+
+/// Reads a message that fills `bytes` exactly.
+///
+/// # Errors
+/// [`WireError`] says what is wrong with the bytes.
+pub fn decode<M: Message>(bytes: &[u8]) -> Result<M, WireError> {
+    let (message, rest) = take::<M>(open(bytes, M::KIND, M::BYTES_MAX)?)?;
+    if !rest.is_empty() {
+        return Err(WireError::Trailing { bytes: rest.len() });
+    }
+    message.check()?;
+    Ok(message)
+}
