@@ -1,7 +1,21 @@
-//! The device.
+#![doc = include_str!("../README.md")]
 #![cfg_attr(not(feature = "std"), no_std)]
 
 extern crate alloc;
 
+pub mod job;
+pub mod session;
+pub mod state;
+
+#[cfg(feature = "std")]
+pub mod config;
 #[cfg(feature = "std")]
 pub mod data;
+#[cfg(feature = "std")]
+pub mod driver;
+#[cfg(feature = "std")]
+pub mod ports;
+#[cfg(feature = "std")]
+pub mod store;
+#[cfg(feature = "burn")]
+pub mod trainer;

@@ -1,0 +1,207 @@
+//! The agent's configuration file, in TOML.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use dunlin_link::{BrokerUrl, LinkConfig, TlsFiles};
+use dunlin_protocol::id::Name;
+use dunlin_protocol::topic::Topics;
+use serde::Deserialize;
+
+use crate::data::SourceConfig;
+use crate::session::Settings;
+
+/// Environment variable that overrides `[broker] password`, so that it need not be in a file.
+pub const PASSWORD_VARIABLE: &str = "DUNLIN_PASSWORD";
+
+/// Longest configuration file in bytes.
+const CONFIG_BYTES_MAX: u64 = 1024 * 1024;
+
+/// Everything that an agent is told. `agent.example.toml` explains each key.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AgentConfig {
+    /// Name of the device.
+    pub device: String,
+    /// Name of the federation.
+    pub federation: String,
+    /// First level of all topics.
+    #[serde(default = "default_root")]
+    pub root: String,
+    /// Directory for the state and the recorded samples.
+    pub state_dir: PathBuf,
+    /// The broker.
+    pub broker: BrokerConfig,
+    /// Local training.
+    #[serde(default)]
+    pub training: TrainingConfig,
+    /// Where windows come from.
+    pub source: SourceConfig,
+}
+
+/// `[broker]`
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BrokerConfig {
+    /// `mqtt://host:port` or `mqtts://host:port`.
+    pub url: String,
+    /// User name; the device's name when absent.
+    pub username: Option<String>,
+    /// Password.
+    pub password: Option<String>,
+    /// Certificate authority in PEM; the system's when absent.
+    pub ca: Option<PathBuf>,
+    /// Client certificate in PEM.
+    pub cert: Option<PathBuf>,
+    /// Client key in PEM.
+    pub key: Option<PathBuf>,
+    /// Seconds between signs of life.
+    #[serde(default = "default_keep_alive")]
+    pub keep_alive_s: u16,
+}
+
+impl fmt::Debug for BrokerConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let password = self.password.as_ref().map(|_| "secret");
+        f.debug_struct("BrokerConfig").field("url", &self.url).field("password", &password).finish()
+    }
+}
+
+/// `[training]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TrainingConfig {
+    /// Share of the windows that only measures.
+    pub held_back: f32,
+    /// `flex` or `ndarray`.
+    pub backend: String,
+    /// Memory that training may use, in KiB; 0 when unknown.
+    pub memory_kib: u32,
+}
+
+impl Default for TrainingConfig {
+    fn default() -> Self {
+        Self { held_back: 0.1, backend: "flex".into(), memory_kib: 0 }
+    }
+}
+
+fn default_root() -> String {
+    "dunlin".into()
+}
+
+fn default_keep_alive() -> u16 {
+    30
+}
+
+/// Everything that is wrong with a configuration, one line each.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigError(pub Vec<String>);
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.join("\n"))
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+impl AgentConfig {
+    /// Reads and checks the file at `path`.
+    ///
+    /// # Errors
+    /// Every problem found, with its key and what to do.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let problem = |text: String| ConfigError(vec![format!("{}: {text}", path.display())]);
+        let length = std::fs::metadata(path).map_err(|e| problem(e.to_string()))?.len();
+        if length > CONFIG_BYTES_MAX {
+            return Err(problem("longer than 1 MiB; is this the configuration?".into()));
+        }
+        let text = std::fs::read_to_string(path).map_err(|e| problem(e.to_string()))?;
+        Self::parse(&text).map_err(|ConfigError(lines)| {
+            ConfigError(lines.iter().map(|line| format!("{}: {line}", path.display())).collect())
+        })
+    }
+
+    /// Reads and checks a configuration.
+    ///
+    /// # Errors
+    /// Every problem found, with its key and what to do.
+    pub fn parse(text: &str) -> Result<Self, ConfigError> {
+        let mut config: Self =
+            toml::from_str(text).map_err(|error| ConfigError(vec![error.to_string()]))?;
+        if let Ok(password) = std::env::var(PASSWORD_VARIABLE) {
+            config.broker.password = Some(password);
+        }
+        let problems = config.problems();
+        if problems.is_empty() { Ok(config) } else { Err(ConfigError(problems)) }
+    }
+
+    fn problems(&self) -> Vec<String> {
+        let mut problems = Vec::new();
+        let names =
+            [("device", &self.device), ("federation", &self.federation), ("root", &self.root)];
+        for (key, name) in names {
+            if let Err(error) = Name::new(name) {
+                problems.push(format!("{key} = {name:?}: {error}"));
+            }
+        }
+        if !(0.0..1.0).contains(&self.training.held_back) {
+            problems.push("training.held_back: use a share from 0 to below 1".into());
+        }
+        if let Err(error) = self.backend() {
+            problems.push(error);
+        }
+        match self.broker.url.parse::<BrokerUrl>() {
+            Err(error) => problems.push(format!("broker.url = {:?}: {error}", self.broker.url)),
+            Ok(_) => {
+                if let Some(Err(error)) = self.link().map(|link| link.check()) {
+                    problems.push(format!("broker: {error}"));
+                }
+            }
+        }
+        problems.extend(self.source.check().into_iter().map(|line| format!("source: {line}")));
+        problems
+    }
+
+    /// The connection that the configuration asks for; `None` when the URL is wrong.
+    pub fn link(&self) -> Option<LinkConfig> {
+        let broker = &self.broker;
+        let mut link = LinkConfig::new(broker.url.parse().ok()?, &self.device);
+        link.username = broker.username.clone().or_else(|| Some(self.device.clone()));
+        link.password.clone_from(&broker.password);
+        link.keep_alive_s = broker.keep_alive_s;
+        let (ca, cert, key) = (broker.ca.clone(), broker.cert.clone(), broker.key.clone());
+        if ca.is_some() || cert.is_some() || key.is_some() {
+            link.tls = Some(TlsFiles { ca, cert, key });
+        }
+        Some(link)
+    }
+
+    /// The session's settings.
+    ///
+    /// # Errors
+    /// When a name is not one topic level.
+    pub fn settings(&self) -> Result<Settings, dunlin_protocol::id::NameError> {
+        Ok(Settings {
+            device: Name::new(&self.device)?,
+            federation: Name::new(&self.federation)?,
+            topics: Topics::new(Name::new(&self.root)?),
+            memory_kib: self.training.memory_kib,
+        })
+    }
+
+    #[cfg(not(feature = "burn"))]
+    fn backend(&self) -> Result<(), String> {
+        Ok(())
+    }
+
+    /// The backend that trains.
+    ///
+    /// # Errors
+    /// When this program does not have it.
+    #[cfg(feature = "burn")]
+    pub fn backend(&self) -> Result<dunlin_models::Backend, String> {
+        let text = &self.training.backend;
+        text.parse().map_err(|error| format!("training.backend = {text:?}: {error}"))
+    }
+}

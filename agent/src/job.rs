@@ -1,0 +1,46 @@
+//! What the session asks a trainer to do, and what comes back.
+
+use alloc::{string::String, sync::Arc, vec::Vec};
+
+use dunlin_protocol::message::WorkRef;
+use dunlin_protocol::plan::Training;
+use dunlin_protocol::task::TaskSpec;
+use dunlin_protocol::update::Score;
+
+/// One piece of local work.
+#[derive(Clone, Debug)]
+pub struct Job {
+    /// Which work it is for; comes back with the outcome.
+    pub work: WorkRef,
+    /// The task.
+    pub task: Arc<TaskSpec>,
+    /// The base version's parameters, `[n_model]`.
+    pub model: Arc<Vec<f32>>,
+    /// This device's local layers from last time, `[n_params - n_model]`; `None` at first.
+    pub local: Option<Vec<f32>>,
+    /// How to train; `None` to evaluate only.
+    pub training: Option<Training>,
+    /// Seed of the shuffles and augmentations, and of fresh local layers.
+    pub seed: u64,
+}
+
+/// What a job gave.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Trained {
+    /// Trained minus base, shared layers only, `[n_update]`; empty for an evaluation.
+    pub delta: Vec<f32>,
+    /// This device's local layers now, `[n_params - n_model]`.
+    pub local: Vec<f32>,
+    /// Windows trained on.
+    pub examples: u32,
+    /// Mean training loss of the last epoch; 0 for an evaluation.
+    pub train_loss: f32,
+    /// The base version on held-back windows.
+    pub before: Score,
+    /// The trained model on held-back windows; empty for an evaluation.
+    pub after: Score,
+}
+
+/// Why a job gave nothing, in words for the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JobFailure(pub String);

@@ -1,0 +1,48 @@
+//! What the session needs of the world around it: a transport, a store and a trainer.
+
+use std::sync::Arc;
+
+use dunlin_protocol::task::TaskSpec;
+
+use crate::job::{Job, JobFailure, Trained};
+
+/// Carries messages. Whatever it is given while not connected is lost, and that is well: the
+/// session says everything again after the next connection.
+pub trait Transport {
+    /// Publishes with QoS 1.
+    fn publish(&mut self, topic: String, payload: Vec<u8>, retain: bool);
+    /// Subscribes with QoS 1.
+    fn subscribe(&mut self, topic: String);
+    /// Unsubscribes.
+    fn unsubscribe(&mut self, topic: String);
+}
+
+/// Keeps the device's state across power cuts: after `save` returns, `load` gives those bytes.
+pub trait StateStore {
+    /// The bytes last saved; `None` on a new device.
+    ///
+    /// # Errors
+    /// What could not be read, and what to do.
+    fn load(&mut self) -> Result<Option<Vec<u8>>, String>;
+
+    /// Keeps `state`.
+    ///
+    /// # Errors
+    /// What could not be written, and what to do.
+    fn save(&mut self, state: &[u8]) -> Result<(), String>;
+}
+
+/// Improves a model on local data.
+pub trait Trainer {
+    /// Makes `task` the current one; returns how many training windows there are for it.
+    ///
+    /// # Errors
+    /// Why there are none, in words for the log.
+    fn use_task(&mut self, task: &Arc<TaskSpec>) -> Result<u32, JobFailure>;
+
+    /// Does `job`; gives up soon after `stop` says so.
+    ///
+    /// # Errors
+    /// Why it failed, in words for the log.
+    fn run(&mut self, job: &Job, stop: &dyn Fn() -> bool) -> Result<Trained, JobFailure>;
+}

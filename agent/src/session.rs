@@ -1,0 +1,486 @@
+//! The device's state machine: what happened goes in, what to do comes out.
+//!
+//! Call [`Session::handle`] with each input and the time, then drain [`Session::poll_output`], and
+//! call again with [`Input::Tick`] at [`Session::next_deadline`] at the latest.
+
+mod fetch;
+mod phase;
+mod send;
+#[cfg(test)]
+mod tests;
+mod transfer;
+
+use alloc::collections::VecDeque;
+use alloc::{string::String, sync::Arc, vec::Vec};
+
+use dunlin_protocol::codec::Codec;
+use dunlin_protocol::id::{DeviceId, FederationId, Lineage, ModelVersion};
+use dunlin_protocol::message::{Ack, Answer, Claim, Go, Outcome, Refusal, Verdict, WorkRef};
+use dunlin_protocol::plan::{Plan, Work, WorkItem};
+use dunlin_protocol::presence::{Presence, State};
+use dunlin_protocol::rng::Rng;
+use dunlin_protocol::task::TaskSpec;
+use dunlin_protocol::time::Instant;
+use dunlin_protocol::topic::{Down, Topic, Topics, shard_of};
+use dunlin_protocol::wire;
+use log::{debug, info, warn};
+
+use crate::job::{Job, JobFailure, Trained};
+use crate::state::DeviceState;
+use phase::{Item, Phase};
+use transfer::Retry;
+
+/// How long after a connection a missing plan is worth a warning.
+const PLAN_WAIT_MS: u64 = 60_000;
+
+/// Ended pieces of work that are remembered, so that they are not begun again.
+const ENDED_MAX: usize = 8;
+
+/// Who the device is and what it can do.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Its name: MQTT user, client id and topic level.
+    pub device: DeviceId,
+    /// The federation that it belongs to.
+    pub federation: FederationId,
+    /// The topic tree.
+    pub topics: Topics,
+    /// Memory that training may use, in KiB; 0 when unknown.
+    pub memory_kib: u32,
+}
+
+/// Something that happened.
+#[derive(Debug)]
+pub enum Input<'a> {
+    /// The broker took the connection; nothing said before counts any more.
+    Connected,
+    /// The connection is gone.
+    Disconnected,
+    /// A message came.
+    Message {
+        /// Its topic.
+        topic: &'a str,
+        /// Its bytes.
+        payload: &'a [u8],
+    },
+    /// Training windows at hand for the task of the last [`Output::UseTask`].
+    Windows(u32),
+    /// The trainer is done with the job for `work`.
+    Trained {
+        /// The job's work.
+        work: WorkRef,
+        /// What it gave.
+        outcome: Result<Trained, JobFailure>,
+    },
+    /// Time has passed.
+    Tick,
+    /// The program is about to stop.
+    Stop,
+}
+
+/// Something to do, in order.
+#[derive(Clone, Debug)]
+pub enum Output {
+    /// Subscribe to this topic.
+    Subscribe(String),
+    /// Unsubscribe from this topic.
+    Unsubscribe(String),
+    /// Publish with QoS 1.
+    Publish {
+        /// The topic.
+        topic: String,
+        /// The bytes.
+        payload: Vec<u8>,
+        /// Whether the broker keeps it for later subscribers.
+        retain: bool,
+    },
+    /// Keep this state before anything later in the queue is done.
+    Save(Vec<u8>),
+    /// Count windows for this task and report them, now and whenever the number changes much.
+    UseTask(Arc<TaskSpec>),
+    /// Start this job; one at a time.
+    Start(Job),
+    /// Stop the job for this work if it still runs; its outcome is not wanted any more.
+    Cancel(WorkRef),
+}
+
+/// Figures that an operator may want to see.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SessionCounters {
+    /// Updates that were accepted.
+    pub accepted: u32,
+    /// Updates and claims that were refused.
+    pub refused: u32,
+    /// Pieces of work that were given up: round gone, deadline, training failed.
+    pub abandoned: u32,
+    /// Messages that could not be read.
+    pub unreadable: u32,
+}
+
+/// The state machine of one device.
+#[derive(Debug)]
+pub struct Session {
+    settings: Settings,
+    state: DeviceState,
+    rng: Rng,
+    connected: bool,
+    server_online: bool,
+    plan: Option<Plan>,
+    plan_due: Option<Instant>,
+    task: Option<Arc<TaskSpec>>,
+    model: Option<(Lineage, ModelVersion, Arc<Vec<f32>>)>,
+    windows: u32,
+    phase: Phase,
+    ended: VecDeque<WorkRef>,
+    outputs: VecDeque<Output>,
+    counters: SessionCounters,
+}
+
+impl Session {
+    /// A session that starts with what the device remembers; counts the start and saves it.
+    pub fn new(settings: Settings, mut state: DeviceState) -> Self {
+        state.boot = state.boot.saturating_add(1);
+        let seed = Lineage([0; 16]);
+        let boot = dunlin_protocol::id::RoundId(state.boot);
+        let rng = Rng::new(state.lottery.draw(&settings.device, seed, boot, 0));
+        let mut this = Self {
+            settings,
+            state,
+            rng,
+            connected: false,
+            server_online: false,
+            plan: None,
+            plan_due: None,
+            task: None,
+            model: None,
+            windows: 0,
+            phase: Phase::Waiting,
+            ended: VecDeque::new(),
+            outputs: VecDeque::new(),
+            counters: SessionCounters::default(),
+        };
+        this.restore_task();
+        this.save();
+        this
+    }
+
+    /// Takes one thing that happened. Never blocks, never reads a clock.
+    pub fn handle(&mut self, now: Instant, input: Input<'_>) {
+        match input {
+            Input::Connected => self.on_connected(now),
+            Input::Disconnected => {
+                self.connected = false;
+                self.server_online = false;
+            }
+            Input::Message { topic, payload } => self.on_message(now, topic, payload),
+            Input::Windows(windows) => self.windows = windows,
+            Input::Trained { work, outcome } => self.on_trained(now, work, outcome),
+            Input::Tick => {}
+            Input::Stop => self.say_state(State::Offline),
+        }
+        self.check_time(now);
+        self.look_for_work(now);
+    }
+
+    /// The next thing to do; `None` when there is nothing.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// When [`Session::handle`] must be called at the latest; `None`: only when something happens.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        let retry = if self.can_talk() { self.phase.retry_at() } else { None };
+        [self.phase.deadline(), retry, self.plan_due].into_iter().flatten().min()
+    }
+
+    /// Figures for an operator.
+    pub fn counters(&self) -> SessionCounters {
+        self.counters
+    }
+
+    /// What the device is doing, in a word or two.
+    pub fn phase_name(&self) -> &'static str {
+        self.phase.name()
+    }
+
+    /// The topic and payload that the broker publishes when the device is lost.
+    pub fn last_will(&self) -> (String, Vec<u8>) {
+        let presence = Presence { state: State::Lost, boot: self.state.boot };
+        (self.topic(&Topic::DeviceState(self.settings.device.clone())), presence.encode().into())
+    }
+
+    fn topic(&self, topic: &Topic) -> String {
+        self.settings.topics.name(topic)
+    }
+
+    fn say_state(&mut self, state: State) {
+        let topic = self.topic(&Topic::DeviceState(self.settings.device.clone()));
+        let payload = Presence { state, boot: self.state.boot }.encode().into();
+        self.outputs.push_back(Output::Publish { topic, payload, retain: true });
+    }
+
+    fn save(&mut self) {
+        self.outputs.push_back(Output::Save(self.state.encode()));
+    }
+
+    /// Whether somebody is there to hear: the broker, and behind it the aggregator.
+    fn can_talk(&self) -> bool {
+        self.connected && self.server_online
+    }
+
+    fn enter(&mut self, phase: Phase) {
+        debug!("{}: {} -> {}", self.settings.device, self.phase.name(), phase.name());
+        self.phase = phase;
+    }
+
+    fn on_connected(&mut self, now: Instant) {
+        self.connected = true;
+        self.server_online = false;
+        self.plan_due = Some(now.after(PLAN_WAIT_MS));
+        self.say_state(State::Online);
+        for down in Down::ALL {
+            let topic = self.topic(&Topic::Down(self.settings.device.clone(), down));
+            self.outputs.push_back(Output::Subscribe(topic));
+        }
+        let plan = self.topic(&Topic::Plan(self.settings.federation.clone()));
+        self.outputs.push_back(Output::Subscribe(plan));
+        if let Some(plan) = &self.plan {
+            let server = self.topic(&Topic::ServerState(plan.instance.clone()));
+            self.outputs.push_back(Output::Subscribe(server));
+        }
+        self.restart_download();
+    }
+
+    fn on_message(&mut self, now: Instant, topic: &str, payload: &[u8]) {
+        let read = match self.settings.topics.parse(topic) {
+            Some(Topic::Plan(federation)) if federation == self.settings.federation => {
+                wire::decode::<Plan>(payload).map(|plan| self.on_plan(now, plan))
+            }
+            Some(Topic::ServerState(instance)) => {
+                self.on_server_state(now, &instance, payload);
+                Ok(())
+            }
+            Some(Topic::Object(_, object, _)) => self.on_object_chunk(now, object, payload),
+            Some(Topic::Down(device, down)) if device == self.settings.device => match down {
+                Down::Go => wire::decode::<Go>(payload).map(|go| self.on_go(now, &go)),
+                Down::Ack => wire::decode::<Ack>(payload).map(|ack| self.on_ack(now, ack)),
+                Down::Verdict => {
+                    wire::decode::<Verdict>(payload).map(|verdict| self.on_verdict(now, &verdict))
+                }
+            },
+            Some(Topic::Plan(_) | Topic::Down(..) | Topic::DeviceState(_) | Topic::Up(..)) | None => {
+                Ok(())
+            }
+        };
+        if let Err(error) = read {
+            self.counters.unreadable += 1;
+            warn!("{}: message on {topic} refused: {error}", self.settings.device);
+        }
+    }
+
+    fn on_plan(&mut self, now: Instant, plan: Plan) {
+        self.plan_due = None;
+        let known = self.plan.as_ref().map(|old| &old.instance);
+        if known != Some(&plan.instance) {
+            self.server_online = false;
+            let topic = self.topic(&Topic::ServerState(plan.instance.clone()));
+            self.outputs.push_back(Output::Subscribe(topic));
+        }
+        let open = |work: WorkRef| {
+            let listed = |item: &WorkItem| item.round == work.round && item.kind == work.kind;
+            plan.lineage == work.lineage && plan.work.iter().any(listed)
+        };
+        if self.phase.work().is_some_and(|work| !open(work)) {
+            self.abandon("its round is over");
+        }
+        if matches!(&self.phase, Phase::FetchingTask(get) if get.reference != plan.task) {
+            self.abandon_download();
+        }
+        self.plan = Some(plan);
+        self.use_task(now);
+    }
+
+    fn on_server_state(&mut self, now: Instant, instance: &DeviceId, payload: &[u8]) {
+        if self.plan.as_ref().is_none_or(|plan| plan.instance != *instance) {
+            return;
+        }
+        let Some(presence) = Presence::decode(payload) else { return };
+        let online = presence.state == State::Online;
+        let came = online && !self.server_online;
+        self.server_online = online;
+        if came {
+            self.speak_again(now);
+        }
+    }
+
+    /// Says at once what waits for an answer: somebody is there again who may not have heard it.
+    fn speak_again(&mut self, now: Instant) {
+        match &mut self.phase {
+            Phase::Claiming { item, retry } => {
+                *retry = Retry::start(now, &mut self.rng);
+                let work = item.work;
+                self.publish_claim(work);
+            }
+            Phase::Sending { upload, .. } => {
+                upload.assume_lost();
+                upload.retry = Retry::start(now, &mut self.rng);
+                self.publish_chunks();
+            }
+            Phase::Waiting
+            | Phase::FetchingTask(_)
+            | Phase::FetchingModel { .. }
+            | Phase::Training { .. } => {}
+        }
+    }
+
+    /// Deadlines and repeats.
+    fn check_time(&mut self, now: Instant) {
+        if self.plan_due.is_some_and(|due| due <= now) {
+            self.plan_due = None;
+            warn!(
+                "{}: no plan of federation {} in {} s: check the federation's name, the broker's ACL and whether its aggregator runs",
+                self.settings.device, self.settings.federation, PLAN_WAIT_MS / 1000
+            );
+        }
+        if self.phase.deadline().is_some_and(|deadline| deadline <= now) {
+            self.abandon("its deadline has passed");
+        }
+        if !self.can_talk() || self.phase.retry_at().is_none_or(|at| at > now) {
+            return;
+        }
+        match &mut self.phase {
+            Phase::Claiming { item, retry } => {
+                retry.again(now, &mut self.rng);
+                let work = item.work;
+                self.publish_claim(work);
+            }
+            Phase::Sending { upload, .. } => {
+                upload.retry.again(now, &mut self.rng);
+                upload.assume_lost();
+                self.publish_chunks();
+            }
+            Phase::FetchingTask(download) | Phase::FetchingModel { download, .. } => {
+                download.retry.again(now, &mut self.rng);
+                self.restart_download();
+            }
+            Phase::Waiting | Phase::Training { .. } => {}
+        }
+    }
+
+    /// Begins the first open work that the draw gives to this device.
+    fn look_for_work(&mut self, now: Instant) {
+        if !matches!(self.phase, Phase::Waiting) || !self.can_talk() || self.windows == 0 {
+            return;
+        }
+        let (Some(plan), Some(_)) = (&self.plan, &self.task) else { return };
+        let Some(item) = plan.work.iter().find_map(|item| self.wanted(plan, item)) else { return };
+        let work = item.work;
+        info!("{}: takes part in round {}", self.settings.device, work.round);
+        let retry = Retry::start(now, &mut self.rng);
+        self.enter(Phase::Claiming { item, retry });
+        self.publish_claim(work);
+    }
+
+    /// The item as this device would do it, if it can, was drawn and has not done it yet.
+    fn wanted(&self, plan: &Plan, item: &WorkItem) -> Option<Item> {
+        let work = WorkRef { lineage: plan.lineage, round: item.round, kind: item.kind };
+        if self.ended.contains(&work) || plan.model(item.base_version).is_none() {
+            return None;
+        }
+        let train = match item.work().ok()? {
+            Work::Train(train) => Some(train),
+            Work::Evaluate => None,
+            Work::Unknown(_) => return None,
+        };
+        let (federation, key) = (&self.settings.federation, &self.state.lottery);
+        let drawn = key.selects(federation, plan.lineage, item.round, item.kind, item.fraction);
+        drawn.then_some(Item { work, base_version: item.base_version, train })
+    }
+
+    fn publish_up(&mut self, payload: Vec<u8>) {
+        let Some(plan) = &self.plan else { return };
+        let (device, federation) = (&self.settings.device, &self.settings.federation);
+        let shard = shard_of(device, plan.shards);
+        let topic = self.topic(&Topic::Up(device.clone(), federation.clone(), shard));
+        self.outputs.push_back(Output::Publish { topic, payload, retain: false });
+    }
+
+    fn publish_claim(&mut self, work: WorkRef) {
+        let claim = Claim {
+            work,
+            boot: self.state.boot,
+            codecs: Codec::KNOWN,
+            memory_kib: self.settings.memory_kib,
+            windows: self.windows,
+        };
+        if let Ok(payload) = wire::encode(&claim) {
+            self.publish_up(payload);
+        }
+    }
+
+    fn on_go(&mut self, now: Instant, go: &Go) {
+        let Phase::Claiming { item, retry } = &mut self.phase else { return };
+        if go.work != item.work {
+            return;
+        }
+        match go.answer {
+            Answer::NoGo(Refusal::Busy) => retry.again(now, &mut self.rng),
+            Answer::NoGo(reason) => {
+                let round = go.work.round;
+                info!("{}: not taken in round {round}: {reason}", self.settings.device);
+                self.counters.refused += 1;
+                self.end_work(go.work);
+            }
+            Answer::Go => {
+                let deadline = now.after(go.deadline.since(go.now));
+                let item = item.clone();
+                self.begin(now, item, deadline);
+            }
+        }
+    }
+
+    /// Remembers that `work` has ended and waits for the next.
+    fn end_work(&mut self, work: WorkRef) {
+        if self.ended.len() == ENDED_MAX {
+            self.ended.pop_front();
+        }
+        self.ended.push_back(work);
+        self.enter(Phase::Waiting);
+    }
+
+    /// Gives the current work up.
+    fn abandon(&mut self, why: &str) {
+        let Some(work) = self.phase.work() else { return };
+        info!("{}: gives up round {}: {why}", self.settings.device, work.round);
+        self.counters.abandoned += 1;
+        self.abandon_download();
+        if matches!(self.phase, Phase::Training { .. }) {
+            self.outputs.push_back(Output::Cancel(work));
+        }
+        self.end_work(work);
+    }
+
+    fn on_verdict(&mut self, now: Instant, verdict: &Verdict) {
+        let Phase::Sending { work, upload, .. } = &mut self.phase else { return };
+        if verdict.object != upload.digest() {
+            return;
+        }
+        let (work, round) = (*work, work.round);
+        match verdict.outcome {
+            Outcome::Accepted => {
+                info!("{}: update of round {round} accepted", self.settings.device);
+                self.counters.accepted += 1;
+            }
+            Outcome::Refused(Refusal::Busy) => {
+                upload.retry.again(now, &mut self.rng);
+                return;
+            }
+            Outcome::Refused(reason) => {
+                warn!("{}: update of round {round} refused: {reason}", self.settings.device);
+                self.counters.refused += 1;
+            }
+        }
+        self.state.pending = None;
+        self.end_work(work);
+    }
+}

@@ -1,0 +1,200 @@
+//! Fetching: the task when a plan names a new one, the base version when a round begins.
+
+use alloc::sync::Arc;
+use dunlin_protocol::id::ShortDigest;
+use dunlin_protocol::model::Model;
+use dunlin_protocol::object::{Chunk, ObjectRef};
+use dunlin_protocol::task::TaskSpec;
+use dunlin_protocol::time::Instant;
+use dunlin_protocol::topic::Topic;
+use dunlin_protocol::wire::{self, WireError};
+use log::{error, warn};
+
+use super::phase::{Item, Phase};
+use super::transfer::Download;
+use super::{Output, Session};
+use crate::job::Job;
+use crate::state::CachedTask;
+
+impl Session {
+    /// Makes the remembered task current, if there is one.
+    pub(super) fn restore_task(&mut self) {
+        let cached = self.state.task.as_ref();
+        let Some(task) = cached.and_then(|cached| wire::decode::<TaskSpec>(&cached.object).ok())
+        else {
+            return;
+        };
+        self.adopt_task(task);
+    }
+
+    fn adopt_task(&mut self, task: TaskSpec) {
+        let task = Arc::new(task);
+        self.windows = 0;
+        self.model = None;
+        self.task = Some(task.clone());
+        self.outputs.push_back(Output::UseTask(task));
+    }
+
+    /// Fetches the plan's task unless it is the current one.
+    pub(super) fn use_task(&mut self, now: Instant) {
+        let Some(wanted) = self.plan.as_ref().map(|plan| plan.task) else { return };
+        let known = self.state.task.as_ref().map(|cached| cached.digest);
+        if known == Some(wanted.digest) && self.task.is_some() {
+            return;
+        }
+        if matches!(&self.phase, Phase::Waiting) {
+            let download = Download::new(wanted, now, &mut self.rng);
+            self.enter(Phase::FetchingTask(download));
+            self.request_chunks();
+        }
+    }
+
+    /// Answers a go: fetches the base version, or sends the update that a restart left over.
+    pub(super) fn begin(&mut self, now: Instant, item: Item, deadline: Instant) {
+        let pending = self.state.pending.as_ref();
+        let kept = pending
+            .filter(|kept| kept.work == item.work && kept.base_version == item.base_version)
+            .map(|kept| kept.object.clone());
+        if let Some(object) = kept {
+            return self.send(now, item.work, deadline, object);
+        }
+        let (Some(plan), Some(_)) = (&self.plan, &self.task) else { return };
+        let have = self.model.as_ref().map(|(lineage, version, _)| (*lineage, *version));
+        if have == Some((plan.lineage, item.base_version)) {
+            return self.start_job(item, deadline);
+        }
+        let Some(reference) = plan.model(item.base_version).map(|entry| entry.object) else {
+            return;
+        };
+        let download = Download::new(reference, now, &mut self.rng);
+        self.enter(Phase::FetchingModel { item, deadline, download });
+        self.request_chunks();
+    }
+
+    fn download(&mut self) -> Option<&mut Download> {
+        match &mut self.phase {
+            Phase::FetchingTask(download) | Phase::FetchingModel { download, .. } => Some(download),
+            Phase::Waiting
+            | Phase::Claiming { .. }
+            | Phase::Training { .. }
+            | Phase::Sending { .. } => None,
+        }
+    }
+
+    fn object_topic(&self, reference: &ObjectRef, index: u16) -> alloc::string::String {
+        let federation = self.settings.federation.clone();
+        self.topic(&Topic::Object(federation, reference.digest.short(), index))
+    }
+
+    fn request_chunks(&mut self) {
+        let Some(download) = self.download() else { return };
+        let (reference, indices) = (download.reference, download.next_requests());
+        for index in indices {
+            let topic = self.object_topic(&reference, index);
+            self.outputs.push_back(Output::Subscribe(topic));
+        }
+    }
+
+    /// Asks again for everything that has not come: a new subscription brings retained chunks.
+    pub(super) fn restart_download(&mut self) {
+        self.abandon_download();
+        self.request_chunks();
+    }
+
+    /// Unsubscribes from the chunks that have not come.
+    pub(super) fn abandon_download(&mut self) {
+        let Some(download) = self.download() else { return };
+        let (reference, indices) = (download.reference, download.forget_requests());
+        for index in indices {
+            let topic = self.object_topic(&reference, index);
+            self.outputs.push_back(Output::Unsubscribe(topic));
+        }
+    }
+
+    pub(super) fn on_object_chunk(
+        &mut self,
+        now: Instant,
+        object: ShortDigest,
+        payload: &[u8],
+    ) -> Result<(), WireError> {
+        let mut rng = self.rng.clone();
+        let Some(download) = self.download() else { return Ok(()) };
+        // An empty message clears a retained chunk: the object is being retired.
+        if download.reference.digest.short() != object || payload.is_empty() {
+            return Ok(());
+        }
+        let chunk = Chunk::decode(payload)?;
+        if chunk.object != object || !download.take(&chunk, now, &mut rng) {
+            return Ok(());
+        }
+        let reference = download.reference;
+        let bytes = if download.is_complete() { Some(download.finish()?) } else { None };
+        self.rng = rng;
+        let topic = self.object_topic(&reference, chunk.index);
+        self.outputs.push_back(Output::Unsubscribe(topic));
+        match bytes {
+            Some(bytes) => self.on_object(now, &reference, bytes),
+            None => {
+                self.request_chunks();
+                Ok(())
+            }
+        }
+    }
+
+    fn on_object(
+        &mut self,
+        now: Instant,
+        reference: &ObjectRef,
+        bytes: alloc::vec::Vec<u8>,
+    ) -> Result<(), WireError> {
+        if matches!(self.phase, Phase::FetchingTask(_)) {
+            self.enter(Phase::Waiting);
+            let task = wire::decode::<TaskSpec>(&bytes)?;
+            self.state.task = Some(CachedTask { digest: reference.digest, object: bytes });
+            self.adopt_task(task);
+            self.use_task(now);
+            return Ok(());
+        }
+        let Phase::FetchingModel { item, deadline, .. } = &self.phase else { return Ok(()) };
+        let (item, deadline) = (item.clone(), *deadline);
+        let model = Model::decode(&bytes)?;
+        let layout = self.task.as_ref().and_then(|task| task.layout().ok());
+        let fits = layout.is_some_and(|layout| {
+            model.layout == layout.hash()
+                && model.params.len() == layout.n_model()
+                && model.version == item.base_version
+        });
+        if !fits {
+            error!(
+                "{}: version {} does not fit the plan's task: the aggregator serves mixed tasks",
+                self.settings.device, item.base_version
+            );
+            self.abandon("its model does not fit the task");
+            return Ok(());
+        }
+        self.model = Some((item.work.lineage, model.version, Arc::new(model.params)));
+        self.start_job(item, deadline);
+        Ok(())
+    }
+
+    fn start_job(&mut self, item: Item, deadline: Instant) {
+        let (Some(task), Some((_, _, model))) = (&self.task, &self.model) else { return };
+        let Ok(layout) = task.layout() else { return };
+        let local = self.state.local.as_ref().filter(|local| {
+            local.layout == layout.hash() && local.params.len() == layout.n_params() - layout.n_model()
+        });
+        if self.plan.as_ref().is_some_and(|plan| plan.layout != layout.hash()) {
+            warn!("{}: the plan names another layout than its task", self.settings.device);
+        }
+        let job = Job {
+            work: item.work,
+            task: task.clone(),
+            model: model.clone(),
+            local: local.map(|local| local.params.clone()),
+            training: item.train.as_ref().map(|work| work.training.clone()),
+            seed: self.work_seed(item.work, 1),
+        };
+        self.outputs.push_back(Output::Start(job));
+        self.enter(Phase::Training { item, deadline });
+    }
+}

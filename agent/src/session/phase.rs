@@ -1,0 +1,79 @@
+//! What a device is doing. Each phase owns the data that only it has.
+
+use dunlin_protocol::id::ModelVersion;
+use dunlin_protocol::message::WorkRef;
+use dunlin_protocol::plan::TrainWork;
+use dunlin_protocol::time::Instant;
+
+use super::transfer::{Download, Retry, Upload};
+
+/// A work item that this device takes part in.
+#[derive(Clone, Debug)]
+pub(super) struct Item {
+    pub(super) work: WorkRef,
+    pub(super) base_version: ModelVersion,
+    /// How to train; `None` to evaluate only.
+    pub(super) train: Option<TrainWork>,
+}
+
+#[derive(Debug)]
+pub(super) enum Phase {
+    /// Nothing to do until a plan asks for something.
+    Waiting,
+    /// The plan names a task that this device does not have.
+    FetchingTask(Download),
+    /// Asked to take part, no answer yet.
+    Claiming { item: Item, retry: Retry },
+    /// Takes part, the base version is on its way.
+    FetchingModel { item: Item, deadline: Instant, download: Download },
+    /// The trainer works.
+    Training { item: Item, deadline: Instant },
+    /// The update is on its way; ends with the verdict.
+    Sending { work: WorkRef, deadline: Instant, upload: Upload },
+}
+
+impl Phase {
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::FetchingTask(_) => "fetching task",
+            Self::Claiming { .. } => "claiming",
+            Self::FetchingModel { .. } => "fetching model",
+            Self::Training { .. } => "training",
+            Self::Sending { .. } => "sending",
+        }
+    }
+
+    /// The work that the phase is for.
+    pub(super) fn work(&self) -> Option<WorkRef> {
+        match self {
+            Self::Waiting | Self::FetchingTask(_) => None,
+            Self::Claiming { item, .. }
+            | Self::FetchingModel { item, .. }
+            | Self::Training { item, .. } => Some(item.work),
+            Self::Sending { work, .. } => Some(*work),
+        }
+    }
+
+    /// When the work must be done, on this device's clock.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        match self {
+            Self::Waiting | Self::FetchingTask(_) | Self::Claiming { .. } => None,
+            Self::FetchingModel { deadline, .. }
+            | Self::Training { deadline, .. }
+            | Self::Sending { deadline, .. } => Some(*deadline),
+        }
+    }
+
+    /// When something is to be said again.
+    pub(super) fn retry_at(&self) -> Option<Instant> {
+        match self {
+            Self::Waiting | Self::Training { .. } => None,
+            Self::FetchingTask(download) | Self::FetchingModel { download, .. } => {
+                Some(download.retry.at)
+            }
+            Self::Claiming { retry, .. } => Some(retry.at),
+            Self::Sending { upload, .. } => Some(upload.retry.at),
+        }
+    }
+}

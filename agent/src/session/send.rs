@@ -1,0 +1,153 @@
+//! Sending: from what the trainer gave to the verdict.
+
+use alloc::vec::Vec;
+use dunlin_protocol::codec::Codec;
+use dunlin_protocol::message::{Ack, WorkRef};
+use dunlin_protocol::plan::TrainWork;
+use dunlin_protocol::rng::Rng;
+use dunlin_protocol::time::Instant;
+use dunlin_protocol::update::{Update, UpdateHeader};
+use dunlin_protocol::wire::WireError;
+use log::{info, warn};
+
+use super::phase::{Item, Phase};
+use super::transfer::Upload;
+use super::{Session, SessionCounters};
+use crate::job::{JobFailure, Trained};
+use crate::state::{LocalLayers, Pending};
+
+impl Session {
+    /// A seed that only this device knows, different for each work and purpose, the same after a
+    /// restart: repeating a training gives the same bits.
+    pub(super) fn work_seed(&self, work: WorkRef, purpose: u64) -> u64 {
+        let key = &self.state.lottery;
+        let draw = key.draw(&self.settings.federation, work.lineage, work.round, work.kind);
+        Rng::for_stream(draw, purpose).next_u64()
+    }
+
+    pub(super) fn on_trained(
+        &mut self,
+        now: Instant,
+        work: WorkRef,
+        outcome: Result<Trained, JobFailure>,
+    ) {
+        let Phase::Training { item, deadline } = &self.phase else { return };
+        if item.work != work {
+            return;
+        }
+        let (item, deadline) = (item.clone(), *deadline);
+        let trained = match outcome {
+            Ok(trained) => trained,
+            Err(JobFailure(why)) => {
+                warn!("{}: training failed: {why}", self.settings.device);
+                return self.abandon("its training failed");
+            }
+        };
+        info!(
+            "{}: round {} trained on {} windows, loss {:.3}, held-back accuracy {:.3} -> {:.3}",
+            self.settings.device,
+            work.round,
+            trained.examples,
+            trained.train_loss,
+            trained.before.accuracy(),
+            trained.after.accuracy(),
+        );
+        match self.write_update(&item, trained) {
+            Ok(object) => {
+                let kept = Pending { work, base_version: item.base_version, object: object.clone() };
+                self.state.pending = Some(kept);
+                self.save();
+                self.send(now, work, deadline, object);
+            }
+            Err(error) => {
+                warn!("{}: the update cannot be written: {error}", self.settings.device);
+                self.abandon("its update cannot be written");
+            }
+        }
+    }
+
+    /// Clips, codes and wraps what the trainer gave.
+    fn write_update(&mut self, item: &Item, trained: Trained) -> Result<Vec<u8>, WireError> {
+        let task = self.task.as_ref().ok_or(WireError::Malformed)?;
+        let layout = task.layout().map_err(|_| WireError::Malformed)?;
+        let seed = self.work_seed(item.work, 2);
+        let (codec, payload) = match &item.train {
+            None => (Codec::F32, Vec::new()),
+            Some(work) => {
+                let codec = Codec::from_spec(work.codec)
+                    .ok_or(WireError::Invalid("this program does not have the plan's codec"))?;
+                (codec, codec.encode(&clip(trained.delta, work), seed)?)
+            }
+        };
+        if !trained.local.is_empty() {
+            self.state.local = Some(LocalLayers { layout: layout.hash(), params: trained.local });
+        }
+        let header = UpdateHeader {
+            work: item.work,
+            base_version: item.base_version,
+            layout: layout.hash(),
+            examples: trained.examples,
+            train_loss: trained.train_loss,
+            before: trained.before,
+            after: trained.after,
+            codec: codec.spec(),
+            seed,
+        };
+        Update { header, payload: &payload }.encode()
+    }
+
+    pub(super) fn send(&mut self, now: Instant, work: WorkRef, deadline: Instant, object: Vec<u8>) {
+        let Some(chunk_bytes) = self.plan.as_ref().map(|plan| plan.chunk_bytes) else { return };
+        match Upload::new(object, chunk_bytes, now, &mut self.rng) {
+            Ok(upload) => {
+                self.enter(Phase::Sending { work, deadline, upload });
+                if self.can_talk() {
+                    self.publish_chunks();
+                }
+            }
+            Err(error) => {
+                warn!("{}: the update cannot be sent: {error}", self.settings.device);
+                self.abandon("its update cannot be sent");
+            }
+        }
+    }
+
+    pub(super) fn publish_chunks(&mut self) {
+        let Phase::Sending { upload, .. } = &mut self.phase else { return };
+        for chunk in upload.next_chunks() {
+            self.publish_up(chunk);
+        }
+    }
+
+    pub(super) fn on_ack(&mut self, now: Instant, ack: Ack) {
+        let Phase::Sending { upload, .. } = &mut self.phase else { return };
+        if upload.digest() != ack.object {
+            return;
+        }
+        upload.acknowledge(ack, now, &mut self.rng);
+        if self.can_talk() {
+            self.publish_chunks();
+        }
+    }
+}
+
+/// Scales `delta` down to the plan's clip norm and bounds each coordinate, so that the aggregator
+/// takes it.
+#[allow(clippy::cast_possible_truncation)] // the norm of f32 values, as f32
+fn clip(mut delta: Vec<f32>, work: &TrainWork) -> Vec<f32> {
+    let square: f64 = delta.iter().map(|&x| f64::from(x) * f64::from(x)).sum();
+    let limit = f64::from(work.clip_norm);
+    let factor = if square > limit * limit { limit / libm::sqrt(square) } else { 1.0 };
+    for value in &mut delta {
+        *value = (f64::from(*value) * factor) as f32;
+        *value = value.clamp(-work.max_abs, work.max_abs);
+    }
+    delta
+}
+
+impl SessionCounters {
+    /// Pieces of work that have ended, however they did.
+    pub fn ended(&self) -> u32 {
+        self.accepted + self.refused + self.abandoned
+    }
+}

@@ -1,0 +1,401 @@
+//! The session against a scripted aggregator: every message by hand, time by hand.
+
+use alloc::string::ToString;
+use alloc::{vec, vec::Vec};
+
+use dunlin_protocol::id::{Name, RoundId, ShortDigest};
+use dunlin_protocol::limits::CHUNK_BYTES_MIN;
+use dunlin_protocol::lottery::Fraction;
+use dunlin_protocol::model::Model;
+use dunlin_protocol::object::{Chunk, ObjectRef};
+use dunlin_protocol::plan::{Augment, ModelEntry, TrainWork, Training, WorkKind};
+use dunlin_protocol::task::{Channel, Features, Input as TaskInput, Layer, Op, Share, Target};
+use dunlin_protocol::update::{Score, Update};
+
+use super::*;
+
+const TRAIN: u8 = WorkKind::Train as u8;
+
+fn name(text: &str) -> Name {
+    Name::new(text).unwrap()
+}
+
+/// A task of 1,010 parameters, so that an `f32` update takes one chunk; of 10,010 when wide.
+fn task(wide: bool) -> TaskSpec {
+    let channel = Channel { name: "x".into(), unit: "g".into(), offset: 0.0, scale: 1.0 };
+    let labels = (0..10).map(|label: u8| label.to_string()).collect();
+    TaskSpec {
+        name: name("toy"),
+        input: TaskInput {
+            channels: vec![channel],
+            rate_millihertz: 50_000,
+            window: if wide { 1000 } else { 100 },
+            hop: 50,
+        },
+        features: Features::Raw,
+        layers: vec![Layer { op: Op::Dense { out: 10 }, share: Share::Shared }],
+        target: Target::Classes(labels),
+    }
+}
+
+fn work(round: u32) -> WorkRef {
+    WorkRef { lineage: Lineage([9; 16]), round: RoundId(round), kind: TRAIN }
+}
+
+fn item(round: u32, fraction: Fraction) -> WorkItem {
+    let training = Training {
+        epochs: 1,
+        batch: 8,
+        learning_rate: 0.1,
+        momentum: 0.0,
+        weight_decay: 0.0,
+        prox: 0.0,
+        label_smoothing: 0.0,
+        augment: Augment::default(),
+    };
+    let train = TrainWork { training, codec: Codec::F32.spec(), clip_norm: 1.0, max_abs: 1.0 };
+    WorkItem {
+        round: RoundId(round),
+        base_version: ModelVersion(0),
+        fraction,
+        deadline: Instant(1_900_000_060_000),
+        kind: TRAIN,
+        body: Work::Train(train).body().unwrap(),
+    }
+}
+
+struct Bench {
+    session: Session,
+    task: Vec<u8>,
+    model: Vec<u8>,
+    plan: Plan,
+    now: Instant,
+    saved: Option<Vec<u8>>,
+}
+
+impl Bench {
+    fn with(wide: bool, state: DeviceState) -> Self {
+        let task = task(wide);
+        let layout = task.layout().unwrap();
+        let params = vec![0.0; layout.n_model()];
+        let model = Model { version: ModelVersion(0), layout: layout.hash(), params };
+        let (task, model) = (wire::encode(&task).unwrap(), model.encode().unwrap());
+        let object = ObjectRef::of(&model, CHUNK_BYTES_MIN).unwrap();
+        let plan = Plan {
+            instance: name("agg"),
+            lineage: Lineage([9; 16]),
+            layout: layout.hash(),
+            shards: 1,
+            chunk_bytes: CHUNK_BYTES_MIN,
+            task: ObjectRef::of(&task, CHUNK_BYTES_MIN).unwrap(),
+            models: vec![ModelEntry { version: ModelVersion(0), base: None, object }],
+            work: vec![item(1, Fraction::ALL)],
+            next_check_in_ms: 60_000,
+        };
+        let settings = Settings {
+            device: name("wrist-1"),
+            federation: name("gait"),
+            topics: Topics::default(),
+            memory_kib: 0,
+        };
+        let session = Session::new(settings, state);
+        Self { session, task, model, plan, now: Instant(0), saved: None }
+    }
+
+    fn new(wide: bool) -> Self {
+        Self::with(wide, DeviceState::fresh([3; 32]))
+    }
+
+    fn step(&mut self, input: Input<'_>) -> Vec<Output> {
+        self.now = self.now.after(1);
+        self.session.handle(self.now, input);
+        let outputs: Vec<Output> = core::iter::from_fn(|| self.session.poll_output()).collect();
+        for output in &outputs {
+            if let Output::Save(state) = output {
+                self.saved = Some(state.clone());
+            }
+        }
+        let due = self.session.next_deadline();
+        assert!(due.is_none_or(|due| due > self.now), "the session would spin");
+        outputs
+    }
+
+    fn hear(&mut self, topic: &Topic, payload: &[u8]) -> Vec<Output> {
+        let topic = Topics::default().name(topic);
+        self.step(Input::Message { topic: &topic, payload })
+    }
+
+    fn hear_plan(&mut self) -> Vec<Output> {
+        let payload = wire::encode(&self.plan).unwrap();
+        self.hear(&Topic::Plan(name("gait")), &payload)
+    }
+
+    fn hear_server(&mut self, state: State) -> Vec<Output> {
+        let payload = Presence { state, boot: 1 }.encode();
+        self.hear(&Topic::ServerState(name("agg")), payload.as_bytes())
+    }
+
+    /// Delivers every retained chunk that the outputs subscribe to, until no more are asked for.
+    fn serve(&mut self, outputs: Vec<Output>) -> Vec<Output> {
+        let mut all = outputs.clone();
+        let mut open = outputs;
+        while !open.is_empty() {
+            let mut next = Vec::new();
+            for topic in open.iter().filter_map(subscription) {
+                let Some(Topic::Object(_, digest, index)) = Topics::default().parse(topic) else {
+                    continue;
+                };
+                for object in [self.task.clone(), self.model.clone()] {
+                    let reference = ObjectRef::of(&object, CHUNK_BYTES_MIN).unwrap();
+                    if reference.digest.short() == digest {
+                        let chunk = Chunk::cut(&reference, &object, index).unwrap().encode();
+                        next.extend(self.step(Input::Message { topic, payload: &chunk }));
+                    }
+                }
+            }
+            all.extend(next.clone());
+            open = next;
+        }
+        all
+    }
+
+    /// Connects and hears the plan, the aggregator and the task; returns the claim's outputs.
+    fn join(&mut self) -> Vec<Output> {
+        self.step(Input::Connected);
+        let outputs = self.hear_plan();
+        self.serve(outputs);
+        self.hear_server(State::Online);
+        self.step(Input::Windows(40))
+    }
+
+    fn go(&mut self, answer: Answer) -> Vec<Output> {
+        let (now, deadline) = (Instant(1_900_000_000_000), Instant(1_900_000_060_000));
+        let go = wire::encode(&Go { work: work(1), answer, now, deadline }).unwrap();
+        let outputs = self.hear(&Topic::Down(name("wrist-1"), Down::Go), &go);
+        self.serve(outputs)
+    }
+
+    fn train(&mut self) -> Vec<Output> {
+        let n_update = task(self.model.len() > 10_000).layout().unwrap().n_update();
+        let score = Score { windows: 4, correct: 2, loss_sum: 3.0 };
+        let trained = Trained {
+            delta: vec![0.5; n_update],
+            local: vec![],
+            examples: 40,
+            train_loss: 0.7,
+            before: score,
+            after: score,
+        };
+        self.step(Input::Trained { work: work(1), outcome: Ok(trained) })
+    }
+
+    fn ack(&mut self, object: ShortDigest, have: Vec<u8>) -> Vec<u16> {
+        let ack = wire::encode(&Ack { object, chunks: 10, have }).unwrap();
+        chunks_of(&self.hear(&Topic::Down(name("wrist-1"), Down::Ack), &ack))
+    }
+}
+
+fn subscription(output: &Output) -> Option<&str> {
+    if let Output::Subscribe(topic) = output { Some(topic) } else { None }
+}
+
+/// Payloads of everything published and not retained: what goes up to the aggregator.
+fn published(outputs: &[Output]) -> Vec<&[u8]> {
+    let up = outputs.iter().filter_map(|output| {
+        if let Output::Publish { payload, retain: false, .. } = output {
+            Some(payload.as_slice())
+        } else {
+            None
+        }
+    });
+    up.collect()
+}
+
+fn chunks_of(outputs: &[Output]) -> Vec<u16> {
+    published(outputs).iter().filter_map(|p| Chunk::decode(p).ok()).map(|c| c.index).collect()
+}
+
+#[test]
+fn a_selected_device_claims_fetches_trains_sends_and_ends_with_the_verdict() {
+    let mut bench = Bench::new(false);
+    let claim = bench.join();
+    let claim: Claim = wire::decode(published(&claim)[0]).unwrap();
+    assert_eq!((claim.work, claim.windows, claim.boot), (work(1), 40, 1));
+    let started = bench.go(Answer::Go);
+    assert!(started.iter().any(|output| matches!(output, Output::Start(_))));
+    let sent = bench.train();
+    let saved = sent.iter().position(|output| matches!(output, Output::Save(_))).unwrap();
+    let first = sent.iter().position(|output| matches!(output, Output::Publish { .. })).unwrap();
+    assert!(saved < first, "the update is kept before its first byte leaves");
+    let chunk = Chunk::decode(published(&sent)[0]).unwrap();
+    assert_eq!(chunk.index, 0);
+    let object = chunk.object;
+    let verdict = Verdict { work: work(1), object, outcome: Outcome::Accepted };
+    bench.hear(&Topic::Down(name("wrist-1"), Down::Verdict), &wire::encode(&verdict).unwrap());
+    assert_eq!(bench.session.counters().accepted, 1);
+    assert!(published(&bench.hear_plan()).is_empty(), "the same round is not begun again");
+}
+
+#[test]
+fn an_update_is_clipped_to_the_norm_of_the_plan() {
+    let mut bench = Bench::new(false);
+    bench.join();
+    bench.go(Answer::Go);
+    bench.train();
+    let state = DeviceState::decode(bench.saved.as_ref().unwrap()).unwrap();
+    let object = state.pending.unwrap().object;
+    let update = Update::decode(&object).unwrap();
+    let values = Codec::F32.decode(update.payload, 1010).unwrap();
+    let norm = values.iter().map(|x| x * x).sum::<f32>();
+    assert!((norm - 1.0).abs() < 1e-4, "{norm}");
+}
+
+#[test]
+fn a_device_that_is_not_drawn_or_has_no_windows_stays_silent() {
+    let mut bench = Bench::new(false);
+    bench.plan.work = vec![item(1, Fraction::of(0, 1))];
+    assert!(published(&bench.join()).is_empty());
+    let mut bench = Bench::new(false);
+    bench.step(Input::Connected);
+    let outputs = bench.hear_plan();
+    bench.serve(outputs);
+    assert!(published(&bench.hear_server(State::Online)).is_empty());
+}
+
+#[test]
+fn work_of_an_unknown_kind_is_skipped_and_the_next_item_done() {
+    let mut bench = Bench::new(false);
+    let mut strange = item(1, Fraction::ALL);
+    strange.kind = 200;
+    bench.plan.work.insert(0, strange);
+    assert_eq!(published(&bench.join()).len(), 1);
+}
+
+#[test]
+fn the_deadline_is_placed_by_the_live_reply_on_a_board_that_thinks_it_is_1970() {
+    let mut bench = Bench::new(false);
+    bench.join();
+    bench.go(Answer::Go);
+    let due = bench.session.next_deadline().unwrap();
+    assert!(due.since(bench.now) > 59_000 && due.since(bench.now) <= 60_000);
+    bench.now = bench.now.after(60_001);
+    let outputs = bench.step(Input::Tick);
+    assert!(outputs.iter().any(|output| matches!(output, Output::Cancel(_))));
+    assert_eq!(bench.session.counters().abandoned, 1);
+}
+
+#[test]
+fn an_upload_goes_on_after_a_cut_and_sends_nothing_twice_that_was_acknowledged() {
+    let mut bench = Bench::new(true);
+    bench.join();
+    bench.go(Answer::Go);
+    let sent = bench.train();
+    assert_eq!(chunks_of(&sent), [0, 1, 2, 3]);
+    let object = Chunk::decode(published(&sent)[0]).unwrap().object;
+    assert_eq!(bench.ack(object, vec![0b101, 0]), [4, 5]);
+    bench.step(Input::Disconnected);
+    assert!(published(&bench.step(Input::Connected)).is_empty(), "nobody is known to listen yet");
+    assert_eq!(chunks_of(&bench.hear_server(State::Online)), [1, 3, 4, 5]);
+}
+
+#[test]
+fn an_aggregator_that_lost_chunks_gets_them_again() {
+    let mut bench = Bench::new(true);
+    bench.join();
+    bench.go(Answer::Go);
+    let sent = bench.train();
+    let object = Chunk::decode(published(&sent)[0]).unwrap().object;
+    assert!(bench.ack(object, vec![0xff, 0b11]).is_empty());
+    bench.now = bench.now.after(10_000);
+    assert_eq!(chunks_of(&bench.step(Input::Tick)), [0], "asks for the verdict");
+    assert_eq!(bench.ack(object, vec![1, 0]), [1, 2, 3, 4]);
+}
+
+#[test]
+fn after_a_power_cut_the_finished_update_is_sent_without_training_again() {
+    let mut bench = Bench::new(false);
+    bench.join();
+    bench.go(Answer::Go);
+    let first = published(&bench.train())[0].to_vec();
+    let state = DeviceState::decode(bench.saved.as_ref().unwrap()).unwrap();
+    let mut again = Bench::with(false, state);
+    let claim = again.join();
+    let claim: Claim = wire::decode(published(&claim)[0]).unwrap();
+    assert_eq!(claim.boot, 2);
+    let outputs = again.go(Answer::Go);
+    assert!(!outputs.iter().any(|output| matches!(output, Output::Start(_))));
+    assert!(published(&outputs)[0] == first, "the very same bytes");
+}
+
+#[test]
+fn a_round_that_is_over_is_given_up_and_the_next_begun() {
+    let mut bench = Bench::new(false);
+    bench.join();
+    bench.go(Answer::Go);
+    bench.plan.work = vec![item(2, Fraction::ALL)];
+    let outputs = bench.hear_plan();
+    assert!(outputs.iter().any(|o| matches!(o, Output::Cancel(w) if *w == work(1))));
+    let claim: Claim = wire::decode(published(&outputs)[0]).unwrap();
+    assert_eq!(claim.work, work(2));
+    assert!(published(&bench.train()).is_empty(), "the outcome of the old job is not wanted");
+}
+
+#[test]
+fn a_no_go_ends_the_round_and_busy_only_delays_it() {
+    let mut bench = Bench::new(false);
+    bench.join();
+    bench.go(Answer::NoGo(Refusal::Busy));
+    bench.now = bench.now.after(30_000);
+    assert_eq!(published(&bench.step(Input::Tick)).len(), 1);
+    bench.go(Answer::NoGo(Refusal::Full));
+    bench.now = bench.now.after(60_000);
+    assert!(published(&bench.step(Input::Tick)).is_empty());
+}
+
+#[test]
+fn nothing_is_sent_while_no_aggregator_is_there() {
+    let mut bench = Bench::new(false);
+    bench.join();
+    bench.hear_server(State::Lost);
+    bench.now = bench.now.after(3_600_000);
+    assert!(published(&bench.step(Input::Tick)).is_empty());
+    assert_eq!(published(&bench.hear_server(State::Online)).len(), 1);
+}
+
+#[test]
+fn a_damaged_chunk_is_counted_and_fetched_again() {
+    let mut bench = Bench::new(false);
+    bench.step(Input::Connected);
+    let outputs = bench.hear_plan();
+    let topic = outputs.iter().filter_map(subscription).last().unwrap();
+    let reference = ObjectRef::of(&bench.task, CHUNK_BYTES_MIN).unwrap();
+    let mut chunk = Chunk::cut(&reference, &bench.task, 0).unwrap().encode();
+    *chunk.last_mut().unwrap() ^= 1;
+    bench.step(Input::Message { topic, payload: &chunk });
+    assert_eq!(bench.session.counters().unreadable, 1);
+    bench.hear_server(State::Online);
+    bench.now = bench.now.after(20_000);
+    let again = bench.step(Input::Tick);
+    assert!(again.iter().filter_map(subscription).any(|asked| asked == topic));
+}
+
+#[test]
+fn garbage_on_any_topic_never_panics() {
+    let mut bench = Bench::new(false);
+    bench.join();
+    bench.go(Answer::Go);
+    let mut rng = Rng::new(11);
+    let topics = [
+        Topic::Plan(name("gait")),
+        Topic::Down(name("wrist-1"), Down::Go),
+        Topic::Down(name("wrist-1"), Down::Ack),
+        Topic::Down(name("wrist-1"), Down::Verdict),
+        Topic::ServerState(name("agg")),
+        Topic::DeviceState(name("wrist-1")),
+    ];
+    for round in 0..3000 {
+        let mut payload = vec![wire::SCHEMA, [1, 3, 4, 5, 6, 17][round % 6]];
+        payload.extend((0..rng.below(60)).map(|_| rng.next_u64().to_le_bytes()[0]));
+        bench.hear(&topics[rng.below(6)], &payload);
+    }
+}

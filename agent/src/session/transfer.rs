@@ -1,0 +1,159 @@
+//! Objects on their way: up with a window of chunks, down by asking for the chunks that lack.
+
+use alloc::vec::Vec;
+use dunlin_protocol::id::ShortDigest;
+use dunlin_protocol::limits::{FETCH_TOPICS, WINDOW_CHUNKS};
+use dunlin_protocol::message::Ack;
+use dunlin_protocol::object::{Assembly, Chunk, ObjectRef};
+use dunlin_protocol::rng::Rng;
+use dunlin_protocol::time::Instant;
+use dunlin_protocol::wire::WireError;
+
+/// When to say something again: doubles from try to try, with jitter.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Retry {
+    pub(super) at: Instant,
+    wait_ms: u64,
+}
+
+const RETRY_MS_MIN: u64 = 5_000;
+const RETRY_MS_MAX: u64 = 60_000;
+
+impl Retry {
+    /// First repeat after five to seven and a half seconds.
+    pub(super) fn start(now: Instant, rng: &mut Rng) -> Self {
+        let mut this = Self { at: now, wait_ms: RETRY_MS_MIN / 2 };
+        this.again(now, rng);
+        this
+    }
+
+    /// Doubles the wait, up to a minute, and adds up to half of it at random.
+    pub(super) fn again(&mut self, now: Instant, rng: &mut Rng) {
+        self.wait_ms = (self.wait_ms * 2).min(RETRY_MS_MAX);
+        let half = usize::try_from(self.wait_ms / 2).unwrap_or(0);
+        self.at = now.after(self.wait_ms + rng.below(half) as u64);
+    }
+}
+
+/// An update on its way up.
+#[derive(Debug)]
+pub(super) struct Upload {
+    pub(super) reference: ObjectRef,
+    object: Vec<u8>,
+    acked: Option<Ack>,
+    in_flight: Vec<u16>,
+    pub(super) retry: Retry,
+}
+
+impl Upload {
+    pub(super) fn new(
+        object: Vec<u8>,
+        chunk_bytes: u32,
+        now: Instant,
+        rng: &mut Rng,
+    ) -> Result<Self, WireError> {
+        let reference = ObjectRef::of(&object, chunk_bytes)?;
+        let retry = Retry::start(now, rng);
+        Ok(Self { reference, object, acked: None, in_flight: Vec::new(), retry })
+    }
+
+    pub(super) fn digest(&self) -> ShortDigest {
+        self.reference.digest.short()
+    }
+
+    fn is_acked(&self, index: u16) -> bool {
+        self.acked.as_ref().is_some_and(|ack| ack.has(index))
+    }
+
+    /// Chunk messages to send now: those that are neither acknowledged nor on their way, as far as
+    /// the window allows.
+    pub(super) fn next_chunks(&mut self) -> Vec<Vec<u8>> {
+        let mut messages = Vec::new();
+        for index in 0..self.reference.chunks() {
+            if self.in_flight.len() >= WINDOW_CHUNKS {
+                break;
+            }
+            if self.is_acked(index) || self.in_flight.contains(&index) {
+                continue;
+            }
+            if let Some(chunk) = Chunk::cut(&self.reference, &self.object, index) {
+                messages.push(chunk.encode());
+                self.in_flight.push(index);
+            }
+        }
+        messages
+    }
+
+    /// Takes an acknowledgement. The receiver knows best: what it no longer has is sent again.
+    pub(super) fn acknowledge(&mut self, ack: Ack, now: Instant, rng: &mut Rng) {
+        if ack.chunks != self.reference.chunks() {
+            return;
+        }
+        self.in_flight.retain(|&index| !ack.has(index));
+        self.acked = Some(ack);
+        self.retry = Retry::start(now, rng);
+    }
+
+    /// Counts everything unacknowledged as lost. When all is acknowledged and only the verdict
+    /// lacks, the first chunk goes again to ask for it.
+    pub(super) fn assume_lost(&mut self) {
+        self.in_flight.clear();
+        let all = (0..self.reference.chunks()).all(|index| self.is_acked(index));
+        if all && let Some(ack) = &mut self.acked {
+            ack.have[0] &= !1;
+        }
+    }
+}
+
+/// An object on its way down.
+#[derive(Debug)]
+pub(super) struct Download {
+    pub(super) reference: ObjectRef,
+    assembly: Assembly,
+    requested: Vec<u16>,
+    pub(super) retry: Retry,
+}
+
+impl Download {
+    pub(super) fn new(reference: ObjectRef, now: Instant, rng: &mut Rng) -> Self {
+        let assembly = Assembly::new(reference);
+        Self { reference, assembly, requested: Vec::new(), retry: Retry::start(now, rng) }
+    }
+
+    /// Chunks to ask for now, as far as the number of topics allows.
+    pub(super) fn next_requests(&mut self) -> Vec<u16> {
+        let free = FETCH_TOPICS.saturating_sub(self.requested.len());
+        let lacking = self.assembly.missing().filter(|index| !self.requested.contains(index));
+        let new: Vec<u16> = lacking.take(free).collect();
+        self.requested.extend(&new);
+        new
+    }
+
+    /// Takes a chunk that was asked for; whether it was one.
+    pub(super) fn take(&mut self, chunk: &Chunk<'_>, now: Instant, rng: &mut Rng) -> bool {
+        let Some(at) = self.requested.iter().position(|&index| index == chunk.index) else {
+            return false;
+        };
+        if self.assembly.take(chunk).is_err() {
+            return false;
+        }
+        self.requested.swap_remove(at);
+        self.retry = Retry::start(now, rng);
+        true
+    }
+
+    /// Chunks that were asked for and have not come; forgets that they were asked for.
+    pub(super) fn forget_requests(&mut self) -> Vec<u16> {
+        core::mem::take(&mut self.requested)
+    }
+
+    pub(super) fn is_complete(&self) -> bool {
+        self.assembly.is_complete()
+    }
+
+    /// The object; when its digest does not match, everything is fetched again.
+    pub(super) fn finish(&mut self) -> Result<Vec<u8>, WireError> {
+        let fresh = Assembly::new(self.reference);
+        core::mem::replace(&mut self.assembly, fresh).finish()
+    }
+}

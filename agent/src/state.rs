@@ -1,0 +1,115 @@
+//! What a device must not forget when its power is cut.
+
+use alloc::vec::Vec;
+use core::fmt;
+use serde::{Deserialize, Serialize};
+
+use dunlin_protocol::id::{Digest, LayoutHash, ModelVersion};
+use dunlin_protocol::limits::{OBJECT_BYTES_MAX, TASK_BYTES_MAX};
+use dunlin_protocol::lottery::LotteryKey;
+use dunlin_protocol::message::WorkRef;
+
+/// Version of the bytes that [`DeviceState::encode`] writes.
+pub const STATE_SCHEMA: u8 = 1;
+
+/// Longest encoded state in bytes: an update, local layers of the same size, and a task.
+pub const STATE_BYTES_MAX: usize = 2 * OBJECT_BYTES_MAX as usize + TASK_BYTES_MAX;
+
+/// A device's memory across restarts.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DeviceState {
+    /// The secret of the draw.
+    pub lottery: LotteryKey,
+    /// How often the device has started; presence messages carry it.
+    pub boot: u32,
+    /// The update that is on its way, if any.
+    pub pending: Option<Pending>,
+    /// Layers that stay on this device, if the task has any.
+    pub local: Option<LocalLayers>,
+    /// The task object last used, so that a restart does not fetch it again.
+    pub task: Option<CachedTask>,
+}
+
+/// A finished update that no verdict has come for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pending {
+    /// The work that it answers.
+    pub work: WorkRef,
+    /// The version that it starts from.
+    pub base_version: ModelVersion,
+    /// The update object.
+    pub object: Vec<u8>,
+}
+
+/// Parameters of local layers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LocalLayers {
+    /// The layout that they belong to.
+    pub layout: LayoutHash,
+    /// `[n_params - n_model]`.
+    pub params: Vec<f32>,
+}
+
+/// A task object as it was fetched.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CachedTask {
+    /// Its digest.
+    pub digest: Digest,
+    /// Its bytes.
+    pub object: Vec<u8>,
+}
+
+/// Why a state cannot be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StateError {
+    /// Another version of this program wrote it.
+    Schema {
+        /// The version found.
+        found: u8,
+    },
+    /// The bytes are not a state.
+    Malformed,
+}
+
+impl fmt::Display for StateError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Schema { found } => write!(
+                f,
+                "the state has schema {found}, this program reads schema {STATE_SCHEMA}; install the program that wrote it, or remove the state to enrol as a new device"
+            ),
+            Self::Malformed => f.write_str("the state cannot be read"),
+        }
+    }
+}
+
+impl core::error::Error for StateError {}
+
+impl DeviceState {
+    /// The state of a device that never ran, with 32 secret random bytes.
+    pub fn fresh(lottery: [u8; 32]) -> Self {
+        let lottery = LotteryKey(lottery);
+        Self { lottery, boot: 0, pending: None, local: None, task: None }
+    }
+
+    /// The bytes to keep.
+    pub fn encode(&self) -> Vec<u8> {
+        // Postcard fails only on types without a known length, which this has none of.
+        postcard::to_extend(self, alloc::vec![STATE_SCHEMA]).unwrap_or_default()
+    }
+
+    /// Reads kept bytes.
+    ///
+    /// # Errors
+    /// [`StateError`] when they are of another version or damaged.
+    pub fn decode(bytes: &[u8]) -> Result<Self, StateError> {
+        let (schema, body) = bytes.split_first().ok_or(StateError::Malformed)?;
+        if *schema != STATE_SCHEMA {
+            return Err(StateError::Schema { found: *schema });
+        }
+        match postcard::take_from_bytes(body) {
+            Ok((state, [])) => Ok(state),
+            Ok(_) | Err(_) => Err(StateError::Malformed),
+        }
+    }
+}
