@@ -140,7 +140,7 @@ pub fn run(
     remote: &Remote,
 ) -> Result<(), RunError> {
     let state = load_state(&mut *store)?;
-    let mut session = Session::new(settings, state);
+    let session = Session::new(settings, state);
     let (topic, payload) = session.last_will();
     link_config.will = Some(dunlin_link::Will { topic, payload });
     let (sender, events) = mpsc::sync_channel(EVENTS_MAX);
@@ -148,11 +148,7 @@ pub fn run(
     // The boot number must be on disk before the broker hears of it.
     let mut device = Device { session, store, orders, cancel: Arc::default(), early: Vec::new() };
     device.perform(None)?;
-    // Messages may be dropped when the session is behind; that the connection came or went, not.
-    let sink = move |event| match event {
-        LinkEvent::Message { .. } => sender.try_send(Event::Link(event)).is_ok(),
-        event => sender.send(Event::Link(event)).is_ok(),
-    };
+    let sink = move |event| sender.try_send(Event::Link(event)).is_ok();
     let mut link = Link::open(link_config, sink).map_err(RunError::Link)?;
     let outcome = device.serve(&mut link, &events, remote);
     device.cancel.store(true, Ordering::Relaxed);
@@ -228,6 +224,9 @@ impl Device {
             LinkEvent::Refused { reason } => {
                 error!("the broker refuses this device: {reason}; check [broker] username, password and certificates");
                 self.session.handle(now, Input::Disconnected);
+            }
+            LinkEvent::SubscribeRefused { topic } => {
+                warn!("the broker refuses the subscription to {topic}: check its ACL");
             }
             LinkEvent::Message { topic, payload } => {
                 self.session.handle(now, Input::Message { topic, payload });

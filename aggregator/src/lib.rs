@@ -1,1 +1,35 @@
-//! To be written.
+//! The broker side of Dunlin: opens rounds, admits and combines updates, publishes models.
+//!
+//! The core is [`aggregator::Aggregator`], a state machine without a clock, files or sockets: the
+//! same code runs in the program, in simulated fleets and in tests. The shell around it is small:
+//! [`run::run`] connects it to a broker and to its [`store::Store`].
+//!
+//! | part | what it does |
+//! |---|---|
+//! | [`settings`], [`config`] | what an operator decides, and the file that says it |
+//! | [`aggregator`], [`round`] | the table of open rounds and the life of one round |
+//! | [`admit`] | what an update must be before it may touch the sum |
+//! | [`combine`], [`step`] | sums in integers; from the mean update to the next version |
+//! | [`snapshot`], [`store`] | what outlives the process |
+//! | [`model_file`] | models for tools outside Dunlin |
+
+pub mod admit;
+pub mod aggregator;
+pub mod combine;
+pub mod config;
+#[cfg(test)]
+mod example;
+mod intake;
+pub mod io;
+mod library;
+pub mod model_file;
+pub mod report;
+mod roster;
+pub mod round;
+pub mod run;
+pub mod settings;
+pub mod snapshot;
+pub mod status;
+pub mod step;
+pub mod store;
+pub mod summary;

@@ -1,1 +1,43 @@
-//! To be written.
+//! The MQTT connection of Dunlin's programs: one thread that dials, keeps, loses and rebuilds it.
+//!
+//! MQTT 3.1.1, QoS 1, clean session. What a broker may remember of a session is never relied on:
+//! **after every [`LinkEvent::Connected`] the user says everything again**, subscriptions and
+//! publications. What is given while there is no connection, and what is still queued when one is
+//! lost, is dropped and counted. Nothing here blocks the user and nothing grows without a limit.
+//!
+//! ```no_run
+//! use dunlin_link::{Link, LinkConfig, LinkEvent};
+//! let (events, inbox) = std::sync::mpsc::sync_channel(256);
+//! let config = LinkConfig::new("mqtt://localhost".parse()?, "wrist-1");
+//! let link = Link::open(config, move |event| events.try_send(event).is_ok())?;
+//! for event in inbox {
+//!     match event {
+//!         LinkEvent::Connected => link.subscribe("dunlin/v1/fed/gait/plan".into()),
+//!         LinkEvent::Message { topic, payload } => println!("{topic}: {} bytes", payload.len()),
+//!         LinkEvent::SubscribeRefused { topic } => eprintln!("{topic}: refused by the broker"),
+//!         LinkEvent::Disconnected { reason } | LinkEvent::Refused { reason } => {
+//!             eprintln!("{reason}")
+//!         }
+//!     }
+//! }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod backoff;
+mod config;
+mod connection;
+mod driver;
+mod error;
+mod link;
+mod outbox;
+#[cfg(feature = "testing")]
+pub mod testing;
+#[cfg(feature = "tls")]
+mod tls;
+mod url;
+
+pub use config::{KEEP_ALIVE_S_MAX, KEEP_ALIVE_S_MIN, LinkConfig, QueueLimits, TlsFiles, Will};
+pub use error::LinkError;
+pub use link::{Link, LinkEvent, LinkSender};
+pub use outbox::{Backlog, Counters};
+pub use url::{BrokerUrl, UrlError};

@@ -1,1 +1,29 @@
-//! What devices learn.
+#![doc = include_str!("../README.md")]
+#![no_std]
+
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+mod augment;
+mod batch;
+mod device;
+mod error;
+mod evaluate;
+mod forward;
+mod kernel;
+mod loss;
+mod network;
+#[cfg(test)]
+mod sample;
+mod sgd;
+pub mod tasks;
+mod train;
+mod windows;
+
+pub use device::{Backend, ParseBackendError};
+pub use error::ModelError;
+pub use evaluate::Prediction;
+pub use network::Network;
+pub use train::TrainReport;
+pub use windows::Windows;

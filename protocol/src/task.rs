@@ -76,6 +76,11 @@ pub enum Op {
         /// Output values.
         out: u16,
     },
+    /// Mean of each `size` samples in a row, a rest is dropped: `[t, c] -> [t / size, c]`.
+    MeanPool {
+        /// Samples that become one.
+        size: u16,
+    },
 }
 
 /// Who holds a layer's parameters and who changes them.

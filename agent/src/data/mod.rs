@@ -1,1 +1,98 @@
-//! Where windows come from.
+//! Everything between a sensor and training windows on the device.
+//!
+//! A [`WindowSource`] gives the windows that a task asks for. [`har`] reads a published data set;
+//! [`csv`] follows a growing file, a FIFO or standard input in a thread of its own and keeps the
+//! samples in a bounded [`ring`] on disk, which survives restarts and power cuts. [`cut`] makes
+//! windows from the ring; [`labels`] names them, also after the fact. Nothing here leaves the
+//! device.
+
+pub mod config;
+pub mod csv;
+pub mod cut;
+mod error;
+pub mod har;
+pub mod labels;
+mod log_limit;
+pub mod ring;
+pub mod store;
+mod window_set;
+
+pub use config::{ConfigProblem, SourceConfig};
+pub use error::DataError;
+pub use window_set::WindowSet;
+
+use std::fmt;
+use std::path::Path;
+
+use dunlin_protocol::task::TaskSpec;
+
+/// Something that has training windows: a data set, a live sensor, or a simulated device.
+///
+/// A live source makes progress by itself, in a thread that it owns and ends when it is dropped;
+/// its user has nothing to pump.
+pub trait WindowSource {
+    /// All windows that fit `task` now, scaled, oldest first. May be empty.
+    ///
+    /// # Errors
+    /// [`DataError`] when the source can never serve this task (other channels, rate or window
+    /// length), or cannot be read.
+    fn windows(&mut self, task: &TaskSpec) -> Result<WindowSet, DataError>;
+
+    /// How the source is doing, for logs and operators.
+    fn status(&self) -> SourceStatus {
+        SourceStatus::default()
+    }
+}
+
+/// How a source is doing. Counts are since the program started.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SourceStatus {
+    /// Samples that the source holds now.
+    pub samples: u64,
+    /// Rows taken in.
+    pub accepted: u64,
+    /// Rows refused: too long, wrong number of columns, not a finite number, torn.
+    pub refused: u64,
+    /// Values outside of what the ring can hold, stored as the nearest that it can.
+    pub saturated: u64,
+    /// Label ranges dropped because too many wait for their samples, or refused as unreadable.
+    pub labels_lost: u64,
+    /// Whether no more samples will come: standard input has ended.
+    pub ended: bool,
+    /// What stops the source from taking in samples at the moment.
+    pub problem: Option<String>,
+}
+
+impl fmt::Display for SourceStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { samples, accepted, refused, saturated, labels_lost, .. } = self;
+        write!(f, "{samples} samples held; rows: {accepted} accepted, {refused} refused")?;
+        write!(f, "; {saturated} values saturated; {labels_lost} label ranges lost")?;
+        if self.ended {
+            f.write_str("; the input has ended")?;
+        }
+        match &self.problem {
+            Some(problem) => write!(f, "; {problem}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Opens the source that `config` describes; a live source keeps its files in `state_dir`.
+///
+/// # Errors
+/// [`DataError`] when the configuration has problems (all of them are listed), when a data set is
+/// not where it should be, or when the files in `state_dir` belong to other channels.
+pub fn open(
+    config: &SourceConfig,
+    state_dir: &Path,
+) -> Result<Box<dyn WindowSource + Send>, DataError> {
+    let problems = config.check();
+    if !problems.is_empty() {
+        return Err(DataError::Config(problems));
+    }
+    Ok(match config {
+        SourceConfig::Har(config) => Box::new(har::HarSource::open(config)?),
+        SourceConfig::Csv(config) => Box::new(csv::CsvSource::open(config, state_dir)?),
+    })
+}

@@ -53,7 +53,7 @@ impl ParamLayout {
             let fan_in = match spec.op {
                 Op::Conv1d { kernel, .. } => usize::from(kernel) * input.channels,
                 Op::Dense { .. } => input.values(),
-                Op::Relu | Op::Tanh | Op::MaxPool { .. } => 0,
+                Op::Relu | Op::Tanh | Op::MaxPool { .. } | Op::MeanPool { .. } => 0,
             };
             input = output;
             if fan_in == 0 {
@@ -186,6 +186,7 @@ fn hash(task: &TaskSpec, slots: &[ParamSlot]) -> LayoutHash {
             Op::Tanh => (3, 0, 0),
             Op::MaxPool { size } => (4, size, 0),
             Op::Dense { out } => (5, out, 0),
+            Op::MeanPool { size } => (6, size, 0),
         };
         text.extend_from_slice(&[code, layer.share as u8]);
         word(&mut text, usize::from(a));

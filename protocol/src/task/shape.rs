@@ -125,7 +125,7 @@ fn step(layer: usize, op: Op, input: Shape, flat: bool) -> Result<Shape, ShapeEr
             let kernel = over_time(usize::from(kernel), "kernel")?;
             Ok(Shape { time: input.time - kernel + 1, channels: usize::from(out) })
         }
-        Op::MaxPool { size } => {
+        Op::MaxPool { size } | Op::MeanPool { size } => {
             let size = over_time(usize::from(size), "pool size")?;
             Ok(Shape { time: input.time / size, channels: input.channels })
         }

@@ -1,0 +1,214 @@
+//! Reads a file as it grows, a FIFO whoever writes to it, or standard input. Never blocks.
+
+use std::fs::{File, Metadata, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
+
+use super::position::{HEAD_BYTES_MAX, Position};
+
+/// Bytes that are read at a time.
+const PIECE_BYTES: usize = 64 * 1024;
+/// Pieces of standard input that wait in memory at the most.
+const WAITING_PIECES: usize = 2;
+
+/// What the input has for us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Piece {
+    /// Bytes, now in the buffer.
+    Bytes,
+    /// Nothing now; ask again later.
+    Nothing,
+    /// A file or FIFO was opened; `resumed`: reading goes on where an earlier program stopped.
+    Opened {
+        /// Whether the bytes before were read already.
+        resumed: bool,
+    },
+    /// What follows does not continue what came before: another file, or another writer.
+    Restarted,
+    /// Nothing more will come.
+    Ended,
+}
+
+/// Where the bytes come from.
+#[derive(Debug)]
+pub(super) struct Follower {
+    path: PathBuf,
+    resume: Option<Position>,
+    open: Option<OpenFile>,
+    stdin: Option<Receiver<io::Result<Vec<u8>>>>,
+}
+
+#[derive(Debug)]
+struct OpenFile {
+    file: File,
+    inode: u64,
+    fifo: bool,
+    /// Bytes read, from the start of the file.
+    offset: u64,
+    /// Whether a FIFO gave bytes since it was last without a writer.
+    heard: bool,
+}
+
+impl Follower {
+    /// Follows the file or FIFO `path`, from `resume` on if it is still the same file.
+    pub(super) fn file(path: &Path, resume: Option<Position>) -> Self {
+        Self { path: path.to_owned(), resume, open: None, stdin: None }
+    }
+
+    /// Reads standard input, in a thread of its own that ends with the input or the program.
+    ///
+    /// # Errors
+    /// When no thread can be started.
+    pub(super) fn stdin() -> io::Result<Self> {
+        let (sender, receiver) = sync_channel(WAITING_PIECES);
+        std::thread::Builder::new()
+            .name("standard input".to_owned())
+            .spawn(move || pass_on(io::stdin().lock(), &sender))?;
+        Ok(Self { path: PathBuf::from("-"), resume: None, open: None, stdin: Some(receiver) })
+    }
+
+    /// Looks for more; bytes replace what is in `piece`.
+    ///
+    /// # Errors
+    /// What the operating system says, except that a missing file is nothing to read yet.
+    pub(super) fn read(&mut self, piece: &mut Vec<u8>) -> io::Result<Piece> {
+        if let Some(stdin) = &self.stdin {
+            return match stdin.try_recv() {
+                Ok(bytes) => bytes.map(|bytes| {
+                    *piece = bytes;
+                    Piece::Bytes
+                }),
+                Err(TryRecvError::Empty) => Ok(Piece::Nothing),
+                Err(TryRecvError::Disconnected) => Ok(Piece::Ended),
+            };
+        }
+        let Some(open) = &mut self.open else {
+            return self.open();
+        };
+        piece.resize(PIECE_BYTES, 0);
+        match open.file.read(piece) {
+            Ok(0) => self.at_end(),
+            Ok(count) => {
+                piece.truncate(count);
+                open.offset += count as u64;
+                open.heard = true;
+                Ok(Piece::Bytes)
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Piece::Nothing),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(Piece::Nothing),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn open(&mut self) -> io::Result<Piece> {
+        // Without O_NONBLOCK, opening a FIFO would wait for a writer.
+        let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(&self.path);
+        let file = match file {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Piece::Nothing),
+            other => other?,
+        };
+        let data = file.metadata()?;
+        let (inode, fifo) = (data.ino(), data.file_type().is_fifo());
+        let mut open = OpenFile { file, inode, fifo, offset: 0, heard: false };
+        let resumed = match self.resume.take() {
+            Some(position) if !fifo => open.resume(&position, &data)?,
+            _ => false,
+        };
+        self.open = Some(open);
+        Ok(Piece::Opened { resumed })
+    }
+
+    /// Finds out why a read gave nothing.
+    fn at_end(&mut self) -> io::Result<Piece> {
+        let Some(open) = &mut self.open else {
+            return Ok(Piece::Nothing);
+        };
+        let data = match std::fs::metadata(&self.path) {
+            // Rotation renames the old file before it makes the new one.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Piece::Nothing),
+            other => other?,
+        };
+        if data.ino() != open.inode {
+            self.open = None;
+            return Ok(Piece::Restarted);
+        }
+        if open.fifo {
+            let ended = std::mem::take(&mut open.heard);
+            return Ok(if ended { Piece::Restarted } else { Piece::Nothing });
+        }
+        if data.len() < open.offset {
+            open.file.seek(SeekFrom::Start(0))?;
+            open.offset = 0;
+            return Ok(Piece::Restarted);
+        }
+        Ok(Piece::Nothing)
+    }
+
+    /// Bytes read of the open file; `None` for a FIFO, standard input, or no file.
+    pub(super) fn offset(&self) -> Option<u64> {
+        self.open.as_ref().filter(|open| !open.fifo).map(|open| open.offset)
+    }
+
+    /// The first bytes of the open file, at most `most`.
+    pub(super) fn head(&mut self, most: usize) -> io::Result<Vec<u8>> {
+        match &mut self.open {
+            Some(open) if !open.fifo => open.head(most),
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    /// Where reading stands: `offset` bytes of the open file are in samples before `sequence`.
+    /// `None` for a FIFO or standard input, which cannot be read again.
+    pub(super) fn position(&mut self, offset: u64, sequence: u64) -> io::Result<Option<Position>> {
+        match &mut self.open {
+            Some(open) if !open.fifo => {
+                let head = open.head(HEAD_BYTES_MAX)?;
+                Ok(Some(Position::new(open.inode, &head, offset, sequence)))
+            }
+            _ => Ok(None),
+        }
+    }
+}
+
+impl OpenFile {
+    fn resume(&mut self, position: &Position, data: &Metadata) -> io::Result<bool> {
+        let head = self.head(position.head_bytes())?;
+        let same = position.is_of(self.inode, &head) && data.len() >= position.offset;
+        self.offset = if same { position.offset } else { 0 };
+        self.file.seek(SeekFrom::Start(self.offset))?;
+        Ok(same)
+    }
+
+    fn head(&mut self, most: usize) -> io::Result<Vec<u8>> {
+        let mut head = Vec::new();
+        self.file.seek(SeekFrom::Start(0))?;
+        (&mut self.file).take(most as u64).read_to_end(&mut head)?;
+        self.file.seek(SeekFrom::Start(self.offset))?;
+        Ok(head)
+    }
+}
+
+/// Passes on what `input` gives until it ends or nobody listens.
+fn pass_on(mut input: impl Read, sender: &SyncSender<io::Result<Vec<u8>>>) {
+    loop {
+        let mut piece = vec![0; PIECE_BYTES];
+        let result = match input.read(&mut piece) {
+            Ok(0) => return,
+            Ok(count) => {
+                piece.truncate(count);
+                Ok(piece)
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => Err(error),
+        };
+        let failed = result.is_err();
+        if sender.send(result).is_err() || failed {
+            return;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

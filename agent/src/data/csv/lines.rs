@@ -1,0 +1,110 @@
+//! Puts bytes together to lines, whatever the pieces they come in, within a fixed memory.
+
+/// Longest line in bytes, without its end.
+pub(super) const LINE_BYTES_MAX: usize = 16 * 1024;
+
+/// One line, or why there is none.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Line<'a> {
+    /// A whole line without its end.
+    Whole(&'a [u8]),
+    /// A line longer than [`LINE_BYTES_MAX`]; its bytes are gone.
+    TooLong,
+}
+
+/// Holds the beginning of a line until its end comes.
+#[derive(Debug, Default)]
+pub(super) struct LineBuffer {
+    partial: Vec<u8>,
+    too_long: bool,
+}
+
+impl LineBuffer {
+    /// Takes the next `bytes` and shows each line that ends in them to `visit`, together with the
+    /// number of `bytes` up to the end of that line.
+    pub(super) fn feed(&mut self, bytes: &[u8], mut visit: impl FnMut(Line<'_>, usize)) {
+        let mut used = 0;
+        while let Some(length) = bytes[used..].iter().position(|&byte| byte == b'\n') {
+            let piece = &bytes[used..used + length];
+            used += length + 1;
+            if self.too_long || self.partial.len() + length > LINE_BYTES_MAX {
+                visit(Line::TooLong, used);
+            } else if self.partial.is_empty() {
+                visit(Line::Whole(without_return(piece)), used);
+            } else {
+                self.partial.extend_from_slice(piece);
+                visit(Line::Whole(without_return(&self.partial)), used);
+            }
+            self.restart();
+        }
+        let rest = &bytes[used..];
+        if self.too_long || self.partial.len() + rest.len() > LINE_BYTES_MAX {
+            self.partial.clear();
+            self.too_long = true;
+        } else {
+            self.partial.extend_from_slice(rest);
+        }
+    }
+
+    /// Drops the beginning of a line whose end will not come; says whether there was one.
+    pub(super) fn restart(&mut self) -> bool {
+        let torn = self.too_long || !self.partial.is_empty();
+        self.partial.clear();
+        self.too_long = false;
+        torn
+    }
+}
+
+fn without_return(line: &[u8]) -> &[u8] {
+    line.strip_suffix(b"\r").unwrap_or(line)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(pieces: &[&[u8]]) -> Vec<Option<String>> {
+        let mut buffer = LineBuffer::default();
+        let mut lines = Vec::new();
+        for piece in pieces {
+            buffer.feed(piece, |line, _| {
+                lines.push(match line {
+                    Line::Whole(line) => Some(String::from_utf8_lossy(line).into_owned()),
+                    Line::TooLong => None,
+                });
+            });
+            assert!(buffer.partial.capacity() <= 2 * LINE_BYTES_MAX, "memory stays bounded");
+        }
+        lines
+    }
+
+    fn some(text: &str) -> Option<String> {
+        Some(text.to_owned())
+    }
+
+    #[test]
+    fn lines_come_out_whole_however_they_are_cut() {
+        let text = b"a,b\r\n1,2\n\n3,4\nrest";
+        let expected = [some("a,b"), some("1,2"), some(""), some("3,4")];
+        assert_eq!(lines(&[text]), expected);
+        for size in 1..text.len() {
+            assert_eq!(lines(&text.chunks(size).collect::<Vec<_>>()), expected, "{size}");
+        }
+    }
+
+    #[test]
+    fn a_line_that_never_ends_takes_no_more_memory_and_the_next_line_is_read() {
+        let long = vec![b'x'; 10 * LINE_BYTES_MAX];
+        assert_eq!(lines(&[&long, &long, b"\nok\n"]), [None, some("ok")]);
+        let exact = vec![b'x'; LINE_BYTES_MAX];
+        assert_eq!(lines(&[&exact, b"\n"])[0].as_ref().map(String::len), Some(LINE_BYTES_MAX));
+        assert_eq!(lines(&[&exact, b"x\n", b"ok\n"]), [None, some("ok")]);
+    }
+
+    #[test]
+    fn the_place_of_each_line_end_is_told() {
+        let mut ends = Vec::new();
+        LineBuffer::default().feed(b"ab\ncde\nf", |_, end| ends.push(end));
+        assert_eq!(ends, [3, 7]);
+    }
+}

@@ -1,0 +1,174 @@
+//! What can go wrong between a sensor and a window.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::ConfigProblem;
+
+/// Why there are no windows. Each text names what, where, and what to do next.
+#[derive(Debug)]
+pub enum DataError {
+    /// The operating system refused a file.
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// What was tried, such as `open`.
+        doing: &'static str,
+        /// What it said.
+        source: io::Error,
+    },
+    /// A line of a text file is not what it should be.
+    Line {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A folder is not laid out as the data set should be.
+    Layout {
+        /// The file or folder that is missing or wrong.
+        path: PathBuf,
+        /// What is wrong and what should be there.
+        problem: String,
+    },
+    /// The data set has nobody with this number.
+    NoPerson {
+        /// The number asked for.
+        person: u16,
+        /// The numbers that there are.
+        has: Vec<u16>,
+    },
+    /// The task wants channels that the source does not have.
+    Channels {
+        /// Wanted and not there.
+        missing: Vec<String>,
+        /// There.
+        has: Vec<String>,
+    },
+    /// The task wants another sampling rate. Rates in thousandths of a hertz.
+    Rate {
+        /// Wanted.
+        task: u32,
+        /// There.
+        source: u32,
+    },
+    /// The time column does not run at the sampling rate that the configuration names.
+    Clock {
+        /// Windows that were looked at; none ran at the right rate.
+        windows: u64,
+        /// Rate of the newest of them in thousandths of a hertz.
+        measured: u64,
+        /// Rate in the configuration in thousandths of a hertz.
+        configured: u32,
+    },
+    /// The source has windows of another length. Lengths in samples.
+    Window {
+        /// Wanted.
+        task: usize,
+        /// There.
+        source: usize,
+    },
+    /// None of the task's labels occurs in the source.
+    Labels {
+        /// Wanted.
+        task: Vec<String>,
+        /// There.
+        has: Vec<String>,
+    },
+    /// A state file belongs to another configuration, or to another process.
+    State {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong and what to do.
+        problem: String,
+    },
+    /// The input of a live source cannot be used as it is.
+    Input {
+        /// The file, FIFO, or `-` for standard input.
+        path: PathBuf,
+        /// What is wrong and what to do.
+        problem: String,
+    },
+    /// The configuration has problems.
+    Config(Vec<ConfigProblem>),
+}
+
+impl DataError {
+    /// Wraps an error of the operating system: what was tried on which file.
+    pub(super) fn io(path: &Path, doing: &'static str) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::Io { path: path.to_owned(), doing, source }
+    }
+
+    /// An error about one line of a text file.
+    pub(super) fn line(path: &Path, line: usize, problem: impl Into<String>) -> Self {
+        Self::Line { path: path.to_owned(), line, problem: problem.into() }
+    }
+}
+
+impl fmt::Display for DataError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Io { path, doing, source } => {
+                write!(f, "{}: cannot {doing}: {source}", path.display())
+            }
+            Self::Line { path, line, problem } => {
+                write!(f, "{}, line {line}: {problem}", path.display())
+            }
+            Self::Layout { path, problem }
+            | Self::State { path, problem }
+            | Self::Input { path, problem } => write!(f, "{}: {problem}", path.display()),
+            Self::NoPerson { person, has } => {
+                write!(f, "there is no person {person}; there are {has:?}")
+            }
+            Self::Channels { missing, has } => write!(
+                f,
+                "the task wants channels that the source lacks: {}; it has {}; map them in the \
+                 configuration of the source or offer a task with these channels",
+                missing.join(", "),
+                has.join(", ")
+            ),
+            Self::Rate { task, source } => write!(
+                f,
+                "the task wants {} Hz, the source has {} Hz; they may differ by 1 %: set the \
+                 sensor to the rate of the task or offer a task with this rate",
+                hertz(u64::from(*task)),
+                hertz(u64::from(*source))
+            ),
+            Self::Clock { windows, measured, configured } => write!(
+                f,
+                "none of {windows} windows runs at the configured {} Hz: by their times, samples \
+                 come at {} Hz; correct rate_hz or time_unit",
+                hertz(u64::from(*configured)),
+                hertz(*measured)
+            ),
+            Self::Window { task, source } => write!(
+                f,
+                "the task wants windows of {task} samples, the source has windows of {source}"
+            ),
+            Self::Labels { task, has } => write!(
+                f,
+                "none of the task's labels occurs in the data; the task has {}; the data have {}",
+                task.join(", "),
+                has.join(", ")
+            ),
+            Self::Config(problems) => {
+                f.write_str("the configuration of the data source has problems:")?;
+                problems.iter().try_for_each(|problem| write!(f, "\n  {problem}"))
+            }
+        }
+    }
+}
+
+impl std::error::Error for DataError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        if let Self::Io { source, .. } = self { Some(source) } else { None }
+    }
+}
+
+/// Thousandths of a hertz as text in hertz.
+fn hertz(millihertz: u64) -> String {
+    format!("{}.{:03}", millihertz / 1000, millihertz % 1000)
+}

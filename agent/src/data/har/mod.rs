@@ -1,0 +1,369 @@
+//! The UCI HAR data set in its published folders: windows of a smartphone at the waist, 30 people.
+//!
+//! D. Anguita et al., "A Public Domain Dataset for Human Activity Recognition Using Smartphones",
+//! ESANN 2013; doi 10.24432/C54S4K. Layout: `activity_labels.txt` and, in `train` and `test` each,
+//! `subject_*.txt`, `y_*.txt` and `Inertial Signals/CHANNEL_*.txt` with one window a line.
+
+mod lines;
+mod person;
+
+pub use person::PersonWindows;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use dunlin_protocol::limits::{CHANNELS_MAX, CLASSES_MAX, WINDOW_SAMPLES_MAX};
+use dunlin_protocol::task::TaskSpec;
+
+use self::lines::Lines;
+use super::config::HarConfig;
+use super::{DataError, SourceStatus, WindowSet, WindowSource};
+
+/// Sampling rate of the data set in thousandths of a hertz.
+pub const RATE_MILLIHERTZ: u32 = 50_000;
+/// Windows in one split at the most.
+const ROWS_MAX: usize = 1_000_000;
+
+/// The part of the data set that a person belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Split {
+    /// 21 people.
+    Train,
+    /// 9 people that nothing was trained on.
+    Test,
+}
+
+impl Split {
+    /// Name of its folder, and end of its file names.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Train => "train",
+            Self::Test => "test",
+        }
+    }
+}
+
+/// A person in the data set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Person {
+    /// Number, 1 to 30.
+    pub id: u16,
+    /// Where the person belongs.
+    pub split: Split,
+    /// Windows of the person.
+    pub windows: usize,
+}
+
+/// The data set on disk: who is in it, and where the signals are.
+#[derive(Clone, Debug)]
+pub struct HarDataset {
+    root: PathBuf,
+    persons: Vec<Person>,
+    channels: Vec<String>,
+    labels: Arc<[String]>,
+    /// Number in the `y` files to index in `labels`.
+    label_codes: BTreeMap<u16, u16>,
+    rows: BTreeMap<Split, Vec<u16>>,
+}
+
+impl HarDataset {
+    /// Opens the data set in `dir`, which is `UCI HAR Dataset` or contains it. Reads the small files
+    /// only.
+    ///
+    /// # Errors
+    /// [`DataError::Layout`] when files are missing, [`DataError::Line`] when one cannot be read.
+    pub fn open(dir: &Path) -> Result<Self, DataError> {
+        let root = find_root(dir)?;
+        let (labels, label_codes) = read_labels(&root.join("activity_labels.txt"))?;
+        let mut rows = BTreeMap::new();
+        let mut persons: BTreeMap<u16, Person> = BTreeMap::new();
+        for split in [Split::Train, Split::Test] {
+            if !root.join(split.name()).is_dir() {
+                continue;
+            }
+            let path = split_file(&root, split, "subject");
+            let ids = read_column(&path)?;
+            for (row, &id) in ids.iter().enumerate() {
+                let person = persons.entry(id).or_insert(Person { id, split, windows: 0 });
+                if person.split != split {
+                    let problem = format!("person {id} is in the other split, too");
+                    return Err(DataError::line(&path, row + 1, problem));
+                }
+                person.windows += 1;
+            }
+            rows.insert(split, ids);
+        }
+        let Some(&first) = rows.keys().next() else {
+            let problem = "has neither a folder train nor test".to_owned();
+            return Err(DataError::Layout { path: root, problem });
+        };
+        let channels = list_channels(&root, first)?;
+        let persons = persons.into_values().collect();
+        Ok(Self { root, persons, channels, labels: labels.into(), label_codes, rows })
+    }
+
+    /// Opens the data set in `dir` and reads everybody, all channels: about 50 MB in memory.
+    ///
+    /// # Errors
+    /// As [`HarDataset::open`] and [`HarDataset::read`].
+    pub fn load(dir: &Path) -> Result<Vec<PersonWindows>, DataError> {
+        let dataset = Self::open(dir)?;
+        let everybody: Vec<u16> = dataset.persons.iter().map(|person| person.id).collect();
+        dataset.read(&everybody, &dataset.channels)
+    }
+
+    /// Everybody, by number.
+    pub fn persons(&self) -> &[Person] {
+        &self.persons
+    }
+
+    /// The channels that there are, such as `body_acc_x`; in g and rad/s.
+    pub fn channels(&self) -> &[String] {
+        &self.channels
+    }
+
+    /// The activities, such as `WALKING`.
+    pub fn labels(&self) -> &[String] {
+        &self.labels
+    }
+
+    /// The windows of one person, all channels.
+    ///
+    /// # Errors
+    /// As [`HarDataset::read`].
+    pub fn person(&self, id: u16) -> Result<PersonWindows, DataError> {
+        let mut read = self.read(&[id], &self.channels)?;
+        read.pop().ok_or_else(|| self.nobody(id))
+    }
+
+    /// The windows of these people, in the order asked for, with these channels. Reads each file
+    /// once, a line at a time; lines of other people are skipped.
+    ///
+    /// # Errors
+    /// [`DataError::NoPerson`], [`DataError::Channels`], or what is wrong with which line.
+    pub fn read(
+        &self,
+        persons: &[u16],
+        channels: &[String],
+    ) -> Result<Vec<PersonWindows>, DataError> {
+        let missing: Vec<String> =
+            channels.iter().filter(|c| !self.channels.contains(c)).cloned().collect();
+        if !missing.is_empty() || channels.is_empty() {
+            return Err(DataError::Channels { missing, has: self.channels.clone() });
+        }
+        let shared: Arc<[String]> = channels.into();
+        let mut found = Vec::with_capacity(persons.len());
+        for &id in persons {
+            let person = self.persons.iter().find(|person| person.id == id);
+            let person = *person.ok_or_else(|| self.nobody(id))?;
+            found.push(PersonWindows::new(person, Arc::clone(&shared), Arc::clone(&self.labels)));
+        }
+        for (&split, rows) in &self.rows {
+            self.read_split(split, rows, &mut found)?;
+        }
+        Ok(found)
+    }
+
+    fn nobody(&self, person: u16) -> DataError {
+        DataError::NoPerson { person, has: self.persons.iter().map(|p| p.id).collect() }
+    }
+
+    /// Fills in the people of one split.
+    fn read_split(
+        &self,
+        split: Split,
+        rows: &[u16],
+        found: &mut [PersonWindows],
+    ) -> Result<(), DataError> {
+        // For each line of the files: whose window it is, if it is wanted.
+        let owner = |id: &u16| found.iter().position(|person| person.person.id == *id);
+        let owners: Vec<Option<usize>> = rows.iter().map(owner).collect();
+        if owners.iter().all(Option::is_none) {
+            return Ok(());
+        }
+        let path = split_file(&self.root, split, "y");
+        let codes = read_column(&path)?;
+        if codes.len() != rows.len() {
+            return Err(wrong_count(&path, codes.len(), rows.len()));
+        }
+        for (row, (code, owner)) in codes.iter().zip(&owners).enumerate() {
+            let label = self.label_codes.get(code).ok_or_else(|| {
+                DataError::line(&path, row + 1, format!("{code} is not in activity_labels.txt"))
+            })?;
+            if let Some(owner) = *owner {
+                found[owner].labels.push(*label);
+            }
+        }
+        let channels = found.first().map_or(0, |person| person.channels.len());
+        let mut window = found.iter().map(|person| person.window).max().filter(|&n| n > 0);
+        for channel in 0..channels {
+            let name = Arc::clone(&found[0].channels);
+            let path = signal_file(&self.root, split, &name[channel]);
+            read_signal(&path, channel, &owners, &mut window, found)?;
+        }
+        Ok(())
+    }
+}
+
+/// Reads one signal file into its channel of the windows. `window`: samples in a line, once known.
+fn read_signal(
+    path: &Path,
+    channel: usize,
+    owners: &[Option<usize>],
+    window: &mut Option<usize>,
+    found: &mut [PersonWindows],
+) -> Result<(), DataError> {
+    let mut lines = Lines::open(path)?;
+    let mut samples = Vec::new();
+    let mut next = vec![0; found.len()];
+    for (row, owner) in owners.iter().enumerate() {
+        if lines.next_line()?.is_none() {
+            return Err(wrong_count(path, row, owners.len()));
+        }
+        let Some(owner) = *owner else {
+            continue;
+        };
+        samples.clear();
+        let count = lines.numbers(&mut samples)?;
+        let wanted = *window.get_or_insert(count);
+        if count != wanted || count == 0 || count > WINDOW_SAMPLES_MAX {
+            return Err(lines.error(format!("has {count} values; windows have {wanted}")));
+        }
+        found[owner].put(next[owner], channel, &samples);
+        next[owner] += 1;
+    }
+    if lines.next_line()?.is_some_and(|line| !line.is_empty()) {
+        return Err(lines.error(format!("is one more than the {} subjects", owners.len())));
+    }
+    Ok(())
+}
+
+fn find_root(dir: &Path) -> Result<PathBuf, DataError> {
+    let inner = dir.join("UCI HAR Dataset");
+    let places = [dir.to_owned(), inner];
+    let root = places.iter().find(|place| place.join("activity_labels.txt").is_file());
+    root.cloned().ok_or_else(|| DataError::Layout {
+        path: dir.to_owned(),
+        problem: "has no activity_labels.txt, neither has `UCI HAR Dataset` in it; unpack the \
+                  data set of https://doi.org/10.24432/C54S4K there"
+            .to_owned(),
+    })
+}
+
+fn split_file(root: &Path, split: Split, what: &str) -> PathBuf {
+    let split = split.name();
+    root.join(split).join(format!("{what}_{split}.txt"))
+}
+
+fn signal_folder(root: &Path, split: Split) -> PathBuf {
+    root.join(split.name()).join("Inertial Signals")
+}
+
+fn signal_file(root: &Path, split: Split, channel: &str) -> PathBuf {
+    signal_folder(root, split).join(format!("{channel}_{}.txt", split.name()))
+}
+
+fn list_channels(root: &Path, split: Split) -> Result<Vec<String>, DataError> {
+    let folder = signal_folder(root, split);
+    let end = format!("_{}.txt", split.name());
+    let mut channels = Vec::new();
+    for entry in fs::read_dir(&folder).map_err(DataError::io(&folder, "list"))? {
+        let name = entry.map_err(DataError::io(&folder, "list"))?.file_name();
+        channels.extend(name.to_str().and_then(|n| n.strip_suffix(&end)).map(str::to_owned));
+    }
+    channels.sort();
+    if channels.is_empty() || channels.len() > CHANNELS_MAX {
+        let problem = format!("has {} files CHANNEL{end}, not 1 to {CHANNELS_MAX}", channels.len());
+        return Err(DataError::Layout { path: folder, problem });
+    }
+    Ok(channels)
+}
+
+/// Reads lines of `number name`.
+fn read_labels(path: &Path) -> Result<(Vec<String>, BTreeMap<u16, u16>), DataError> {
+    let mut lines = Lines::open(path)?;
+    let (mut labels, mut codes) = (Vec::new(), BTreeMap::new());
+    while lines.next_line()?.is_some() {
+        let Some((code, name)) = lines.text()?.split_once(' ') else {
+            if lines.text()?.is_empty() {
+                continue;
+            }
+            return Err(lines.error("is not a number and a name".to_owned()));
+        };
+        let wrong = || lines.error(format!("{code:?} is not a number up to 65535"));
+        let code = code.parse::<u16>().map_err(|_| wrong())?;
+        let index = u16::try_from(labels.len()).unwrap_or(u16::MAX);
+        if labels.len() >= CLASSES_MAX || codes.insert(code, index).is_some() {
+            let problem = format!("number {code} is there twice, or more than {CLASSES_MAX} labels");
+            return Err(lines.error(problem));
+        }
+        labels.push(name.trim().to_owned());
+    }
+    Ok((labels, codes))
+}
+
+/// Reads a file with one whole number a line.
+fn read_column(path: &Path) -> Result<Vec<u16>, DataError> {
+    let mut lines = Lines::open(path)?;
+    let mut numbers = Vec::new();
+    while let Some(line) = lines.next_line()? {
+        if line.is_empty() {
+            continue;
+        }
+        if numbers.len() >= ROWS_MAX {
+            return Err(lines.error(format!("is more than {ROWS_MAX} lines")));
+        }
+        numbers.push(lines.number()?);
+    }
+    Ok(numbers)
+}
+
+fn wrong_count(path: &Path, has: usize, needs: usize) -> DataError {
+    let problem = format!("has {has} lines, but there are {needs} subjects; unpack the file again");
+    DataError::Layout { path: path.to_owned(), problem }
+}
+
+/// One person of the data set as a source of windows: always the same ones.
+#[derive(Debug)]
+pub struct HarSource {
+    dataset: HarDataset,
+    person: u16,
+    read: Option<PersonWindows>,
+}
+
+impl HarSource {
+    /// Opens the data set and looks for the person.
+    ///
+    /// # Errors
+    /// As [`HarDataset::open`], and [`DataError::NoPerson`].
+    pub fn open(config: &HarConfig) -> Result<Self, DataError> {
+        let dataset = HarDataset::open(&config.dir)?;
+        if !dataset.persons.iter().any(|person| person.id == config.person) {
+            return Err(dataset.nobody(config.person));
+        }
+        Ok(Self { dataset, person: config.person, read: None })
+    }
+}
+
+impl WindowSource for HarSource {
+    fn windows(&mut self, task: &TaskSpec) -> Result<WindowSet, DataError> {
+        let channels: Vec<String> = task.input.channels.iter().map(|c| c.name.clone()).collect();
+        let same = |read: &PersonWindows| *read.channels == *channels;
+        if !self.read.as_ref().is_some_and(same) {
+            self.read = self.dataset.read(&[self.person], &channels)?.pop();
+        }
+        let person = self.read.as_ref().ok_or_else(|| self.dataset.nobody(self.person))?;
+        person.for_task(task)
+    }
+
+    fn status(&self) -> SourceStatus {
+        let person = self.dataset.persons.iter().find(|person| person.id == self.person);
+        let windows = person.map_or(0, |person| person.windows) as u64;
+        SourceStatus { samples: windows * 64, ended: true, ..SourceStatus::default() }
+    }
+}
+
+#[cfg(test)]
+mod tests;

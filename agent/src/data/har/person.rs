@@ -1,0 +1,100 @@
+//! The windows of one person, before any task looks at them.
+
+use std::sync::Arc;
+
+use dunlin_protocol::task::TaskSpec;
+
+use super::{DataError, Person, RATE_MILLIHERTZ, WindowSet};
+use crate::data::labels::match_labels;
+
+/// The windows of one person, in the units of the data set.
+#[derive(Clone, Debug)]
+pub struct PersonWindows {
+    /// Whose they are.
+    pub person: Person,
+    /// Names of the channels that were read.
+    pub channels: Arc<[String]>,
+    /// Names of the activities.
+    pub label_names: Arc<[String]>,
+    /// Samples in a window.
+    pub window: usize,
+    /// `[n, window, channels]`, sample by sample, in the order of the files.
+    pub values: Vec<f32>,
+    /// `[n]`: index into `label_names`.
+    pub labels: Vec<u16>,
+}
+
+impl PersonWindows {
+    pub(super) fn new(person: Person, channels: Arc<[String]>, label_names: Arc<[String]>) -> Self {
+        let labels = Vec::with_capacity(person.windows);
+        Self { person, channels, label_names, window: 0, values: Vec::new(), labels }
+    }
+
+    /// Puts `samples: [window]` of one channel into window `index`. The first call fixes the length
+    /// of all windows.
+    pub(super) fn put(&mut self, index: usize, channel: usize, samples: &[f32]) {
+        let channels = self.channels.len();
+        if self.values.is_empty() {
+            self.window = samples.len();
+            self.values = vec![0.0; self.person.windows * self.window * channels];
+        }
+        let start = index * self.window * channels + channel;
+        let places = self.values[start..].iter_mut().step_by(channels);
+        places.zip(samples).for_each(|(place, &sample)| *place = sample);
+    }
+
+    /// The windows as `task` wants them: its channels in its order, scaled, with its labels.
+    /// Windows with an activity that the task does not know are left out.
+    ///
+    /// # Errors
+    /// [`DataError`] when the task wants another rate than 50 Hz (by more than 1 %), another window
+    /// length, other channels, or none of the activities.
+    pub fn for_task(&self, task: &TaskSpec) -> Result<WindowSet, DataError> {
+        let rate = task.input.rate_millihertz;
+        if u64::from(rate.abs_diff(RATE_MILLIHERTZ)) * 100 > u64::from(rate) {
+            return Err(DataError::Rate { task: rate, source: RATE_MILLIHERTZ });
+        }
+        let window = usize::from(task.input.window);
+        if window != self.window {
+            return Err(DataError::Window { task: window, source: self.window });
+        }
+        let (places, missing) = self.places(task);
+        if !missing.is_empty() || places.is_empty() {
+            return Err(DataError::Channels { missing, has: self.channels.to_vec() });
+        }
+        let needs_labels = task.needs_labels();
+        let labels = if needs_labels {
+            match_labels(&self.label_names, task.labels())?
+        } else {
+            Vec::new()
+        };
+        let mut set = WindowSet::empty(window * places.len());
+        set.values.reserve_exact(self.labels.len() * set.window_values);
+        let stored = self.values.chunks_exact(window * self.channels.len());
+        for (values, &activity) in stored.zip(&self.labels) {
+            if needs_labels {
+                let Some(label) = labels.get(usize::from(activity)).copied().flatten() else {
+                    continue;
+                };
+                set.labels.push(label);
+            }
+            for sample in values.chunks_exact(self.channels.len()) {
+                set.values.extend(places.iter().map(|&place| sample[place]));
+            }
+        }
+        task.scale(&mut set.values);
+        Ok(set)
+    }
+
+    /// For each channel of the task its place here, and the names that are not here.
+    fn places(&self, task: &TaskSpec) -> (Vec<usize>, Vec<String>) {
+        let (mut places, mut missing) = (Vec::new(), Vec::new());
+        for channel in &task.input.channels {
+            match self.channels.iter().position(|name| *name == channel.name) {
+                Some(place) => places.push(place),
+                None => missing.push(channel.name.clone()),
+            }
+        }
+        (places, missing)
+    }
+}

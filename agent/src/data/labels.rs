@@ -1,0 +1,274 @@
+//! Names of labels, and labels that come apart from their samples.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use dunlin_protocol::limits::{CLASSES_MAX, LABEL_CHARS_MAX};
+
+use super::DataError;
+use super::ring::{NO_LABEL, replace_file};
+
+const FIRST_LINE: &str = "dunlin-labels 1";
+/// Longest label file that can be ours, in bytes.
+const FILE_BYTES_MAX: u64 = (CLASSES_MAX * (LABEL_CHARS_MAX * 4 + 1) + 64) as u64;
+/// Label ranges at the most that wait for samples.
+const WAITING_MAX: usize = 4096;
+
+/// Whether two texts name the same label: they differ at most in case and outer spaces.
+pub fn same_label(a: &str, b: &str) -> bool {
+    let (a, b) = (a.trim(), b.trim());
+    a == b || a.to_lowercase() == b.to_lowercase()
+}
+
+/// For each of `texts` its index among the labels of a task, where the task has it.
+///
+/// # Errors
+/// [`DataError::Labels`] when there are texts and the task has none of them.
+pub fn match_labels(texts: &[String], task: &[String]) -> Result<Vec<Option<u16>>, DataError> {
+    let place = |text: &String| task.iter().position(|label| same_label(label, text));
+    let found: Vec<Option<u16>> =
+        texts.iter().map(|text| place(text).and_then(|at| u16::try_from(at).ok())).collect();
+    if !found.is_empty() && found.iter().all(Option::is_none) {
+        return Err(DataError::Labels { task: task.to_vec(), has: texts.to_vec() });
+    }
+    Ok(found)
+}
+
+/// The texts behind the label numbers in a ring: at most 256, in a file beside the ring.
+#[derive(Debug)]
+pub struct LabelTable {
+    path: PathBuf,
+    texts: Vec<String>,
+}
+
+impl LabelTable {
+    /// Reads the table at `path`. The flag says that there was none that could be read: label
+    /// numbers in the ring then mean nothing any more and must be cleared.
+    ///
+    /// # Errors
+    /// [`DataError::Io`].
+    pub fn open(path: &Path) -> Result<(Self, bool), DataError> {
+        let table = |texts| Self { path: path.to_owned(), texts };
+        let known = path.try_exists().map_err(DataError::io(path, "look for the file"))?;
+        if !known {
+            return Ok((table(Vec::new()), true));
+        }
+        let length = fs::metadata(path).map_err(DataError::io(path, "read"))?.len();
+        let bytes = match length {
+            0..=FILE_BYTES_MAX => fs::read(path).map_err(DataError::io(path, "read"))?,
+            _ => Vec::new(),
+        };
+        match Self::parse(&bytes) {
+            Some(texts) => Ok((table(texts), false)),
+            None => {
+                log::error!(
+                    "{}: not readable as label names; labels of stored samples are forgotten, \
+                     those of the label file will be read again",
+                    path.display()
+                );
+                Ok((table(Vec::new()), true))
+            }
+        }
+    }
+
+    fn parse(bytes: &[u8]) -> Option<Vec<String>> {
+        let (checksum, body) = std::str::from_utf8(bytes).ok()?.split_once('\n')?;
+        if checksum != format!("{FIRST_LINE} {:08x}", crc32fast::hash(body.as_bytes())) {
+            return None;
+        }
+        let texts: Vec<String> = body.lines().map(str::to_owned).collect();
+        (texts.len() <= CLASSES_MAX).then_some(texts)
+    }
+
+    /// The texts, by number.
+    pub fn texts(&self) -> &[String] {
+        &self.texts
+    }
+
+    /// Number of `text`; a new text gets the next number, and is on disk before this returns.
+    /// [`NO_LABEL`] for an empty text. `None` when the text is longer than 32 characters, has
+    /// control characters, or is the 257th.
+    ///
+    /// # Errors
+    /// [`DataError::Io`] when the table cannot be written; it is then unchanged.
+    pub fn number_of(&mut self, text: &str) -> Result<Option<u16>, DataError> {
+        let text = text.trim();
+        if text.is_empty() {
+            return Ok(Some(NO_LABEL));
+        }
+        let known = self.texts.iter().position(|have| have == text);
+        if let Some(at) = known.or_else(|| self.texts.iter().position(|t| same_label(t, text))) {
+            return Ok(u16::try_from(at).ok());
+        }
+        let bad = text.chars().count() > LABEL_CHARS_MAX || text.chars().any(char::is_control);
+        if bad || self.texts.len() >= CLASSES_MAX {
+            return Ok(None);
+        }
+        self.texts.push(text.to_owned());
+        if let Err(error) = self.save() {
+            self.texts.pop();
+            return Err(error);
+        }
+        Ok(u16::try_from(self.texts.len() - 1).ok())
+    }
+
+    fn save(&self) -> Result<(), DataError> {
+        let body: String = self.texts.iter().flat_map(|text| [text.as_str(), "\n"]).collect();
+        let checksum = crc32fast::hash(body.as_bytes());
+        replace_file(&self.path, format!("{FIRST_LINE} {checksum:08x}\n{body}").as_bytes())
+    }
+}
+
+/// A label for all samples of a time range.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LabelRange {
+    /// First moment, in microseconds.
+    pub start_us: i64,
+    /// First moment after the range, in microseconds.
+    pub end_us: i64,
+    /// Number in the label table; [`NO_LABEL`] takes a label away.
+    pub label: u16,
+}
+
+/// Label ranges in a form that finds the label of a moment in logarithmic time. Where ranges
+/// overlap, the later one in the list wins.
+#[derive(Debug, Default)]
+pub struct LabelIndex {
+    /// Beginnings of stretches in order of time, and the label from there to the next one.
+    stretches: Vec<(i64, Option<u16>)>,
+}
+
+impl LabelIndex {
+    /// Indexes `ranges`. Cost: square of their number, which is at most a batch.
+    pub fn new(ranges: &[LabelRange]) -> Self {
+        let mut edges: Vec<i64> = ranges.iter().flat_map(|r| [r.start_us, r.end_us]).collect();
+        edges.sort_unstable();
+        edges.dedup();
+        let covers = |range: &&LabelRange, at| range.start_us <= at && at < range.end_us;
+        let label_at = |at| ranges.iter().rev().find(|range| covers(range, at)).map(|r| r.label);
+        Self { stretches: edges.into_iter().map(|at| (at, label_at(at))).collect() }
+    }
+
+    /// Label of the moment `time_us`, where a range covers it.
+    pub fn label_at(&self, time_us: i64) -> Option<u16> {
+        let after = self.stretches.partition_point(|&(begin, _)| begin <= time_us);
+        after.checked_sub(1).and_then(|at| self.stretches[at].1)
+    }
+}
+
+/// Label ranges that wait for samples yet to come. At most 4096: those that begin soonest.
+#[derive(Debug, Default)]
+pub struct WaitingLabels {
+    ranges: Vec<LabelRange>,
+    /// The last answer, and the moments `from..until` for which it holds.
+    last: Option<(i64, i64, Option<u16>)>,
+    lost: u64,
+}
+
+impl WaitingLabels {
+    /// Keeps `range` for later samples.
+    pub fn add(&mut self, range: LabelRange) {
+        self.last = None;
+        self.ranges.push(range);
+        if self.ranges.len() > WAITING_MAX {
+            let last = (0..self.ranges.len()).max_by_key(|&at| self.ranges[at].start_us);
+            last.map(|at| self.ranges.remove(at));
+            self.lost += 1;
+        }
+    }
+
+    /// Label for a new sample of the moment `time_us`; ranges that are over are dropped.
+    pub fn label_at(&mut self, time_us: i64) -> Option<u16> {
+        if let Some((from, until, label)) = self.last
+            && (from..until).contains(&time_us)
+        {
+            return label;
+        }
+        self.ranges.retain(|range| range.end_us > time_us);
+        let current = self.ranges.iter().rev().find(|range| range.start_us <= time_us);
+        let label = current.map(|range| range.label);
+        let edges = self.ranges.iter().flat_map(|range| [range.start_us, range.end_us]);
+        let until = edges.filter(|&edge| edge > time_us).min().unwrap_or(i64::MAX);
+        self.last = Some((time_us, until, label));
+        label
+    }
+
+    /// Ranges dropped because too many waited.
+    pub fn lost(&self) -> u64 {
+        self.lost
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn range(start_us: i64, end_us: i64, label: u16) -> LabelRange {
+        LabelRange { start_us, end_us, label }
+    }
+
+    #[test]
+    fn a_table_keeps_its_numbers_over_a_restart() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("labels");
+        let (mut table, fresh) = LabelTable::open(&path).unwrap();
+        assert!(fresh);
+        assert_eq!(table.number_of(" Walking ").unwrap(), Some(0));
+        assert_eq!(table.number_of("sitting").unwrap(), Some(1));
+        let (mut table, fresh) = LabelTable::open(&path).unwrap();
+        assert!(!fresh && table.texts() == ["Walking", "sitting"]);
+        assert_eq!(table.number_of("WALKING").unwrap(), Some(0));
+        assert_eq!(table.number_of("").unwrap(), Some(NO_LABEL));
+        assert_eq!(table.number_of("a\nb").unwrap(), None);
+        assert_eq!(table.number_of(&"x".repeat(33)).unwrap(), None);
+    }
+
+    #[test]
+    fn a_table_is_bounded_and_notices_damage() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("labels");
+        let (mut table, _) = LabelTable::open(&path).unwrap();
+        for number in 0..256u16 {
+            assert_eq!(table.number_of(&format!("label {number}")).unwrap(), Some(number));
+        }
+        assert_eq!(table.number_of("one too many").unwrap(), None);
+        let mut bytes = fs::read(&path).unwrap();
+        bytes[40] ^= 1;
+        fs::write(&path, bytes).unwrap();
+        let (table, fresh) = LabelTable::open(&path).unwrap();
+        assert!(fresh && table.texts().is_empty());
+    }
+
+    #[test]
+    fn labels_are_matched_by_text_and_no_match_at_all_is_an_error() {
+        let texts = |all: &[&str]| all.iter().map(|t| (*t).to_owned()).collect::<Vec<_>>();
+        let task = texts(&["sitting", "Walking"]);
+        let found = match_labels(&texts(&["WALKING", "running", "SITTING"]), &task).unwrap();
+        assert_eq!(found, [Some(1), None, Some(0)]);
+        assert_eq!(match_labels(&[], &task).unwrap(), []);
+        let error = match_labels(&texts(&["running"]), &task).unwrap_err().to_string();
+        assert!(error.contains("running") && error.contains("sitting"), "{error}");
+    }
+
+    #[test]
+    fn the_later_of_two_ranges_wins_and_ends_are_outside() {
+        let index = LabelIndex::new(&[range(0, 10, 1), range(5, 8, 2), range(20, 30, NO_LABEL)]);
+        let labels: Vec<Option<u16>> = [-1, 0, 5, 7, 8, 10, 25].map(|t| index.label_at(t)).into();
+        let expected = [None, Some(1), Some(2), Some(2), Some(1), None, Some(NO_LABEL)];
+        assert_eq!(labels, expected);
+        assert_eq!(LabelIndex::default().label_at(0), None);
+    }
+
+    #[test]
+    fn waiting_ranges_are_bounded_and_the_farthest_is_lost_first() {
+        let mut waiting = WaitingLabels::default();
+        (0..4096).for_each(|n| waiting.add(range(n * 10, n * 10 + 10, 0)));
+        waiting.add(range(5, 7, 1));
+        assert_eq!(waiting.lost(), 1);
+        assert_eq!(waiting.label_at(5), Some(1));
+        assert_eq!(waiting.label_at(8), Some(0));
+        assert_eq!(waiting.label_at(4094 * 10), Some(0));
+        assert_eq!(waiting.label_at(4095 * 10), None);
+        assert_eq!(waiting.label_at(0), None, "what is over is dropped");
+    }
+}

@@ -1,0 +1,272 @@
+//! The bounded store of samples on disk: an append-only ring of 16-bit values.
+//!
+//! One file: a header, then `capacity` places for records of one size; sample `n` lies in place
+//! `n % capacity`. Nothing says where the ring ends: on opening, every record with a right checksum
+//! in its right place counts, and the highest number is the newest. So a record torn by a power cut
+//! costs that sample and nothing else. Appends are collected in memory and written in blocks;
+//! [`Ring::flush`] makes them survive the end of the process, [`Ring::sync`] a power cut.
+
+mod header;
+mod record;
+mod resize;
+mod scan;
+
+pub use header::Header;
+pub(crate) use header::replace_file;
+pub use record::{NO_LABEL, Record, record_bytes};
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use super::DataError;
+use header::Found;
+
+/// Smallest capacity in samples.
+pub const CAPACITY_SAMPLES_MIN: u64 = 1024;
+/// Bytes that are collected before they are written, and read at a time.
+const BLOCK_BYTES: usize = 64 * 1024;
+
+/// A bounded store of samples on disk. Memory: two blocks of 64 KiB, whatever the capacity.
+#[derive(Debug)]
+pub struct Ring {
+    path: PathBuf,
+    file: File,
+    header: Header,
+    /// Byte in the file where place 0 begins.
+    start: u64,
+    /// Bytes of one record.
+    stride: usize,
+    /// Number of the next sample.
+    next: u64,
+    /// Lowest number that is still held, if its record is whole.
+    oldest: u64,
+    /// Records that are not in the file yet: the last ones before `next`.
+    pending: Vec<u8>,
+    times: Option<Times>,
+    saturated: u64,
+    scratch: Record,
+}
+
+/// Times of the samples held, in microseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Times {
+    /// No sample is earlier than this.
+    pub earliest: i64,
+    /// No sample is later than this.
+    pub latest: i64,
+    /// Time of the newest sample: its clock may have been set back.
+    pub newest: i64,
+}
+
+impl Ring {
+    /// Opens the ring at `path`, or makes an empty one. Reads the whole file once. Another capacity
+    /// than the file's moves the newest samples into a file of that capacity; a file that cannot be
+    /// read at all is moved aside, because nobody may be near to do it.
+    ///
+    /// # Errors
+    /// [`DataError::State`] when the file holds other channels, another rate or another version, or
+    /// when another process has it open; [`DataError::Io`].
+    pub fn open(path: &Path, header: Header) -> Result<Self, DataError> {
+        if !path.try_exists().map_err(DataError::io(path, "look for the file"))? {
+            header.create(path)?;
+        }
+        let mut file = open_file(path)?;
+        let (found, start) = Header::read(&mut file).map_err(DataError::io(path, "read"))?;
+        let state = |problem| DataError::State { path: path.to_owned(), problem };
+        let ring = match found {
+            Found::Damaged => {
+                drop(file);
+                set_aside(path)?;
+                header.create(path)?;
+                return Self::open(path, header);
+            }
+            Found::Version(version) => {
+                return Err(state(format!(
+                    "has version {version}, this program reads version 1; run the newer program \
+                     or move the file away to start with an empty one"
+                )));
+            }
+            Found::Header(on_disk) if !on_disk.agrees_with(&header) => {
+                return Err(state(other_channels(&on_disk, &header)));
+            }
+            Found::Header(on_disk) => Self::scan_file(path, file, on_disk, start)?,
+        };
+        if ring.header.capacity == header.capacity { Ok(ring) } else { ring.resized(header) }
+    }
+
+    fn scan_file(path: &Path, file: File, header: Header, start: u64) -> Result<Self, DataError> {
+        let channels = header.channels.len();
+        let scratch = Record { sequence: 0, time_us: 0, label: 0, codes: vec![0; channels] };
+        let mut ring = Self {
+            path: path.to_owned(),
+            file,
+            start,
+            stride: record_bytes(channels),
+            next: 0,
+            oldest: 0,
+            pending: Vec::new(),
+            times: None,
+            saturated: 0,
+            scratch,
+            header,
+        };
+        ring.recover().map_err(DataError::io(path, "read"))?;
+        Ok(ring)
+    }
+
+    fn note_time(&mut self, time: i64) {
+        let old = self.times.unwrap_or(Times { earliest: time, latest: time, newest: time });
+        let (earliest, latest) = (old.earliest.min(time), old.latest.max(time));
+        self.times = Some(Times { earliest, latest, newest: time });
+    }
+
+    /// What the records mean.
+    pub fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// Number that the next sample gets: samples appended since the ring began.
+    pub fn next_sequence(&self) -> u64 {
+        self.next
+    }
+
+    /// Samples held at the most; torn records among them are found when they are read.
+    pub fn len(&self) -> u64 {
+        self.next - self.oldest
+    }
+
+    /// Whether the ring holds no samples.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Times of the samples held; `None` while there are none.
+    pub fn times(&self) -> Option<Times> {
+        self.times
+    }
+
+    /// Values that had to be cut to the range of their channel since the ring was opened.
+    pub fn saturated(&self) -> u64 {
+        self.saturated
+    }
+
+    /// Appends a sample; the oldest one makes room. In memory until [`Ring::flush`], which this
+    /// does itself once a block is full.
+    ///
+    /// `values`: `[channels]` in the order of the header, finite; `label`: index or [`NO_LABEL`].
+    ///
+    /// # Errors
+    /// [`DataError::Io`] when a full block cannot be written, [`DataError::State`] when `values`
+    /// has another length than the header. The sample is then not in the ring.
+    pub fn append(&mut self, time_us: i64, label: u16, values: &[f32]) -> Result<(), DataError> {
+        if values.len() != self.header.channels.len() {
+            let problem = format!(
+                "a sample has {} values, the ring {} channels",
+                values.len(),
+                self.header.channels.len()
+            );
+            return Err(DataError::State { path: self.path.clone(), problem });
+        }
+        let mut codes = Vec::with_capacity(values.len());
+        let mut saturated = 0;
+        for (&value, (_, quantum)) in values.iter().zip(&self.header.channels) {
+            let (code, cut) = record::quantize(value, *quantum);
+            codes.push(code);
+            saturated += u64::from(cut);
+        }
+        self.push(Record { sequence: self.next, time_us, label, codes })?;
+        self.saturated += saturated;
+        Ok(())
+    }
+
+    fn push(&mut self, record: Record) -> Result<(), DataError> {
+        if self.pending.len() + self.stride > BLOCK_BYTES {
+            self.flush()?;
+        }
+        record.write(&mut self.pending);
+        self.next += 1;
+        self.oldest = self.oldest.max(self.next.saturating_sub(self.header.capacity));
+        self.note_time(record.time_us);
+        Ok(())
+    }
+
+    /// Hands what is collected to the operating system: it then survives the end of this process.
+    ///
+    /// # Errors
+    /// [`DataError::Io`]; what was not written stays collected, so that a later call can try again.
+    pub fn flush(&mut self) -> Result<(), DataError> {
+        while !self.pending.is_empty() {
+            let count = (self.pending.len() / self.stride) as u64;
+            let place = (self.next - count) % self.header.capacity;
+            let fits = count.min(self.header.capacity - place);
+            let bytes = usize::try_from(fits).unwrap_or(0) * self.stride;
+            let at = SeekFrom::Start(self.start + place * self.stride as u64);
+            let write = self.file.seek(at).and_then(|_| self.file.write_all(&self.pending[..bytes]));
+            write.map_err(DataError::io(&self.path, "write"))?;
+            self.pending.drain(..bytes);
+        }
+        Ok(())
+    }
+
+    /// Makes everything appended so far survive a power cut. Wears flash: once a minute is enough.
+    ///
+    /// # Errors
+    /// [`DataError::Io`].
+    pub fn sync(&mut self) -> Result<(), DataError> {
+        self.flush()?;
+        self.file.sync_data().map_err(DataError::io(&self.path, "sync"))
+    }
+
+}
+
+impl Drop for Ring {
+    fn drop(&mut self) {
+        if let Err(error) = self.sync() {
+            log::error!("samples of the last minute may be lost: {error}");
+        }
+    }
+}
+
+fn open_file(path: &Path) -> Result<File, DataError> {
+    let file = OpenOptions::new().read(true).write(true).open(path);
+    let file = file.map_err(DataError::io(path, "open"))?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            let problem = "another process uses it; stop that process, or give this one another \
+                           state folder";
+            return Err(DataError::State { path: path.to_owned(), problem: problem.to_owned() });
+        }
+        // Some file systems have no locks; two agents with one state folder are rare enough.
+        Err(TryLockError::Error(error)) => log::debug!("{}: no lock: {error}", path.display()),
+    }
+    Ok(file)
+}
+
+fn set_aside(path: &Path) -> Result<(), DataError> {
+    let aside = path.with_extension("damaged");
+    log::error!(
+        "{}: not readable as samples; moved to {} and started with an empty file",
+        path.display(),
+        aside.display()
+    );
+    fs::rename(path, &aside).map_err(DataError::io(path, "move aside"))
+}
+
+fn other_channels(on_disk: &Header, wanted: &Header) -> String {
+    let describe = |header: &Header| {
+        let rate = f64::from(header.rate_millihertz()) / 1000.0;
+        let channels = header.channels.iter().map(|(name, quantum)| format!("{name} by {quantum}"));
+        format!("[{}] at {rate} Hz", channels.collect::<Vec<_>>().join(", "))
+    };
+    format!(
+        "holds samples of {}, the configuration wants {}; set the configuration back, or move the \
+         file away to start with an empty one",
+        describe(on_disk),
+        describe(wanted)
+    )
+}
+
+#[cfg(test)]
+mod tests;

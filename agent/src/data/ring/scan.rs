@@ -1,0 +1,134 @@
+//! Reading a ring, block by block, and changing labels in place.
+
+use std::io::{self, Read, Seek, SeekFrom, Write};
+
+use super::{BLOCK_BYTES, Record, Ring};
+use crate::data::DataError;
+
+impl Ring {
+    /// Finds the newest sample by looking at every place once.
+    pub(super) fn recover(&mut self) -> io::Result<()> {
+        let length = self.file.metadata()?.len().saturating_sub(self.start);
+        let places = (length / self.stride as u64).min(self.header.capacity);
+        let mut newest = None;
+        let mut block = Vec::new();
+        let mut place = 0;
+        while place < places {
+            let count = self.read_places(place, places - place, &mut block)?;
+            for bytes in block.chunks_exact(self.stride) {
+                let whole = self.scratch.read(bytes);
+                let (at, time) = (self.scratch.sequence, self.scratch.time_us);
+                if whole && at % self.header.capacity == place && at < u64::MAX {
+                    self.note_time(time);
+                    if newest.is_none_or(|(best, _)| at > best) {
+                        newest = Some((at, time));
+                    }
+                }
+                place += 1;
+            }
+            if count == 0 {
+                break;
+            }
+        }
+        if let Some((at, time)) = newest {
+            self.next = at + 1;
+            self.note_time(time);
+        }
+        self.oldest = self.next.saturating_sub(self.header.capacity);
+        Ok(())
+    }
+
+    /// Reads up to a block of whole records from `place` on; gives how many.
+    fn read_places(&mut self, place: u64, most: u64, block: &mut Vec<u8>) -> io::Result<u64> {
+        let count = most.min((BLOCK_BYTES / self.stride).max(1) as u64);
+        let bytes = usize::try_from(count).unwrap_or(0) * self.stride;
+        block.resize(bytes, 0);
+        self.file.seek(SeekFrom::Start(self.start + place * self.stride as u64))?;
+        let mut filled = 0;
+        while filled < bytes {
+            match self.file.read(&mut block[filled..])? {
+                0 => break,
+                n => filled += n,
+            }
+        }
+        // A place that was never written reads as zeros, whose checksum is wrong.
+        block[filled..].fill(0);
+        Ok(count)
+    }
+
+    /// Shows every whole sample from number `from` on to `visit`, oldest first. Missing numbers are
+    /// samples that were lost.
+    ///
+    /// # Errors
+    /// [`DataError::Io`].
+    pub fn scan(&mut self, from: u64, mut visit: impl FnMut(&Record)) -> Result<(), DataError> {
+        self.rewrite(from, |record| {
+            visit(record);
+            None
+        })
+    }
+
+    /// Shows every whole sample to `relabel`, oldest first, and gives those a new label in place
+    /// for which it gives one.
+    ///
+    /// # Errors
+    /// [`DataError::Io`].
+    pub fn relabel(
+        &mut self,
+        relabel: impl FnMut(&Record) -> Option<u16>,
+    ) -> Result<(), DataError> {
+        self.rewrite(0, relabel)
+    }
+
+    fn rewrite(
+        &mut self,
+        from: u64,
+        mut relabel: impl FnMut(&Record) -> Option<u16>,
+    ) -> Result<(), DataError> {
+        self.flush()?;
+        let mut block = Vec::new();
+        let mut at = from.max(self.oldest);
+        while at < self.next {
+            let place = at % self.header.capacity;
+            let most = (self.next - at).min(self.header.capacity - place);
+            let read = self.read_places(place, most, &mut block);
+            let count = read.map_err(DataError::io(&self.path, "read"))?;
+            if let Some((first, end)) = self.relabel_block(at, &mut block, &mut relabel) {
+                let begin = self.start + place * self.stride as u64 + first as u64;
+                let seek = self.file.seek(SeekFrom::Start(begin));
+                let write = seek.and_then(|_| self.file.write_all(&block[first..end]));
+                write.map_err(DataError::io(&self.path, "write"))?;
+            }
+            at += count;
+        }
+        Ok(())
+    }
+
+    /// Changes the labels in a block of records from number `at` on; gives the bytes that changed.
+    fn relabel_block(
+        &mut self,
+        at: u64,
+        block: &mut [u8],
+        relabel: &mut impl FnMut(&Record) -> Option<u16>,
+    ) -> Option<(usize, usize)> {
+        let mut changed: Option<(usize, usize)> = None;
+        let mut fresh = Vec::with_capacity(self.stride);
+        for ((number, bytes), begin) in
+            (at..).zip(block.chunks_exact_mut(self.stride)).zip((0..).step_by(self.stride))
+        {
+            if !self.scratch.read(bytes) || self.scratch.sequence != number {
+                continue;
+            }
+            let label = relabel(&self.scratch).filter(|&label| label != self.scratch.label);
+            if let Some(label) = label {
+                self.scratch.label = label;
+                fresh.clear();
+                self.scratch.write(&mut fresh);
+                bytes.copy_from_slice(&fresh);
+                let first = changed.map_or(begin, |(first, _)| first);
+                changed = Some((first, begin + self.stride));
+            }
+        }
+        changed
+    }
+}

@@ -1,0 +1,165 @@
+//! Samples, label names and waiting labels of a live source, kept together.
+
+use std::path::Path;
+
+use dunlin_protocol::task::TaskSpec;
+
+use super::labels::{LabelIndex, LabelRange, LabelTable, WaitingLabels};
+use super::log_limit::{LogLimit, clock};
+use super::ring::{Header, NO_LABEL, Ring};
+use super::{DataError, SourceStatus, WindowSet, cut};
+
+/// Label ranges that are applied in one pass over the ring.
+const RANGES_AT_ONCE: usize = 1024;
+
+/// What a live source keeps: shared by the thread that reads and whoever asks for windows.
+#[derive(Debug)]
+pub struct SampleStore {
+    ring: Ring,
+    table: LabelTable,
+    waiting: WaitingLabels,
+    bad_labels: LogLimit,
+    counts: SourceStatus,
+}
+
+impl SampleStore {
+    /// Opens `samples.ring` and `samples.labels` in the folder `state_dir`, or makes them.
+    ///
+    /// # Errors
+    /// [`DataError`] of [`Ring::open`] and [`LabelTable::open`].
+    pub fn open(state_dir: &Path, header: Header) -> Result<Self, DataError> {
+        std::fs::create_dir_all(state_dir).map_err(DataError::io(state_dir, "create"))?;
+        let mut ring = Ring::open(&state_dir.join("samples.ring"), header)?;
+        let (table, fresh) = LabelTable::open(&state_dir.join("samples.labels"))?;
+        if fresh {
+            ring.relabel(|record| (record.label != NO_LABEL).then_some(NO_LABEL))?;
+        }
+        let (waiting, bad_labels) = (WaitingLabels::default(), LogLimit::default());
+        Ok(Self { ring, table, waiting, bad_labels, counts: SourceStatus::default() })
+    }
+
+    /// The samples.
+    pub fn ring(&self) -> &Ring {
+        &self.ring
+    }
+
+    /// The label texts by number.
+    pub fn label_texts(&self) -> &[String] {
+        self.table.texts()
+    }
+
+    /// Appends a sample. A label range that waits for its time wins over `label`; an empty `label`
+    /// is none. `values`: `[channels]` in the order of the ring.
+    ///
+    /// # Errors
+    /// [`DataError::Io`] when the disk takes nothing more; the sample is then lost.
+    pub fn append(
+        &mut self,
+        time_us: i64,
+        label: &str,
+        values: &[f32],
+    ) -> Result<(), DataError> {
+        let label = match self.waiting.label_at(time_us) {
+            Some(label) => label,
+            None => self.label_number(label)?.unwrap_or(NO_LABEL),
+        };
+        self.ring.append(time_us, label, values)?;
+        self.counts.accepted += 1;
+        Ok(())
+    }
+
+    /// Number of the label `text`; `None`, counted and logged, when it cannot have one.
+    ///
+    /// # Errors
+    /// [`DataError::Io`] when a new label cannot be written to disk.
+    pub fn label_number(&mut self, text: &str) -> Result<Option<u16>, DataError> {
+        let number = self.table.number_of(text)?;
+        if number.is_none() {
+            self.lose_label("a label has more than 32 characters, or is the 257th");
+        }
+        Ok(number)
+    }
+
+    /// Counts a label range or text that cannot be used.
+    pub fn lose_label(&mut self, why: &str) {
+        if let Some(count) = self.bad_labels.count(clock()) {
+            log::warn!("{count} labels refused; the last: {why}");
+        }
+    }
+
+    /// Counts a row that is no sample.
+    pub fn refuse_row(&mut self) {
+        self.counts.refused += 1;
+    }
+
+    /// Notes what keeps samples from coming in, or that nothing does.
+    pub fn set_problem(&mut self, problem: Option<String>) {
+        if problem != self.counts.problem {
+            match &problem {
+                Some(problem) => log::warn!("{problem}"),
+                None => log::info!("samples come in again"),
+            }
+            self.counts.problem = problem;
+        }
+    }
+
+    /// Notes that no more samples will come.
+    pub fn set_ended(&mut self) {
+        self.counts.ended = true;
+    }
+
+    /// Gives the samples of `ranges` their labels, and keeps the ranges that may have samples yet
+    /// to come. Applying the same ranges again changes nothing.
+    ///
+    /// # Errors
+    /// [`DataError::Io`].
+    pub fn label(&mut self, ranges: &[LabelRange]) -> Result<(), DataError> {
+        let times = self.ring.times();
+        let newest = times.map_or(i64::MIN, |times| times.newest);
+        ranges.iter().filter(|r| r.end_us > newest).for_each(|&range| self.waiting.add(range));
+        let Some(times) = times else {
+            return Ok(());
+        };
+        let held = |r: &&LabelRange| r.start_us <= times.latest && r.end_us > times.earliest;
+        let held: Vec<LabelRange> = ranges.iter().filter(held).copied().collect();
+        for batch in held.chunks(RANGES_AT_ONCE) {
+            let index = LabelIndex::new(batch);
+            self.ring.relabel(|record| index.label_at(record.time_us))?;
+        }
+        Ok(())
+    }
+
+    /// Hands everything to the operating system. See [`Ring::flush`].
+    ///
+    /// # Errors
+    /// [`DataError::Io`].
+    pub fn flush(&mut self) -> Result<(), DataError> {
+        self.ring.flush()
+    }
+
+    /// Makes everything survive a power cut. See [`Ring::sync`].
+    ///
+    /// # Errors
+    /// [`DataError::Io`].
+    pub fn sync(&mut self) -> Result<(), DataError> {
+        self.ring.sync()
+    }
+
+    /// The windows that fit `task`. See [`cut::windows`].
+    ///
+    /// # Errors
+    /// As [`cut::windows`].
+    pub fn windows(&mut self, task: &TaskSpec, values_max: usize) -> Result<WindowSet, DataError> {
+        cut::windows(&mut self.ring, self.table.texts(), task, values_max)
+    }
+
+    /// How the source is doing.
+    pub fn status(&self) -> SourceStatus {
+        SourceStatus {
+            samples: self.ring.len(),
+            saturated: self.ring.saturated(),
+            labels_lost: self.bad_labels.total() + self.waiting.lost(),
+            ..self.counts.clone()
+        }
+    }
+}

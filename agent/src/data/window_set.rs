@@ -1,0 +1,115 @@
+//! Scaled windows, ready for training.
+
+/// Scaled windows of one task.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct WindowSet {
+    /// `[n, window, channels]`, scaled by the task, sample by sample; oldest window first.
+    pub values: Vec<f32>,
+    /// `[n]`: index into the labels of the task; empty for tasks without labels.
+    pub labels: Vec<u16>,
+    /// Values of one window: `window * channels`.
+    pub window_values: usize,
+}
+
+impl WindowSet {
+    /// A set without windows, whose windows would have `window_values` values.
+    pub fn empty(window_values: usize) -> Self {
+        Self { values: Vec::new(), labels: Vec::new(), window_values }
+    }
+
+    /// Number of windows.
+    pub fn len(&self) -> usize {
+        self.values.len().checked_div(self.window_values).unwrap_or(0)
+    }
+
+    /// Whether there are no windows.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The values of window `index`: `[window, channels]`.
+    ///
+    /// # Panics
+    /// If `index` is not below [`WindowSet::len`].
+    pub fn window(&self, index: usize) -> &[f32] {
+        &self.values[index * self.window_values..][..self.window_values]
+    }
+
+    /// Parts the windows into those to train on and those held back for evaluation.
+    ///
+    /// `held_back`: share in `0..=1` of the windows of each label (of all windows, where there are
+    /// no labels) that is held back; the last ones in time, because neighbouring windows overlap.
+    /// At least one window of each label stays for training. Deterministic; both parts keep the
+    /// order of time.
+    pub fn split(self, held_back: f32) -> (Self, Self) {
+        let count = self.len();
+        let label_of = |window: usize| self.labels.get(window).copied().unwrap_or(0);
+        let classes = (0..count).map(|w| usize::from(label_of(w)) + 1).max().unwrap_or(0);
+        let mut totals = vec![0; classes];
+        (0..count).for_each(|window| totals[usize::from(label_of(window))] += 1);
+        let kept: Vec<usize> = totals.iter().map(|&n| n - n_held(n, held_back)).collect();
+
+        let mut seen = vec![0; classes];
+        let mut train = Self::empty(self.window_values);
+        let mut held = Self::empty(self.window_values);
+        for window in 0..count {
+            let label = usize::from(label_of(window));
+            let part = if seen[label] < kept[label] { &mut train } else { &mut held };
+            seen[label] += 1;
+            part.values.extend_from_slice(self.window(window));
+            part.labels.extend(self.labels.get(window));
+        }
+        (train, held)
+    }
+}
+
+/// How many of `total` windows are held back: the rounded share, but never all.
+#[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss, clippy::cast_sign_loss)]
+fn n_held(total: usize, held_back: f32) -> usize {
+    let share = if held_back.is_finite() { f64::from(held_back.clamp(0.0, 1.0)) } else { 0.0 };
+    ((total as f64 * share).round() as usize).min(total.saturating_sub(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set(labels: &[u16]) -> WindowSet {
+        let values = (0..labels.len()).flat_map(|w| [w as f32, w as f32]).collect();
+        WindowSet { values, labels: labels.to_vec(), window_values: 2 }
+    }
+
+    fn numbers(set: &WindowSet) -> Vec<f32> {
+        (0..set.len()).map(|w| set.window(w)[0]).collect()
+    }
+
+    #[test]
+    fn the_last_share_of_each_label_is_held_back() {
+        let (train, held) = set(&[0, 1, 0, 1, 0, 0, 1, 1]).split(0.25);
+        assert_eq!(numbers(&train), [0.0, 1.0, 2.0, 3.0, 4.0, 6.0]);
+        assert_eq!(numbers(&held), [5.0, 7.0]);
+        assert_eq!((train.labels, held.labels), (vec![0, 1, 0, 1, 0, 1], vec![0, 1]));
+    }
+
+    #[test]
+    fn without_labels_the_last_share_of_all_windows_is_held_back() {
+        let mut unlabelled = set(&[0; 10]);
+        unlabelled.labels.clear();
+        let (train, held) = unlabelled.split(0.3);
+        assert_eq!(numbers(&train), [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
+        assert_eq!(numbers(&held), [7.0, 8.0, 9.0]);
+        assert!(train.labels.is_empty() && held.labels.is_empty());
+    }
+
+    #[test]
+    fn one_window_of_each_label_always_stays_for_training() {
+        for share in [0.9, 1.0, 7.0, f32::INFINITY, f32::NAN, -1.0] {
+            let (train, held) = set(&[0, 1, 1, 1]).split(share);
+            assert!(train.labels.contains(&0) && train.labels.contains(&1), "{share}");
+            assert_eq!(train.len() + held.len(), 4);
+        }
+        let (train, held) = WindowSet::empty(6).split(0.2);
+        assert!(train.is_empty() && held.is_empty());
+        assert_eq!(WindowSet::default().len(), 0);
+    }
+}

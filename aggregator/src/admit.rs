@@ -1,0 +1,111 @@
+//! Admission: what an update must be before it may touch the sum.
+
+use dunlin_protocol::codec::Codec;
+use dunlin_protocol::id::{LayoutHash, ModelVersion};
+use dunlin_protocol::limits::OBJECT_BYTES_MAX;
+use dunlin_protocol::message::Refusal;
+use dunlin_protocol::plan::TrainWork;
+use dunlin_protocol::update::Update;
+use dunlin_protocol::wire::WireError;
+
+use crate::combine::{Contribution, Scale};
+use crate::round::Job;
+
+/// Room for the envelope and the header of an update object in bytes; postcard needs at most 90.
+pub const HEADER_BYTES_MAX: usize = 256;
+/// Relative slack for what rounding in `f32` may add to a norm or to a value.
+const ROUNDING: f64 = 1e-5;
+
+/// What a round takes.
+#[derive(Clone, Copy, Debug)]
+pub struct Terms<'a> {
+    /// The version that updates start from.
+    pub base: ModelVersion,
+    /// What coordinates mean.
+    pub layout: LayoutHash,
+    /// Coordinates of an update.
+    pub n_update: usize,
+    /// What devices do.
+    pub job: &'a Job,
+    /// Most windows that an update may claim.
+    pub examples_max: u32,
+    /// The sum's fixed-point scale.
+    pub scale: Scale,
+}
+
+/// Longest legal update object for this codec and number of coordinates in bytes.
+pub fn object_bytes_max(codec: Codec, n_update: usize) -> usize {
+    (HEADER_BYTES_MAX + codec.payload_bytes_max(n_update)).min(OBJECT_BYTES_MAX as usize)
+}
+
+/// The reason that a device is told when its update object cannot be read.
+pub fn refusal_of(error: &WireError) -> Refusal {
+    match error {
+        WireError::Schema { .. } => Refusal::Schema,
+        WireError::TooLong { .. } => Refusal::Oversized,
+        _ => Refusal::Malformed,
+    }
+}
+
+/// Checks `update` against the terms and makes its share of the sum.
+///
+/// # Errors
+/// The first [`Refusal`] that applies; the caller has checked lineage, round and repeats.
+pub fn admit(update: &Update<'_>, terms: &Terms<'_>) -> Result<Contribution, Refusal> {
+    let header = &update.header;
+    if header.base_version != terms.base {
+        return Err(Refusal::StaleBase);
+    }
+    if header.layout != terms.layout {
+        return Err(Refusal::WrongLayout);
+    }
+    let weighs = |windows: u32| (1..=terms.examples_max).contains(&windows);
+    let fits = |windows: u32| windows <= terms.examples_max;
+    match terms.job {
+        Job::Train { work, .. } => {
+            if !weighs(header.examples) || !fits(header.before.windows) || !fits(header.after.windows) {
+                return Err(Refusal::BadWeight);
+            }
+            let values = values(update, work, terms.n_update)?;
+            let weight = terms.job.weight(header.examples);
+            Ok(Contribution::new(terms.scale, &values, weight, header))
+        }
+        Job::Evaluate => {
+            if !weighs(header.before.windows) || !fits(header.examples) || !fits(header.after.windows) {
+                return Err(Refusal::BadWeight);
+            }
+            if !update.payload.is_empty() {
+                return Err(Refusal::Malformed);
+            }
+            Ok(Contribution::new(terms.scale, &[], 1, header))
+        }
+    }
+}
+
+/// The update's values `[n_update]`, decoded, checked and clipped to the norm bound.
+#[allow(clippy::cast_possible_truncation)] // to f32, the nearest
+fn values(update: &Update<'_>, work: &TrainWork, n_update: usize) -> Result<Vec<f32>, Refusal> {
+    let Some(codec) = Codec::from_spec(work.codec).filter(|_| update.header.codec == work.codec)
+    else {
+        return Err(Refusal::Codec);
+    };
+    let mut values = codec.decode(update.payload, n_update).map_err(|error| match error {
+        WireError::Truncated | WireError::Trailing { .. } => Refusal::Malformed,
+        // With the length right, only values that are not finite are left to refuse.
+        _ => Refusal::NotFinite,
+    })?;
+    let value_max = f64::from(work.max_abs) * (1.0 + ROUNDING);
+    if values.iter().any(|value| f64::from(value.abs()) > value_max) {
+        return Err(Refusal::ValueTooLarge);
+    }
+    let norm = values.iter().map(|value| f64::from(*value) * f64::from(*value)).sum::<f64>().sqrt();
+    let clip = f64::from(work.clip_norm);
+    if norm > clip * f64::from(codec.norm_inflation()) * (1.0 + ROUNDING) {
+        return Err(Refusal::NormTooLarge);
+    }
+    if norm > clip {
+        let shrink = clip / norm;
+        values.iter_mut().for_each(|value| *value = (f64::from(*value) * shrink) as f32);
+    }
+    Ok(values)
+}

@@ -1,0 +1,508 @@
+//! The aggregator's core: a table of open rounds, driven by inputs and the time they came.
+//!
+//! Nothing here reads a clock, a file, a socket or a global generator. The caller performs outputs
+//! in order and calls [`Aggregator::handle`] with [`Input::Tick`] at [`Aggregator::next_deadline`].
+
+mod announce;
+mod claims;
+mod rounds;
+#[cfg(test)]
+mod tests;
+mod uploads;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::fmt;
+use std::ops::Range;
+
+use dunlin_protocol::id::{DeviceId, LayoutHash, Lineage, ModelVersion, RoundId, ShortDigest};
+use dunlin_protocol::object::ObjectRef;
+use dunlin_protocol::plan::WorkKind;
+use dunlin_protocol::presence::Presence;
+use dunlin_protocol::time::Instant;
+use dunlin_protocol::topic::{Topic, Topics};
+use dunlin_protocol::wire;
+
+use crate::admit;
+use crate::intake::Intake;
+use crate::io::{Input, Output, RoundEvent};
+use crate::library::{Library, Object, Volume};
+use crate::roster::{Change, Roster};
+use crate::round::{Job, Progress, Round, RoundKey};
+use crate::settings::{Problem, Settings};
+use crate::snapshot::{ClosedRound, Head, ModelRecord, Record, Save, Snapshot};
+use crate::summary::Counters;
+
+/// Accepted updates that share one write to the disk at the most.
+const COMMIT_UPDATES_MAX: usize = 64;
+
+/// Where the first model comes from.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Initial {
+    /// Drawn from this seed as the task says.
+    Seed(u64),
+    /// Given: `[n_model]`, finite.
+    Params(Vec<f32>),
+}
+
+/// What an aggregator starts from.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Start {
+    /// A new history.
+    Fresh {
+        /// Its 128 random bits.
+        lineage: Lineage,
+        /// Its first model.
+        initial: Initial,
+    },
+    /// What an earlier run saved.
+    Restored(Box<Snapshot>),
+}
+
+/// Why an aggregator did not start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StartError {
+    /// The settings are wrong in these places.
+    Settings(Vec<Problem>),
+    /// The saved state belongs to a task with another parameter layout.
+    OtherTask {
+        /// The layout of the task in the settings.
+        task: LayoutHash,
+        /// The layout saved.
+        saved: LayoutHash,
+    },
+    /// The saved state does not fit together.
+    Inconsistent(&'static str),
+    /// The first model has the wrong length or a value that is not finite.
+    Initial {
+        /// Values that it must have.
+        expected: usize,
+        /// Values that it has.
+        found: usize,
+    },
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Settings(problems) => {
+                f.write_str("the settings cannot be used:")?;
+                problems.iter().try_for_each(|problem| write!(f, "\n  {problem}"))
+            }
+            Self::OtherTask { task, saved } => write!(
+                f,
+                "the store belongs to another task (its layout is {}, the task's is {}): give \
+                 the new task a store of its own",
+                ShortDigest(saved.0),
+                ShortDigest(task.0)
+            ),
+            Self::Inconsistent(what) => {
+                write!(f, "the saved state does not fit together: {what}; restore a backup")
+            }
+            Self::Initial { expected, found } => write!(
+                f,
+                "the first model needs {expected} finite parameters, the one given has {found} \
+                 or a value that is not finite"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for StartError {}
+
+/// Whether the broker can hear us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Connection {
+    Down,
+    /// Rounds may open from `settled` on, when presence messages have come in.
+    Up {
+        settled: Instant,
+    },
+}
+
+/// Accepted updates whose verdicts wait for the next write to the disk.
+#[derive(Clone, Debug, Default)]
+struct Unwritten {
+    updates: Vec<(RoundKey, DeviceId, ShortDigest, u32)>,
+    /// When to write; set as soon as something changed.
+    due: Option<Instant>,
+}
+
+/// The broker side of one federation.
+#[derive(Clone, Debug)]
+pub struct Aggregator {
+    settings: Settings,
+    topics: Topics,
+    layout: LayoutHash,
+    n_update: usize,
+    n_model: usize,
+    update_ranges: Vec<Range<usize>>,
+    task: Object,
+    head: Head,
+    library: Library,
+    momentum: Vec<f32>,
+    rounds: BTreeMap<RoundKey, Round>,
+    closed: BTreeMap<WorkKind, ClosedRound>,
+    /// Retired objects whose chunks are still to be removed from the broker.
+    unremoved: Vec<ObjectRef>,
+    shards: BTreeSet<u16>,
+    roster: Roster,
+    intake: Intake,
+    unwritten: Unwritten,
+    connection: Connection,
+    next_open: Instant,
+    plan_stale: bool,
+    stopped: bool,
+    finished: bool,
+    now: Instant,
+    counters: Counters,
+    outputs: VecDeque<Output>,
+}
+
+impl Aggregator {
+    /// An aggregator that begins or continues a history. Its first output saves the start.
+    ///
+    /// # Errors
+    /// [`StartError`] says what does not fit and what to do.
+    pub fn new(settings: Settings, start: Start, now: Instant) -> Result<Self, StartError> {
+        let problems = settings.problems();
+        if !problems.is_empty() {
+            return Err(StartError::Settings(problems));
+        }
+        let unusable = |text: String| {
+            StartError::Settings(vec![Problem { key: "task".into(), text }])
+        };
+        let layout = settings.task.layout().map_err(|error| unusable(error.to_string()))?;
+        let task = wire::encode(&settings.task)
+            .and_then(|bytes| Object::new(bytes, settings.chunk_bytes))
+            .map_err(|error| unusable(error.to_string()))?;
+        let snapshot = match start {
+            Start::Restored(snapshot) => *snapshot,
+            Start::Fresh { lineage, initial } => {
+                let params = match initial {
+                    Initial::Seed(seed) => layout.model_of(&layout.initial_params(seed)),
+                    Initial::Params(params) => params,
+                };
+                check_params(&params, layout.n_model())?;
+                fresh(lineage, layout.hash(), params)
+            }
+        };
+        if snapshot.head.layout != layout.hash() {
+            let (task, saved) = (layout.hash(), snapshot.head.layout);
+            return Err(StartError::OtherTask { task, saved });
+        }
+        let mut this = Self {
+            topics: Topics::new(settings.topics_root.clone()),
+            layout: layout.hash(),
+            n_update: layout.n_update(),
+            n_model: layout.n_model(),
+            update_ranges: layout.update_ranges(),
+            task,
+            head: snapshot.head.clone(),
+            library: Library::new(),
+            momentum: Vec::new(),
+            rounds: BTreeMap::new(),
+            closed: snapshot.closed.clone(),
+            unremoved: Vec::new(),
+            shards: settings.served_shards(),
+            roster: Roster::default(),
+            intake: Intake::new(settings.assembly_bytes_max),
+            unwritten: Unwritten::default(),
+            connection: Connection::Down,
+            next_open: now,
+            plan_stale: false,
+            stopped: false,
+            finished: false,
+            now,
+            counters: Counters::default(),
+            outputs: VecDeque::new(),
+            settings,
+        };
+        this.restore(snapshot, now)?;
+        Ok(this)
+    }
+
+    fn restore(&mut self, snapshot: Snapshot, now: Instant) -> Result<(), StartError> {
+        let mut records = Vec::new();
+        for (version, record) in snapshot.models {
+            check_params(&record.params, self.n_model)?;
+            if version == self.head.version {
+                if !record.momentum.is_empty() && record.momentum.len() != self.n_update {
+                    return Err(StartError::Inconsistent("the momentum has another length"));
+                }
+                self.momentum = record.momentum.clone();
+            }
+            if self.head.boot == 0 {
+                records.push(Record::Model(record.clone()));
+            }
+            let chunk_bytes = self.settings.chunk_bytes;
+            let volume = Volume::new(version, self.layout, record.params, chunk_bytes);
+            let volume = volume.map_err(|_| StartError::Inconsistent("a model is too large"))?;
+            self.library.insert(version, volume);
+        }
+        if !self.library.contains_key(&self.head.version) {
+            return Err(StartError::Inconsistent("the current model is missing"));
+        }
+        let mut sums = snapshot.sums;
+        for (key, record) in snapshot.rounds {
+            let Some(sums) = sums.remove(&key) else {
+                return Err(StartError::Inconsistent("an open round has no sum"));
+            };
+            let n_update = if key.kind == WorkKind::Train { self.n_update } else { 0 };
+            if sums.n_update() != n_update || !self.library.contains_key(&record.base) {
+                return Err(StartError::Inconsistent("an open round belongs to another model"));
+            }
+            let wait = self.settings.claim_wait_ms;
+            self.rounds.insert(key, Round::restore(record, sums, now, wait));
+        }
+        self.head.boot = self.head.boot.saturating_add(1);
+        records.insert(0, Record::Head(self.head.clone()));
+        self.save(records);
+        self.event(RoundEvent::Started {
+            lineage: self.head.lineage,
+            boot: self.head.boot,
+            version: self.head.version,
+            resumed: self.rounds.len(),
+        });
+        self.advance(now);
+        Ok(())
+    }
+
+    /// Takes one thing that happened at `now`. Never blocks; messages from peers never fail it.
+    pub fn handle(&mut self, now: Instant, input: Input<'_>) {
+        self.now = self.now.max(now);
+        let now = self.now;
+        if self.stopped {
+            return;
+        }
+        self.advance(now);
+        match input {
+            Input::Tick => {}
+            Input::Connected => self.connected(now),
+            Input::Disconnected => self.connection = Connection::Down,
+            Input::Message { topic, payload } => self.message(now, topic, payload),
+            Input::Import(params) => self.import(now, params),
+            Input::Stop => {
+                self.commit(now);
+                self.say_goodbye();
+                self.stopped = true;
+                return;
+            }
+        }
+        self.advance(now);
+        if self.plan_stale {
+            self.publish_plan(now);
+        }
+    }
+
+    /// The next thing to do; `None` when there is nothing.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// When [`Input::Tick`] is due at the latest; `None` while only messages can change anything.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        if self.stopped {
+            return None;
+        }
+        let rounds = self.rounds.values().flat_map(|r| [r.deadline, r.claims_until]);
+        let opening = match self.connection {
+            Connection::Up { settled } if self.may_train() => Some(self.next_open.max(settled)),
+            Connection::Up { .. } | Connection::Down => None,
+        };
+        let later = |at: &Instant| *at > self.now;
+        rounds.chain(opening).filter(later).chain(self.unwritten.due).min()
+    }
+
+    /// What was counted since the start.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// What is stored in every snapshot: lineage, version, start number.
+    pub fn head(&self) -> &Head {
+        &self.head
+    }
+
+    /// The global model, `[n_model]`.
+    pub fn params(&self) -> &[f32] {
+        self.library.get(&self.head.version).map_or(&[], |volume| &volume.params)
+    }
+
+    /// The open rounds.
+    pub fn rounds(&self) -> impl Iterator<Item = &Round> {
+        self.rounds.values()
+    }
+
+    /// Enrolled devices that are online.
+    pub fn online(&self) -> u32 {
+        self.roster.online()
+    }
+
+    /// Whether all rounds that were asked for are done, final evaluation included.
+    pub fn is_finished(&self) -> bool {
+        self.finished
+    }
+
+    /// The message that the broker publishes, retained, when this process is gone.
+    pub fn last_will(&self) -> (Topic, Vec<u8>) {
+        let state = dunlin_protocol::presence::State::Lost;
+        let presence = Presence { state, boot: self.head.boot };
+        let topic = Topic::ServerState(self.settings.instance.clone());
+        (topic, presence.encode().into_bytes())
+    }
+
+    fn message(&mut self, now: Instant, topic: Topic, payload: &[u8]) {
+        let bytes = u64::try_from(payload.len()).unwrap_or(u64::MAX);
+        self.counters.bytes_in = self.counters.bytes_in.saturating_add(bytes);
+        match topic {
+            Topic::DeviceState(device) => self.presence(&device, payload),
+            Topic::Up(device, federation, shard)
+                if federation == self.settings.federation
+                    && self.shards.contains(&shard) =>
+            {
+                self.up(now, device, payload);
+            }
+            Topic::Up(..)
+            | Topic::Down(..)
+            | Topic::Plan(_)
+            | Topic::Object(..)
+            | Topic::ServerState(_) => self.counters.unreadable += 1,
+        }
+    }
+
+    fn presence(&mut self, device: &DeviceId, payload: &[u8]) {
+        if !self.settings.enrolled.admits(device) {
+            return;
+        }
+        let presence = match payload {
+            [] => None,
+            bytes => match Presence::decode(bytes) {
+                Some(presence) => Some(presence),
+                None => return self.counters.unreadable += 1,
+            },
+        };
+        match self.roster.take(device, presence) {
+            Change::Left => {
+                let working = |round: &Round| round.progress(device) == Some(Progress::Granted);
+                for round in self.rounds.values_mut().filter(|round| working(round)) {
+                    round.note(device, Progress::Gone);
+                }
+            }
+            Change::Came | Change::None => {}
+        }
+    }
+
+    /// Longest update object that a device may send now in bytes.
+    fn object_bytes_max(&self) -> usize {
+        let codec = |round: &Round| match &round.job {
+            Job::Train { work, .. } => dunlin_protocol::codec::Codec::from_spec(work.codec),
+            Job::Evaluate => None,
+        };
+        let open = self.rounds.values().filter_map(codec).chain([self.settings.codec]);
+        let longest = open.map(|codec| admit::object_bytes_max(codec, self.n_update)).max();
+        longest.unwrap_or(admit::HEADER_BYTES_MAX)
+    }
+
+    fn save(&mut self, records: Vec<Record>) {
+        self.outputs.push_back(Output::Save(Box::new(Save { records })));
+    }
+
+    fn event(&mut self, event: RoundEvent) {
+        self.outputs.push_back(Output::Event(event));
+    }
+
+    fn publish(&mut self, topic: Topic, payload: Vec<u8>, retain: bool) {
+        let bytes = u64::try_from(payload.len()).unwrap_or(u64::MAX);
+        self.counters.bytes_out = self.counters.bytes_out.saturating_add(bytes);
+        self.outputs.push_back(Output::Publish { topic, payload, retain });
+    }
+
+    /// Notes that something is to be written with the next group.
+    fn write_soon(&mut self, now: Instant) {
+        let due = now.after(self.settings.commit_interval_ms);
+        self.unwritten.due.get_or_insert(due);
+    }
+
+    /// Writes what changed in the open rounds, then tells the devices whose updates it holds.
+    fn commit(&mut self, now: Instant) {
+        self.unwritten.due = None;
+        let mut records = Vec::new();
+        for round in self.rounds.values_mut().filter(|round| round.unsaved) {
+            round.unsaved = false;
+            records.push(Record::Round(round.record(now)));
+        }
+        let mut changed: Vec<RoundKey> = self.unwritten.updates.iter().map(|u| u.0).collect();
+        changed.sort_unstable();
+        changed.dedup();
+        for key in changed {
+            if let Some(sums) = self.rounds.get(&key).and_then(Round::sums) {
+                records.push(Record::Sums(key, sums.clone()));
+            }
+        }
+        if !records.is_empty() {
+            self.save(records);
+        }
+        for (key, device, object, accepted) in std::mem::take(&mut self.unwritten.updates) {
+            self.accept_verdict(&device, key, object);
+            self.event(RoundEvent::UpdateAccepted { key, device, accepted });
+        }
+    }
+
+    /// Whether a training round is wanted, time and devices apart.
+    fn may_train(&self) -> bool {
+        let rounds = self.settings.rounds;
+        let wanted = rounds == 0 || self.head.published < rounds;
+        wanted && !self.rounds.keys().any(|key| key.kind == WorkKind::Train)
+    }
+
+    /// Does everything that the time alone asks for.
+    fn advance(&mut self, now: Instant) {
+        let due = self.unwritten.due.is_some_and(|due| now >= due);
+        if due || self.unwritten.updates.len() >= COMMIT_UPDATES_MAX {
+            self.commit(now);
+        }
+        // Each pass closes one round; a round that closes may open an evaluation.
+        while let Some((key, ending)) = self.next_ending(now) {
+            self.close(now, key, ending);
+        }
+        self.raise_fractions(now);
+        self.open_training(now);
+        if self.rounds.is_empty() {
+            self.intake.clear();
+            if !self.finished && !self.may_train() {
+                self.finished = true;
+                self.event(RoundEvent::Finished { version: self.head.version });
+            }
+        }
+    }
+}
+
+fn fresh(lineage: Lineage, layout: LayoutHash, params: Vec<f32>) -> Snapshot {
+    let version = ModelVersion(0);
+    let record = ModelRecord { version, params, momentum: Vec::new() };
+    let next_round = RoundId(1);
+    Snapshot {
+        head: Head {
+            lineage,
+            layout,
+            boot: 0,
+            version,
+            published: 0,
+            next_round,
+            retired: Vec::new(),
+        },
+        models: BTreeMap::from([(version, record)]),
+        rounds: BTreeMap::new(),
+        sums: BTreeMap::new(),
+        closed: BTreeMap::new(),
+    }
+}
+
+fn check_params(params: &[f32], expected: usize) -> Result<(), StartError> {
+    if params.len() == expected && params.iter().all(|value| value.is_finite()) {
+        Ok(())
+    } else {
+        Err(StartError::Initial { expected, found: params.len() })
+    }
+}
+

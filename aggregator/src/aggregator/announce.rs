@@ -1,0 +1,126 @@
+//! What the broker holds for devices: presence, objects and the plan, all retained.
+
+use dunlin_protocol::id::{ModelVersion, ShortDigest};
+use dunlin_protocol::object::ObjectRef;
+use dunlin_protocol::plan::{ModelEntry, Plan, WorkItem};
+use dunlin_protocol::presence::{Presence, State};
+use dunlin_protocol::time::Instant;
+use dunlin_protocol::topic::Topic;
+use dunlin_protocol::wire::{self, WireError};
+
+use super::{Aggregator, Connection};
+use crate::io::Output;
+
+/// When a device should look again while no round is open.
+const IDLE_CHECK_IN_MS: u64 = 60_000;
+
+impl Aggregator {
+    /// Subscribes and publishes everything: a broker without persistence has forgotten it.
+    pub(super) fn connected(&mut self, now: Instant) {
+        self.connection = Connection::Up { settled: now.after(self.settings.settle_ms) };
+        self.roster.clear();
+        self.outputs.push_back(Output::Subscribe(self.topics.all_device_states()));
+        for shard in self.shards.clone() {
+            let filter = self.topics.all_up(&self.settings.federation, shard);
+            self.outputs.push_back(Output::Subscribe(filter));
+        }
+        self.say(State::Online);
+        for (index, chunk) in self.task.chunks().collect::<Vec<_>>() {
+            self.publish_chunk(self.task.reference.digest.short(), index, chunk);
+        }
+        let versions: Vec<ModelVersion> = self.library.keys().copied().collect();
+        versions.into_iter().for_each(|version| self.publish_model(version));
+        self.publish_plan(now);
+        // Earlier removals may have been lost with the connection.
+        self.unremoved.clone_from(&self.head.retired);
+        self.remove_retired();
+    }
+
+    /// Publishes a new version: its chunks, then the plan, then the removal of what it replaces.
+    pub(super) fn announce_version(&mut self, now: Instant, version: ModelVersion) {
+        self.publish_model(version);
+        self.publish_plan(now);
+        self.remove_retired();
+    }
+
+    /// Tells devices that this aggregator leaves on purpose.
+    pub(super) fn say_goodbye(&mut self) {
+        self.say(State::Offline);
+    }
+
+    fn say(&mut self, state: State) {
+        let presence = Presence { state, boot: self.head.boot };
+        let topic = Topic::ServerState(self.settings.instance.clone());
+        self.publish(topic, presence.encode().into_bytes(), true);
+    }
+
+    fn publish_chunk(&mut self, object: ShortDigest, index: u16, payload: Vec<u8>) {
+        let topic = Topic::Object(self.settings.federation.clone(), object, index);
+        self.publish(topic, payload, true);
+    }
+
+    fn publish_model(&mut self, version: ModelVersion) {
+        let Some(volume) = self.library.get(&version) else { return };
+        let object = volume.object.reference.digest.short();
+        for (index, chunk) in volume.object.chunks().collect::<Vec<_>>() {
+            self.publish_chunk(object, index, chunk);
+        }
+    }
+
+    /// Removes the chunks of retired objects from the broker.
+    fn remove_retired(&mut self) {
+        for reference in std::mem::take(&mut self.unremoved) {
+            let ObjectRef { digest, .. } = reference;
+            for index in 0..reference.chunks() {
+                self.publish_chunk(digest.short(), index, Vec::new());
+            }
+        }
+    }
+
+    /// Publishes the plan as it is now.
+    pub(super) fn publish_plan(&mut self, now: Instant) {
+        self.plan_stale = false;
+        match self.plan(now).and_then(|plan| wire::encode(&plan)) {
+            Ok(bytes) => {
+                let topic = Topic::Plan(self.settings.federation.clone());
+                self.publish(topic, bytes, true);
+            }
+            // At most two items and four models: far below the limits of a plan.
+            Err(error) => log::error!("the plan cannot be written: {error}"),
+        }
+    }
+
+    fn plan(&self, now: Instant) -> Result<Plan, WireError> {
+        let mut work = Vec::new();
+        for round in self.plan_order() {
+            let job = round.job.work();
+            work.push(WorkItem {
+                round: round.key.round,
+                base_version: round.base,
+                fraction: round.fraction,
+                deadline: round.deadline,
+                kind: job.kind(),
+                body: job.body()?,
+            });
+        }
+        let needed = |version: &ModelVersion| {
+            *version == self.head.version || work.iter().any(|item| item.base_version == *version)
+        };
+        let entry = |(version, object)| ModelEntry { version, base: None, object };
+        let models = self.library.iter().filter(|(version, _)| needed(version));
+        let models = models.map(|(v, volume)| entry((*v, volume.object.reference))).collect();
+        let end = self.rounds.values().map(|round| round.deadline.since(now)).min();
+        let check_in = end.map_or(IDLE_CHECK_IN_MS, |ms| ms.saturating_add(self.settings.pause_ms));
+        Ok(Plan {
+            instance: self.settings.instance.clone(),
+            lineage: self.head.lineage,
+            layout: self.layout,
+            shards: self.settings.shards,
+            chunk_bytes: self.settings.chunk_bytes,
+            task: self.task.reference,
+            models,
+            work,
+            next_check_in_ms: u32::try_from(check_in).unwrap_or(u32::MAX),
+        })
+    }
+}

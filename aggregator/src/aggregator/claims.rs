@@ -1,0 +1,100 @@
+//! Claims: a selected device asks to take part.
+
+use dunlin_protocol::id::DeviceId;
+use dunlin_protocol::message::{Answer, Claim, Go, Refusal};
+use dunlin_protocol::time::Instant;
+use dunlin_protocol::topic::{Down, Topic};
+use dunlin_protocol::wire::{self, Kind, WireError};
+
+use super::Aggregator;
+use crate::io::RoundEvent;
+use crate::round::{Job, Progress, Round, RoundKey};
+
+impl Aggregator {
+    /// Takes a message of a device: a claim or a chunk.
+    pub(super) fn up(&mut self, now: Instant, device: DeviceId, payload: &[u8]) {
+        const CLAIM: u8 = Kind::Claim as u8;
+        const CHUNK: u8 = Kind::Chunk as u8;
+        let read = match wire::peek_kind(payload) {
+            Ok(CLAIM) => wire::decode(payload).map(|claim| self.claim(now, &device, &claim)),
+            Ok(CHUNK) => self.chunk(now, &device, payload),
+            Ok(found) => Err(WireError::Kind { found, expected: Kind::Chunk }),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = read {
+            self.counters.unreadable += 1;
+            self.event(RoundEvent::Unreadable { device, error });
+        }
+    }
+
+    fn claim(&mut self, now: Instant, device: &DeviceId, claim: &Claim) {
+        self.counters.claims += 1;
+        let key = RoundKey::of(claim.work);
+        let decided = self.decide(now, device, claim, key);
+        let round = key.and_then(|key| self.rounds.get_mut(&key));
+        let deadline = round.as_ref().map_or(now, |round| round.deadline);
+        let answer = match decided {
+            Ok(()) => Answer::Go,
+            Err(reason) => Answer::NoGo(reason),
+        };
+        match (decided, round) {
+            (Ok(()), Some(round)) => grant(round, device),
+            (Err(reason), Some(round)) if self.settings.enrolled.admits(device) => {
+                round.tally.refuse(reason);
+            }
+            (Ok(()) | Err(_), _) => {}
+        }
+        match decided {
+            Ok(()) => self.write_soon(now),
+            Err(reason) => *self.counters.claims_refused.entry(reason).or_insert(0) += 1,
+        }
+        let go = Go { work: claim.work, answer, now, deadline };
+        if let Ok(bytes) = wire::encode(&go) {
+            self.publish(Topic::Down(device.clone(), Down::Go), bytes, false);
+        }
+        let (round, device) = (claim.work.round, device.clone());
+        self.event(RoundEvent::ClaimAnswered { round, device, answer });
+    }
+
+    fn decide(
+        &self,
+        now: Instant,
+        device: &DeviceId,
+        claim: &Claim,
+        key: Option<RoundKey>,
+    ) -> Result<(), Refusal> {
+        if !self.settings.enrolled.admits(device) {
+            return Err(Refusal::NotEnrolled);
+        }
+        if claim.work.lineage != self.head.lineage {
+            return Err(Refusal::WrongLineage);
+        }
+        let round = key.and_then(|key| self.rounds.get(&key));
+        let Some(round) = round.filter(|round| now < round.deadline) else {
+            return Err(Refusal::RoundClosed);
+        };
+        if let Job::Train { work, .. } = &round.job {
+            if 1_u32.checked_shl(work.codec.id.into()).unwrap_or(0) & claim.codecs == 0 {
+                return Err(Refusal::Codec);
+            }
+            if claim.windows == 0 {
+                return Err(Refusal::NoData);
+            }
+        }
+        match round.progress(device) {
+            Some(Progress::Accepted(_)) => Err(Refusal::Duplicate),
+            Some(Progress::Granted) => Ok(()),
+            Some(Progress::Refused(_) | Progress::Gone) | None => {
+                let taken = round.working().saturating_add(round.accepted());
+                if taken < round.bounds.invited { Ok(()) } else { Err(Refusal::Full) }
+            }
+        }
+    }
+}
+
+fn grant(round: &mut Round, device: &DeviceId) {
+    let Some(collection) = round.collect() else { return };
+    if collection.set(device.clone(), Progress::Granted) {
+        round.tally.granted = round.tally.granted.saturating_add(1);
+    }
+}

@@ -1,0 +1,342 @@
+//! The life of rounds: opening, inviting more, closing, and the next version.
+
+use dunlin_protocol::id::{ModelVersion, RoundId};
+use dunlin_protocol::lottery::Fraction;
+use dunlin_protocol::plan::{TrainWork, Training, WorkKind};
+use dunlin_protocol::time::Instant;
+
+use super::{Aggregator, Connection};
+use crate::combine::{Accumulator, CombineError, Figures, Scale};
+use crate::io::RoundEvent;
+use crate::library::Volume;
+use crate::round::{Bounds, Collection, Ending, Job, Phase, Round, RoundKey, doubled};
+use crate::settings::Settings;
+use crate::snapshot::{ClosedRound, ModelRecord, Record};
+use crate::step::ServerStep;
+use crate::summary::{Failure, RoundOutcome, RoundSummary};
+
+/// Devices of an evaluation that wants all of them.
+const EVERYBODY: u32 = 100_000;
+/// Objects that are remembered so that their removal from the broker can be repeated.
+const RETIRED_MAX: usize = 8;
+
+impl Aggregator {
+    /// The open round that stops taking updates now.
+    pub(super) fn next_ending(&self, now: Instant) -> Option<(RoundKey, Ending)> {
+        self.rounds.values().find_map(|round| Some((round.key, round.ending(now)?)))
+    }
+
+    /// The newest training round that was ever opened.
+    pub(super) fn last_round(&self) -> RoundId {
+        RoundId(self.head.next_round.0.saturating_sub(1))
+    }
+
+    /// Open rounds in the order in which devices should work: short work first.
+    pub(super) fn plan_order(&self) -> impl Iterator<Item = &Round> {
+        let of = |kind: WorkKind| self.rounds.values().filter(move |round| round.key.kind == kind);
+        of(WorkKind::Evaluate).chain(of(WorkKind::Train))
+    }
+
+    /// Opens a training round when one is wanted and enough devices are online.
+    pub(super) fn open_training(&mut self, now: Instant) {
+        let settled = match self.connection {
+            Connection::Up { settled } => now >= settled,
+            Connection::Down => false,
+        };
+        let online = self.roster.online();
+        let devices = online >= self.settings.min_online;
+        if self.stopped || !settled || now < self.next_open || !devices || !self.may_train() {
+            return;
+        }
+        let settings = &self.settings;
+        let job = training_job(settings, self.head.published);
+        let (target, invited) = (settings.target, settings.invited(settings.target));
+        let bounds = Bounds { target, invited, quorum: settings.quorum };
+        let weight_max = settings.weighting.weight_max();
+        let Ok(scale) = Scale::new(settings.max_abs, weight_max, target) else { return };
+        let sums = Accumulator::new(scale, self.n_update);
+        let key = RoundKey { round: self.head.next_round, kind: WorkKind::Train };
+        self.head.next_round = self.head.next_round.next();
+        let mut records = vec![Record::Head(self.head.clone())];
+        let fraction = Fraction::of(invited, online);
+        records.extend(self.open(now, key, job, bounds, fraction, sums));
+        self.save(records);
+        self.announce_opening(key);
+    }
+
+    /// Puts an evaluation of the current version into the table; what is to be saved with it.
+    fn open_evaluation(&mut self, now: Instant) -> (RoundKey, Vec<Record>) {
+        let settings = &self.settings;
+        let wanted = settings.evaluate_devices;
+        let target = if wanted == 0 { EVERYBODY } else { wanted.min(EVERYBODY) };
+        let bounds = Bounds { target, invited: settings.invited(target), quorum: 1 };
+        let fraction = match wanted {
+            0 => Fraction::ALL,
+            _ => Fraction::of(bounds.invited, self.roster.online()),
+        };
+        let Ok(scale) = Scale::new(1.0, 1, EVERYBODY) else {
+            unreachable!("constant bounds that leave 45 fraction bits")
+        };
+        let sums = Accumulator::new(scale, 0);
+        let key = RoundKey { round: self.head.next_round, kind: WorkKind::Evaluate };
+        (key, self.open(now, key, Job::Evaluate, bounds, fraction, sums))
+    }
+
+    fn open(
+        &mut self,
+        now: Instant,
+        key: RoundKey,
+        job: Job,
+        bounds: Bounds,
+        fraction: Fraction,
+        sums: Accumulator,
+    ) -> Vec<Record> {
+        let deadline = now.after(self.settings.deadline_ms);
+        let claims_until = now.after(self.settings.claim_wait_ms);
+        let base = self.head.version;
+        let mut round = Round::open(
+            key,
+            base,
+            job,
+            bounds,
+            fraction,
+            sums.clone(),
+            now,
+            deadline,
+            claims_until,
+        );
+        round.unsaved = false;
+        let record = round.record(now);
+        self.rounds.insert(key, round);
+        self.plan_stale = true;
+        vec![Record::Round(record), Record::Sums(key, sums)]
+    }
+
+    fn announce_opening(&mut self, key: RoundKey) {
+        let Some(round) = self.rounds.get(&key) else { return };
+        let (base, fraction) = (round.base, round.fraction);
+        let online = self.roster.online();
+        self.event(RoundEvent::RoundOpened { key, base, fraction, online });
+    }
+
+    /// Invites more devices where too few came forward in time.
+    pub(super) fn raise_fractions(&mut self, now: Instant) {
+        let online = self.roster.online();
+        let mut raised = Vec::new();
+        for round in self.rounds.values_mut().filter(|round| round.wants_more(now)) {
+            let from_online = Fraction::of(round.bounds.invited, online);
+            round.fraction = doubled(round.fraction).max(from_online);
+            round.claims_until = now.after(self.settings.claim_wait_ms);
+            round.unsaved = true;
+            raised.push(RoundEvent::FractionRaised { key: round.key, fraction: round.fraction });
+        }
+        if !raised.is_empty() {
+            self.plan_stale = true;
+            self.write_soon(now);
+        }
+        raised.into_iter().for_each(|event| self.event(event));
+    }
+
+    /// Ends a round: its verdicts first, then its result.
+    pub(super) fn close(&mut self, now: Instant, key: RoundKey, ending: Ending) {
+        let Some(round) = self.rounds.get_mut(&key) else { return };
+        log::debug!("{key}: ends because of {ending:?}");
+        round.close();
+        self.commit(now);
+        let Some(mut round) = self.rounds.remove(&key) else { return };
+        self.plan_stale = true;
+        let Phase::Closing(collection) = round.phase().clone() else { return };
+        let result = if round.accepted() < round.bounds.quorum {
+            Err(Failure::TooFew)
+        } else if key.kind == WorkKind::Evaluate {
+            Ok(None)
+        } else {
+            self.next_model(&collection).map(Some).map_err(|_| Failure::Range)
+        };
+        let figures = collection.sums.figures();
+        match result {
+            Ok(None) => {
+                let version = round.base;
+                round.enter(Phase::Published { version, figures });
+                self.end_evaluation(now, &round, &collection, figures);
+            }
+            Ok(Some(model)) => {
+                let version = model.0.version;
+                round.enter(Phase::Published { version, figures });
+                self.publish_version(now, &round, &collection, figures, model);
+            }
+            Err(failure) => {
+                round.enter(Phase::Failed(failure));
+                self.fail(now, &round, &collection, failure);
+            }
+        }
+    }
+
+    /// The version that the sum makes of the current one.
+    fn next_model(&self, collection: &Collection) -> Result<(ModelRecord, Volume), CombineError> {
+        let mean = collection.sums.mean()?;
+        let mut params = self.params().to_vec();
+        let mut momentum = self.momentum.clone();
+        let step = ServerStep {
+            learning_rate: self.settings.server_learning_rate,
+            momentum: self.settings.server_momentum,
+        };
+        step.apply(&mean, &mut momentum, &mut params, &self.update_ranges);
+        let version = self.head.version.next();
+        self.volume(ModelRecord { version, params, momentum }).ok_or(CombineError::Overflow)
+    }
+
+    fn volume(&self, record: ModelRecord) -> Option<(ModelRecord, Volume)> {
+        let (version, params) = (record.version, record.params.clone());
+        let volume = Volume::new(version, self.layout, params, self.settings.chunk_bytes).ok()?;
+        Some((record, volume))
+    }
+
+    fn publish_version(
+        &mut self,
+        now: Instant,
+        round: &Round,
+        collection: &Collection,
+        figures: Figures,
+        model: (ModelRecord, Volume),
+    ) {
+        let version = model.0.version;
+        let params = model.1.params.clone();
+        self.head.published = self.head.published.saturating_add(1);
+        self.counters.rounds_published += 1;
+        self.next_open = now.after(self.settings.pause_ms);
+        let summary = summary(now, round, figures, RoundOutcome::Done(version));
+        let closed = ClosedRound { key: round.key, accepted: collection.accepted() };
+        self.closed.insert(round.key.kind, closed.clone());
+        let mut records = vec![Record::Close(closed, summary.clone())];
+        // The figures of an evaluation that is still open are taken before a new one begins.
+        let evaluate = self.evaluates(version);
+        let older = self.rounds.keys().copied().find(|key| key.kind == WorkKind::Evaluate);
+        let older = older.filter(|_| evaluate);
+        records.extend(self.replace_model(model));
+        let opened = evaluate.then(|| self.open_evaluation(now));
+        let opened_key = opened.as_ref().map(|(key, _)| *key);
+        records.extend(opened.into_iter().flat_map(|(_, records)| records));
+        self.save(records);
+        self.event(RoundEvent::RoundPublished { summary, version, params });
+        self.announce_version(now, version);
+        if let Some(key) = opened_key {
+            self.announce_opening(key);
+        }
+        if let Some(key) = older {
+            self.close(now, key, Ending::Deadline);
+        }
+    }
+
+    /// Makes `model` the current one and drops versions that nothing needs; what is to be saved.
+    fn replace_model(&mut self, (record, volume): (ModelRecord, Volume)) -> Vec<Record> {
+        let previous = self.head.version;
+        self.head.version = record.version;
+        self.momentum = record.momentum.clone();
+        self.library.insert(record.version, volume);
+        let mut records = vec![Record::Model(record)];
+        // The previous version stays for devices that are still fetching it.
+        let needed = |version: &ModelVersion| {
+            *version == self.head.version
+                || *version == previous
+                || self.rounds.values().any(|round| round.base == *version)
+        };
+        let old: Vec<_> = self.library.keys().copied().filter(|v| !needed(v)).collect();
+        for version in old {
+            if let Some(volume) = self.library.remove(&version) {
+                self.head.retired.push(volume.object.reference);
+                self.unremoved.push(volume.object.reference);
+            }
+            records.push(Record::ForgetModel(version));
+        }
+        let surplus = self.head.retired.len().saturating_sub(RETIRED_MAX);
+        self.head.retired.drain(..surplus);
+        records.insert(0, Record::Head(self.head.clone()));
+        records
+    }
+
+    fn evaluates(&self, version: ModelVersion) -> bool {
+        let settings = &self.settings;
+        let last = settings.rounds > 0 && self.head.published >= settings.rounds;
+        last || settings.evaluate_every > 0 && version.0.is_multiple_of(settings.evaluate_every)
+    }
+
+    fn end_evaluation(
+        &mut self,
+        now: Instant,
+        round: &Round,
+        collection: &Collection,
+        figures: Figures,
+    ) {
+        self.counters.evaluations += 1;
+        let summary = summary(now, round, figures, RoundOutcome::Done(round.base));
+        self.save_closed(round, collection, &summary);
+        self.event(RoundEvent::Evaluated { summary });
+    }
+
+    fn fail(&mut self, now: Instant, round: &Round, collection: &Collection, failure: Failure) {
+        self.counters.rounds_failed += 1;
+        if round.key.kind == WorkKind::Train {
+            self.next_open = now.after(self.settings.pause_ms);
+        }
+        let figures = collection.sums.figures();
+        let summary = summary(now, round, figures, RoundOutcome::Failed(failure));
+        self.save_closed(round, collection, &summary);
+        self.event(RoundEvent::RoundFailed { summary });
+    }
+
+    fn save_closed(&mut self, round: &Round, collection: &Collection, summary: &RoundSummary) {
+        let closed = ClosedRound { key: round.key, accepted: collection.accepted() };
+        self.closed.insert(round.key.kind, closed.clone());
+        self.save(vec![Record::Close(closed, summary.clone())]);
+    }
+
+    /// Replaces the global model by an operator's; open rounds end without a result.
+    pub(super) fn import(&mut self, now: Instant, params: &[f32]) {
+        let version = self.head.version.next();
+        let momentum = Vec::new();
+        let right = params.len() == self.n_model && params.iter().all(|value| value.is_finite());
+        let record = ModelRecord { version, params: params.to_vec(), momentum };
+        let Some(model) = self.volume(record).filter(|_| right) else {
+            let (expected, found) = (self.n_model, params.len());
+            return self.event(RoundEvent::ImportRefused { expected, found });
+        };
+        let open: Vec<RoundKey> = self.rounds.keys().copied().collect();
+        for key in open {
+            if let Some(round) = self.rounds.get_mut(&key) {
+                round.close();
+            }
+            self.commit(now);
+            let Some(mut round) = self.rounds.remove(&key) else { continue };
+            let Phase::Closing(collection) = round.phase().clone() else { continue };
+            round.enter(Phase::Failed(Failure::Superseded));
+            self.fail(now, &round, &collection, Failure::Superseded);
+        }
+        let records = self.replace_model(model);
+        self.save(records);
+        self.event(RoundEvent::Imported { version });
+        self.announce_version(now, version);
+    }
+}
+
+/// The training of the round that makes version number `published + 1`.
+fn training_job(settings: &Settings, published: u32) -> Job {
+    let learning_rate = settings.learning_rate(published);
+    let training = Training { learning_rate, ..settings.training.clone() };
+    let (codec, clip_norm) = (settings.codec.spec(), settings.clip_norm);
+    let work = TrainWork { training, codec, clip_norm, max_abs: settings.max_abs };
+    Job::Train { work, weight_max: settings.weighting.weight_max() }
+}
+
+fn summary(now: Instant, round: &Round, figures: Figures, outcome: RoundOutcome) -> RoundSummary {
+    RoundSummary {
+        key: round.key,
+        base: round.base,
+        outcome,
+        accepted: u32::try_from(figures.updates).unwrap_or(u32::MAX),
+        quorum: round.bounds.quorum,
+        tally: round.tally.clone(),
+        figures,
+        took_ms: round.elapsed_ms(now),
+    }
+}

@@ -1,0 +1,4 @@
+mod crashes;
+mod lifecycle;
+mod refusals;
+mod world;

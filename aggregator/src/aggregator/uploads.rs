@@ -1,0 +1,187 @@
+//! Uploads: chunks become objects, objects become updates, updates are admitted or refused.
+
+use dunlin_protocol::id::{DeviceId, ShortDigest};
+use dunlin_protocol::message::{Outcome, Refusal, Verdict, WorkRef};
+use dunlin_protocol::object::Chunk;
+use dunlin_protocol::plan::WorkKind;
+use dunlin_protocol::time::Instant;
+use dunlin_protocol::topic::{Down, Topic};
+use dunlin_protocol::update::Update;
+use dunlin_protocol::wire::{self, WireError};
+
+use super::Aggregator;
+use crate::admit::{self, Terms};
+use crate::intake::Taken;
+use crate::io::RoundEvent;
+use crate::round::{Progress, Round, RoundKey};
+
+/// Where an object that was accepted before stands now.
+enum Known {
+    /// On the disk, in this round.
+    Written(RoundKey),
+    /// In the sum; the verdict follows the next write.
+    Unwritten,
+}
+
+impl Aggregator {
+    /// Takes one chunk of an update.
+    ///
+    /// # Errors
+    /// [`WireError`] when the chunk cannot be read; then nobody can be answered.
+    pub(super) fn chunk(
+        &mut self,
+        now: Instant,
+        device: &DeviceId,
+        payload: &[u8],
+    ) -> Result<(), WireError> {
+        let chunk = Chunk::decode(payload)?;
+        self.counters.chunks += 1;
+        let object = chunk.object;
+        if !self.settings.enrolled.admits(device) {
+            let work = self.likely_work(device);
+            self.refuse(device, work, object, Refusal::NotEnrolled);
+            return Ok(());
+        }
+        match self.known(device, object) {
+            Some(Known::Written(key)) => {
+                self.counters.chunks_repeated += 1;
+                self.accept_verdict(device, key, object);
+                return Ok(());
+            }
+            Some(Known::Unwritten) => {
+                self.counters.chunks_repeated += 1;
+                return Ok(());
+            }
+            None => {}
+        }
+        if self.rounds.is_empty() {
+            let work = self.likely_work(device);
+            self.refuse(device, work, object, Refusal::RoundClosed);
+            return Ok(());
+        }
+        let object_bytes_max = self.object_bytes_max();
+        match self.intake.take(now, device, &chunk, object_bytes_max) {
+            Taken::Partial { ack, repeated } => {
+                self.counters.chunks_repeated += u64::from(repeated);
+                if let Ok(bytes) = wire::encode(&ack) {
+                    self.publish(Topic::Down(device.clone(), Down::Ack), bytes, false);
+                }
+            }
+            Taken::Whole(bytes) => self.whole(now, device, object, &bytes),
+            Taken::Refused(reason) => {
+                let work = self.likely_work(device);
+                self.refuse(device, work, object, reason);
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes a complete update object.
+    fn whole(&mut self, now: Instant, device: &DeviceId, object: ShortDigest, bytes: &[u8]) {
+        let update = match Update::decode(bytes) {
+            Ok(update) => update,
+            Err(error) => {
+                let work = self.likely_work(device);
+                return self.refuse(device, work, object, admit::refusal_of(&error));
+            }
+        };
+        let work = update.header.work;
+        if let Some(round) = RoundKey::of(work).and_then(|key| self.rounds.get_mut(&key)) {
+            let bytes = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+            round.tally.update_bytes = round.tally.update_bytes.saturating_add(bytes);
+        }
+        match self.admit(now, device, object, &update) {
+            Ok((key, accepted)) => {
+                self.counters.accepted += 1;
+                self.unwritten.updates.push((key, device.clone(), object, accepted));
+                self.write_soon(now);
+            }
+            Err(reason) => self.refuse(device, work, object, reason),
+        }
+    }
+
+    /// Adds `update` to its round's sum; the round and how many updates it has now.
+    fn admit(
+        &mut self,
+        now: Instant,
+        device: &DeviceId,
+        object: ShortDigest,
+        update: &Update<'_>,
+    ) -> Result<(RoundKey, u32), Refusal> {
+        let work = update.header.work;
+        if work.lineage != self.head.lineage {
+            return Err(Refusal::WrongLineage);
+        }
+        let key = RoundKey::of(work).ok_or(Refusal::RoundClosed)?;
+        let round = self.rounds.get_mut(&key).filter(|round| now < round.deadline);
+        let round = round.ok_or(Refusal::RoundClosed)?;
+        if matches!(round.progress(device), Some(Progress::Accepted(_))) {
+            return Err(Refusal::Duplicate);
+        }
+        let sums = round.sums().ok_or(Refusal::RoundClosed)?;
+        let terms = Terms {
+            base: round.base,
+            layout: self.layout,
+            n_update: self.n_update,
+            job: &round.job,
+            examples_max: self.settings.examples_max,
+            scale: sums.scale(),
+        };
+        let contribution = admit::admit(update, &terms)?;
+        let collection = round.collect().ok_or(Refusal::RoundClosed)?;
+        // The scale leaves room for every admitted value; an overflow would be a value too large.
+        collection.sums.add(&contribution).map_err(|_| Refusal::ValueTooLarge)?;
+        if collection.set(device.clone(), Progress::Accepted(object)) {
+            round.tally.granted = round.tally.granted.saturating_add(1);
+        }
+        Ok((key, round.accepted()))
+    }
+
+    /// Whether this object of this device was accepted already.
+    fn known(&self, device: &DeviceId, object: ShortDigest) -> Option<Known> {
+        if self.unwritten.updates.iter().any(|(_, who, what, _)| who == device && *what == object) {
+            return Some(Known::Unwritten);
+        }
+        let same = Some(Progress::Accepted(object));
+        let open = self.rounds.values().find(|round| round.progress(device) == same);
+        let closed = self.closed.values().find(|c| c.accepted.get(device) == Some(&object));
+        open.map(|round| round.key).or(closed.map(|closed| closed.key)).map(Known::Written)
+    }
+
+    /// The work that an object without a readable header most likely belongs to: the first that
+    /// the device was told to do, else any open work, else the last round.
+    fn likely_work(&self, device: &DeviceId) -> WorkRef {
+        let granted = |round: &&Round| round.progress(device) == Some(Progress::Granted);
+        let round = self.plan_order().find(granted).or_else(|| self.plan_order().next());
+        let last = RoundKey { round: self.last_round(), kind: WorkKind::Train };
+        round.map_or(last, |round| round.key).work_ref(self.head.lineage)
+    }
+
+    /// Tells a device that its update is counted.
+    pub(super) fn accept_verdict(&mut self, device: &DeviceId, key: RoundKey, object: ShortDigest) {
+        let work = key.work_ref(self.head.lineage);
+        self.verdict(device, Verdict { work, object, outcome: Outcome::Accepted });
+    }
+
+    /// Tells a device that its update is not counted, and why.
+    fn refuse(&mut self, device: &DeviceId, work: WorkRef, object: ShortDigest, reason: Refusal) {
+        *self.counters.refused.entry(reason).or_insert(0) += 1;
+        let enrolled = self.settings.enrolled.admits(device);
+        let round = RoundKey::of(work).and_then(|key| self.rounds.get_mut(&key));
+        if let Some(round) = round.filter(|_| enrolled && work.lineage == self.head.lineage) {
+            round.tally.refuse(reason);
+            // After these the device may send the same work again.
+            if !matches!(reason, Refusal::Busy | Refusal::Digest) {
+                round.note(device, Progress::Refused(reason));
+            }
+        }
+        self.verdict(device, Verdict { work, object, outcome: Outcome::Refused(reason) });
+        self.event(RoundEvent::UpdateRefused { device: device.clone(), reason });
+    }
+
+    fn verdict(&mut self, device: &DeviceId, verdict: Verdict) {
+        if let Ok(bytes) = wire::encode(&verdict) {
+            self.publish(Topic::Down(device.clone(), Down::Verdict), bytes, false);
+        }
+    }
+}

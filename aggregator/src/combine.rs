@@ -1,0 +1,313 @@
+//! The linear combiner: sums in integers, so that the order of arrival changes no bit.
+//!
+//! A device's share of the sum is one vector of `i64`: `weight * value` in fixed point for each
+//! coordinate of the update, then the [`Extra`] coordinates. Sums of such vectors are exact, so
+//! accumulators of several processes merge in any order.
+
+use core::fmt;
+
+use dunlin_protocol::update::{Score, UpdateHeader};
+use serde::{Deserialize, Serialize};
+
+/// Updates that one round can sum at the most.
+pub const UPDATES_MAX: u32 = 1 << 20;
+/// Fewest fraction bits that a round may be left with.
+pub const FRACTION_BITS_MIN: i32 = 16;
+/// Most fraction bits that are used: values have 24 significant bits, more would be zeros.
+const FRACTION_BITS_MAX: i32 = 60;
+/// Fraction bits of the loss coordinates.
+const LOSS_FRACTION: f64 = 65_536.0;
+/// Largest loss sum that one device adds; a model that diverged adds this much and no more, so
+/// that `UPDATES_MAX` of them stay below 2^62.
+pub const LOSS_SUM_MAX: f64 = 67_108_864.0;
+
+/// Coordinates behind those of the update.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Extra {
+    Updates,
+    Weight,
+    Examples,
+    TrainLoss,
+    BeforeWindows,
+    BeforeCorrect,
+    BeforeLoss,
+    AfterWindows,
+    AfterCorrect,
+    AfterLoss,
+}
+
+/// How many [`Extra`] coordinates there are.
+const EXTRAS: usize = 10;
+
+/// Why something could not be summed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CombineError {
+    /// The bounds leave fewer than [`FRACTION_BITS_MIN`] fraction bits.
+    TooCoarse {
+        /// Fraction bits that would be left.
+        fraction_bits: i32,
+    },
+    /// A sum would leave the range of 64 bits, or too many updates came.
+    Overflow,
+    /// Two accumulators differ in length or in scale.
+    Mismatch,
+    /// Nothing was summed.
+    Empty,
+}
+
+impl fmt::Display for CombineError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooCoarse { fraction_bits } => write!(
+                f,
+                "max_abs, the weight cap and the number of updates leave {fraction_bits} fraction \
+                 bits, at least {FRACTION_BITS_MIN} are needed: lower one of them"
+            ),
+            Self::Overflow => f.write_str("the sum would leave the range of 64 bits"),
+            Self::Mismatch => f.write_str("the sums belong to different rounds"),
+            Self::Empty => f.write_str("no update was summed"),
+        }
+    }
+}
+
+impl std::error::Error for CombineError {}
+
+/// The fixed-point scale of one round: `62 - ceil(log2 max_abs) - ceil(log2(weight * updates))`
+/// fraction bits, so that no sum of admitted updates can overflow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Scale {
+    fraction_bits: i8,
+    updates_max: u32,
+}
+
+impl Scale {
+    /// The scale for values of magnitude up to `max_abs` (above 0), weights up to `weight_max` and
+    /// at most `updates_max` updates.
+    ///
+    /// # Errors
+    /// [`CombineError::TooCoarse`] when too few fraction bits are left.
+    pub fn new(max_abs: f32, weight_max: u32, updates_max: u32) -> Result<Self, CombineError> {
+        let updates_max = updates_max.clamp(1, UPDATES_MAX);
+        let heaviest = u64::from(weight_max.max(1)) * u64::from(updates_max);
+        let weight_bits = 64 - (heaviest - 1).leading_zeros().cast_signed();
+        let bits = (62 - ceil_log2(max_abs) - weight_bits).min(FRACTION_BITS_MAX);
+        match i8::try_from(bits) {
+            Ok(fraction_bits) if bits >= FRACTION_BITS_MIN => Ok(Self { fraction_bits, updates_max }),
+            _ => Err(CombineError::TooCoarse { fraction_bits: bits }),
+        }
+    }
+
+    /// Fraction bits of each coordinate.
+    pub fn fraction_bits(self) -> i8 {
+        self.fraction_bits
+    }
+
+    /// `2^fraction_bits`, exact.
+    fn factor(self) -> f64 {
+        f64::from_bits((1023 + i64::from(self.fraction_bits)).cast_unsigned() << 52)
+    }
+}
+
+/// The smallest `e` with `2^e >= x`, for `x` above 0.
+fn ceil_log2(x: f32) -> i32 {
+    let bits = f64::from(x).to_bits();
+    let exponent = i32::try_from(bits >> 52 & 0x7ff).unwrap_or(0x7ff) - 1023;
+    exponent + i32::from(bits & ((1 << 52) - 1) != 0)
+}
+
+/// The nearest integer of `x`; all callers keep `x` well inside 64 bits.
+#[allow(clippy::cast_possible_truncation)] // `as` saturates, and the additions are checked
+fn to_fixed(x: f64) -> i64 {
+    x.round() as i64
+}
+
+#[allow(clippy::cast_precision_loss)] // sums of more than 53 bits are rounded once, to nearest
+fn from_fixed(x: i64) -> f64 {
+    x as f64
+}
+
+/// One device's share of the sum, `[n_update + extras]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Contribution(Vec<i64>);
+
+impl Contribution {
+    /// The share of `values: [n_update]`, each of magnitude up to the scale's `max_abs`, with
+    /// `weight`, and of the figures in `header`.
+    pub fn new(scale: Scale, values: &[f32], weight: u32, header: &UpdateHeader) -> Self {
+        let (factor, times) = (scale.factor(), i64::from(weight));
+        let mut sums = Vec::with_capacity(values.len() + EXTRAS);
+        let fixed = |value: &f32| to_fixed(f64::from(*value) * factor).saturating_mul(times);
+        sums.extend(values.iter().map(fixed));
+        let loss = |sum: f64| to_fixed(sum.min(LOSS_SUM_MAX) * LOSS_FRACTION);
+        let train_loss = f64::from(header.train_loss) * f64::from(header.examples);
+        let [before, after] = [header.before, header.after];
+        let extras: [i64; EXTRAS] = [
+            1,
+            times,
+            i64::from(header.examples),
+            loss(train_loss),
+            i64::from(before.windows),
+            i64::from(before.correct),
+            loss(f64::from(before.loss_sum)),
+            i64::from(after.windows),
+            i64::from(after.correct),
+            loss(f64::from(after.loss_sum)),
+        ];
+        sums.extend(extras);
+        Self(sums)
+    }
+}
+
+/// A sum of contributions. Merging is associative and commutative to the bit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Accumulator {
+    scale: Scale,
+    sums: Vec<i64>,
+}
+
+impl Accumulator {
+    /// An empty sum for updates of `n_update` coordinates (0 for evaluations).
+    pub fn new(scale: Scale, n_update: usize) -> Self {
+        Self { scale, sums: vec![0; n_update + EXTRAS] }
+    }
+
+    /// The scale of the coordinates.
+    pub fn scale(&self) -> Scale {
+        self.scale
+    }
+
+    /// Coordinates of an update.
+    pub fn n_update(&self) -> usize {
+        self.sums.len().saturating_sub(EXTRAS)
+    }
+
+    /// Adds one device's share; all of it or nothing.
+    ///
+    /// # Errors
+    /// [`CombineError::Mismatch`] for another length, [`CombineError::Overflow`] when a sum would
+    /// leave its range.
+    pub fn add(&mut self, contribution: &Contribution) -> Result<(), CombineError> {
+        self.add_sums(&contribution.0)
+    }
+
+    /// Adds the sum of another process or of an earlier run; all of it or nothing.
+    ///
+    /// # Errors
+    /// As [`Accumulator::add`].
+    pub fn merge(&mut self, other: &Self) -> Result<(), CombineError> {
+        if other.scale != self.scale {
+            return Err(CombineError::Mismatch);
+        }
+        self.add_sums(&other.sums)
+    }
+
+    fn add_sums(&mut self, others: &[i64]) -> Result<(), CombineError> {
+        if others.len() != self.sums.len() || others.len() < EXTRAS {
+            return Err(CombineError::Mismatch);
+        }
+        let fits = self.sums.iter().zip(others).all(|(sum, add)| sum.checked_add(*add).is_some());
+        let updates = self.sums.len() - EXTRAS + Extra::Updates as usize;
+        let count = self.sums[updates].saturating_add(others[updates]);
+        if !fits || count > i64::from(self.scale.updates_max) {
+            return Err(CombineError::Overflow);
+        }
+        self.sums.iter_mut().zip(others).for_each(|(sum, add)| *sum += add);
+        Ok(())
+    }
+
+    fn extra(&self, extra: Extra) -> i64 {
+        let at = self.n_update() + extra as usize;
+        self.sums.get(at).copied().unwrap_or(0)
+    }
+
+    /// The weighted mean of the updates, `[n_update]`: one division in `f64` a coordinate.
+    ///
+    /// # Errors
+    /// [`CombineError::Empty`] when no weight was summed.
+    #[allow(clippy::cast_possible_truncation)] // to f32, the nearest
+    pub fn mean(&self) -> Result<Vec<f32>, CombineError> {
+        let weight = self.extra(Extra::Weight);
+        if weight <= 0 {
+            return Err(CombineError::Empty);
+        }
+        let divisor = from_fixed(weight) * self.scale.factor();
+        let values = &self.sums[..self.n_update()];
+        Ok(values.iter().map(|sum| (from_fixed(*sum) / divisor) as f32).collect())
+    }
+
+    /// The figures summed so far.
+    pub fn figures(&self) -> Figures {
+        let count = |extra| self.extra(extra).max(0).cast_unsigned();
+        let loss = |extra| from_fixed(self.extra(extra)) / LOSS_FRACTION;
+        let examples = count(Extra::Examples);
+        let examples_f64 = from_fixed(self.extra(Extra::Examples)).max(1.0);
+        Figures {
+            updates: count(Extra::Updates),
+            weight: count(Extra::Weight),
+            examples,
+            train_loss: loss(Extra::TrainLoss) / examples_f64,
+            before: Pooled {
+                windows: count(Extra::BeforeWindows),
+                correct: count(Extra::BeforeCorrect),
+                loss_sum: loss(Extra::BeforeLoss),
+            },
+            after: Pooled {
+                windows: count(Extra::AfterWindows),
+                correct: count(Extra::AfterCorrect),
+                loss_sum: loss(Extra::AfterLoss),
+            },
+        }
+    }
+}
+
+/// Scores of many devices added up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Pooled {
+    /// Windows looked at.
+    pub windows: u64,
+    /// Windows classified rightly.
+    pub correct: u64,
+    /// Sum of the loss; each device adds at most [`LOSS_SUM_MAX`].
+    pub loss_sum: f64,
+}
+
+#[allow(clippy::cast_precision_loss)]
+impl Pooled {
+    /// Share of windows classified rightly, 0 without windows.
+    pub fn accuracy(&self) -> f64 {
+        self.correct as f64 / self.windows.max(1) as f64
+    }
+
+    /// Mean loss of a window, 0 without windows.
+    pub fn loss(&self) -> f64 {
+        self.loss_sum / self.windows.max(1) as f64
+    }
+}
+
+impl From<Score> for Pooled {
+    fn from(score: Score) -> Self {
+        let Score { windows, correct, loss_sum } = score;
+        let (windows, correct) = (u64::from(windows), u64::from(correct));
+        Self { windows, correct, loss_sum: f64::from(loss_sum) }
+    }
+}
+
+/// What the devices of one round reported, added up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Figures {
+    /// Updates in the sum.
+    pub updates: u64,
+    /// Sum of their weights.
+    pub weight: u64,
+    /// Windows trained on.
+    pub examples: u64,
+    /// Mean training loss of a window in the last local epoch.
+    pub train_loss: f64,
+    /// The base version on held-back windows.
+    pub before: Pooled,
+    /// The locally trained models on held-back windows.
+    pub after: Pooled,
+}
+
+#[cfg(test)]
+mod tests;

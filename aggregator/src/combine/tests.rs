@@ -1,0 +1,118 @@
+use dunlin_protocol::codec::Codec;
+use dunlin_protocol::id::{LayoutHash, Lineage, ModelVersion, RoundId};
+use dunlin_protocol::message::WorkRef;
+use dunlin_protocol::rng::Rng;
+
+use super::*;
+
+fn header(examples: u32) -> UpdateHeader {
+    let score = |correct| Score { windows: 10, correct, loss_sum: 2.5 };
+    UpdateHeader {
+        work: WorkRef { lineage: Lineage([1; 16]), round: RoundId(1), kind: 1 },
+        base_version: ModelVersion(0),
+        layout: LayoutHash([0; 8]),
+        examples,
+        train_loss: 0.5,
+        before: score(4),
+        after: score(7),
+        codec: Codec::F32.spec(),
+        seed: 0,
+    }
+}
+
+fn contributions(scale: Scale, n: usize, count: u32) -> Vec<Contribution> {
+    let mut rng = Rng::new(11);
+    (0..count)
+        .map(|i| {
+            let values: Vec<f32> = (0..n).map(|_| rng.normal()).collect();
+            Contribution::new(scale, &values, i + 1, &header(i + 1))
+        })
+        .collect()
+}
+
+fn sum<'a>(scale: Scale, n: usize, of: impl Iterator<Item = &'a Contribution>) -> Accumulator {
+    let mut total = Accumulator::new(scale, n);
+    of.for_each(|one| total.add(one).unwrap());
+    total
+}
+
+#[test]
+fn the_order_of_arrival_and_of_merging_changes_no_bit() {
+    let scale = Scale::new(8.0, 64, 64).unwrap();
+    let mut all = contributions(scale, 37, 40);
+    let whole = sum(scale, 37, all.iter());
+    let mut rng = Rng::new(5);
+    for cut in [1, 7, 20, 39] {
+        rng.shuffle(&mut all);
+        let mut right = sum(scale, 37, all[cut..].iter());
+        let left = sum(scale, 37, all[..cut].iter());
+        let mut both = left.clone();
+        both.merge(&right).unwrap();
+        right.merge(&left).unwrap();
+        assert_eq!(both, whole);
+        assert_eq!(right, whole);
+    }
+    let bits = |a: &Accumulator| a.mean().unwrap().iter().map(|x| x.to_bits()).collect::<Vec<_>>();
+    let stored = postcard::to_allocvec(&whole).unwrap();
+    assert_eq!(bits(&postcard::from_bytes(&stored).unwrap()), bits(&whole));
+}
+
+#[test]
+fn the_mean_is_weighted_and_exact_for_exact_values() {
+    let scale = Scale::new(4.0, 3, 2).unwrap();
+    let mut total = Accumulator::new(scale, 2);
+    total.add(&Contribution::new(scale, &[1.0, -2.0], 1, &header(10))).unwrap();
+    total.add(&Contribution::new(scale, &[3.0, 2.0], 3, &header(30))).unwrap();
+    assert_eq!(total.mean().unwrap(), [2.5, 1.0]);
+    let figures = total.figures();
+    assert_eq!((figures.updates, figures.weight, figures.examples), (2, 4, 40));
+    assert_eq!(figures.before, Pooled { windows: 20, correct: 8, loss_sum: 5.0 });
+    assert_eq!((figures.after.accuracy(), figures.after.loss()), (0.7, 0.25));
+    assert!((figures.train_loss - 0.5).abs() < 1e-9);
+}
+
+#[test]
+fn the_heaviest_legal_sum_stays_inside_64_bits() {
+    for (max_abs, weight, updates) in [(1.0, 1, 1), (100.0, 4096, 1 << 12), (0.01, 7, 1000)] {
+        let scale = Scale::new(max_abs, weight, updates).unwrap();
+        let heaviest = f64::from(max_abs) * scale.factor() * f64::from(weight) * f64::from(updates);
+        assert!(heaviest <= 2.0_f64.powi(62), "{max_abs} {weight} {updates}");
+        let one = Contribution::new(scale, &[max_abs, -max_abs], weight, &header(weight));
+        let mut total = Accumulator::new(scale, 2);
+        (0..updates).for_each(|_| total.add(&one).unwrap());
+        assert_eq!(total.mean().unwrap(), [max_abs, -max_abs]);
+        assert_eq!(total.add(&one), Err(CombineError::Overflow), "one update too many");
+    }
+}
+
+#[test]
+fn bounds_that_leave_too_few_bits_are_refused() {
+    assert!(matches!(Scale::new(1e6, u32::MAX, UPDATES_MAX), Err(CombineError::TooCoarse { .. })));
+    assert_eq!([0.25, 0.3, 1.0, 1.5, 2.0, 1e-40].map(ceil_log2), [-2, -1, 0, 1, 1, -132]);
+}
+
+#[test]
+fn an_overflow_or_a_foreign_sum_leaves_the_accumulator_as_it_was() {
+    let scale = Scale::new(1.0, 1, 4).unwrap();
+    let mut total = Accumulator::new(scale, 1);
+    let huge = Contribution([i64::MAX, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0].to_vec());
+    total.add(&huge).unwrap();
+    let before = total.clone();
+    assert_eq!(total.add(&huge), Err(CombineError::Overflow));
+    assert_eq!(total.add(&Contribution(vec![0; 3])), Err(CombineError::Mismatch));
+    let other = Accumulator::new(Scale::new(2.0, 1, 4).unwrap(), 1);
+    assert_eq!(total.merge(&other), Err(CombineError::Mismatch));
+    assert_eq!(total, before);
+    assert_eq!(Accumulator::new(scale, 1).mean(), Err(CombineError::Empty));
+}
+
+#[test]
+fn a_loss_that_exploded_counts_as_the_bound() {
+    let scale = Scale::new(1.0, 1, UPDATES_MAX).unwrap();
+    let mut wild = header(1);
+    wild.train_loss = f32::MAX;
+    wild.before.loss_sum = f32::MAX;
+    let mut total = Accumulator::new(scale, 0);
+    total.add(&Contribution::new(scale, &[], 1, &wild)).unwrap();
+    assert_eq!(total.figures().before.loss_sum, LOSS_SUM_MAX);
+}

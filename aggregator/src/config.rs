@@ -1,0 +1,255 @@
+//! The configuration file: TOML, no key that is not known, every problem named by its key.
+
+use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use dunlin_link::{BrokerUrl, LinkConfig, QueueLimits, TlsFiles};
+use dunlin_protocol::codec::Codec;
+use dunlin_protocol::limits::TASK_BYTES_MAX;
+use dunlin_protocol::task::TaskSpec;
+use serde::Deserialize;
+
+use crate::settings::{Problem, Schedule, Settings, Weighting};
+
+mod file;
+
+use file::File;
+
+/// Longest configuration file in bytes: room for a hundred thousand device names.
+const CONFIG_BYTES_MAX: u64 = 8 * 1024 * 1024;
+/// What may wait to be sent: all objects at once, as after each connection.
+const QUEUE: QueueLimits = QueueLimits { messages: 65_536, bytes: 256 * 1024 * 1024 };
+
+/// Everything that the program is told.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The federation and its rounds.
+    pub settings: Settings,
+    /// The broker, without the last will.
+    pub broker: LinkConfig,
+    /// The store's file.
+    pub store: PathBuf,
+    /// Makes lineage and first model repeatable; for trials only.
+    pub seed: Option<u64>,
+}
+
+/// Why a configuration cannot be used.
+#[derive(Debug)]
+pub enum ConfigError {
+    /// A file cannot be read.
+    Read {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// A file is not the TOML that it should be.
+    Parse {
+        /// Which.
+        path: PathBuf,
+        /// Where and why; several lines.
+        text: String,
+    },
+    /// The values are wrong in these places.
+    Problems {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        problems: Vec<Problem>,
+    },
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Read { path, error } => write!(f, "cannot read {}: {error}", path.display()),
+            Self::Parse { path, text } => write!(f, "{}: {}", path.display(), text.trim_end()),
+            Self::Problems { path, problems } => {
+                write!(f, "{} has {} problem(s):", path.display(), problems.len())?;
+                problems.iter().try_for_each(|problem| write!(f, "\n  {problem}"))
+            }
+        }
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+impl Config {
+    /// Reads and checks the file at `path` and the files that it names; their paths are relative
+    /// to its folder.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names every problem that it finds, by its key.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let text = read(path, CONFIG_BYTES_MAX)?;
+        let file: File = parse(path, &text)?;
+        let folder = path.parent().unwrap_or(Path::new(""));
+        file.check(path, folder)
+    }
+}
+
+fn read(path: &Path, bytes_max: u64) -> Result<String, ConfigError> {
+    let named = |error| ConfigError::Read { path: path.to_owned(), error };
+    let bytes = fs::metadata(path).map_err(named)?.len();
+    if bytes > bytes_max {
+        let text = format!("{bytes} bytes, at most {bytes_max} are read");
+        return Err(named(std::io::Error::new(std::io::ErrorKind::InvalidData, text)));
+    }
+    fs::read_to_string(path).map_err(named)
+}
+
+fn parse<T: for<'de> Deserialize<'de>>(path: &Path, text: &str) -> Result<T, ConfigError> {
+    toml::from_str(text)
+        .map_err(|error| ConfigError::Parse { path: path.to_owned(), text: error.to_string() })
+}
+
+impl File {
+    fn check(self, path: &Path, folder: &Path) -> Result<Config, ConfigError> {
+        let task_path = folder.join(&self.task);
+        let task_bytes_max = u64::try_from(TASK_BYTES_MAX).unwrap_or(u64::MAX);
+        let task: TaskSpec = parse(&task_path, &read(&task_path, task_bytes_max)?)?;
+        let mut problems = Vec::new();
+        let mut settings = Settings::new(
+            self.federation.clone().0,
+            self.instance.clone().0,
+            task,
+        );
+        if let Some(root) = &self.topics_root {
+            settings.topics_root = root.0.clone();
+        }
+        self.apply(&mut settings, &mut problems);
+        problems.extend(settings.problems());
+        let broker = self.broker(folder, &mut problems);
+        let store = folder.join(self.store.path.as_deref().unwrap_or(Path::new("aggregator.redb")));
+        match broker {
+            Some(broker) if problems.is_empty() => {
+                Ok(Config { settings, broker, store, seed: self.seed })
+            }
+            _ => Err(ConfigError::Problems { path: path.to_owned(), problems }),
+        }
+    }
+
+    fn broker(&self, folder: &Path, problems: &mut Vec<Problem>) -> Option<LinkConfig> {
+        let mut add = |key: &str, text: String| {
+            problems.push(Problem { key: key.into(), text });
+        };
+        let broker = &self.broker;
+        let url = match broker.url.parse::<BrokerUrl>() {
+            Ok(url) => url,
+            Err(error) => {
+                add("broker.url", error.to_string());
+                return None;
+            }
+        };
+        let mut link = LinkConfig::new(url, self.instance.0.as_str());
+        link.queue = QUEUE;
+        link.username = broker.username.clone();
+        link.password = broker.password.clone();
+        if let Some(path) = &broker.password_file {
+            if broker.password.is_some() {
+                add("broker.password_file", "give this or `password`, not both".into());
+            }
+            match read(&folder.join(path), 16 * 1024) {
+                Ok(text) => link.password = Some(text.trim_end_matches(['\r', '\n']).to_owned()),
+                Err(error) => add("broker.password_file", error.to_string()),
+            }
+        }
+        let beside = |path: &PathBuf| folder.join(path);
+        link.tls = broker.tls.as_ref().map(|tls| TlsFiles {
+            ca: tls.ca.as_ref().map(beside),
+            cert: tls.cert.as_ref().map(beside),
+            key: tls.key.as_ref().map(beside),
+        });
+        if let Some(keep_alive_s) = broker.keep_alive_s {
+            link.keep_alive_s = keep_alive_s;
+        }
+        if let Err(error) = link.check() {
+            add("broker", error.to_string());
+        }
+        Some(link)
+    }
+
+    /// Puts everything that the file says over the defaults.
+    fn apply(&self, settings: &mut Settings, problems: &mut Vec<Problem>) {
+        let mut add = |key: &str, text: String| {
+            problems.push(Problem { key: key.into(), text });
+        };
+        match self.enrolled.check() {
+            Ok(enrolled) => settings.enrolled = enrolled,
+            Err(text) => add("enrolled", text),
+        }
+        put(&mut settings.shards, self.shards);
+        self.apply_rounds(settings);
+        let training = &self.training;
+        let target = &mut settings.training;
+        put(&mut target.epochs, training.epochs);
+        put(&mut target.batch, training.batch);
+        put(&mut target.learning_rate, training.learning_rate);
+        put(&mut target.momentum, training.momentum);
+        put(&mut target.weight_decay, training.weight_decay);
+        put(&mut target.prox, training.prox);
+        put(&mut target.label_smoothing, training.label_smoothing);
+        put(&mut target.augment.rotation, training.augment.rotation);
+        put(&mut target.augment.gain, training.augment.gain);
+        put(&mut target.augment.shift, training.augment.shift);
+        let last = training.learning_rate_final.unwrap_or(target.learning_rate);
+        settings.learning_rate_final = last;
+        put(&mut settings.schedule, training.schedule.map(Schedule::from));
+        let updates = &self.updates;
+        match updates.codec.as_deref().map(str::parse::<Codec>) {
+            Some(Ok(codec)) => settings.codec = codec,
+            Some(Err(error)) => add("updates.codec", error.to_string()),
+            None => {}
+        }
+        put(&mut settings.clip_norm, updates.clip_norm);
+        put(&mut settings.max_abs, updates.max_abs);
+        put(&mut settings.examples_max, updates.examples_max);
+        put(&mut settings.chunk_bytes, updates.chunk_kib.map(|kib| kib.saturating_mul(1024)));
+        let assembly = updates.assembly_mib.map(|mib| mib.saturating_mul(1024 * 1024));
+        put(&mut settings.assembly_bytes_max, assembly);
+        match (updates.weighting.as_deref(), updates.weight_cap) {
+            (None | Some("examples"), Some(0)) => add("updates.weight_cap", "1 or more".into()),
+            (None, None) => {}
+            (None | Some("examples"), cap) => {
+                settings.weighting = Weighting::Examples { cap: cap.unwrap_or(4096) };
+            }
+            (Some("equal"), None) => settings.weighting = Weighting::Equal,
+            (Some("equal"), Some(_)) => {
+                add("updates.weight_cap", "only with weighting = \"examples\"".into());
+            }
+            (Some(_), _) => add("updates.weighting", "\"equal\" or \"examples\"".into()),
+        }
+        put(&mut settings.server_learning_rate, self.server.learning_rate);
+        put(&mut settings.server_momentum, self.server.momentum);
+        put(&mut settings.commit_interval_ms, self.store.commit_interval_ms);
+    }
+
+    fn apply_rounds(&self, settings: &mut Settings) {
+        let rounds = &self.rounds;
+        let ms = |seconds: Option<f64>| {
+            #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // `as` saturates
+            seconds.map(|seconds| (seconds * 1000.0).round() as u64)
+        };
+        put(&mut settings.rounds, rounds.count);
+        put(&mut settings.target, rounds.target);
+        settings.quorum = rounds.quorum.unwrap_or(settings.target.div_ceil(2));
+        settings.min_online = rounds.min_online.unwrap_or(settings.quorum);
+        put(&mut settings.overselect, rounds.overselect);
+        put(&mut settings.deadline_ms, ms(rounds.deadline_s));
+        put(&mut settings.claim_wait_ms, ms(rounds.claim_wait_s));
+        put(&mut settings.pause_ms, ms(rounds.pause_s));
+        put(&mut settings.settle_ms, ms(rounds.settle_s));
+        put(&mut settings.evaluate_every, rounds.evaluate_every);
+        put(&mut settings.evaluate_devices, rounds.evaluate_devices);
+    }
+}
+
+fn put<T>(target: &mut T, value: Option<T>) {
+    if let Some(value) = value {
+        *target = value;
+    }
+}
+
+#[cfg(test)]
+mod tests;

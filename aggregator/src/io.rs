@@ -1,0 +1,157 @@
+//! What goes into the aggregator's core and what comes out.
+
+use std::sync::Arc;
+
+use dunlin_protocol::id::{DeviceId, Lineage, ModelVersion, RoundId};
+use dunlin_protocol::lottery::Fraction;
+use dunlin_protocol::message::{Answer, Refusal};
+use dunlin_protocol::topic::Topic;
+use dunlin_protocol::wire::WireError;
+
+use crate::round::RoundKey;
+use crate::snapshot::Save;
+use crate::summary::RoundSummary;
+
+/// One thing that happened.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Input<'a> {
+    /// The broker took the connection; subscriptions and retained messages are to be made anew.
+    Connected,
+    /// The connection is gone.
+    Disconnected,
+    /// A message came.
+    Message {
+        /// Where.
+        topic: Topic,
+        /// Its bytes.
+        payload: &'a [u8],
+    },
+    /// Time passed.
+    Tick,
+    /// An operator replaces the global model: `[n_model]`, finite.
+    Import(&'a [f32]),
+    /// The program is about to end: save what is accepted and say goodbye.
+    Stop,
+}
+
+/// One thing to do, in order.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Output {
+    /// Subscribe to this filter, QoS 1.
+    Subscribe(String),
+    /// Publish with QoS 1. Lost when not connected: everything is published again on `Connected`.
+    Publish {
+        /// Where.
+        topic: Topic,
+        /// The bytes.
+        payload: Vec<u8>,
+        /// Whether the broker keeps it.
+        retain: bool,
+    },
+    /// Write this to the disk, all or nothing, before any later output is performed.
+    Save(Box<Save>),
+    /// For people, logs and counters; nothing has to be done.
+    Event(RoundEvent),
+}
+
+/// What people may want to know.
+#[derive(Clone, Debug, PartialEq)]
+pub enum RoundEvent {
+    /// The aggregator runs.
+    Started {
+        /// The history that it continues or begins.
+        lineage: Lineage,
+        /// Which start this is, from 1.
+        boot: u32,
+        /// The version of the global model.
+        version: ModelVersion,
+        /// Rounds that were open when the last run ended.
+        resumed: usize,
+    },
+    /// A round opened.
+    RoundOpened {
+        /// Which.
+        key: RoundKey,
+        /// The version that it starts from.
+        base: ModelVersion,
+        /// Share of devices invited.
+        fraction: Fraction,
+        /// Devices online.
+        online: u32,
+    },
+    /// Too few devices came forward: more are invited.
+    FractionRaised {
+        /// The round.
+        key: RoundKey,
+        /// Share of devices invited now.
+        fraction: Fraction,
+    },
+    /// A device asked to take part.
+    ClaimAnswered {
+        /// The round that it asked for.
+        round: RoundId,
+        /// Who.
+        device: DeviceId,
+        /// The answer.
+        answer: Answer,
+    },
+    /// An update is in the sum and on the disk.
+    UpdateAccepted {
+        /// The round.
+        key: RoundKey,
+        /// Whose.
+        device: DeviceId,
+        /// Updates accepted so far.
+        accepted: u32,
+    },
+    /// An update was refused; it changed nothing.
+    UpdateRefused {
+        /// Whose.
+        device: DeviceId,
+        /// Why.
+        reason: Refusal,
+    },
+    /// A message could not be read; it changed nothing.
+    Unreadable {
+        /// Who sent it.
+        device: DeviceId,
+        /// What is wrong with it.
+        error: WireError,
+    },
+    /// A training round made a new version.
+    RoundPublished {
+        /// The round in figures.
+        summary: RoundSummary,
+        /// The new version.
+        version: ModelVersion,
+        /// Its parameters, `[n_model]`.
+        params: Arc<[f32]>,
+    },
+    /// An evaluation ended with figures.
+    Evaluated {
+        /// The round in figures; the version is its `base`.
+        summary: RoundSummary,
+    },
+    /// A round ended without a result.
+    RoundFailed {
+        /// The round in figures, with the reason.
+        summary: RoundSummary,
+    },
+    /// An operator's model became this version.
+    Imported {
+        /// The new version.
+        version: ModelVersion,
+    },
+    /// An operator's model was refused; nothing changed.
+    ImportRefused {
+        /// Values that the model must have, all finite.
+        expected: usize,
+        /// Values that it had.
+        found: usize,
+    },
+    /// All rounds that were asked for are done; the model stays published.
+    Finished {
+        /// The last version.
+        version: ModelVersion,
+    },
+}

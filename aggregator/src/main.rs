@@ -1,0 +1,154 @@
+//! `dunlin-aggregator`: the program around the library.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use clap::{Parser, Subcommand};
+use dunlin_aggregator::aggregator::{Aggregator, Initial, Start};
+use dunlin_aggregator::config::{Config, ConfigError};
+use dunlin_aggregator::io::{Input, Output, RoundEvent};
+use dunlin_aggregator::status::Status;
+use dunlin_aggregator::store::Store;
+use dunlin_aggregator::{model_file, run};
+use dunlin_protocol::time::Instant;
+
+/// Exit code of a configuration that cannot be used (`EX_CONFIG` of sysexits.h): a service manager
+/// should not start the program again before a person has looked.
+const EXIT_CONFIG: u8 = 78;
+
+/// Opens rounds, combines the devices' updates and publishes the model.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    /// The configuration file.
+    #[arg(long, global = true, default_value = "aggregator.toml")]
+    config: PathBuf,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run until told to stop; what happens without a subcommand.
+    Run,
+    /// About the configuration.
+    Config {
+        #[command(subcommand)]
+        command: ConfigCommand,
+    },
+    /// Write the current model to a safetensors file.
+    Export {
+        /// The file to write.
+        file: PathBuf,
+    },
+    /// Make the model of a safetensors file the next version; the aggregator must not be running.
+    Import {
+        /// The file to read.
+        file: PathBuf,
+    },
+    /// Show versions and rounds.
+    Status {
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Subcommand)]
+enum ConfigCommand {
+    /// Read the configuration, and say what is wrong with it.
+    Check,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("info")).init();
+    match perform(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            log::error!("{error}");
+            let config = error.downcast_ref::<ConfigError>().is_some();
+            if config { ExitCode::from(EXIT_CONFIG) } else { ExitCode::FAILURE }
+        }
+    }
+}
+
+type Outcome = Result<(), Box<dyn std::error::Error>>;
+
+fn perform(arguments: &Arguments) -> Outcome {
+    let config = Config::load(&arguments.config)?;
+    match &arguments.command {
+        None | Some(Command::Run) => run_until_signal(&config),
+        Some(Command::Config { command: ConfigCommand::Check }) => {
+            say(&format!("{} is valid", arguments.config.display()));
+            Ok(())
+        }
+        Some(Command::Export { file }) => export(&config, file),
+        Some(Command::Import { file }) => import(&config, file),
+        Some(Command::Status { json }) => status(&config, *json),
+    }
+}
+
+#[allow(clippy::print_stdout)] // what the operator asked for
+fn say(text: &str) {
+    println!("{text}");
+}
+
+fn run_until_signal(config: &Config) -> Outcome {
+    let stop = Arc::new(AtomicBool::new(false));
+    let flag = Arc::clone(&stop);
+    ctrlc::set_handler(move || flag.store(true, Ordering::Relaxed))?;
+    Ok(run::run(config, &stop, |_, _| {})?)
+}
+
+fn export(config: &Config, file: &Path) -> Outcome {
+    let store = Store::open(&config.store)?;
+    let snapshot = store.load()?.ok_or("the store is empty: nothing has been learned yet")?;
+    let head = &snapshot.head;
+    let model = snapshot.models.get(&head.version).ok_or("the store has no current model")?;
+    let task = &config.settings.task;
+    model_file::export(file, task, head.lineage, head.version, &model.params)?;
+    say(&format!("version {} written to {}", head.version, file.display()));
+    Ok(())
+}
+
+fn import(config: &Config, file: &Path) -> Outcome {
+    let params = model_file::import(file, &config.settings.task)?;
+    let store = Store::open(&config.store)?;
+    let now = Instant(0);
+    let (start, fresh) = match run::start_from(&store, config)? {
+        Start::Fresh { lineage, .. } => {
+            let initial = Initial::Params(params.clone());
+            (Start::Fresh { lineage, initial }, true)
+        }
+        restored @ Start::Restored(_) => (restored, false),
+    };
+    let mut core = Aggregator::new(config.settings.clone(), start, now)?;
+    if !fresh {
+        core.handle(now, Input::Import(&params));
+    }
+    while let Some(output) = core.poll_output() {
+        match output {
+            Output::Save(save) => store.save(&save)?,
+            Output::Event(event @ RoundEvent::ImportRefused { .. }) => {
+                return Err(dunlin_aggregator::report::line(&event).1.into());
+            }
+            Output::Event(_) | Output::Publish { .. } | Output::Subscribe(_) => {}
+        }
+    }
+    say(&format!("{} is version {} now", file.display(), core.head().version));
+    Ok(())
+}
+
+fn status(config: &Config, json: bool) -> Outcome {
+    let status = Status::read(&config.store)?;
+    match (status, json) {
+        (Some(status), true) => say(&serde_json::to_string_pretty(&status)?),
+        (Some(status), false) => say(&status.to_string()),
+        (None, true) => say("null"),
+        (None, false) => say("nothing has happened yet"),
+    }
+    Ok(())
+}

@@ -1,0 +1,264 @@
+//! The shell: connects the core to a broker, a store and a clock.
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::time::Duration;
+
+use dunlin_link::{Link, LinkError, LinkEvent, Will};
+use dunlin_protocol::id::Lineage;
+use dunlin_protocol::time::Instant;
+use dunlin_protocol::topic::Topics;
+
+use crate::aggregator::{Aggregator, Initial, Start, StartError};
+use crate::config::Config;
+use crate::io::{Input, Output, RoundEvent};
+use crate::report;
+use crate::status::{ROUNDS_SHOWN, Status};
+use crate::store::{Store, StoreError};
+use crate::summary::Counters;
+
+/// Messages from the broker that may wait; more are dropped, and devices send them again.
+const INBOX: usize = 512;
+/// Longest wait before looking whether to stop, in milliseconds.
+const WAIT_MS_MAX: u64 = 200;
+/// How often the status file is written while nothing ends, in milliseconds.
+const STATUS_MS: u64 = 10_000;
+
+/// Why the aggregator stopped or did not start.
+#[derive(Debug)]
+pub enum RunError {
+    /// The store cannot be used or refused a write.
+    Store(StoreError),
+    /// What is stored does not go with the configuration.
+    Start(StartError),
+    /// The connection cannot be set up.
+    Link(LinkError),
+    /// The operating system gave no random numbers.
+    Random(getrandom::Error),
+    /// The thread of the connection ended.
+    LinkEnded,
+}
+
+impl fmt::Display for RunError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Store(error) => error.fmt(f),
+            Self::Start(error) => error.fmt(f),
+            Self::Link(error) => error.fmt(f),
+            Self::Random(error) => write!(f, "the system gives no random numbers: {error}"),
+            Self::LinkEnded => f.write_str("the thread of the MQTT connection ended; see the log"),
+        }
+    }
+}
+
+impl std::error::Error for RunError {}
+
+impl From<StoreError> for RunError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<StartError> for RunError {
+    fn from(error: StartError) -> Self {
+        Self::Start(error)
+    }
+}
+
+/// A history that goes on from `store`, or a new one.
+///
+/// Lineage and first model are drawn from the system, or from the configuration's seed.
+///
+/// # Errors
+/// [`RunError`] when the store cannot be read or there are no random numbers.
+pub fn start_from(store: &Store, config: &Config) -> Result<Start, RunError> {
+    if let Some(snapshot) = store.load()? {
+        return Ok(Start::Restored(Box::new(snapshot)));
+    }
+    let mut random = [0; 24];
+    match config.seed {
+        Some(seed) => {
+            let mut rng = dunlin_protocol::rng::Rng::for_stream(seed, 0xa66);
+            let (words, _) = random.as_chunks_mut::<8>();
+            words.iter_mut().for_each(|word| *word = rng.next_u64().to_le_bytes());
+        }
+        None => getrandom::fill(&mut random).map_err(RunError::Random)?,
+    }
+    let (lineage, seed) = random.split_at(16);
+    let lineage = Lineage(lineage.try_into().unwrap_or([0; 16]));
+    let seed = u64::from_le_bytes(seed.try_into().unwrap_or([0; 8]));
+    Ok(Start::Fresh { lineage, initial: Initial::Seed(config.seed.unwrap_or(seed)) })
+}
+
+/// Runs an aggregator until `stop` is set or something fails; `on_event` sees everything that
+/// happens, after the log.
+///
+/// A broker that cannot be reached is no failure: the connection is tried again and again.
+///
+/// # Errors
+/// [`RunError`]: the store, the settings, or the connection's set-up. After a failed write nothing
+/// more is sent, so that no device believes what is not on the disk.
+pub fn run(
+    config: &Config,
+    stop: &AtomicBool,
+    mut on_event: impl FnMut(&RoundEvent, &Counters),
+) -> Result<(), RunError> {
+    let store = Store::open(&config.store)?;
+    let start = start_from(&store, config)?;
+    let clock = Clock::start();
+    let core = Aggregator::new(config.settings.clone(), start, clock.now())?;
+    let topics = Topics::new(config.settings.topics_root.clone());
+    let mut shell = Shell { config, store, topics, core, link: None, status_due: Instant(0) };
+    shell.perform(&mut on_event)?;
+    let inbox = shell.connect()?;
+    while !stop.load(Ordering::Relaxed) {
+        match inbox.recv_timeout(shell.wait(clock.now())) {
+            Ok(event) => shell.take(clock.now(), event),
+            Err(RecvTimeoutError::Timeout) => shell.core.handle(clock.now(), Input::Tick),
+            Err(RecvTimeoutError::Disconnected) => return Err(RunError::LinkEnded),
+        }
+        shell.perform(&mut on_event)?;
+        shell.write_status(clock.now())?;
+    }
+    shell.stop(clock.now(), &mut on_event)
+}
+
+/// Milliseconds since the process began to run.
+struct Clock(std::time::Instant);
+
+impl Clock {
+    #[allow(clippy::disallowed_methods)] // the one place that reads the clock
+    fn start() -> Self {
+        Self(std::time::Instant::now())
+    }
+
+    fn now(&self) -> Instant {
+        Instant(u64::try_from(self.0.elapsed().as_millis()).unwrap_or(u64::MAX))
+    }
+}
+
+struct Shell<'a> {
+    config: &'a Config,
+    store: Store,
+    topics: Topics,
+    core: Aggregator,
+    link: Option<Link>,
+    status_due: Instant,
+}
+
+impl Shell<'_> {
+    /// Starts the connection, with the last will of this start.
+    fn connect(&mut self) -> Result<Receiver<LinkEvent>, RunError> {
+        let mut broker = self.config.broker.clone();
+        let (topic, payload) = self.core.last_will();
+        broker.will = Some(Will { topic: self.topics.name(&topic), payload });
+        let (sender, inbox) = sync_channel(INBOX);
+        let link = Link::open(broker, move |event| sender.try_send(event).is_ok());
+        self.link = Some(link.map_err(RunError::Link)?);
+        Ok(inbox)
+    }
+
+    fn wait(&self, now: Instant) -> Duration {
+        let next = self.core.next_deadline().map_or(WAIT_MS_MAX, |at| at.since(now));
+        Duration::from_millis(next.min(WAIT_MS_MAX))
+    }
+
+    fn take(&mut self, now: Instant, event: LinkEvent) {
+        match event {
+            LinkEvent::Connected => {
+                log::info!("connected to {}", self.config.broker.url);
+                self.core.handle(now, Input::Connected);
+            }
+            LinkEvent::Disconnected { reason } => {
+                log::warn!("not connected to {}: {reason}", self.config.broker.url);
+                self.core.handle(now, Input::Disconnected);
+            }
+            LinkEvent::Refused { reason } => {
+                log::error!("{} refuses us: {reason}", self.config.broker.url);
+                self.core.handle(now, Input::Disconnected);
+            }
+            LinkEvent::SubscribeRefused { topic } => {
+                log::error!("the broker refuses the subscription {topic}: check its ACL");
+                self.core.handle(now, Input::Tick);
+            }
+            LinkEvent::Message { topic, payload } => match self.topics.parse(&topic) {
+                Some(topic) => self.core.handle(now, Input::Message { topic, payload: &payload }),
+                None => log::debug!("{topic}: not a topic of ours"),
+            },
+        }
+    }
+
+    /// Performs all outputs in order.
+    fn perform(&mut self, on_event: &mut dyn FnMut(&RoundEvent, &Counters)) -> Result<(), RunError> {
+        while let Some(output) = self.core.poll_output() {
+            match output {
+                Output::Save(save) => self.store.save(&save)?,
+                Output::Subscribe(filter) => {
+                    self.link.iter().for_each(|link| link.subscribe(filter.clone()));
+                }
+                Output::Publish { topic, payload, retain } => {
+                    if let Some(link) = &self.link {
+                        link.publish(self.topics.name(&topic), payload, retain);
+                    }
+                }
+                Output::Event(event) => {
+                    let (level, line) = report::line(&event);
+                    log::log!(level, "{line}");
+                    self.status_due = if matters(&event) { Instant(0) } else { self.status_due };
+                    on_event(&event, self.core.counters());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn write_status(&mut self, now: Instant) -> Result<(), RunError> {
+        if now < self.status_due {
+            return Ok(());
+        }
+        self.status_due = now.after(STATUS_MS);
+        let status = Status::live(&self.core, now, self.store.history(ROUNDS_SHOWN)?);
+        // For people only: learning goes on without it.
+        if let Err(error) = status.write(&self.config.store) {
+            log::warn!("the status file cannot be written: {error}");
+        }
+        Ok(())
+    }
+
+    /// Saves, says goodbye and waits until the broker has heard it.
+    fn stop(
+        mut self,
+        now: Instant,
+        on_event: &mut dyn FnMut(&RoundEvent, &Counters),
+    ) -> Result<(), RunError> {
+        log::info!("stopping");
+        self.core.handle(now, Input::Stop);
+        self.perform(on_event)?;
+        if let Some(link) = self.link.take()
+            && !link.close(Vec::new())
+        {
+            log::warn!("stopped without the broker's acknowledgement");
+        }
+        Ok(())
+    }
+}
+
+/// Whether the status file should say so at once.
+fn matters(event: &RoundEvent) -> bool {
+    match event {
+        RoundEvent::Started { .. }
+        | RoundEvent::RoundOpened { .. }
+        | RoundEvent::RoundPublished { .. }
+        | RoundEvent::Evaluated { .. }
+        | RoundEvent::RoundFailed { .. }
+        | RoundEvent::Imported { .. }
+        | RoundEvent::Finished { .. } => true,
+        RoundEvent::FractionRaised { .. }
+        | RoundEvent::ClaimAnswered { .. }
+        | RoundEvent::UpdateAccepted { .. }
+        | RoundEvent::UpdateRefused { .. }
+        | RoundEvent::Unreadable { .. }
+        | RoundEvent::ImportRefused { .. } => false,
+    }
+}

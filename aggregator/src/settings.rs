@@ -1,0 +1,337 @@
+//! What an operator decides about a federation.
+
+use std::collections::BTreeSet;
+
+use dunlin_protocol::codec::Codec;
+use dunlin_protocol::id::{DeviceId, FederationId, InstanceId, Name};
+use dunlin_protocol::limits::{
+    BATCH_MAX, CHUNK_BYTES_DEFAULT, CHUNK_BYTES_MAX, CHUNK_BYTES_MIN, EPOCHS_MAX, SHARDS_MAX,
+};
+use dunlin_protocol::plan::{Augment, Training};
+use dunlin_protocol::task::TaskSpec;
+use dunlin_protocol::wire::Message;
+
+use crate::combine::{Scale, UPDATES_MAX};
+
+/// Devices that `enrolled = "any"` keeps track of at the most.
+pub const DEVICES_MAX: usize = 100_000;
+
+/// Which devices may take part.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Enrolment {
+    /// Every device that the broker lets in; at most [`DEVICES_MAX`] are followed.
+    Any,
+    /// These and no others.
+    Only(BTreeSet<DeviceId>),
+}
+
+impl Enrolment {
+    /// Whether `device` may take part.
+    pub fn admits(&self, device: &DeviceId) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Only(devices) => devices.contains(device),
+        }
+    }
+}
+
+/// How much one device's update counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Weighting {
+    /// Each device once.
+    Equal,
+    /// Each by its windows, but no more than `cap`.
+    Examples {
+        /// Largest weight, 1 or more.
+        cap: u32,
+    },
+}
+
+impl Weighting {
+    /// The weight of an update of `examples` windows.
+    pub fn weight(self, examples: u32) -> u32 {
+        match self {
+            Self::Equal => 1,
+            Self::Examples { cap } => examples.clamp(1, cap.max(1)),
+        }
+    }
+
+    /// Largest weight of one update.
+    pub fn weight_max(self) -> u32 {
+        self.weight(u32::MAX)
+    }
+}
+
+/// How the learning rate goes from its first to its last value over the rounds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Schedule {
+    /// It stays as it is.
+    Constant,
+    /// By equal steps.
+    Linear,
+    /// Half a cosine wave (Loshchilov and Hutter 2017, arXiv:1608.03983, eq. 5 without restarts).
+    Cosine,
+}
+
+/// Everything that an aggregator is told.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    /// The federation that it serves.
+    pub federation: FederationId,
+    /// Its own name.
+    pub instance: InstanceId,
+    /// First level of all topics.
+    pub topics_root: Name,
+    /// What is learned.
+    pub task: TaskSpec,
+    /// How devices write updates.
+    pub codec: Codec,
+    /// How devices train; its learning rate is that of the first round.
+    pub training: Training,
+    /// Learning rate of the last round; needs `rounds` above 0 unless the schedule is constant.
+    pub learning_rate_final: f32,
+    /// How the learning rate gets there.
+    pub schedule: Schedule,
+    /// Longest update that is taken, as its Euclidean norm.
+    pub clip_norm: f32,
+    /// Largest magnitude of one coordinate of an update.
+    pub max_abs: f32,
+    /// Most windows that one update may claim.
+    pub examples_max: u32,
+    /// How much an update counts.
+    pub weighting: Weighting,
+    /// Length of the step along the mean update; 1 is plain averaging.
+    pub server_learning_rate: f32,
+    /// Share of the last step that is kept, 0 to below 1 (FedAvgM: Hsu et al. 2019,
+    /// arXiv:1909.06335).
+    pub server_momentum: f32,
+    /// Updates that a round wants; it closes as soon as it has them.
+    pub target: u32,
+    /// Fewest updates that make a version.
+    pub quorum: u32,
+    /// Devices invited for each update wanted, 1 to 16, because some will not finish.
+    pub overselect: f32,
+    /// Devices that must be online before a round opens.
+    pub min_online: u32,
+    /// How long a round lasts at the most.
+    pub deadline_ms: u64,
+    /// How long to wait for claims before more devices are invited.
+    pub claim_wait_ms: u64,
+    /// Rest between two training rounds.
+    pub pause_ms: u64,
+    /// How long to gather presence messages after connecting before a round may open.
+    pub settle_ms: u64,
+    /// Versions to make; 0 is for ever.
+    pub rounds: u32,
+    /// Evaluate each version whose number this divides; 0 evaluates the last version only.
+    pub evaluate_every: u32,
+    /// Devices that an evaluation wants; 0 is all that are online.
+    pub evaluate_devices: u32,
+    /// Shards that updates are spread over.
+    pub shards: u16,
+    /// The shards that this instance listens to; empty is all of them.
+    pub serves: BTreeSet<u16>,
+    /// Bytes of each chunk but the last.
+    pub chunk_bytes: u32,
+    /// Which devices may take part.
+    pub enrolled: Enrolment,
+    /// Longest time that an accepted update waits for its verdict, so that several share a write.
+    pub commit_interval_ms: u64,
+    /// Memory for updates that are still arriving, over all devices, in bytes.
+    pub assembly_bytes_max: u64,
+}
+
+/// One thing that is wrong with the settings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// The setting, as in the configuration file.
+    pub key: String,
+    /// What is wrong and what is allowed.
+    pub text: String,
+}
+
+impl std::fmt::Display for Problem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.key, self.text)
+    }
+}
+
+impl Settings {
+    /// Settings with the values that `aggregator.example.toml` explains, for a handful of devices,
+    /// none enrolled yet.
+    pub fn new(federation: FederationId, instance: InstanceId, task: TaskSpec) -> Self {
+        let Ok(topics_root) = Name::new("dunlin") else { unreachable!("a constant, valid name") };
+        let training = Training {
+            epochs: 1,
+            batch: 16,
+            learning_rate: 0.05,
+            momentum: 0.9,
+            weight_decay: 0.0,
+            prox: 0.0,
+            label_smoothing: 0.0,
+            augment: Augment::default(),
+        };
+        Self {
+            federation,
+            instance,
+            topics_root,
+            task,
+            codec: Codec::INT8,
+            learning_rate_final: training.learning_rate,
+            training,
+            schedule: Schedule::Constant,
+            clip_norm: 10.0,
+            max_abs: 4.0,
+            examples_max: 1_000_000,
+            weighting: Weighting::Examples { cap: 4096 },
+            server_learning_rate: 1.0,
+            server_momentum: 0.0,
+            target: 8,
+            quorum: 4,
+            overselect: 1.25,
+            min_online: 4,
+            deadline_ms: 600_000,
+            claim_wait_ms: 10_000,
+            pause_ms: 1_000,
+            settle_ms: 1_000,
+            rounds: 0,
+            evaluate_every: 0,
+            evaluate_devices: 0,
+            shards: 1,
+            serves: BTreeSet::new(),
+            chunk_bytes: CHUNK_BYTES_DEFAULT,
+            enrolled: Enrolment::Only(BTreeSet::new()),
+            commit_interval_ms: 250,
+            assembly_bytes_max: 256 * 1024 * 1024,
+        }
+    }
+
+    /// Devices that a training round lets in: the target and its surplus.
+    pub fn invited(&self, target: u32) -> u32 {
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // `as` saturates
+        let invited = (f64::from(target) * f64::from(self.overselect)).ceil() as u32;
+        invited.max(target)
+    }
+
+    /// The shards that this instance listens to.
+    pub fn served_shards(&self) -> BTreeSet<u16> {
+        if self.serves.is_empty() { (0..self.shards).collect() } else { self.serves.clone() }
+    }
+
+    /// The learning rate of the round that makes version number `published + 1`.
+    #[allow(clippy::cast_precision_loss)]
+    pub fn learning_rate(&self, published: u32) -> f32 {
+        let (first, last) = (self.training.learning_rate, self.learning_rate_final);
+        let done = published as f32 / self.rounds.saturating_sub(1).max(1) as f32;
+        let done = done.min(1.0);
+        match self.schedule {
+            Schedule::Constant => first,
+            Schedule::Linear => first * (1.0 - done) + last * done,
+            Schedule::Cosine => {
+                last + (first - last) * 0.5 * (1.0 + libm::cosf(core::f32::consts::PI * done))
+            }
+        }
+    }
+
+    /// Everything that is wrong, in the order of the fields; empty when all is well.
+    pub fn problems(&self) -> Vec<Problem> {
+        let mut found = Problems::default();
+        self.check_learning(&mut found);
+        self.check_rounds(&mut found);
+        self.check_transport(&mut found);
+        found.0
+    }
+
+    fn check_learning(&self, found: &mut Problems) {
+        let rate = |x: f32| x.is_finite() && x >= 0.0;
+        let share = |x: f32| (0.0..1.0).contains(&x);
+        let bound = |x: f32| x.is_finite() && x > 0.0;
+        let training = &self.training;
+        if let Err(error) = self.task.check() {
+            let shape = self.task.layout().err();
+            let text = shape.map_or_else(|| error.to_string(), |shape| shape.to_string());
+            found.add("task", text);
+        }
+        found.unless((1..=EPOCHS_MAX).contains(&training.epochs), "training.epochs", "1 to 1000");
+        found.unless((1..=BATCH_MAX).contains(&training.batch), "training.batch", "1 to 1024");
+        let learning_rate = training.learning_rate;
+        found.unless(bound(learning_rate), "training.learning_rate", "a finite number above 0");
+        let last = self.learning_rate_final;
+        found.unless(rate(last), "training.learning_rate_final", "a finite number, 0 or more");
+        if self.schedule != Schedule::Constant && self.rounds == 0 {
+            let text = "a schedule needs rounds.rounds above 0, or set it to \"constant\"";
+            found.add("training.schedule", text.into());
+        }
+        found.unless(share(training.momentum), "training.momentum", "from 0 to below 1");
+        found.unless(rate(training.weight_decay), "training.weight_decay", "finite, 0 or more");
+        found.unless(rate(training.prox), "training.prox", "a finite number, 0 or more");
+        let smoothing = training.label_smoothing;
+        found.unless(share(smoothing), "training.label_smoothing", "from 0 to below 1");
+        let rotation = training.augment.rotation;
+        found.unless(rate(rotation), "training.augment.rotation", "radians, 0 or more");
+        found.unless(share(training.augment.gain), "training.augment.gain", "from 0 to below 1");
+        found.unless(bound(self.clip_norm), "updates.clip_norm", "a finite number above 0");
+        found.unless(bound(self.max_abs), "updates.max_abs", "a finite number above 0");
+        found.unless(self.examples_max > 0, "updates.examples_max", "1 or more");
+        found.unless(self.weighting.weight_max() > 0, "updates.weight_cap", "1 or more");
+        found.unless(bound(self.server_learning_rate), "server.learning_rate", "finite, above 0");
+        found.unless(share(self.server_momentum), "server.momentum", "from 0 to below 1");
+        if bound(self.max_abs) && (1..=UPDATES_MAX).contains(&self.target) {
+            let weight_max = self.weighting.weight_max();
+            if let Err(error) = Scale::new(self.max_abs, weight_max, self.target) {
+                found.add("updates.max_abs", error.to_string());
+            }
+        }
+    }
+
+    fn check_rounds(&self, found: &mut Problems) {
+        let target = self.target;
+        found.unless((1..=UPDATES_MAX).contains(&target), "rounds.target", "1 to 1048576");
+        found.unless((1..=target).contains(&self.quorum), "rounds.quorum", "from 1 to the target");
+        let overselect = self.overselect;
+        found.unless((1.0..=16.0).contains(&overselect), "rounds.overselect", "from 1 to 16");
+        let online = self.min_online >= self.quorum;
+        found.unless(online, "rounds.min_online", "the quorum or more, else no round can succeed");
+        found.unless(self.deadline_ms >= 1000, "rounds.deadline_s", "1 second or more");
+        let claims = self.claim_wait_ms > 0 && self.claim_wait_ms <= self.deadline_ms;
+        found.unless(claims, "rounds.claim_wait_s", "above 0, and no more than the deadline");
+        if let Enrolment::Only(devices) = &self.enrolled {
+            if devices.is_empty() {
+                let text = "no device may take part: list devices, or say \"any\" to let every \
+                            device in that the broker lets in";
+                found.add("enrolled", text.into());
+            } else if u32::try_from(devices.len()).is_ok_and(|n| n < self.min_online) {
+                let text = format!("{} devices, rounds.min_online asks for more", devices.len());
+                found.add("enrolled", text);
+            }
+            found.unless(devices.len() <= DEVICES_MAX, "enrolled", "at most 100000 devices");
+        }
+    }
+
+    fn check_transport(&self, found: &mut Problems) {
+        let shards = self.shards;
+        found.unless((1..=SHARDS_MAX).contains(&shards), "shards", "1 to 1024");
+        let served = self.serves.iter().all(|shard| *shard < shards);
+        found.unless(served, "serves", "numbers from 0 to below the number of shards");
+        let chunk = (CHUNK_BYTES_MIN..=CHUNK_BYTES_MAX).contains(&self.chunk_bytes);
+        found.unless(chunk, "updates.chunk_kib", "4 to 120 KiB");
+        found.unless(self.commit_interval_ms <= 60_000, "store.commit_interval_ms", "0 to 60000");
+        let room = self.assembly_bytes_max >= 1024 * 1024;
+        found.unless(room, "updates.assembly_mib", "1 MiB or more");
+    }
+}
+
+#[derive(Default)]
+struct Problems(Vec<Problem>);
+
+impl Problems {
+    fn add(&mut self, key: &str, text: String) {
+        self.0.push(Problem { key: key.into(), text });
+    }
+
+    fn unless(&mut self, ok: bool, key: &str, allowed: &str) {
+        if !ok {
+            self.add(key, format!("allowed is {allowed}"));
+        }
+    }
+}

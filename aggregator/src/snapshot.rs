@@ -1,0 +1,168 @@
+//! What outlives the process: everything that a restart needs to go on as if nothing happened.
+
+use std::collections::BTreeMap;
+
+use dunlin_protocol::id::{DeviceId, LayoutHash, Lineage, ModelVersion, RoundId, ShortDigest};
+use dunlin_protocol::lottery::Fraction;
+use dunlin_protocol::object::ObjectRef;
+use dunlin_protocol::plan::WorkKind;
+use serde::{Deserialize, Serialize};
+
+use crate::combine::Accumulator;
+use crate::round::{Bounds, Job, Progress, RoundKey};
+use crate::summary::{RoundSummary, Tally};
+
+/// The one record that is always there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Head {
+    /// The history of this model.
+    pub lineage: Lineage,
+    /// What the model's coordinates mean.
+    pub layout: LayoutHash,
+    /// Starts of the program so far.
+    pub boot: u32,
+    /// The version of the global model.
+    pub version: ModelVersion,
+    /// Versions made by training; imports do not count.
+    pub published: u32,
+    /// The number of the next training round.
+    pub next_round: RoundId,
+    /// Objects whose retained chunks are being removed from the broker, newest last.
+    pub retired: Vec<ObjectRef>,
+}
+
+/// One version of the global model.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ModelRecord {
+    /// Its version.
+    pub version: ModelVersion,
+    /// The parameters, `[n_model]`.
+    pub params: Vec<f32>,
+    /// The server's momentum after this version, `[n_update]`; empty when it is at rest.
+    pub momentum: Vec<f32>,
+}
+
+/// An open round, without its sum.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RoundRecord {
+    /// Which.
+    pub key: RoundKey,
+    /// The version that it starts from.
+    pub base: ModelVersion,
+    /// What devices do.
+    pub job: Job,
+    /// How many devices.
+    pub bounds: Bounds,
+    /// Share of devices invited.
+    pub fraction: Fraction,
+    /// Time left until its deadline as this was saved.
+    pub remaining_ms: u64,
+    /// Time since its opening as this was saved.
+    pub elapsed_ms: u64,
+    /// The devices that take part.
+    pub devices: BTreeMap<DeviceId, Progress>,
+    /// Its counts.
+    pub tally: Tally,
+}
+
+/// The last round of a kind that has ended: its devices may still ask for their verdicts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClosedRound {
+    /// Which.
+    pub key: RoundKey,
+    /// The objects that were accepted.
+    pub accepted: BTreeMap<DeviceId, ShortDigest>,
+}
+
+/// One change of what is stored.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Record {
+    /// Replace the head.
+    Head(Head),
+    /// Add a version.
+    Model(ModelRecord),
+    /// Remove a version.
+    ForgetModel(ModelVersion),
+    /// Add or replace an open round.
+    Round(RoundRecord),
+    /// Replace an open round's sum.
+    Sums(RoundKey, Accumulator),
+    /// Remove the open round and its sum, keep this as the last one of its kind, and append the
+    /// summary to the history.
+    Close(ClosedRound, RoundSummary),
+}
+
+/// Changes that belong together: one transaction.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Save {
+    /// The changes in order.
+    pub records: Vec<Record>,
+}
+
+/// Everything that is stored, but for the history of summaries.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Snapshot {
+    /// The head.
+    pub head: Head,
+    /// The versions still needed; the head's among them.
+    pub models: BTreeMap<ModelVersion, ModelRecord>,
+    /// Open rounds.
+    pub rounds: BTreeMap<RoundKey, RoundRecord>,
+    /// Their sums; a round without devices may have none.
+    pub sums: BTreeMap<RoundKey, Accumulator>,
+    /// The last closed round of each kind.
+    pub closed: BTreeMap<WorkKind, ClosedRound>,
+}
+
+impl Snapshot {
+    /// The state that a store has after `save`; `before` is `None` for an empty store. Stays
+    /// `None` until a head was saved.
+    ///
+    /// A disk store does the same table by table; this is what tests and simulations use.
+    pub fn after(before: Option<Self>, save: &Save) -> Option<Self> {
+        let head = save.records.iter().find_map(|record| match record {
+            Record::Head(head) => Some(head.clone()),
+            Record::Model(_)
+            | Record::ForgetModel(_)
+            | Record::Round(_)
+            | Record::Sums(..)
+            | Record::Close(..) => None,
+        });
+        let mut this = match (before, head) {
+            (Some(before), _) => before,
+            (None, Some(head)) => Self {
+                head,
+                models: BTreeMap::new(),
+                rounds: BTreeMap::new(),
+                sums: BTreeMap::new(),
+                closed: BTreeMap::new(),
+            },
+            (None, None) => return None,
+        };
+        save.records.iter().for_each(|record| this.apply(record));
+        Some(this)
+    }
+
+    fn apply(&mut self, record: &Record) {
+        match record {
+            Record::Head(head) => self.head = head.clone(),
+            Record::Model(model) => {
+                self.models.insert(model.version, model.clone());
+            }
+            Record::ForgetModel(version) => {
+                self.models.remove(version);
+            }
+            Record::Round(round) => {
+                self.rounds.insert(round.key, round.clone());
+            }
+            Record::Sums(key, sums) => {
+                self.sums.insert(*key, sums.clone());
+            }
+            Record::Close(closed, _) => {
+                self.rounds.remove(&closed.key);
+                self.sums.remove(&closed.key);
+                self.closed.insert(closed.key.kind, closed.clone());
+            }
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! What an operator sees: the state of the federation, as text and as JSON.
+//!
+//! A running aggregator keeps its status in `<store>.status.json`, because its store is locked.
+
+use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::aggregator::Aggregator;
+use crate::report;
+use crate::round::RoundKey;
+use crate::snapshot::Snapshot;
+use crate::store::{Store, StoreError, StoreProblem};
+use crate::summary::{Counters, RoundSummary};
+
+/// Ended rounds that a status shows.
+pub const ROUNDS_SHOWN: usize = 20;
+/// Longest status file that is read in bytes.
+const STATUS_BYTES_MAX: u64 = 1024 * 1024;
+
+/// One open round.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OpenRound {
+    /// Which.
+    pub key: RoundKey,
+    /// The version that it starts from.
+    pub base: u32,
+    /// Updates accepted.
+    pub accepted: u32,
+    /// Updates wanted.
+    pub target: u32,
+    /// Devices at work.
+    pub working: u32,
+    /// Time left in milliseconds.
+    pub remaining_ms: u64,
+}
+
+/// What a running aggregator knows beyond its store.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Live {
+    /// Enrolled devices online.
+    pub online: u32,
+    /// Whether all rounds that were asked for are done.
+    pub finished: bool,
+    /// Counts since its start.
+    pub counters: Counters,
+}
+
+/// The state of a federation.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// The lineage in hexadecimal digits.
+    pub lineage: String,
+    /// Starts of the program.
+    pub boot: u32,
+    /// Version of the global model.
+    pub version: u32,
+    /// Open rounds.
+    pub open: Vec<OpenRound>,
+    /// Rounds that ended, the oldest first, at most [`ROUNDS_SHOWN`].
+    pub ended: Vec<RoundSummary>,
+    /// What a running aggregator wrote last; `None` when none is running.
+    pub live: Option<Live>,
+}
+
+impl Status {
+    /// The status of a running aggregator.
+    pub fn live(core: &Aggregator, now: dunlin_protocol::time::Instant, ended: Vec<RoundSummary>) -> Self {
+        let open = core.rounds().map(|round| OpenRound {
+            key: round.key,
+            base: round.base.0,
+            accepted: round.accepted(),
+            target: round.bounds.target,
+            working: round.working(),
+            remaining_ms: round.deadline.since(now),
+        });
+        let (online, finished) = (core.online(), core.is_finished());
+        Self {
+            lineage: report::hex(core.head().lineage),
+            boot: core.head().boot,
+            version: core.head().version.0,
+            open: open.collect(),
+            ended,
+            live: Some(Live { online, finished, counters: core.counters().clone() }),
+        }
+    }
+
+    /// The status that a store tells of an aggregator that is not running.
+    pub fn stored(snapshot: &Snapshot, ended: Vec<RoundSummary>) -> Self {
+        use crate::round::Progress;
+        let open = snapshot.rounds.values().map(|round| {
+            let count = |counts: fn(&Progress) -> bool| {
+                let n = round.devices.values().filter(|progress| counts(progress)).count();
+                u32::try_from(n).unwrap_or(u32::MAX)
+            };
+            OpenRound {
+                key: round.key,
+                base: round.base.0,
+                accepted: count(|progress| matches!(progress, Progress::Accepted(_))),
+                target: round.bounds.target,
+                working: count(|progress| matches!(progress, Progress::Granted)),
+                remaining_ms: round.remaining_ms,
+            }
+        });
+        Self {
+            lineage: report::hex(snapshot.head.lineage),
+            boot: snapshot.head.boot,
+            version: snapshot.head.version.0,
+            open: open.collect(),
+            ended,
+            live: None,
+        }
+    }
+
+    /// Reads the status from the store at `path`, or from the file that a running aggregator
+    /// keeps beside it. `None` when there is no history yet.
+    ///
+    /// # Errors
+    /// [`StatusError`] when neither can be read.
+    pub fn read(path: &Path) -> Result<Option<Self>, StatusError> {
+        if !path.exists() {
+            return Ok(None);
+        }
+        let store = match Store::open(path) {
+            Ok(store) => store,
+            Err(error) if matches!(error.problem(), StoreProblem::InUse) => {
+                return read_file(&file_of(path)).map(Some);
+            }
+            Err(error) => return Err(StatusError::Store(error)),
+        };
+        let Some(snapshot) = store.load().map_err(StatusError::Store)? else { return Ok(None) };
+        let ended = store.history(ROUNDS_SHOWN).map_err(StatusError::Store)?;
+        Ok(Some(Self::stored(&snapshot, ended)))
+    }
+
+    /// Writes the status beside the store at `path`.
+    ///
+    /// # Errors
+    /// [`std::io::Error`] when the disk refuses.
+    pub fn write(&self, path: &Path) -> std::io::Result<()> {
+        let file = file_of(path);
+        let mut temporary = file.clone().into_os_string();
+        temporary.push(".tmp");
+        fs::write(&temporary, serde_json::to_vec_pretty(self)?)?;
+        fs::rename(temporary, file)
+    }
+}
+
+fn file_of(store: &Path) -> PathBuf {
+    let mut name = store.as_os_str().to_owned();
+    name.push(".status.json");
+    name.into()
+}
+
+fn read_file(path: &Path) -> Result<Status, StatusError> {
+    let named = |text: String| StatusError::File { path: path.to_owned(), text };
+    let bytes = fs::metadata(path).map_err(|error| named(error.to_string()))?.len();
+    if bytes > STATUS_BYTES_MAX {
+        return Err(named(format!("{bytes} bytes, at most {STATUS_BYTES_MAX} are read")));
+    }
+    let bytes = fs::read(path).map_err(|error| named(error.to_string()))?;
+    serde_json::from_slice(&bytes).map_err(|error| named(error.to_string()))
+}
+
+/// Why there is no status.
+#[derive(Debug)]
+pub enum StatusError {
+    /// The store cannot be read.
+    Store(StoreError),
+    /// The running aggregator's status file cannot be read.
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        text: String,
+    },
+}
+
+impl fmt::Display for StatusError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Store(error) => error.fmt(f),
+            Self::File { path, text } => {
+                let path = path.display();
+                write!(f, "the store is in use, and {path} cannot be read: {text}; try again")
+            }
+        }
+    }
+}
+
+impl std::error::Error for StatusError {}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { lineage, boot, version, .. } = self;
+        writeln!(f, "lineage {lineage}, start {boot}, version {version}")?;
+        for summary in &self.ended {
+            writeln!(f, "{}", report::ended(summary))?;
+        }
+        for round in &self.open {
+            let OpenRound { key, base, accepted, target, working, remaining_ms } = round;
+            let seconds = remaining_ms / 1000;
+            writeln!(
+                f,
+                "{key} is open on version {base}: {accepted} of {target} updates, {working} \
+                 device(s) at work, {seconds} s left"
+            )?;
+        }
+        let Some(live) = &self.live else { return f.write_str("not running") };
+        let Live { online, finished, counters } = live;
+        let rest = if *finished { ", all rounds are done" } else { "" };
+        let (accepted, refused) = (counters.accepted, counters.refused.values().sum::<u64>());
+        write!(
+            f,
+            "running: {online} device(s) online, {accepted} update(s) accepted and {refused} \
+             refused since the start{rest}"
+        )
+    }
+}

@@ -1,0 +1,322 @@
+//! The aggregator's memory on disk: one `redb` file, one durable transaction for each [`Save`].
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use dunlin_protocol::id::{ModelVersion, RoundId};
+use dunlin_protocol::plan::WorkKind;
+use redb::{
+    Database, DatabaseError, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition,
+    TableError, WriteTransaction,
+};
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::round::RoundKey;
+use crate::snapshot::{ClosedRound, Head, Record, Save, Snapshot};
+use crate::summary::RoundSummary;
+
+/// What the file says it is.
+const MAGIC: &[u8] = b"dunlin-aggregator";
+/// Version of the records; another version is refused by name.
+const SCHEMA: u32 = 1;
+/// Summaries that are kept; older ones go.
+const HISTORY_MAX: u64 = 10_000;
+
+const META: TableDefinition<&str, &[u8]> = TableDefinition::new("meta");
+const MODELS: TableDefinition<u32, &[u8]> = TableDefinition::new("models");
+const ROUNDS: TableDefinition<(u32, u8), &[u8]> = TableDefinition::new("rounds");
+const SUMS: TableDefinition<(u32, u8), &[u8]> = TableDefinition::new("sums");
+const CLOSED: TableDefinition<u8, &[u8]> = TableDefinition::new("closed");
+const HISTORY: TableDefinition<u64, &[u8]> = TableDefinition::new("history");
+
+/// Why the store cannot be used.
+#[derive(Debug)]
+pub struct StoreError {
+    path: PathBuf,
+    problem: StoreProblem,
+}
+
+/// What is wrong with a store.
+#[derive(Debug)]
+pub enum StoreProblem {
+    /// Another process has it open.
+    InUse,
+    /// The file is not an aggregator's store.
+    NotOurs,
+    /// A program with other records wrote it.
+    Schema {
+        /// The version found.
+        found: u32,
+    },
+    /// A record cannot be read.
+    Corrupt {
+        /// Which.
+        record: &'static str,
+    },
+    /// The disk or the database refused.
+    Database(Box<redb::Error>),
+}
+
+impl StoreError {
+    /// What is wrong.
+    pub fn problem(&self) -> &StoreProblem {
+        &self.problem
+    }
+}
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "store {}: ", self.path.display())?;
+        match &self.problem {
+            StoreProblem::InUse => {
+                f.write_str("another process has it open; stop that aggregator first")
+            }
+            StoreProblem::NotOurs => f.write_str(
+                "the file is not an aggregator's store; give `store.path` a new name or remove it",
+            ),
+            StoreProblem::Schema { found } => write!(
+                f,
+                "it was written with schema {found}, this program reads schema {SCHEMA}; use the \
+                 program that wrote it"
+            ),
+            StoreProblem::Corrupt { record } => {
+                write!(f, "the record {record:?} cannot be read; restore a backup of the file")
+            }
+            StoreProblem::Database(error) => {
+                write!(f, "{error}; check the path, its permissions and the space on the disk")
+            }
+        }
+    }
+}
+
+impl std::error::Error for StoreError {}
+
+impl<E: Into<redb::Error>> From<E> for StoreProblem {
+    fn from(error: E) -> Self {
+        match error.into() {
+            redb::Error::DatabaseAlreadyOpen => Self::InUse,
+            redb::Error::Corrupted(_) => Self::Corrupt { record: "database" },
+            error => Self::Database(Box::new(error)),
+        }
+    }
+}
+
+/// An open store. Only one process can have it.
+pub struct Store {
+    path: PathBuf,
+    database: Database,
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Store({})", self.path.display())
+    }
+}
+
+impl Store {
+    /// Opens the store at `path`; makes an empty one where there is none.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the file is in use, is something else, or cannot be written.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        let name = |problem| StoreError { path: path.to_owned(), problem };
+        let database = match Database::create(path) {
+            Ok(database) => database,
+            Err(DatabaseError::UpgradeRequired(_)) => return Err(name(StoreProblem::NotOurs)),
+            Err(DatabaseError::Storage(redb::StorageError::Io(error)))
+                if error.kind() == std::io::ErrorKind::InvalidData =>
+            {
+                return Err(name(StoreProblem::NotOurs));
+            }
+            Err(error) => return Err(name(error.into())),
+        };
+        check_schema(&database).map_err(name)?;
+        Ok(Self { path: path.to_owned(), database })
+    }
+
+    fn named<T>(&self, result: Result<T, StoreProblem>) -> Result<T, StoreError> {
+        result.map_err(|problem| StoreError { path: self.path.clone(), problem })
+    }
+
+    /// What was saved; `None` in an empty store.
+    ///
+    /// # Errors
+    /// [`StoreError`] when a record cannot be read.
+    pub fn load(&self) -> Result<Option<Snapshot>, StoreError> {
+        self.named(load(&self.database))
+    }
+
+    /// Does what `save` says, all or nothing, and returns when it is on the disk.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the disk refuses; then nothing of it happened.
+    pub fn save(&self, save: &Save) -> Result<(), StoreError> {
+        let write = || -> Result<(), StoreProblem> {
+            let transaction = self.database.begin_write()?;
+            save.records.iter().try_for_each(|record| write_record(&transaction, record))?;
+            Ok(transaction.commit()?)
+        };
+        self.named(write())
+    }
+
+    /// The last `count` rounds that ended, the oldest first.
+    ///
+    /// # Errors
+    /// [`StoreError`] when a record cannot be read.
+    pub fn history(&self, count: usize) -> Result<Vec<RoundSummary>, StoreError> {
+        let read = || -> Result<Vec<RoundSummary>, StoreProblem> {
+            let transaction = self.database.begin_read()?;
+            let table = match transaction.open_table(HISTORY) {
+                Err(TableError::TableDoesNotExist(_)) => return Ok(Vec::new()),
+                table => table?,
+            };
+            let mut summaries = Vec::new();
+            for entry in table.iter()?.rev().take(count) {
+                summaries.push(decode("history", entry?.1.value())?);
+            }
+            summaries.reverse();
+            Ok(summaries)
+        };
+        self.named(read())
+    }
+}
+
+fn check_schema(database: &Database) -> Result<(), StoreProblem> {
+    let transaction = database.begin_write()?;
+    {
+        let is_new = transaction.list_tables()?.next().is_none();
+        let mut meta = transaction.open_table(META)?;
+        if is_new {
+            meta.insert("magic", MAGIC)?;
+            meta.insert("schema", SCHEMA.to_le_bytes().as_slice())?;
+        } else if meta.get("magic")?.is_none_or(|magic| magic.value() != MAGIC) {
+            return Err(StoreProblem::NotOurs);
+        }
+        let schema = meta.get("schema")?.and_then(|bytes| bytes.value().try_into().ok());
+        let found = schema.map(u32::from_le_bytes).ok_or(StoreProblem::NotOurs)?;
+        if found != SCHEMA {
+            return Err(StoreProblem::Schema { found });
+        }
+        transaction.open_table(MODELS)?;
+        transaction.open_table(ROUNDS)?;
+        transaction.open_table(SUMS)?;
+        transaction.open_table(CLOSED)?;
+        transaction.open_table(HISTORY)?;
+    }
+    Ok(transaction.commit()?)
+}
+
+fn encode<T: Serialize>(record: &'static str, value: &T) -> Result<Vec<u8>, StoreProblem> {
+    postcard::to_allocvec(value).map_err(|_| StoreProblem::Corrupt { record })
+}
+
+fn decode<T: DeserializeOwned>(record: &'static str, bytes: &[u8]) -> Result<T, StoreProblem> {
+    match postcard::take_from_bytes(bytes) {
+        Ok((value, [])) => Ok(value),
+        Ok(_) | Err(_) => Err(StoreProblem::Corrupt { record }),
+    }
+}
+
+fn key(key: RoundKey) -> (u32, u8) {
+    (key.round.0, key.kind as u8)
+}
+
+fn write_record(transaction: &WriteTransaction, record: &Record) -> Result<(), StoreProblem> {
+    match record {
+        Record::Head(head) => {
+            let bytes = encode("head", head)?;
+            transaction.open_table(META)?.insert("head", bytes.as_slice())?;
+        }
+        Record::Model(model) => {
+            let bytes = encode("model", model)?;
+            transaction.open_table(MODELS)?.insert(model.version.0, bytes.as_slice())?;
+        }
+        Record::ForgetModel(version) => {
+            transaction.open_table(MODELS)?.remove(version.0)?;
+        }
+        Record::Round(round) => {
+            let bytes = encode("round", round)?;
+            transaction.open_table(ROUNDS)?.insert(key(round.key), bytes.as_slice())?;
+        }
+        Record::Sums(of, sums) => {
+            let bytes = encode("sums", sums)?;
+            transaction.open_table(SUMS)?.insert(key(*of), bytes.as_slice())?;
+        }
+        Record::Close(closed, summary) => close_round(transaction, closed, summary)?,
+    }
+    Ok(())
+}
+
+fn close_round(
+    transaction: &WriteTransaction,
+    closed: &ClosedRound,
+    summary: &RoundSummary,
+) -> Result<(), StoreProblem> {
+    transaction.open_table(ROUNDS)?.remove(key(closed.key))?;
+    transaction.open_table(SUMS)?.remove(key(closed.key))?;
+    let bytes = encode("closed", closed)?;
+    transaction.open_table(CLOSED)?.insert(closed.key.kind as u8, bytes.as_slice())?;
+    let mut history = transaction.open_table(HISTORY)?;
+    let last = history.last()?.map_or(0, |(number, _)| number.value());
+    let number = last.saturating_add(1);
+    history.insert(number, encode("history", summary)?.as_slice())?;
+    if let Some(old) = number.checked_sub(HISTORY_MAX) {
+        history.remove(old)?;
+    }
+    Ok(())
+}
+
+fn load(database: &Database) -> Result<Option<Snapshot>, StoreProblem> {
+    let transaction = database.begin_read()?;
+    let meta = transaction.open_table(META)?;
+    let Some(head) = meta.get("head")? else { return Ok(None) };
+    let head: Head = decode("head", head.value())?;
+    let models = read_all(&transaction, MODELS, "model", ModelVersion)?;
+    let rounds = read_rounds(&transaction, ROUNDS, "round")?;
+    let sums = read_rounds(&transaction, SUMS, "sums")?;
+    let closed: Vec<(u8, ClosedRound)> = read_all(&transaction, CLOSED, "closed", |kind| kind)?;
+    Ok(Some(Snapshot {
+        head,
+        models: models.into_iter().collect(),
+        rounds: rounds.into_iter().collect(),
+        sums: sums.into_iter().collect(),
+        closed: closed.into_iter().map(|(_, closed)| (closed.key.kind, closed)).collect(),
+    }))
+}
+
+fn read_all<K, Id, T: DeserializeOwned>(
+    transaction: &ReadTransaction,
+    table: TableDefinition<K, &[u8]>,
+    record: &'static str,
+    id: impl Fn(K) -> Id,
+) -> Result<Vec<(Id, T)>, StoreProblem>
+where
+    K: for<'a> redb::Key<SelfType<'a> = K> + 'static,
+{
+    let table = transaction.open_table(table)?;
+    let mut all = Vec::new();
+    for entry in table.iter()? {
+        let (key, value) = entry?;
+        all.push((id(key.value()), decode(record, value.value())?));
+    }
+    Ok(all)
+}
+
+fn read_rounds<T: DeserializeOwned>(
+    transaction: &ReadTransaction,
+    table: TableDefinition<(u32, u8), &[u8]>,
+    record: &'static str,
+) -> Result<Vec<(RoundKey, T)>, StoreProblem> {
+    let kind = |number: u8| {
+        [WorkKind::Train, WorkKind::Evaluate].into_iter().find(|kind| *kind as u8 == number)
+    };
+    let all = read_all(transaction, table, record, |(round, number)| (round, kind(number)))?;
+    let named = |((round, kind), value): ((u32, Option<WorkKind>), T)| match kind {
+        Some(kind) => Ok((RoundKey { round: RoundId(round), kind }, value)),
+        None => Err(StoreProblem::Corrupt { record }),
+    };
+    all.into_iter().map(named).collect()
+}
+
+#[cfg(test)]
+mod tests;

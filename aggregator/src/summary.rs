@@ -1,0 +1,99 @@
+//! Rounds and traffic in figures.
+
+use std::collections::BTreeMap;
+
+use dunlin_protocol::id::ModelVersion;
+use dunlin_protocol::message::Refusal;
+use serde::{Deserialize, Serialize};
+
+use crate::combine::Figures;
+use crate::round::RoundKey;
+
+/// Why a round ended without a result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Failure {
+    /// Fewer updates than the quorum came before the deadline.
+    TooFew,
+    /// A newer evaluation or an imported model took its place.
+    Superseded,
+    /// The sum or the model would have left the range of its numbers.
+    Range,
+}
+
+/// How a round ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RoundOutcome {
+    /// With this version: a new one after training, the evaluated one after an evaluation.
+    Done(ModelVersion),
+    /// Without a result.
+    Failed(Failure),
+}
+
+/// What a round counts besides its sum.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tally {
+    /// Claims answered with go, each device once.
+    pub granted: u32,
+    /// Claims and updates refused, by reason.
+    pub refused: BTreeMap<Refusal, u32>,
+    /// Bytes of whole update objects that came in for this round.
+    pub update_bytes: u64,
+}
+
+impl Tally {
+    /// Counts one refusal.
+    pub(crate) fn refuse(&mut self, reason: Refusal) {
+        let count = self.refused.entry(reason).or_insert(0);
+        *count = count.saturating_add(1);
+    }
+}
+
+/// One round that has ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RoundSummary {
+    /// Which.
+    pub key: RoundKey,
+    /// The version that it started from.
+    pub base: ModelVersion,
+    /// How it ended.
+    pub outcome: RoundOutcome,
+    /// Updates accepted.
+    pub accepted: u32,
+    /// Fewest updates that it needed.
+    pub quorum: u32,
+    /// Its counts.
+    pub tally: Tally,
+    /// What the accepted devices reported.
+    pub figures: Figures,
+    /// From its opening to its end, restarts not counted.
+    pub took_ms: u64,
+}
+
+/// Counts since this start of the program. Nothing here is ever reset.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counters {
+    /// Claims read.
+    pub claims: u64,
+    /// Claims answered with no-go, by reason.
+    pub claims_refused: BTreeMap<Refusal, u64>,
+    /// Updates accepted.
+    pub accepted: u64,
+    /// Updates refused, by reason.
+    pub refused: BTreeMap<Refusal, u64>,
+    /// Chunks read.
+    pub chunks: u64,
+    /// Chunks of them that had come before.
+    pub chunks_repeated: u64,
+    /// Bytes of messages from devices.
+    pub bytes_in: u64,
+    /// Bytes of messages to devices and the broker.
+    pub bytes_out: u64,
+    /// Messages that could not be read or came to the wrong place.
+    pub unreadable: u64,
+    /// Versions published.
+    pub rounds_published: u64,
+    /// Evaluations that ended with figures.
+    pub evaluations: u64,
+    /// Rounds that ended without a result.
+    pub rounds_failed: u64,
+}

@@ -1,0 +1,428 @@
+//! A broker, an aggregator and devices in one thread on virtual time: no sockets, no clocks.
+//!
+//! The sessions and the aggregator are the ones that run in the field. Links keep their order,
+//! as TCP does, and lose what is on its way when they are cut.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use dunlin_aggregator::aggregator::{Aggregator, Start, StartError};
+use dunlin_aggregator::io::{Input as AggregatorInput, Output as AggregatorOutput, RoundEvent};
+use dunlin_aggregator::settings::Settings as AggregatorSettings;
+use dunlin_aggregator::snapshot::Snapshot;
+use dunlin_agent::job::Job;
+use dunlin_agent::ports::Trainer;
+use dunlin_agent::session::{Input, Output, Session, Settings};
+use dunlin_agent::state::DeviceState;
+use dunlin_protocol::id::{FederationId, Lineage, Name};
+use dunlin_protocol::rng::Rng;
+use dunlin_protocol::time::Instant;
+use dunlin_protocol::topic::Topics;
+
+/// Time from a client to the broker, or from the broker to a client, in milliseconds.
+const HOP_MS: u64 = 20;
+
+/// Who is at an end of a link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Client {
+    /// The aggregator.
+    Aggregator,
+    /// A device by its place.
+    Device(usize),
+}
+
+#[derive(Clone, Debug)]
+enum Event {
+    Wake(Client),
+    /// At the broker, from a client's connection of this number.
+    Publish { from: Client, epoch: u32, topic: String, payload: Vec<u8>, retain: bool },
+    Subscribe { from: Client, epoch: u32, filter: String, on: bool },
+    /// At a client, on its connection of this number.
+    Deliver { to: Client, epoch: u32, topic: String, payload: Vec<u8> },
+    JobDone { device: usize, job: Box<Job> },
+}
+
+/// One end's connection: its number grows with each reconnect.
+#[derive(Debug, Default)]
+struct Connection {
+    epoch: u32,
+    up: bool,
+    filters: BTreeSet<String>,
+    will: Option<(String, Vec<u8>)>,
+}
+
+struct Device<T> {
+    settings: Settings,
+    session: Session,
+    saved: Vec<u8>,
+    trainer: T,
+    train_ms: u64,
+    powered: bool,
+}
+
+/// A whole federation in memory.
+pub struct MemoryFleet<T> {
+    now: Instant,
+    sequence: u64,
+    events: BTreeMap<(Instant, u64), Event>,
+    retained: BTreeMap<String, Vec<u8>>,
+    connections: BTreeMap<Client, Connection>,
+    aggregator_settings: AggregatorSettings,
+    aggregator: Option<Aggregator>,
+    snapshot: Option<Snapshot>,
+    devices: Vec<Device<T>>,
+    /// Everything that the aggregator reported, with its time.
+    pub log: Vec<(Instant, RoundEvent)>,
+    /// Messages that devices published.
+    pub device_messages: u64,
+}
+
+impl<T: Trainer> MemoryFleet<T> {
+    /// A federation whose devices all know the same broker; nobody is connected yet.
+    pub fn new(aggregator_settings: AggregatorSettings) -> Self {
+        Self {
+            now: Instant(0),
+            sequence: 0,
+            events: BTreeMap::new(),
+            retained: BTreeMap::new(),
+            connections: BTreeMap::new(),
+            aggregator_settings,
+            aggregator: None,
+            snapshot: None,
+            devices: Vec::new(),
+            log: Vec::new(),
+            device_messages: 0,
+        }
+    }
+
+    /// Adds a device and connects it; jobs take it `train_ms`. Its secret follows from its name.
+    pub fn add_device(&mut self, name: Name, trainer: T, train_ms: u64) -> usize {
+        let federation: FederationId = self.aggregator_settings.federation.clone();
+        let topics = Topics::new(self.aggregator_settings.topics_root.clone());
+        let settings = Settings { device: name.clone(), federation, topics, memory_kib: 0 };
+        let seed = name.as_str().bytes().fold(7, |seed, byte| seed * 31 + u64::from(byte));
+        let mut rng = Rng::new(seed);
+        let mut secret = [0; 32];
+        secret.fill_with(|| rng.next_u64().to_le_bytes()[0]);
+        let state = DeviceState::fresh(secret);
+        let saved = state.encode();
+        let session = Session::new(settings.clone(), state);
+        let device = Device { settings, session, saved, trainer, train_ms, powered: true };
+        self.devices.push(device);
+        let place = self.devices.len() - 1;
+        self.connect(Client::Device(place));
+        place
+    }
+
+    /// Starts the aggregator: fresh with weights from `seed`, or from its last save.
+    ///
+    /// # Errors
+    /// When its settings cannot be used.
+    pub fn start_aggregator(&mut self, seed: u64) -> Result<(), StartError> {
+        use dunlin_aggregator::aggregator::Initial;
+        let start = match &self.snapshot {
+            Some(snapshot) => Start::Restored(Box::new(snapshot.clone())),
+            None => Start::Fresh { lineage: Lineage([5; 16]), initial: Initial::Seed(seed) },
+        };
+        self.aggregator = Some(Aggregator::new(self.aggregator_settings.clone(), start, self.now)?);
+        self.connect(Client::Aggregator);
+        Ok(())
+    }
+
+    /// Cuts the aggregator's power; only what it saved remains.
+    pub fn kill_aggregator(&mut self) {
+        self.aggregator = None;
+        self.disconnect(Client::Aggregator);
+    }
+
+    /// Cuts a device's power; only what it saved remains.
+    pub fn kill_device(&mut self, device: usize) {
+        self.devices[device].powered = false;
+        self.disconnect(Client::Device(device));
+    }
+
+    /// Starts a device that was killed.
+    ///
+    /// # Panics
+    /// When its own saved state cannot be read, which would be a bug.
+    pub fn restart_device(&mut self, device: usize) {
+        let slot = &mut self.devices[device];
+        let state = DeviceState::decode(&slot.saved).unwrap_or_else(|error| panic!("{error}"));
+        slot.session = Session::new(slot.settings.clone(), state);
+        slot.powered = true;
+        self.connect(Client::Device(device));
+    }
+
+    /// Cuts a link and connects it again at once.
+    pub fn cut(&mut self, client: Client) {
+        self.disconnect(client);
+        self.connect(client);
+    }
+
+    /// Restarts the broker; without persistence it forgets what it retained.
+    pub fn restart_broker(&mut self, persistent: bool) {
+        let clients: Vec<Client> =
+            self.connections.iter().filter(|(_, c)| c.up).map(|(client, _)| *client).collect();
+        if !persistent {
+            self.retained.clear();
+        }
+        for client in &clients {
+            if let Some(connection) = self.connections.get_mut(client) {
+                connection.will = None; // a broker that dies publishes no wills
+            }
+            self.disconnect(*client);
+        }
+        clients.into_iter().for_each(|client| self.connect(client));
+    }
+
+    /// The time.
+    pub fn now(&self) -> Instant {
+        self.now
+    }
+
+    /// A device's session.
+    pub fn session(&self, device: usize) -> &Session {
+        &self.devices[device].session
+    }
+
+    /// The aggregator while it runs.
+    pub fn aggregator(&self) -> Option<&Aggregator> {
+        self.aggregator.as_ref()
+    }
+
+    /// Publishes as if from `client`: what a broken or hostile device might say.
+    pub fn inject(&mut self, client: Client, topic: String, payload: Vec<u8>) {
+        let epoch = self.connections.get(&client).map_or(0, |connection| connection.epoch);
+        self.after(HOP_MS, Event::Publish { from: client, epoch, topic, payload, retain: false });
+    }
+
+    /// Lets everything happen up to `until`, or until `stop` says so after an event; whether it did.
+    pub fn run(&mut self, until: Instant, mut stop: impl FnMut(&Self) -> bool) -> bool {
+        while let Some((&key, _)) = self.events.first_key_value() {
+            if key.0 > until {
+                break;
+            }
+            let Some(event) = self.events.remove(&key) else { break };
+            self.now = key.0;
+            self.happen(event);
+            if stop(self) {
+                return true;
+            }
+        }
+        self.now = self.now.max(until);
+        false
+    }
+
+    fn after(&mut self, delay_ms: u64, event: Event) {
+        self.sequence += 1;
+        self.events.insert((self.now.after(delay_ms), self.sequence), event);
+    }
+
+    fn is_current(&self, client: Client, epoch: u32) -> bool {
+        self.connections.get(&client).is_some_and(|c| c.up && c.epoch == epoch)
+    }
+
+    fn connect(&mut self, client: Client) {
+        let will = match client {
+            Client::Aggregator => self.aggregator.as_ref().map(|aggregator| {
+                let topics = Topics::new(self.aggregator_settings.topics_root.clone());
+                let (topic, payload) = aggregator.last_will();
+                (topics.name(&topic), payload)
+            }),
+            Client::Device(place) => Some(self.devices[place].session.last_will()),
+        };
+        let connection = self.connections.entry(client).or_default();
+        connection.epoch += 1;
+        connection.up = true;
+        connection.will = will;
+        self.tell(client, Told::Connected);
+    }
+
+    fn disconnect(&mut self, client: Client) {
+        let Some(connection) = self.connections.get_mut(&client) else { return };
+        connection.up = false;
+        connection.filters.clear();
+        if let Some((topic, payload)) = connection.will.take() {
+            self.route(topic, payload, true);
+        }
+        self.tell(client, Told::Disconnected);
+    }
+
+    fn happen(&mut self, event: Event) {
+        match event {
+            Event::Wake(client) => self.tell(client, Told::Tick),
+            Event::Publish { from, epoch, topic, payload, retain } => {
+                if self.is_current(from, epoch) {
+                    self.route(topic, payload, retain);
+                }
+            }
+            Event::Subscribe { from, epoch, filter, on } => {
+                if self.is_current(from, epoch) {
+                    self.subscribe(from, epoch, filter, on);
+                }
+            }
+            Event::Deliver { to, epoch, topic, payload } => {
+                if self.is_current(to, epoch) {
+                    self.tell(to, Told::Message(&topic, &payload));
+                }
+            }
+            Event::JobDone { device, job } => {
+                if !self.devices[device].powered {
+                    return;
+                }
+                let outcome = self.devices[device].trainer.run(&job, &|| false);
+                let input = Input::Trained { work: job.work, outcome };
+                self.devices[device].session.handle(self.now, input);
+                self.drain_device(device);
+            }
+        }
+    }
+
+    fn subscribe(&mut self, from: Client, epoch: u32, filter: String, on: bool) {
+        let Some(connection) = self.connections.get_mut(&from) else { return };
+        if !on {
+            connection.filters.remove(&filter);
+            return;
+        }
+        let matching = self.retained.iter().filter(|(topic, _)| matches(&filter, topic));
+        let kept: Vec<(String, Vec<u8>)> =
+            matching.map(|(topic, payload)| (topic.clone(), payload.clone())).collect();
+        connection.filters.insert(filter);
+        for (topic, payload) in kept {
+            self.after(HOP_MS, Event::Deliver { to: from, epoch, topic, payload });
+        }
+    }
+
+    fn route(&mut self, topic: String, payload: Vec<u8>, retain: bool) {
+        let hears = |c: &Connection| c.up && c.filters.iter().any(|filter| matches(filter, &topic));
+        let listening = self.connections.iter().filter(|(_, connection)| hears(connection));
+        let to: Vec<(Client, u32)> = listening.map(|(client, c)| (*client, c.epoch)).collect();
+        for (to, epoch) in to {
+            let (topic, payload) = (topic.clone(), payload.clone());
+            self.after(HOP_MS, Event::Deliver { to, epoch, topic, payload });
+        }
+        if retain && payload.is_empty() {
+            self.retained.remove(&topic);
+        } else if retain {
+            self.retained.insert(topic, payload);
+        }
+    }
+
+    fn tell(&mut self, client: Client, told: Told<'_>) {
+        match client {
+            Client::Device(place) => {
+                let device = &mut self.devices[place];
+                if device.powered {
+                    device.session.handle(self.now, told.for_device());
+                    self.drain_device(place);
+                }
+            }
+            Client::Aggregator => self.tell_aggregator(&told),
+        }
+    }
+
+    fn tell_aggregator(&mut self, told: &Told<'_>) {
+        let topics = Topics::new(self.aggregator_settings.topics_root.clone());
+        let Some(aggregator) = &mut self.aggregator else { return };
+        let input = match told {
+            Told::Connected => AggregatorInput::Connected,
+            Told::Disconnected => AggregatorInput::Disconnected,
+            Told::Tick => AggregatorInput::Tick,
+            Told::Message(topic, payload) => match topics.parse(topic) {
+                Some(topic) => AggregatorInput::Message { topic, payload },
+                None => return,
+            },
+        };
+        aggregator.handle(self.now, input);
+        let mut outputs = Vec::new();
+        while let Some(output) = aggregator.poll_output() {
+            outputs.push(output);
+        }
+        let wake = aggregator.next_deadline();
+        let epoch = self.connections.get(&Client::Aggregator).map_or(0, |c| c.epoch);
+        for output in outputs {
+            match output {
+                AggregatorOutput::Subscribe(filter) => {
+                    let from = Client::Aggregator;
+                    self.after(HOP_MS, Event::Subscribe { from, epoch, filter, on: true });
+                }
+                AggregatorOutput::Publish { topic, payload, retain } => {
+                    let (from, topic) = (Client::Aggregator, topics.name(&topic));
+                    self.after(HOP_MS, Event::Publish { from, epoch, topic, payload, retain });
+                }
+                AggregatorOutput::Save(save) => {
+                    self.snapshot = Snapshot::after(self.snapshot.take(), &save);
+                }
+                AggregatorOutput::Event(event) => self.log.push((self.now, event)),
+            }
+        }
+        self.wake_at(Client::Aggregator, wake);
+    }
+
+    fn wake_at(&mut self, client: Client, wake: Option<Instant>) {
+        if let Some(at) = wake {
+            self.after(at.since(self.now).max(1), Event::Wake(client));
+        }
+    }
+
+    fn drain_device(&mut self, place: usize) {
+        let client = Client::Device(place);
+        let epoch = self.connections.get(&client).map_or(0, |c| c.epoch);
+        while let Some(output) = self.devices[place].session.poll_output() {
+            match output {
+                Output::Subscribe(filter) => {
+                    self.after(HOP_MS, Event::Subscribe { from: client, epoch, filter, on: true });
+                }
+                Output::Unsubscribe(filter) => {
+                    self.after(HOP_MS, Event::Subscribe { from: client, epoch, filter, on: false });
+                }
+                Output::Publish { topic, payload, retain } => {
+                    self.device_messages += 1;
+                    self.after(HOP_MS, Event::Publish { from: client, epoch, topic, payload, retain });
+                }
+                Output::Save(state) => self.devices[place].saved = state,
+                Output::UseTask(task) => self.count_windows(place, &task),
+                Output::Start(job) => {
+                    let train_ms = self.devices[place].train_ms;
+                    self.after(train_ms, Event::JobDone { device: place, job: Box::new(job) });
+                }
+                Output::Cancel(_) => {}
+            }
+        }
+        let wake = self.devices[place].session.next_deadline();
+        self.wake_at(client, wake);
+    }
+
+    fn count_windows(&mut self, place: usize, task: &Arc<dunlin_protocol::task::TaskSpec>) {
+        let device = &mut self.devices[place];
+        let windows = device.trainer.use_task(task).unwrap_or(0);
+        device.session.handle(self.now, Input::Windows(windows));
+    }
+}
+
+enum Told<'a> {
+    Connected,
+    Disconnected,
+    Tick,
+    Message(&'a str, &'a [u8]),
+}
+
+impl<'a> Told<'a> {
+    fn for_device(&self) -> Input<'a> {
+        match *self {
+            Self::Connected => Input::Connected,
+            Self::Disconnected => Input::Disconnected,
+            Self::Tick => Input::Tick,
+            Self::Message(topic, payload) => Input::Message { topic, payload },
+        }
+    }
+}
+
+/// Whether an MQTT filter with `+` levels matches a topic.
+fn matches(filter: &str, topic: &str) -> bool {
+    let mut levels = topic.split('/');
+    let fits = filter.split('/').all(|level| {
+        levels.next().is_some_and(|found| level == "+" || level == found)
+    });
+    fits && levels.next().is_none()
+}

@@ -1,0 +1,221 @@
+//! One connection, from the dial to the loss. Every connection has a client of its own, so that
+//! nothing of rumqttc's state outlives it: neither requests that it would silently forget, nor a
+//! packet identifier that it would wait for for ever.
+
+use std::time::Duration;
+
+use rumqttc::{
+    AsyncClient, ClientError, ConnectReturnCode, ConnectionError, Event, EventLoop, LastWill,
+    MqttOptions, NetworkOptions, Outgoing, Packet, Publish, QoS, SubscribeReasonCode, Transport,
+};
+
+use dunlin_protocol::limits::PACKET_BYTES_MAX;
+
+use crate::config::LinkConfig;
+use crate::link::LinkEvent;
+use crate::outbox::{Item, Leave, Next, Outbox};
+
+/// What rumqttc reads and writes at the most, in bytes: above our own limit, so that one oversized
+/// message of a peer costs that message and not the connection.
+const WIRE_BYTES_MAX: usize = 2 * PACKET_BYTES_MAX;
+/// Seconds for a dial with its handshakes, and for the writing of one packet.
+const NETWORK_TIMEOUT_S: u64 = 60;
+/// Publications written and not yet acknowledged at the most.
+const IN_FLIGHT: u16 = 16;
+/// Requests between the queue and rumqttc at the most.
+const REQUESTS: usize = 4;
+/// How long a good-bye may take: for the acknowledgements and for the broker to hang up.
+const CLOSE_WAIT: Duration = Duration::from_secs(2);
+/// After so many events in a row the other futures get their turn.
+const EVENTS_IN_A_ROW: u32 = 8;
+
+/// How a connection ended.
+#[derive(Debug)]
+pub(crate) enum End {
+    /// It was lost, never came about, or the user wanted no more of it.
+    Lost(String),
+    /// The broker does not want us.
+    Refused(String),
+}
+
+/// The user's function that takes the events.
+pub(crate) type Sink = dyn FnMut(LinkEvent) -> bool + Send;
+
+/// rumqttc's options; the configuration has been checked, so none of them panics.
+pub(crate) fn options(config: &LinkConfig, transport: Transport) -> MqttOptions {
+    let mut options = MqttOptions::new(&config.client_id, config.url.host(), config.url.port());
+    options
+        .set_transport(transport)
+        .set_clean_session(true)
+        .set_keep_alive(Duration::from_secs(u64::from(config.keep_alive_s)))
+        .set_max_packet_size(WIRE_BYTES_MAX, WIRE_BYTES_MAX)
+        .set_inflight(IN_FLIGHT);
+    if let Some(username) = &config.username {
+        options.set_credentials(username, config.password.as_deref().unwrap_or_default());
+    }
+    if let Some(will) = &config.will {
+        let will = LastWill::new(&will.topic, will.payload.clone(), QoS::AtLeastOnce, true);
+        options.set_last_will(will);
+    }
+    options
+}
+
+/// Dials and serves one connection until it ends; `on_connected` runs once, when it stands.
+pub(crate) async fn serve(
+    options: MqttOptions,
+    outbox: &Outbox,
+    sink: &mut Sink,
+    on_connected: &mut (dyn FnMut() + Send),
+) -> End {
+    let patience = options.keep_alive();
+    let (client, mut event_loop) = AsyncClient::new(options, REQUESTS);
+    let mut network = NetworkOptions::new();
+    network.set_connection_timeout(NETWORK_TIMEOUT_S);
+    network.set_tcp_nodelay(true);
+    event_loop.set_network_options(network);
+    // Each future is made once and dropped with the connection: a `poll` that is dropped half-way
+    // would leave half a packet in the socket.
+    tokio::select! {
+        end = receive(&mut event_loop, outbox, sink, on_connected) => end,
+        end = feed(&client, outbox) => end,
+        end = stalled(outbox, patience) => end,
+        end = left(outbox) => end,
+    }
+}
+
+/// Polls rumqttc and hands events to the user. It never waits for the client: that would be a
+/// deadlock as soon as the channel between them is full.
+async fn receive(
+    event_loop: &mut EventLoop,
+    outbox: &Outbox,
+    sink: &mut Sink,
+    on_connected: &mut (dyn FnMut() + Send),
+) -> End {
+    let mut in_a_row = 0;
+    loop {
+        match event_loop.poll().await {
+            Ok(Event::Incoming(Packet::ConnAck(_))) => {
+                outbox.connected();
+                on_connected();
+                if !sink(LinkEvent::Connected) {
+                    return End::Lost("the program did not take the news of the connection".into());
+                }
+            }
+            Ok(Event::Incoming(Packet::Publish(publish))) => deliver(publish, outbox, sink),
+            Ok(Event::Incoming(Packet::PubAck(_))) => outbox.acknowledged(),
+            Ok(Event::Incoming(Packet::SubAck(answer))) => {
+                let topic = outbox.subscribe_answered(answer.pkid);
+                if answer.return_codes.contains(&SubscribeReasonCode::Failure) {
+                    let topic = topic.unwrap_or_default();
+                    log::warn!("the broker refused the subscription to {topic}; check its ACL");
+                    sink(LinkEvent::SubscribeRefused { topic });
+                }
+            }
+            Ok(Event::Outgoing(Outgoing::Publish(_))) => outbox.published(),
+            Ok(Event::Outgoing(Outgoing::Subscribe(packet))) => outbox.subscribe_written(packet),
+            Ok(Event::Incoming(_) | Event::Outgoing(_)) => {}
+            Err(error) => return failure(&error),
+        }
+        in_a_row += 1;
+        if in_a_row == EVENTS_IN_A_ROW {
+            in_a_row = 0;
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+fn deliver(publish: Publish, outbox: &Outbox, sink: &mut Sink) {
+    outbox.arrived(publish.payload.len());
+    if publish.topic.len() + publish.payload.len() > PACKET_BYTES_MAX {
+        log::debug!("dropped {} bytes from {}: too long", publish.payload.len(), publish.topic);
+        outbox.count_dropped();
+        return;
+    }
+    let payload = Vec::from(publish.payload);
+    if !sink(LinkEvent::Message { topic: publish.topic, payload }) {
+        outbox.count_dropped();
+    }
+}
+
+/// Moves the queue into rumqttc's channel and waits there when it is full. Ends never.
+async fn feed(client: &AsyncClient, outbox: &Outbox) -> End {
+    loop {
+        let handed = match outbox.next() {
+            Next::Item(Item::Publish { topic, payload, retain }) => {
+                client.publish(topic, QoS::AtLeastOnce, retain, payload).await
+            }
+            Next::Item(Item::Subscribe(topic)) => client.subscribe(topic, QoS::AtLeastOnce).await,
+            Next::Item(Item::Unsubscribe(topic)) => client.unsubscribe(topic).await,
+            Next::Wait => {
+                outbox.work.notified().await;
+                Ok(())
+            }
+            Next::Disconnect => {
+                let handed = client.disconnect().await;
+                if handed.is_ok() {
+                    // The rest is up to the broker, which hangs up.
+                    std::future::pending::<()>().await;
+                }
+                handed
+            }
+        };
+        if let Err(ClientError::Request(_) | ClientError::TryRequest(_)) = handed {
+            return End::Lost("the MQTT client takes no more requests".into());
+        }
+    }
+}
+
+/// Ends when something waits to be sent or acknowledged and nothing moves for twice `patience`.
+async fn stalled(outbox: &Outbox, patience: Duration) -> End {
+    let mut still = 0;
+    let (mut last, _) = outbox.progress();
+    loop {
+        tokio::time::sleep(patience).await;
+        let (progress, waiting) = outbox.progress();
+        still = if waiting && progress == last { still + 1 } else { 0 };
+        last = progress;
+        if still == 2 {
+            let waited = 2 * patience.as_secs();
+            return End::Lost(format!("nothing could be sent for {waited} s; starting over"));
+        }
+    }
+}
+
+/// Ends when the user wants to leave, or when the queue ran over.
+async fn left(outbox: &Outbox) -> End {
+    loop {
+        match outbox.leave() {
+            Leave::No => outbox.control.notified().await,
+            Leave::Overflow => {
+                let backlog = "more was queued than the limits of the queue allow";
+                return End::Lost(format!("{backlog}; starting over"));
+            }
+            Leave::Abort => return End::Lost("ended by the program".into()),
+            Leave::Close => {
+                if outbox.is_connected() {
+                    // The broker hangs up sooner, after our good-bye.
+                    tokio::time::sleep(CLOSE_WAIT).await;
+                }
+                return End::Lost("ended by the program".into());
+            }
+        }
+    }
+}
+
+/// Tells a refusal, which a person has to mend, from everything that mends itself.
+fn failure(error: &ConnectionError) -> End {
+    if let ConnectionError::ConnectionRefused(code) = error {
+        let why = match code {
+            ConnectReturnCode::BadUserNamePassword | ConnectReturnCode::NotAuthorized => {
+                "user name, password or certificate are not accepted; compare them with the broker's"
+            }
+            ConnectReturnCode::BadClientId => "it does not accept this client id",
+            ConnectReturnCode::RefusedProtocolVersion => "it does not speak MQTT 3.1.1",
+            ConnectReturnCode::ServiceUnavailable | ConnectReturnCode::Success => {
+                return End::Lost("the broker is not available now".into());
+            }
+        };
+        return End::Refused(format!("the broker refused the connection: {why}"));
+    }
+    End::Lost(error.to_string())
+}

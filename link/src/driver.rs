@@ -1,0 +1,119 @@
+//! The thread of a link: one connection after the other, with waits between them.
+
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use rumqttc::{MqttOptions, Transport};
+use tokio::runtime::{self, Runtime};
+use tokio::time::Instant;
+
+use crate::backoff::Backoff;
+use crate::config::LinkConfig;
+use crate::connection::{self, End, Sink};
+use crate::error::LinkError;
+use crate::link::LinkEvent;
+use crate::outbox::Outbox;
+
+/// Stack of the thread and of the one that resolves names, in bytes: small boards have many threads
+/// and little memory, and a TLS handshake needs less than a quarter of this.
+const STACK_BYTES: usize = 512 * 1024;
+
+/// Starts the thread; its value is whether everything was acknowledged at the end.
+pub(crate) fn start(
+    config: &LinkConfig,
+    outbox: Arc<Outbox>,
+    mut sink: Box<Sink>,
+) -> Result<JoinHandle<bool>, LinkError> {
+    let options = connection::options(config, transport(config)?);
+    let backoff = Backoff::new(&config.client_id);
+    let url = config.url.to_string();
+    let runtime = runtime()?;
+    thread::Builder::new()
+        .name("mqtt".into())
+        .stack_size(STACK_BYTES)
+        .spawn(move || {
+            let clean = runtime.block_on(run(&options, &url, backoff, &outbox, &mut *sink));
+            // A name that is still being resolved must not hold up the end.
+            runtime.shutdown_background();
+            clean
+        })
+        .map_err(LinkError::Thread)
+}
+
+fn runtime() -> Result<Runtime, LinkError> {
+    runtime::Builder::new_current_thread()
+        .enable_io()
+        .enable_time()
+        .max_blocking_threads(1)
+        .thread_stack_size(STACK_BYTES)
+        .build()
+        .map_err(LinkError::Thread)
+}
+
+#[cfg(feature = "tls")]
+fn transport(config: &LinkConfig) -> Result<Transport, LinkError> {
+    if !config.url.tls() {
+        return Ok(Transport::Tcp);
+    }
+    if config.url.host().starts_with('[') {
+        let problem = "TLS needs a host name or an IPv4 address; give the broker a name";
+        return Err(LinkError::setting("url", problem));
+    }
+    let files = config.tls.clone().unwrap_or_default();
+    let client = crate::tls::client_config(&files)?;
+    Ok(Transport::tls_with_config(rumqttc::TlsConfiguration::Rustls(client)))
+}
+
+#[cfg(not(feature = "tls"))]
+fn transport(config: &LinkConfig) -> Result<Transport, LinkError> {
+    if config.url.tls() { Err(LinkError::NoTls) } else { Ok(Transport::Tcp) }
+}
+
+/// One connection after the other until the user wants no more.
+async fn run(
+    options: &MqttOptions,
+    url: &str,
+    mut backoff: Backoff,
+    outbox: &Outbox,
+    sink: &mut Sink,
+) -> bool {
+    loop {
+        let mut since = None;
+        let mut on_connected = || {
+            log::info!("connected to {url}");
+            since = Some(Instant::now());
+        };
+        let end = connection::serve(options.clone(), outbox, sink, &mut on_connected).await;
+        let lasted = since.map_or(Duration::ZERO, |since: Instant| since.elapsed());
+        outbox.disconnected();
+        if outbox.ending() {
+            return outbox.said_everything();
+        }
+        let (event, wait) = match end {
+            End::Refused(reason) => {
+                let wait = backoff.after_refusal();
+                log::error!("{url}: {reason}; next attempt in {} s", wait.as_secs());
+                (LinkEvent::Refused { reason: format!("{url}: {reason}") }, wait)
+            }
+            End::Lost(reason) => {
+                let wait = backoff.after_loss(lasted);
+                log::warn!("{url}: {reason}; next attempt in {} s", wait.as_secs());
+                (LinkEvent::Disconnected { reason: format!("{url}: {reason}") }, wait)
+            }
+        };
+        // Not taken: the `Connected` that follows says as much.
+        sink(event);
+        tokio::select! {
+            () = tokio::time::sleep(wait) => {}
+            () = ended(outbox) => return false,
+        }
+    }
+}
+
+/// Waits until the user wants no more.
+async fn ended(outbox: &Outbox) {
+    while !outbox.ending() {
+        outbox.control.notified().await;
+    }
+}

@@ -1,0 +1,185 @@
+//! The user's side of a link.
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use crate::config::{LinkConfig, check_filter, check_publish};
+use crate::driver;
+use crate::error::LinkError;
+use crate::outbox::{Backlog, Counters, Item, Outbox};
+
+/// What a link tells its user.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LinkEvent {
+    /// A new connection stands, and the broker remembers nothing: say everything again.
+    Connected,
+    /// The connection was lost, or an attempt failed; the next follows after 1 to 60 s.
+    Disconnected {
+        /// What happened, for the log.
+        reason: String,
+    },
+    /// The broker does not want us (a wrong password, say); the next attempt follows after 10 s to
+    /// 4 min, but a person has to mend this.
+    Refused {
+        /// What to look at.
+        reason: String,
+    },
+    /// The broker refused a subscription; the connection stays.
+    SubscribeRefused {
+        /// The topic filter.
+        topic: String,
+    },
+    /// A message arrived.
+    Message {
+        /// Where it was published.
+        topic: String,
+        /// What was published; never over `limits::PACKET_BYTES_MAX`.
+        payload: Vec<u8>,
+    },
+}
+
+/// A connection to the broker that is kept up by a thread of its own.
+///
+/// Dropping it is [`Link::abort`].
+pub struct Link {
+    sender: LinkSender,
+    thread: Option<JoinHandle<bool>>,
+}
+
+/// The sending half of a [`Link`]: cheap to clone, for other threads and for the sink itself.
+#[derive(Clone)]
+pub struct LinkSender(Arc<Outbox>);
+
+impl Link {
+    /// Checks `config`, reads the TLS files and starts the thread that dials.
+    ///
+    /// `sink` is called on that thread and must not block. It returns whether it took the event: a
+    /// message that is not taken (the user's queue is full) is counted as dropped and gone; a
+    /// `Connected` that is not taken drops the connection, so that nobody is connected unknowingly.
+    ///
+    /// # Errors
+    /// A setting out of its range, a file that cannot be used, or no thread. A broker that cannot
+    /// be reached is no error: see [`LinkEvent`].
+    pub fn open(
+        config: LinkConfig,
+        sink: impl FnMut(LinkEvent) -> bool + Send + 'static,
+    ) -> Result<Self, LinkError> {
+        config.check()?;
+        let outbox = Arc::new(Outbox::new(config.queue));
+        let thread = driver::start(&config, Arc::clone(&outbox), Box::new(sink))?;
+        Ok(Self { sender: LinkSender(outbox), thread: Some(thread) })
+    }
+
+    /// The sending half, to be used elsewhere.
+    pub fn sender(&self) -> LinkSender {
+        self.sender.clone()
+    }
+
+    /// Queues a publication with QoS 1; see [`LinkSender::publish`].
+    pub fn publish(&self, topic: String, payload: Vec<u8>, retain: bool) {
+        self.sender.publish(topic, payload, retain);
+    }
+
+    /// Queues a subscription with QoS 1; see [`LinkSender::subscribe`].
+    pub fn subscribe(&self, topic: String) {
+        self.sender.subscribe(topic);
+    }
+
+    /// Queues the end of a subscription.
+    pub fn unsubscribe(&self, topic: String) {
+        self.sender.unsubscribe(topic);
+    }
+
+    /// What has gone through since the link was opened.
+    pub fn counters(&self) -> Counters {
+        self.sender.counters()
+    }
+
+    /// What waits to be sent or acknowledged now; bulk senders pace themselves by it.
+    pub fn backlog(&self) -> Backlog {
+        self.sender.backlog()
+    }
+
+    /// Sends what is queued and `last` (topic, payload, retain), waits at most 2 s until all of it
+    /// is acknowledged, says good-bye so that the last will stays unsaid, and ends the thread.
+    ///
+    /// Returns whether everything was acknowledged; `false` as well when there is no connection.
+    /// No event follows.
+    pub fn close(mut self, last: Vec<(String, Vec<u8>, bool)>) -> bool {
+        let mut items = Vec::with_capacity(last.len());
+        for (topic, payload, retain) in last {
+            match check_publish(&topic, payload.len()) {
+                Ok(()) => items.push(Item::Publish { topic, payload, retain }),
+                Err(problem) => self.sender.refuse(&problem),
+            }
+        }
+        self.sender.0.close(items);
+        self.join()
+    }
+
+    /// Ends the connection without a word, so that the broker publishes the last will.
+    pub fn abort(mut self) {
+        self.sender.0.abort();
+        self.join();
+    }
+
+    fn join(&mut self) -> bool {
+        let Some(thread) = self.thread.take() else { return false };
+        if thread.thread().id() == std::thread::current().id() {
+            // The sink owns the link and drops it: the thread cannot wait for itself.
+            return false;
+        }
+        thread.join().unwrap_or(false)
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        if self.thread.is_some() {
+            self.sender.0.abort();
+            self.join();
+        }
+    }
+}
+
+impl LinkSender {
+    /// Queues a publication with QoS 1. Without a connection it is dropped and counted, as is one
+    /// with a topic that is none or a packet over `limits::PACKET_BYTES_MAX`. Never blocks.
+    pub fn publish(&self, topic: String, payload: Vec<u8>, retain: bool) {
+        match check_publish(&topic, payload.len()) {
+            Ok(()) => self.0.push(Item::Publish { topic, payload, retain }),
+            Err(problem) => self.refuse(&problem),
+        }
+    }
+
+    /// Queues a subscription with QoS 1 to a topic filter. Dropped without a connection.
+    pub fn subscribe(&self, topic: String) {
+        match check_filter(&topic) {
+            Ok(()) => self.0.push(Item::Subscribe(topic)),
+            Err(problem) => log::error!("not subscribed: {problem}"),
+        }
+    }
+
+    /// Queues the end of a subscription.
+    pub fn unsubscribe(&self, topic: String) {
+        match check_filter(&topic) {
+            Ok(()) => self.0.push(Item::Unsubscribe(topic)),
+            Err(problem) => log::error!("not unsubscribed: {problem}"),
+        }
+    }
+
+    /// What has gone through since the link was opened.
+    pub fn counters(&self) -> Counters {
+        self.0.counters()
+    }
+
+    /// What waits to be sent or acknowledged now.
+    pub fn backlog(&self) -> Backlog {
+        self.0.backlog()
+    }
+
+    fn refuse(&self, problem: &str) {
+        log::error!("not published: {problem}");
+        self.0.count_dropped();
+    }
+}

@@ -1,0 +1,402 @@
+//! What waits to be sent and what has been counted: the part shared by the user and the thread.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+
+use crate::config::QueueLimits;
+
+/// What has gone through a link since it was opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Payload bytes that were written to a connection.
+    pub payload_bytes_up: u64,
+    /// Payload bytes that arrived.
+    pub payload_bytes_down: u64,
+    /// Publications that were written to a connection.
+    pub messages_up: u64,
+    /// Messages that arrived.
+    pub messages_down: u64,
+    /// Publications that were never written, and messages that arrived and were not taken.
+    pub dropped: u64,
+    /// Connections after the first.
+    pub reconnects: u64,
+}
+
+/// What waits to be sent or acknowledged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Backlog {
+    /// Publications, subscriptions and unsubscriptions in the queue.
+    pub messages: usize,
+    /// Bytes of topics and payloads in the queue.
+    pub bytes: usize,
+    /// Publications taken from the queue that the broker has not acknowledged yet.
+    pub unacknowledged: usize,
+}
+
+/// One thing to send.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Item {
+    Publish { topic: String, payload: Vec<u8>, retain: bool },
+    Subscribe(String),
+    Unsubscribe(String),
+}
+
+impl Item {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Publish { topic, payload, .. } => topic.len() + payload.len(),
+            Self::Subscribe(topic) | Self::Unsubscribe(topic) => topic.len(),
+        }
+    }
+
+    fn publications(&self) -> u64 {
+        match self {
+            Self::Publish { .. } => 1,
+            Self::Subscribe(_) | Self::Unsubscribe(_) => 0,
+        }
+    }
+}
+
+/// What to send next.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Next {
+    Item(Item),
+    /// Nothing now: wait for `work`.
+    Wait,
+    /// Everything is sent and acknowledged, and the user said good-bye.
+    Disconnect,
+}
+
+/// Why the thread should leave its connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Leave {
+    No,
+    /// The queue ran over.
+    Overflow,
+    /// Say what is left, then good-bye.
+    Close,
+    /// At once, without a word.
+    Abort,
+}
+
+struct State {
+    connected: bool,
+    ever_connected: bool,
+    leave: Leave,
+    items: VecDeque<Item>,
+    bytes: usize,
+    /// Payload lengths of publications handed to rumqttc and not yet written, in order.
+    handed: VecDeque<usize>,
+    /// Topics of subscriptions handed to rumqttc and not yet written, in order.
+    subscribing: VecDeque<String>,
+    /// Subscriptions written and not yet answered, by packet identifier.
+    subscribed: VecDeque<(u16, String)>,
+    unacknowledged: usize,
+    /// Grows with everything that is written or acknowledged, and when there is work again.
+    progress: u64,
+    said_everything: bool,
+    counters: Counters,
+}
+
+/// The queue between the user's threads and the connection's thread.
+pub(crate) struct Outbox {
+    limits: QueueLimits,
+    state: Mutex<State>,
+    /// Wakes the one future that feeds the connection.
+    pub(crate) work: Notify,
+    /// Wakes the one future that watches for `Leave`.
+    pub(crate) control: Notify,
+}
+
+impl Outbox {
+    pub(crate) fn new(limits: QueueLimits) -> Self {
+        let state = State {
+            connected: false,
+            ever_connected: false,
+            leave: Leave::No,
+            items: VecDeque::new(),
+            bytes: 0,
+            handed: VecDeque::new(),
+            subscribing: VecDeque::new(),
+            subscribed: VecDeque::new(),
+            unacknowledged: 0,
+            progress: 0,
+            said_everything: false,
+            counters: Counters::default(),
+        };
+        Self { limits, state: Mutex::new(state), work: Notify::new(), control: Notify::new() }
+    }
+
+    /// No code that holds the lock can panic half-way, so a poisoned state is still whole.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Queues `item`, or drops it when there is no connection; an overflow ends the connection.
+    pub(crate) fn push(&self, item: Item) {
+        let mut state = self.lock();
+        if !state.connected || state.leave != Leave::No {
+            state.counters.dropped += item.publications();
+            return;
+        }
+        let over = state.items.len() >= self.limits.messages
+            || state.bytes.saturating_add(item.bytes()) > self.limits.bytes;
+        if over {
+            state.counters.dropped += item.publications();
+            state.drop_queue();
+            state.leave = Leave::Overflow;
+            self.control.notify_one();
+        } else {
+            state.progress += u64::from(!state.waiting());
+            state.bytes += item.bytes();
+            state.items.push_back(item);
+            self.work.notify_one();
+        }
+    }
+
+    /// Counts a publication that cannot be sent, or a message that was not taken.
+    pub(crate) fn count_dropped(&self) {
+        self.lock().counters.dropped += 1;
+    }
+
+    /// Takes the next thing to send and notes that it was handed over.
+    pub(crate) fn next(&self) -> Next {
+        let mut state = self.lock();
+        let Some(item) = state.items.pop_front() else {
+            state.said_everything = state.leave == Leave::Close && state.unacknowledged == 0;
+            return if state.said_everything { Next::Disconnect } else { Next::Wait };
+        };
+        state.bytes -= item.bytes();
+        match &item {
+            Item::Publish { payload, .. } => {
+                state.handed.push_back(payload.len());
+                state.unacknowledged += 1;
+            }
+            Item::Subscribe(topic) => state.subscribing.push_back(topic.clone()),
+            Item::Unsubscribe(_) => {}
+        }
+        Next::Item(item)
+    }
+
+    /// A connection is there: from now on things are queued.
+    pub(crate) fn connected(&self) {
+        let mut state = self.lock();
+        state.connected = true;
+        state.counters.reconnects += u64::from(state.ever_connected);
+        state.ever_connected = true;
+    }
+
+    /// The connection is gone, and with it everything that was to go over it.
+    pub(crate) fn disconnected(&self) {
+        let mut state = self.lock();
+        state.connected = false;
+        state.drop_queue();
+        state.counters.dropped += state.handed.len() as u64;
+        state.handed.clear();
+        state.subscribing.clear();
+        state.subscribed.clear();
+        state.unacknowledged = 0;
+        if state.leave == Leave::Overflow {
+            state.leave = Leave::No;
+        }
+    }
+
+    /// A publication was written.
+    pub(crate) fn published(&self) {
+        let mut state = self.lock();
+        state.progress += 1;
+        if let Some(bytes) = state.handed.pop_front() {
+            state.counters.payload_bytes_up += bytes as u64;
+            state.counters.messages_up += 1;
+        }
+    }
+
+    /// The broker acknowledged a publication.
+    pub(crate) fn acknowledged(&self) {
+        let mut state = self.lock();
+        state.progress += 1;
+        state.unacknowledged = state.unacknowledged.saturating_sub(1);
+        if state.leave == Leave::Close {
+            self.work.notify_one();
+        }
+    }
+
+    /// A subscription was written with this packet identifier.
+    pub(crate) fn subscribe_written(&self, packet: u16) {
+        let mut state = self.lock();
+        state.progress += 1;
+        if let Some(topic) = state.subscribing.pop_front() {
+            state.subscribed.push_back((packet, topic));
+        }
+    }
+
+    /// The broker answered a subscription: its topic. rumqttc uses an identifier again before the
+    /// answer is there, so the oldest is meant.
+    pub(crate) fn subscribe_answered(&self, packet: u16) -> Option<String> {
+        let mut state = self.lock();
+        let at = state.subscribed.iter().position(|(of, _)| *of == packet)?;
+        state.subscribed.remove(at).map(|(_, topic)| topic)
+    }
+
+    /// A message arrived.
+    pub(crate) fn arrived(&self, payload_bytes: usize) {
+        let mut state = self.lock();
+        state.counters.payload_bytes_down += payload_bytes as u64;
+        state.counters.messages_down += 1;
+    }
+
+    /// Asks the thread to say `last` after what is queued and then good-bye.
+    pub(crate) fn close(&self, last: Vec<Item>) {
+        let mut state = self.lock();
+        if state.leave == Leave::Abort {
+            return;
+        }
+        state.leave = Leave::Close;
+        if state.connected {
+            state.bytes += last.iter().map(Item::bytes).sum::<usize>();
+            state.items.extend(last);
+        } else {
+            state.counters.dropped += last.iter().map(Item::publications).sum::<u64>();
+        }
+        self.work.notify_one();
+        self.control.notify_one();
+    }
+
+    /// Asks the thread to go at once.
+    pub(crate) fn abort(&self) {
+        self.lock().leave = Leave::Abort;
+        self.control.notify_one();
+    }
+
+    pub(crate) fn leave(&self) -> Leave {
+        self.lock().leave
+    }
+
+    pub(crate) fn is_connected(&self) -> bool {
+        self.lock().connected
+    }
+
+    /// Whether the user wants the thread to end.
+    pub(crate) fn ending(&self) -> bool {
+        matches!(self.leave(), Leave::Close | Leave::Abort)
+    }
+
+    /// How far sending has come, and whether anything waits to be sent or acknowledged.
+    pub(crate) fn progress(&self) -> (u64, bool) {
+        let state = self.lock();
+        (state.progress, state.waiting())
+    }
+
+    /// Whether the broker had acknowledged everything when we said good-bye.
+    pub(crate) fn said_everything(&self) -> bool {
+        self.lock().said_everything
+    }
+
+    pub(crate) fn counters(&self) -> Counters {
+        self.lock().counters
+    }
+
+    pub(crate) fn backlog(&self) -> Backlog {
+        let state = self.lock();
+        Backlog {
+            messages: state.items.len(),
+            bytes: state.bytes,
+            unacknowledged: state.unacknowledged,
+        }
+    }
+}
+
+impl State {
+    fn waiting(&self) -> bool {
+        !self.items.is_empty() || !self.subscribing.is_empty() || self.unacknowledged > 0
+    }
+
+    fn drop_queue(&mut self) {
+        self.counters.dropped += self.items.iter().map(Item::publications).sum::<u64>();
+        self.items = VecDeque::new();
+        self.bytes = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn publish(bytes: usize) -> Item {
+        Item::Publish { topic: "t".into(), payload: vec![0; bytes], retain: false }
+    }
+
+    fn connected(messages: usize, bytes: usize) -> Outbox {
+        let outbox = Outbox::new(QueueLimits { messages, bytes });
+        outbox.connected();
+        outbox
+    }
+
+    #[test]
+    fn what_is_given_without_a_connection_is_dropped_and_counted() {
+        let outbox = Outbox::new(QueueLimits { messages: 4, bytes: 100 });
+        outbox.push(publish(1));
+        outbox.push(Item::Subscribe("a".into()));
+        assert_eq!(outbox.next(), Next::Wait);
+        assert_eq!(outbox.counters().dropped, 1);
+    }
+
+    #[test]
+    fn an_overflow_by_count_or_by_bytes_empties_the_queue_and_asks_to_leave() {
+        for outbox in [connected(2, 1000), connected(100, 25)] {
+            for _ in 0..3 {
+                outbox.push(publish(10));
+            }
+            assert_eq!(outbox.leave(), Leave::Overflow);
+            assert_eq!(outbox.backlog(), Backlog::default());
+            assert_eq!(outbox.counters().dropped, 3);
+            outbox.disconnected();
+            assert_eq!(outbox.leave(), Leave::No);
+        }
+    }
+
+    #[test]
+    fn bytes_are_counted_when_they_are_written() {
+        let outbox = connected(10, 1000);
+        outbox.push(publish(10));
+        outbox.push(publish(20));
+        assert!(matches!(outbox.next(), Next::Item(_)) && matches!(outbox.next(), Next::Item(_)));
+        assert_eq!(outbox.counters().payload_bytes_up, 0);
+        outbox.published();
+        assert_eq!(outbox.counters().payload_bytes_up, 10);
+        outbox.disconnected();
+        let counters = outbox.counters();
+        assert_eq!((counters.messages_up, counters.dropped), (1, 1));
+    }
+
+    #[test]
+    fn good_bye_comes_after_the_last_acknowledgement() {
+        let outbox = connected(10, 1000);
+        outbox.push(publish(1));
+        outbox.close(vec![publish(2)]);
+        outbox.push(publish(3)); // too late
+        assert!(matches!(outbox.next(), Next::Item(_)) && matches!(outbox.next(), Next::Item(_)));
+        assert_eq!(outbox.next(), Next::Wait);
+        outbox.acknowledged();
+        assert_eq!(outbox.next(), Next::Wait);
+        outbox.acknowledged();
+        assert_eq!(outbox.next(), Next::Disconnect);
+    }
+
+    #[test]
+    fn an_answer_belongs_to_the_oldest_subscription_with_its_identifier() {
+        let outbox = connected(10, 1000);
+        for topic in ["a", "b", "c"] {
+            outbox.push(Item::Subscribe(topic.into()));
+            outbox.next();
+        }
+        for packet in [1, 2, 1] {
+            outbox.subscribe_written(packet);
+        }
+        assert_eq!(outbox.subscribe_answered(1).as_deref(), Some("a"));
+        assert_eq!(outbox.subscribe_answered(1).as_deref(), Some("c"));
+        assert_eq!(outbox.subscribe_answered(1), None);
+    }
+}

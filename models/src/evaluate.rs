@@ -1,0 +1,99 @@
+//! How well a model does, and what it says.
+
+use alloc::vec::Vec;
+
+use dunlin_protocol::task::Target;
+use dunlin_protocol::update::Score;
+
+use crate::batch::Batch;
+use crate::error::ModelError;
+use crate::network::Network;
+use crate::windows::Windows;
+
+/// Windows that are evaluated at a time.
+const EVALUATION_BATCH: usize = 64;
+
+/// What a network says about one window.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Prediction {
+    /// For a classification.
+    Class {
+        /// The most likely class, an index into the task's labels.
+        class: u16,
+        /// Its probability by softmax, 0 to 1. Not calibrated.
+        probability: f32,
+    },
+    /// For a reconstruction or forecast: the scaled values.
+    Values(Vec<f32>),
+}
+
+impl Network {
+    /// Loss and hits over `windows` at the present parameters, in bounded batches.
+    ///
+    /// # Errors
+    /// [`ModelError::Diverged`] when the loss is not finite, or that the windows do not suit the
+    /// task.
+    pub fn evaluate(&self, windows: &Windows<'_>) -> Result<Score, ModelError> {
+        windows.check_for(&self.task, true)?;
+        let mut score = Score::default();
+        let mut loss_sum = 0.0;
+        for start in (0..windows.len()).step_by(self.evaluation_batch()) {
+            let part = windows.select(start..start + self.evaluation_batch());
+            let (outputs, loss) = self.ask(Batch::of(&self.task, &part))?;
+            #[allow(clippy::cast_precision_loss)]
+            let weight = part.len() as f64;
+            loss_sum += f64::from(loss) * weight;
+            score.windows += u32::try_from(part.len()).unwrap_or(u32::MAX);
+            score.correct += match self.task.target {
+                Target::Classes(_) => hits(&outputs, part.labels()),
+                Target::Reconstruct | Target::Forecast => 0,
+            };
+        }
+        #[allow(clippy::cast_possible_truncation)]
+        let sum = loss_sum as f32;
+        score.loss_sum = sum;
+        if sum.is_finite() { Ok(score) } else { Err(ModelError::Diverged { steps: 0 }) }
+    }
+
+    /// What the network says about each window; labels are not looked at.
+    ///
+    /// # Errors
+    /// [`ModelError`] when the windows do not suit the task.
+    pub fn predict(&self, windows: &Windows<'_>) -> Result<Vec<Prediction>, ModelError> {
+        windows.check_for(&self.task, false)?;
+        let mut predictions = Vec::with_capacity(windows.len());
+        for start in (0..windows.len()).step_by(self.evaluation_batch()) {
+            let part = windows.select(start..start + self.evaluation_batch());
+            let (outputs, _) = self.ask(Batch::of(&self.task, &part))?;
+            predictions.extend(outputs.chunks_exact(self.task.output_values()).map(|output| {
+                match self.task.target {
+                    Target::Classes(_) => class_of(output),
+                    Target::Reconstruct | Target::Forecast => Prediction::Values(output.to_vec()),
+                }
+            }));
+        }
+        Ok(predictions)
+    }
+
+    fn evaluation_batch(&self) -> usize {
+        self.batch_max.min(EVALUATION_BATCH)
+    }
+}
+
+fn hits(outputs: &[f32], labels: &[u16]) -> u32 {
+    let classes = outputs.len() / labels.len().max(1);
+    let rows = outputs.chunks_exact(classes.max(1)).zip(labels);
+    rows.map(|(row, &label)| u32::from(largest(row) == usize::from(label))).sum()
+}
+
+/// Index of the largest value, the first of equal ones.
+fn largest(values: &[f32]) -> usize {
+    let better = |best: usize, at: usize| if values[at] > values[best] { at } else { best };
+    (0..values.len()).reduce(better).unwrap_or(0)
+}
+
+fn class_of(logits: &[f32]) -> Prediction {
+    let best = largest(logits);
+    let sum: f32 = logits.iter().map(|logit| libm::expf(logit - logits[best])).sum();
+    Prediction::Class { class: u16::try_from(best).unwrap_or(u16::MAX), probability: 1.0 / sum }
+}

@@ -1,0 +1,288 @@
+//! A convolution block in one pass over each window, and its gradients.
+//!
+//! A block is convolution over time, bias, maximum of groups of samples, and ReLU. Between the
+//! steps values stay in the processor's fastest memory, and the shifted copies of the input that
+//! make a convolution a matrix product are views, not copies.
+
+use alloc::borrow::Cow;
+use alloc::vec;
+use alloc::vec::Vec;
+
+use pulp::{Simd, WithSimd};
+
+use super::product::{Strided, add_product};
+
+/// Mark of an output to which no sample belongs: ReLU cut it off.
+const CUT: f32 = -1.0;
+
+/// Sizes of a block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Block {
+    /// Windows.
+    pub(crate) batch: usize,
+    /// Samples that come in.
+    pub(crate) time: usize,
+    /// Values for each sample that come in.
+    pub(crate) channels: usize,
+    /// Samples that one output of the convolution sees.
+    pub(crate) kernel: usize,
+    /// Values for each sample that go out.
+    pub(crate) out: usize,
+    /// Samples of which the largest is kept; 1 keeps all.
+    pub(crate) pool: usize,
+    /// Whether negative outputs become 0.
+    pub(crate) relu: bool,
+    /// Whether the one window's samples are a batch in truth: see [`Block::dense`].
+    dense: bool,
+}
+
+impl Block {
+    /// A convolution over `input: [batch, time, channels]` with a weight of `[_, out]`.
+    pub(crate) fn conv1d(input: [usize; 3], kernel: usize, weight: [usize; 2]) -> Self {
+        let ([batch, time, channels], [_, out]) = (input, weight);
+        Self { batch, time, channels, kernel, out, pool: 1, relu: false, dense: false }
+    }
+
+    /// A dense layer is a convolution with kernel 1 over one window whose samples are the batch,
+    /// and whose channels are all values of one real window.
+    pub(crate) fn dense(input: [usize; 3], weight: [usize; 2]) -> Self {
+        let ([batch, time, channels], [_, out]) = (input, weight);
+        let (time, channels) = (batch, time * channels);
+        Self { batch: 1, time, channels, kernel: 1, out, pool: 1, relu: false, dense: true }
+    }
+
+    /// `[batch, pooled, out]`, or `[batch, 1, out]` for a dense layer.
+    pub(crate) fn output_shape(&self) -> [usize; 3] {
+        if self.dense { [self.time, 1, self.out] } else { [self.batch, self.pooled(), self.out] }
+    }
+
+    /// Samples behind the convolution.
+    fn steps(&self) -> usize {
+        self.time - self.kernel + 1
+    }
+
+    /// Samples that go out.
+    fn pooled(&self) -> usize {
+        self.steps() / self.pool
+    }
+}
+
+/// What a block gives.
+pub(crate) struct Output {
+    /// `[batch, pooled, out]`.
+    pub(crate) values: Vec<f32>,
+    /// Which sample of its group each value came from, or [`CUT`]; rows of whole vectors.
+    pub(crate) origins: Vec<f32>,
+}
+
+/// Runs a block forward.
+pub(crate) struct Forward<'a> {
+    pub(crate) block: Block,
+    /// `[batch, time, channels]`.
+    pub(crate) input: &'a [f32],
+    /// `[kernel * channels, out]`.
+    pub(crate) weight: &'a [f32],
+    /// `[out]`.
+    pub(crate) bias: &'a [f32],
+}
+
+impl WithSimd for Forward<'_> {
+    type Output = Output;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) -> Output {
+        let Self { block, input, weight, bias } = self;
+        let padded = block.out.next_multiple_of(S::F32_LANES);
+        let weight = widen(weight, block.out, padded);
+        let bias = widen(bias, block.out, padded);
+        let (weight, bias) = (vectors::<S>(&weight), vectors::<S>(&bias));
+        let width = bias.len();
+        let mut sums = vec![simd.splat_f32s(0.0); block.steps() * width];
+        let window_out = block.pooled() * padded;
+        let mut values = vec![0.0; block.batch * window_out];
+        let mut origins = vec![0.0; block.batch * window_out];
+        let windows = input.chunks_exact(block.time * block.channels);
+        let outs = values.chunks_exact_mut(window_out).zip(origins.chunks_exact_mut(window_out));
+        for (window, (values, origins)) in windows.zip(outs) {
+            sums.chunks_exact_mut(width).for_each(|row| row.copy_from_slice(bias));
+            let left = Strided { values: window, row_step: block.channels, depth_step: 1 };
+            add_product(simd, left, weight, &mut sums, width);
+            let (values, origins) = (vectors_mut::<S>(values), vectors_mut::<S>(origins));
+            pool(simd, block, &sums, values, origins);
+        }
+        Output { values: narrow(values, padded, block.out), origins }
+    }
+}
+
+/// Keeps the largest of each group of `sums: [steps, width]`, and which one it was.
+#[inline(always)]
+fn pool<S: Simd>(
+    simd: S,
+    block: Block,
+    sums: &[S::f32s],
+    values: &mut [S::f32s],
+    origins: &mut [S::f32s],
+) {
+    let width = sums.len() / block.steps();
+    let floor = simd.splat_f32s(if block.relu { 0.0 } else { f32::NEG_INFINITY });
+    let rows = values.chunks_exact_mut(width).zip(origins.chunks_exact_mut(width));
+    for (group, (values, origins)) in sums.chunks_exact(width * block.pool).zip(rows) {
+        for (column, (value, origin)) in values.iter_mut().zip(origins).enumerate() {
+            let (mut largest, mut place) = (floor, simd.splat_f32s(CUT));
+            let mut number = simd.splat_f32s(0.0);
+            for row in group.chunks_exact(width) {
+                let larger = simd.less_than_f32s(largest, row[column]);
+                largest = simd.select_f32s(larger, row[column], largest);
+                place = simd.select_f32s(larger, number, place);
+                number = simd.add_f32s(number, simd.splat_f32s(1.0));
+            }
+            (*value, *origin) = (largest, place);
+        }
+    }
+}
+
+/// Slopes of the loss at what a block looked at.
+pub(crate) struct Slopes {
+    /// `[batch, time, channels]`; empty when not wanted.
+    pub(crate) input: Vec<f32>,
+    /// `[kernel * channels, out]`.
+    pub(crate) weight: Vec<f32>,
+    /// `[out]`.
+    pub(crate) bias: Vec<f32>,
+}
+
+/// Runs a block backward.
+pub(crate) struct Backward<'a> {
+    pub(crate) block: Block,
+    /// As in [`Forward`].
+    pub(crate) input: &'a [f32],
+    /// As in [`Forward`].
+    pub(crate) weight: &'a [f32],
+    /// From [`Output`].
+    pub(crate) origins: &'a [f32],
+    /// Slope of the loss at each output, `[batch, pooled, out]`.
+    pub(crate) slope: &'a [f32],
+    /// Whether the slope at the input is wanted.
+    pub(crate) wants_input: bool,
+}
+
+impl WithSimd for Backward<'_> {
+    type Output = Slopes;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) -> Slopes {
+        let Self { block, input, weight, origins, slope, wants_input } = self;
+        let zero = simd.splat_f32s(0.0);
+        let padded = block.out.next_multiple_of(S::F32_LANES);
+        let width = padded / S::F32_LANES;
+        let slope = widen(slope, block.out, padded);
+        // Slopes of one window at each step, with zeros around for the samples at its edges.
+        let edge = (block.kernel - 1) * padded;
+        let mut steps = vec![0.0; block.steps() * padded + 2 * edge];
+        let inner = edge..steps.len() - edge;
+        let mut weight_slope = vec![0.0; block.kernel * block.channels * padded];
+        let mut bias_slope = vec![zero; width];
+        let in_padded = block.channels.next_multiple_of(S::F32_LANES);
+        let (back, mut input_slope) = if wants_input {
+            let samples = block.batch * block.time;
+            (turned(block, weight, padded, in_padded), vec![0.0; samples * in_padded])
+        } else {
+            (Vec::new(), Vec::new())
+        };
+        let mut input_slopes = input_slope.chunks_exact_mut(block.time * in_padded);
+        let windows = input.chunks_exact(block.time * block.channels);
+        let window_out = block.pooled() * padded;
+        let outs = slope.chunks_exact(window_out).zip(origins.chunks_exact(window_out));
+        for (window, (slope, origins)) in windows.zip(outs) {
+            let rows = vectors_mut::<S>(&mut steps[inner.clone()]);
+            let (slope, origins) = (vectors::<S>(slope), vectors::<S>(origins));
+            unpool(simd, block, slope, origins, rows, &mut bias_slope);
+            let left = Strided { values: window, row_step: 1, depth_step: block.channels };
+            add_product(simd, left, rows, vectors_mut::<S>(&mut weight_slope), width);
+            if let Some(out) = input_slopes.next() {
+                let left = Strided { values: &steps, row_step: padded, depth_step: 1 };
+                let width = in_padded / S::F32_LANES;
+                add_product(simd, left, vectors::<S>(&back), vectors_mut::<S>(out), width);
+            }
+        }
+        let mut bias = vec![0.0; padded];
+        vectors_mut::<S>(&mut bias).copy_from_slice(&bias_slope);
+        Slopes {
+            input: narrow(input_slope, in_padded, block.channels),
+            weight: narrow(weight_slope, padded, block.out),
+            bias: narrow(bias, padded, block.out),
+        }
+    }
+}
+
+/// Gives each slope back to the step that it came from: `steps: [steps, width]`, zero elsewhere.
+#[inline(always)]
+fn unpool<S: Simd>(
+    simd: S,
+    block: Block,
+    slope: &[S::f32s],
+    origins: &[S::f32s],
+    steps: &mut [S::f32s],
+    bias: &mut [S::f32s],
+) {
+    let (width, zero, cut) = (bias.len(), simd.splat_f32s(0.0), simd.splat_f32s(CUT));
+    let rows = slope.chunks_exact(width).zip(origins.chunks_exact(width));
+    for (group, (slope, origins)) in steps.chunks_exact_mut(width * block.pool).zip(rows) {
+        for (column, (&slope, &origin)) in slope.iter().zip(origins).enumerate() {
+            let kept = simd.select_f32s(simd.equal_f32s(origin, cut), zero, slope);
+            bias[column] = simd.add_f32s(bias[column], kept);
+            let mut number = zero;
+            for row in group.chunks_exact_mut(width) {
+                row[column] = simd.select_f32s(simd.equal_f32s(origin, number), slope, zero);
+                number = simd.add_f32s(number, simd.splat_f32s(1.0));
+            }
+        }
+    }
+}
+
+/// The weight that leads from slopes back to inputs: `[kernel * padded, in_padded]`, kernel
+/// positions in reverse.
+fn turned(block: Block, weight: &[f32], padded: usize, in_padded: usize) -> Vec<f32> {
+    let mut turned = vec![0.0; block.kernel * padded * in_padded];
+    for (row, weights) in weight.chunks_exact(block.out).enumerate() {
+        let (position, channel) = (row / block.channels, row % block.channels);
+        let first = (block.kernel - 1 - position) * padded;
+        for (out, &weight) in weights.iter().enumerate() {
+            turned[(first + out) * in_padded + channel] = weight;
+        }
+    }
+    turned
+}
+
+/// Rows of `columns` values, each filled up with zeros to `padded` values.
+fn widen(values: &[f32], columns: usize, padded: usize) -> Cow<'_, [f32]> {
+    if columns == padded {
+        return Cow::Borrowed(values);
+    }
+    let mut wide = vec![0.0; values.len() / columns * padded];
+    for (wide, row) in wide.chunks_exact_mut(padded).zip(values.chunks_exact(columns)) {
+        wide[..columns].copy_from_slice(row);
+    }
+    Cow::Owned(wide)
+}
+
+/// The first `columns` of each row of `padded` values.
+fn narrow(values: Vec<f32>, padded: usize, columns: usize) -> Vec<f32> {
+    if columns == padded {
+        return values;
+    }
+    let mut narrow = Vec::with_capacity(values.len() / padded * columns);
+    values.chunks_exact(padded).for_each(|row| narrow.extend_from_slice(&row[..columns]));
+    narrow
+}
+
+/// `values` in whole vectors; their number is a multiple of the vector's.
+#[inline(always)]
+fn vectors<S: Simd>(values: &[f32]) -> &[S::f32s] {
+    S::as_simd_f32s(values).0
+}
+
+#[inline(always)]
+fn vectors_mut<S: Simd>(values: &mut [f32]) -> &mut [S::f32s] {
+    S::as_mut_simd_f32s(values).0
+}

@@ -1,0 +1,145 @@
+//! The block as an operation of Burn: how autodiff records it.
+
+use burn::Tensor;
+use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
+use burn::backend::autodiff::grads::Gradients;
+use burn::backend::autodiff::ops::{Backward as BackwardStep, Ops, OpsKind};
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Autodiff, Backend, Dispatch, Flex, backend_extension};
+use burn::tensor::TensorData;
+use pulp::Arch;
+
+use super::block::{Backward, Block, Forward, Output};
+use alloc::vec::Vec;
+
+/// Runs `block` on a Flex device, with or without autodiff.
+///
+/// `input`: `[batch, time, channels]`. `weight`: `[kernel * channels, out]`. `bias`: `[1, out]`.
+/// Gives `[batch, pooled, out]`; `[batch, 1, out]` for a dense layer.
+pub(crate) fn run_block(
+    block: Block,
+    input: Tensor<3>,
+    weight: Tensor<2>,
+    bias: Tensor<2>,
+) -> Tensor<3> {
+    Tensor::from_dispatch(<Dispatch as BlockOp>::block(
+        input.into_dispatch(),
+        weight.into_dispatch(),
+        bias.into_dispatch(),
+        block,
+    ))
+}
+
+/// A backend that can run a [`Block`] in one operation.
+#[backend_extension(Flex, Autodiff)]
+pub(crate) trait BlockOp: Backend {
+    /// Shapes as in [`run_block`].
+    fn block(
+        input: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        block: Block,
+    ) -> FloatTensor<Self>;
+}
+
+impl BlockOp for Flex {
+    fn block(
+        input: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        block: Block,
+    ) -> FloatTensor<Self> {
+        let output = forward(&input, &weight, &bias, block);
+        tensor(output.values, block.output_shape())
+    }
+}
+
+impl<C: CheckpointStrategy> BlockOp for Autodiff<Flex, C> {
+    fn block(
+        input: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        block: Block,
+    ) -> FloatTensor<Self> {
+        let nodes = [input.node(), weight.node(), bias.node()];
+        let (input, weight, bias) =
+            (input.into_primitive(), weight.into_primitive(), bias.into_primitive());
+        match BlockStep.prepare::<C>(nodes).compute_bound().stateful() {
+            OpsKind::Tracked(prepared) => {
+                let Output { values, origins } = forward(&input, &weight, &bias, block);
+                let output = tensor(values, block.output_shape());
+                prepared.finish(Kept { block, input, weight, origins }, output)
+            }
+            OpsKind::UnTracked(prepared) => {
+                prepared.finish(Flex::block(input, weight, bias, block))
+            }
+        }
+    }
+}
+
+/// What the way back needs of the way forward.
+#[derive(Clone, Debug)]
+struct Kept {
+    block: Block,
+    input: FloatTensor<Flex>,
+    weight: FloatTensor<Flex>,
+    origins: Vec<f32>,
+}
+
+#[derive(Debug)]
+struct BlockStep;
+
+impl BackwardStep<Flex, 3> for BlockStep {
+    type State = Kept;
+
+    fn backward(self, ops: Ops<Kept, 3>, gradients: &mut Gradients, _: &mut Checkpointer) {
+        let slope = gradients.consume::<Flex>(&ops.node).to_contiguous();
+        let Kept { block, input, weight, origins } = ops.state;
+        let [input_node, weight_node, bias_node] = ops.parents;
+        let (input, weight) = (input.to_contiguous(), weight.to_contiguous());
+        let slopes = Arch::new().dispatch(Backward {
+            block,
+            input: values(&input),
+            weight: values(&weight),
+            origins: &origins,
+            slope: values(&slope),
+            wants_input: input_node.is_some(),
+        });
+        if let Some(node) = input_node {
+            let slope = TensorData::new(slopes.input, input.layout().shape().clone());
+            gradients.register::<Flex>(node.id, FloatTensor::<Flex>::from_data(slope));
+        }
+        if let Some(node) = weight_node {
+            let shape = [block.kernel * block.channels, block.out];
+            gradients.register::<Flex>(node.id, tensor(slopes.weight, shape));
+        }
+        if let Some(node) = bias_node {
+            gradients.register::<Flex>(node.id, tensor(slopes.bias, [1, block.out]));
+        }
+    }
+}
+
+fn forward(
+    input: &FloatTensor<Flex>,
+    weight: &FloatTensor<Flex>,
+    bias: &FloatTensor<Flex>,
+    block: Block,
+) -> Output {
+    let (input, weight, bias) =
+        (input.to_contiguous(), weight.to_contiguous(), bias.to_contiguous());
+    Arch::new().dispatch(Forward {
+        block,
+        input: values(&input),
+        weight: values(&weight),
+        bias: values(&bias),
+    })
+}
+
+/// The values of a contiguous tensor.
+fn values(tensor: &FloatTensor<Flex>) -> &[f32] {
+    tensor.as_slice().unwrap_or_default()
+}
+
+fn tensor<const D: usize>(values: Vec<f32>, shape: [usize; D]) -> FloatTensor<Flex> {
+    FloatTensor::<Flex>::from_data(TensorData::new(values, shape))
+}

@@ -1,0 +1,129 @@
+//! Local training: the hand-written loop over epochs and batches.
+
+use alloc::vec::Vec;
+
+use dunlin_protocol::plan::Training;
+use dunlin_protocol::rng::Rng;
+
+use crate::augment::augment;
+use crate::batch::Batch;
+use crate::error::ModelError;
+use crate::network::Network;
+use crate::sgd::Sgd;
+use crate::windows::Windows;
+
+/// What came of one training.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct TrainReport {
+    /// Mean loss of the windows in the last epoch, each at the parameters of its step.
+    pub mean_loss: f32,
+    /// Steps done.
+    pub steps: u64,
+    /// Windows trained on, each once an epoch.
+    pub windows: usize,
+}
+
+impl Network {
+    /// Trains all layers that are not frozen; the present parameters are where the proximal term
+    /// pulls to. Equal parameters, windows, training and `seed` give equal bits on one machine.
+    ///
+    /// `should_stop` is asked before each step. A last, smaller batch is used too. Augmentation
+    /// acts on the scaled windows: see [`dunlin_protocol::plan::Augment`].
+    ///
+    /// # Errors
+    /// [`ModelError::Stopped`], [`ModelError::Diverged`], or that the windows do not suit the
+    /// task. The parameters are as before then.
+    pub fn train(
+        &mut self,
+        windows: &Windows<'_>,
+        training: &Training,
+        seed: u64,
+        should_stop: &mut dyn FnMut() -> bool,
+    ) -> Result<TrainReport, ModelError> {
+        windows.check_for(&self.task, true)?;
+        self.check_batch(usize::from(training.batch).min(windows.len()))?;
+        if windows.is_empty() {
+            return Err(ModelError::NoWindows);
+        }
+        let base = self.params.clone();
+        let report = self.epochs(&base, windows, training, seed, should_stop);
+        if report.is_err() {
+            self.params = base;
+        }
+        report
+    }
+
+    fn epochs(
+        &mut self,
+        base: &[f32],
+        windows: &Windows<'_>,
+        training: &Training,
+        seed: u64,
+        should_stop: &mut dyn FnMut() -> bool,
+    ) -> Result<TrainReport, ModelError> {
+        let mut rng = Rng::new(seed);
+        let mut sgd = Sgd::new(training, self.params.len());
+        let mut order: Vec<usize> = (0..windows.len()).collect();
+        let mut report = TrainReport { mean_loss: 0.0, steps: 0, windows: windows.len() };
+        for _ in 0..training.epochs {
+            rng.shuffle(&mut order);
+            let mut loss_sum = 0.0;
+            for picked in order.chunks(usize::from(training.batch).max(1)) {
+                if should_stop() {
+                    return Err(ModelError::Stopped);
+                }
+                let batch = self.gather(windows, picked, training, &mut rng);
+                let loss = self.step(&mut sgd, base, batch)?;
+                if !loss.is_finite() {
+                    return Err(ModelError::Diverged { steps: report.steps });
+                }
+                #[allow(clippy::cast_precision_loss)]
+                let weight = picked.len() as f64;
+                loss_sum += f64::from(loss) * weight;
+                report.steps += 1;
+            }
+            report.mean_loss = mean(loss_sum, windows.len());
+        }
+        if self.params.iter().all(|value| value.is_finite()) {
+            Ok(report)
+        } else {
+            Err(ModelError::Diverged { steps: report.steps })
+        }
+    }
+
+    fn gather(
+        &self,
+        windows: &Windows<'_>,
+        picked: &[usize],
+        training: &Training,
+        rng: &mut Rng,
+    ) -> Batch {
+        let (how, channels) = (training.augment, self.task.input.channels.len());
+        let mut batch = Batch::with_room(&self.task, picked.len());
+        let mut changed = Vec::with_capacity(self.task.window_values());
+        for &index in picked {
+            let label = windows.label(index);
+            changed.clear();
+            changed.extend_from_slice(windows.window(index));
+            augment(rng, how, &mut changed, channels);
+            batch.push(&self.task, &changed, label, training.label_smoothing);
+        }
+        batch
+    }
+
+    fn step(&mut self, sgd: &mut Sgd, base: &[f32], batch: Batch) -> Result<f32, ModelError> {
+        let (loss, gradients) = self.backward(batch)?;
+        for (range, gradient) in gradients {
+            sgd.step(&mut self.params, base, range, &gradient);
+        }
+        Ok(loss)
+    }
+}
+
+#[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss)]
+fn mean(sum: f64, count: usize) -> f32 {
+    (sum / count as f64) as f32
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,5 @@
+//! Tests without Burn and without a broker: seconds.
+
+mod quick {
+    mod rounds;
+}
