@@ -22,13 +22,16 @@ done
 
 mkdir -p "$(dirname "$file")"
 [ -e "$file" ] || : >"$file"
+printed=
 for name in "$@"; do
     password=$(od -An -N18 -tx1 /dev/urandom | tr -d ' \n')
     mosquitto_passwd -b "$file" "$name" "$password"
-    echo "$name $password"
+    printed="$printed$name $password
+"
 done
 # The broker runs as `mosquitto` and has to read the file; nobody else has.
 if [ "$(id -u)" = 0 ] && id mosquitto >/dev/null 2>&1; then
     chown mosquitto: "$file"
 fi
 chmod 600 "$file"
+printf '%s' "$printed"

@@ -2,4 +2,5 @@
 
 mod quick {
     mod rounds;
+    mod vectors;
 }

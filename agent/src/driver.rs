@@ -155,8 +155,12 @@ pub fn run(
     if remote.kill.load(Ordering::Relaxed) {
         link.abort();
     } else {
+        let sender = link.sender();
         device.session.handle(Instant(0), Input::Stop);
         link.close(device.last_words());
+        if let Ok(mut status) = remote.status.lock() {
+            status.link = sender.counters();
+        }
     }
     drop((device, events));
     let _ = worker.join();

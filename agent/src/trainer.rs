@@ -21,15 +21,15 @@ pub struct TrainerSettings {
 }
 
 /// Trains a task's network on the windows of one source.
-pub struct BurnTrainer<S> {
-    source: S,
+pub struct BurnTrainer {
+    source: Box<dyn WindowSource + Send>,
     settings: TrainerSettings,
     network: Option<(Arc<TaskSpec>, Network)>,
 }
 
-impl<S: WindowSource> BurnTrainer<S> {
+impl BurnTrainer {
     /// A trainer for the windows of `source`.
-    pub fn new(source: S, settings: TrainerSettings) -> Self {
+    pub fn new(source: Box<dyn WindowSource + Send>, settings: TrainerSettings) -> Self {
         Self { source, settings, network: None }
     }
 
@@ -71,7 +71,7 @@ fn base_params(job: &Job, layout: &ParamLayout) -> Result<Vec<f32>, JobFailure> 
     Ok(params)
 }
 
-impl<S: WindowSource> Trainer for BurnTrainer<S> {
+impl Trainer for BurnTrainer {
     fn use_task(&mut self, task: &Arc<TaskSpec>) -> Result<u32, JobFailure> {
         let (train, _) = self.split(task)?;
         Ok(u32::try_from(train.len()).unwrap_or(u32::MAX))
@@ -99,14 +99,15 @@ impl<S: WindowSource> Trainer for BurnTrainer<S> {
         let report = network
             .train(&view(&train, &task)?, training, job.seed, &mut should_stop)
             .map_err(failure)?;
+        let after = score(network)?;
         let params = network.params();
         Ok(Trained {
-            delta: layout.update_of(&before_params, &params),
-            local: local_of(&params, &layout),
+            delta: layout.update_of(&before_params, params),
+            local: local_of(params, &layout),
             examples: u32::try_from(train.len()).unwrap_or(u32::MAX),
             train_loss: report.mean_loss,
             before,
-            after: score(network)?,
+            after,
         })
     }
 }

@@ -40,10 +40,12 @@ pub fn object_bytes_max(codec: Codec, n_update: usize) -> usize {
 
 /// The reason that a device is told when its update object cannot be read.
 pub fn refusal_of(error: &WireError) -> Refusal {
-    match error {
-        WireError::Schema { .. } => Refusal::Schema,
-        WireError::TooLong { .. } => Refusal::Oversized,
-        _ => Refusal::Malformed,
+    if matches!(error, WireError::Schema { .. }) {
+        Refusal::Schema
+    } else if matches!(error, WireError::TooLong { .. }) {
+        Refusal::Oversized
+    } else {
+        Refusal::Malformed
     }
 }
 
@@ -63,7 +65,10 @@ pub fn admit(update: &Update<'_>, terms: &Terms<'_>) -> Result<Contribution, Ref
     let fits = |windows: u32| windows <= terms.examples_max;
     match terms.job {
         Job::Train { work, .. } => {
-            if !weighs(header.examples) || !fits(header.before.windows) || !fits(header.after.windows) {
+            if !weighs(header.examples)
+                || !fits(header.before.windows)
+                || !fits(header.after.windows)
+            {
                 return Err(Refusal::BadWeight);
             }
             let values = values(update, work, terms.n_update)?;
@@ -71,7 +76,10 @@ pub fn admit(update: &Update<'_>, terms: &Terms<'_>) -> Result<Contribution, Ref
             Ok(Contribution::new(terms.scale, &values, weight, header))
         }
         Job::Evaluate => {
-            if !weighs(header.before.windows) || !fits(header.examples) || !fits(header.after.windows) {
+            if !weighs(header.before.windows)
+                || !fits(header.examples)
+                || !fits(header.after.windows)
+            {
                 return Err(Refusal::BadWeight);
             }
             if !update.payload.is_empty() {
@@ -89,10 +97,10 @@ fn values(update: &Update<'_>, work: &TrainWork, n_update: usize) -> Result<Vec<
     else {
         return Err(Refusal::Codec);
     };
-    let mut values = codec.decode(update.payload, n_update).map_err(|error| match error {
-        WireError::Truncated | WireError::Trailing { .. } => Refusal::Malformed,
+    let mut values = codec.decode(update.payload, n_update).map_err(|error| {
+        let length = matches!(error, WireError::Truncated | WireError::Trailing { .. });
         // With the length right, only values that are not finite are left to refuse.
-        _ => Refusal::NotFinite,
+        if length { Refusal::Malformed } else { Refusal::NotFinite }
     })?;
     let value_max = f64::from(work.max_abs) * (1.0 + ROUNDING);
     if values.iter().any(|value| f64::from(value.abs()) > value_max) {

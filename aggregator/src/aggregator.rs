@@ -6,15 +6,15 @@
 mod announce;
 mod claims;
 mod rounds;
+mod start;
 #[cfg(test)]
 mod tests;
 mod uploads;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::fmt;
 use std::ops::Range;
 
-use dunlin_protocol::id::{DeviceId, LayoutHash, Lineage, ModelVersion, RoundId, ShortDigest};
+use dunlin_protocol::id::{DeviceId, LayoutHash, ShortDigest};
 use dunlin_protocol::object::ObjectRef;
 use dunlin_protocol::plan::WorkKind;
 use dunlin_protocol::presence::Presence;
@@ -29,85 +29,13 @@ use crate::library::{Library, Object, Volume};
 use crate::roster::{Change, Roster};
 use crate::round::{Job, Progress, Round, RoundKey};
 use crate::settings::{Problem, Settings};
-use crate::snapshot::{ClosedRound, Head, ModelRecord, Record, Save, Snapshot};
+use crate::snapshot::{ClosedRound, Head, Record, Save, Snapshot};
 use crate::summary::Counters;
+pub use start::{Initial, Start, StartError};
+use start::{check_params, fresh};
 
 /// Accepted updates that share one write to the disk at the most.
 const COMMIT_UPDATES_MAX: usize = 64;
-
-/// Where the first model comes from.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Initial {
-    /// Drawn from this seed as the task says.
-    Seed(u64),
-    /// Given: `[n_model]`, finite.
-    Params(Vec<f32>),
-}
-
-/// What an aggregator starts from.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Start {
-    /// A new history.
-    Fresh {
-        /// Its 128 random bits.
-        lineage: Lineage,
-        /// Its first model.
-        initial: Initial,
-    },
-    /// What an earlier run saved.
-    Restored(Box<Snapshot>),
-}
-
-/// Why an aggregator did not start.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum StartError {
-    /// The settings are wrong in these places.
-    Settings(Vec<Problem>),
-    /// The saved state belongs to a task with another parameter layout.
-    OtherTask {
-        /// The layout of the task in the settings.
-        task: LayoutHash,
-        /// The layout saved.
-        saved: LayoutHash,
-    },
-    /// The saved state does not fit together.
-    Inconsistent(&'static str),
-    /// The first model has the wrong length or a value that is not finite.
-    Initial {
-        /// Values that it must have.
-        expected: usize,
-        /// Values that it has.
-        found: usize,
-    },
-}
-
-impl fmt::Display for StartError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Settings(problems) => {
-                f.write_str("the settings cannot be used:")?;
-                problems.iter().try_for_each(|problem| write!(f, "\n  {problem}"))
-            }
-            Self::OtherTask { task, saved } => write!(
-                f,
-                "the store belongs to another task (its layout is {}, the task's is {}): give \
-                 the new task a store of its own",
-                ShortDigest(saved.0),
-                ShortDigest(task.0)
-            ),
-            Self::Inconsistent(what) => {
-                write!(f, "the saved state does not fit together: {what}; restore a backup")
-            }
-            Self::Initial { expected, found } => write!(
-                f,
-                "the first model needs {expected} finite parameters, the one given has {found} \
-                 or a value that is not finite"
-            ),
-        }
-    }
-}
-
-impl std::error::Error for StartError {}
 
 /// Whether the broker can hear us.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -168,9 +96,8 @@ impl Aggregator {
         if !problems.is_empty() {
             return Err(StartError::Settings(problems));
         }
-        let unusable = |text: String| {
-            StartError::Settings(vec![Problem { key: "task".into(), text }])
-        };
+        let unusable =
+            |text: String| StartError::Settings(vec![Problem { key: "task".into(), text }]);
         let layout = settings.task.layout().map_err(|error| unusable(error.to_string()))?;
         let task = wire::encode(&settings.task)
             .and_then(|bytes| Object::new(bytes, settings.chunk_bytes))
@@ -307,7 +234,8 @@ impl Aggregator {
         let rounds = self.rounds.values().flat_map(|r| [r.deadline, r.claims_until]);
         let opening = match self.connection {
             Connection::Up { settled } if self.may_train() => Some(self.next_open.max(settled)),
-            Connection::Up { .. } | Connection::Down => None,
+            Connection::Up { settled } => Some(settled),
+            Connection::Down => None,
         };
         let later = |at: &Instant| *at > self.now;
         rounds.chain(opening).filter(later).chain(self.unwritten.due).min()
@@ -357,8 +285,7 @@ impl Aggregator {
         match topic {
             Topic::DeviceState(device) => self.presence(&device, payload),
             Topic::Up(device, federation, shard)
-                if federation == self.settings.federation
-                    && self.shards.contains(&shard) =>
+                if federation == self.settings.federation && self.shards.contains(&shard) =>
             {
                 self.up(now, device, payload);
             }
@@ -455,6 +382,14 @@ impl Aggregator {
         wanted && !self.rounds.keys().any(|key| key.kind == WorkKind::Train)
     }
 
+    /// Whether the devices online are known: connected for long enough to have heard of them.
+    fn is_settled(&self, now: Instant) -> bool {
+        match self.connection {
+            Connection::Up { settled } => now >= settled,
+            Connection::Down => false,
+        }
+    }
+
     /// Does everything that the time alone asks for.
     fn advance(&mut self, now: Instant) {
         let due = self.unwritten.due.is_some_and(|due| now >= due);
@@ -476,33 +411,3 @@ impl Aggregator {
         }
     }
 }
-
-fn fresh(lineage: Lineage, layout: LayoutHash, params: Vec<f32>) -> Snapshot {
-    let version = ModelVersion(0);
-    let record = ModelRecord { version, params, momentum: Vec::new() };
-    let next_round = RoundId(1);
-    Snapshot {
-        head: Head {
-            lineage,
-            layout,
-            boot: 0,
-            version,
-            published: 0,
-            next_round,
-            retired: Vec::new(),
-        },
-        models: BTreeMap::from([(version, record)]),
-        rounds: BTreeMap::new(),
-        sums: BTreeMap::new(),
-        closed: BTreeMap::new(),
-    }
-}
-
-fn check_params(params: &[f32], expected: usize) -> Result<(), StartError> {
-    if params.len() == expected && params.iter().all(|value| value.is_finite()) {
-        Ok(())
-    } else {
-        Err(StartError::Initial { expected, found: params.len() })
-    }
-}
-

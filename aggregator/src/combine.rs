@@ -92,7 +92,9 @@ impl Scale {
         let weight_bits = 64 - (heaviest - 1).leading_zeros().cast_signed();
         let bits = (62 - ceil_log2(max_abs) - weight_bits).min(FRACTION_BITS_MAX);
         match i8::try_from(bits) {
-            Ok(fraction_bits) if bits >= FRACTION_BITS_MIN => Ok(Self { fraction_bits, updates_max }),
+            Ok(fraction_bits) if bits >= FRACTION_BITS_MIN => {
+                Ok(Self { fraction_bits, updates_max })
+            }
             _ => Err(CombineError::TooCoarse { fraction_bits: bits }),
         }
     }

@@ -110,16 +110,15 @@ impl File {
         let task_bytes_max = u64::try_from(TASK_BYTES_MAX).unwrap_or(u64::MAX);
         let task: TaskSpec = parse(&task_path, &read(&task_path, task_bytes_max)?)?;
         let mut problems = Vec::new();
-        let mut settings = Settings::new(
-            self.federation.clone().0,
-            self.instance.clone().0,
-            task,
-        );
+        let mut settings = Settings::new(self.federation.clone().0, self.instance.clone().0, task);
         if let Some(root) = &self.topics_root {
             settings.topics_root = root.0.clone();
         }
         self.apply(&mut settings, &mut problems);
-        problems.extend(settings.problems());
+        // A value that could not be read kept its default, which may not fit the others.
+        let unknown = |found: &Problem| problems.iter().all(|known| known.key != found.key);
+        let found: Vec<Problem> = settings.problems().into_iter().filter(unknown).collect();
+        problems.extend(found);
         let broker = self.broker(folder, &mut problems);
         let store = folder.join(self.store.path.as_deref().unwrap_or(Path::new("aggregator.redb")));
         match broker {

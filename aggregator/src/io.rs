@@ -155,3 +155,24 @@ pub enum RoundEvent {
         version: ModelVersion,
     },
 }
+
+impl RoundEvent {
+    /// The round that ended with this event; `None` for events that end none.
+    pub fn ended(&self) -> Option<&RoundSummary> {
+        match self {
+            Self::RoundPublished { summary, .. }
+            | Self::Evaluated { summary }
+            | Self::RoundFailed { summary } => Some(summary),
+            Self::Started { .. }
+            | Self::RoundOpened { .. }
+            | Self::FractionRaised { .. }
+            | Self::ClaimAnswered { .. }
+            | Self::UpdateAccepted { .. }
+            | Self::UpdateRefused { .. }
+            | Self::Unreadable { .. }
+            | Self::Imported { .. }
+            | Self::ImportRefused { .. }
+            | Self::Finished { .. } => None,
+        }
+    }
+}

@@ -9,6 +9,7 @@ use clap::{Parser, Subcommand};
 use dunlin_aggregator::aggregator::{Aggregator, Initial, Start};
 use dunlin_aggregator::config::{Config, ConfigError};
 use dunlin_aggregator::io::{Input, Output, RoundEvent};
+use dunlin_aggregator::run::RunError;
 use dunlin_aggregator::status::Status;
 use dunlin_aggregator::store::Store;
 use dunlin_aggregator::{model_file, run};
@@ -69,7 +70,9 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             log::error!("{error}");
-            let config = error.downcast_ref::<ConfigError>().is_some();
+            // A store of another task is the configuration's fault as well.
+            let start = matches!(error.downcast_ref(), Some(RunError::Start(_)));
+            let config = error.downcast_ref::<ConfigError>().is_some() || start;
             if config { ExitCode::from(EXIT_CONFIG) } else { ExitCode::FAILURE }
         }
     }

@@ -1,19 +1,23 @@
 //! One round: its phases, its devices, and when it ends.
 
+mod phase;
+
+pub use phase::{Collection, Phase, Progress};
+
 use std::collections::BTreeMap;
 use std::fmt;
 
-use dunlin_protocol::id::{DeviceId, Lineage, ModelVersion, RoundId, ShortDigest};
+use dunlin_protocol::id::{DeviceId, Lineage, ModelVersion, RoundId};
 use dunlin_protocol::lottery::Fraction;
-use dunlin_protocol::message::{Refusal, WorkRef};
+use dunlin_protocol::message::WorkRef;
 use dunlin_protocol::plan::{TrainWork, Work, WorkKind};
 use dunlin_protocol::time::Instant;
 use serde::{Deserialize, Serialize};
 
-use crate::combine::{Accumulator, Figures};
+use crate::combine::Accumulator;
 use crate::settings::Weighting;
 use crate::snapshot::RoundRecord;
-use crate::summary::{Failure, Tally};
+use crate::summary::Tally;
 
 /// Names a round in one lineage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -32,7 +36,8 @@ impl RoundKey {
 
     /// The round that a message speaks of; `None` for kinds that this program does not know.
     pub fn of(work: WorkRef) -> Option<Self> {
-        let kind = [WorkKind::Train, WorkKind::Evaluate].into_iter().find(|k| *k as u8 == work.kind);
+        let kind =
+            [WorkKind::Train, WorkKind::Evaluate].into_iter().find(|k| *k as u8 == work.kind);
         kind.map(|kind| Self { round: work.round, kind })
     }
 }
@@ -91,94 +96,6 @@ pub struct Bounds {
     pub quorum: u32,
 }
 
-/// How far one device is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Progress {
-    /// It was told to go.
-    Granted,
-    /// Its update is in the sum.
-    Accepted(ShortDigest),
-    /// Its update was refused for good.
-    Refused(Refusal),
-    /// It left before it sent an update.
-    Gone,
-}
-
-/// Devices and sum of a round that at least one device takes part in.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Collection {
-    devices: BTreeMap<DeviceId, Progress>,
-    accepted: u32,
-    working: u32,
-    /// The sum so far.
-    pub sums: Accumulator,
-}
-
-impl Collection {
-    fn new(devices: BTreeMap<DeviceId, Progress>, sums: Accumulator) -> Self {
-        let mut this = Self { devices: BTreeMap::new(), accepted: 0, working: 0, sums };
-        devices.into_iter().for_each(|(device, progress)| {
-            this.set(device, progress);
-        });
-        this
-    }
-
-    /// Notes how far `device` is; whether it is new to the round.
-    pub fn set(&mut self, device: DeviceId, progress: Progress) -> bool {
-        let mut count = |progress: Progress, by: i32| match progress {
-            Progress::Accepted(_) => self.accepted = self.accepted.saturating_add_signed(by),
-            Progress::Granted => self.working = self.working.saturating_add_signed(by),
-            Progress::Refused(_) | Progress::Gone => {}
-        };
-        count(progress, 1);
-        let before = self.devices.insert(device, progress);
-        before.into_iter().for_each(|before| count(before, -1));
-        before.is_none()
-    }
-
-    /// The objects accepted.
-    pub fn accepted(&self) -> BTreeMap<DeviceId, ShortDigest> {
-        let object = |progress: &Progress| match progress {
-            Progress::Accepted(object) => Some(*object),
-            Progress::Granted | Progress::Refused(_) | Progress::Gone => None,
-        };
-        let pairs = self.devices.iter();
-        pairs.filter_map(|(id, progress)| Some((id.clone(), object(progress)?))).collect()
-    }
-}
-
-/// Where a round is.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Phase {
-    /// In the plan; nobody has come forward. Holds the empty sum.
-    Open(Accumulator),
-    /// Devices work.
-    Collecting(Collection),
-    /// No more updates are taken.
-    Closing(Collection),
-    /// Ended with a result.
-    Published {
-        /// The version made, or evaluated.
-        version: ModelVersion,
-        /// What the devices reported.
-        figures: Figures,
-    },
-    /// Ended without one.
-    Failed(Failure),
-}
-
-impl Phase {
-    fn name(&self) -> &'static str {
-        match self {
-            Self::Open(_) => "open",
-            Self::Collecting(_) => "collecting",
-            Self::Closing(_) => "closing",
-            Self::Published { .. } => "published",
-            Self::Failed(_) => "failed",
-        }
-    }
-}
-
 /// Why a round stops taking updates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
@@ -188,6 +105,25 @@ pub enum Ending {
     AllEnded,
     /// Its time is over.
     Deadline,
+}
+
+/// What is decided when a round opens.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Opening {
+    /// Which round.
+    pub key: RoundKey,
+    /// The version that it starts from.
+    pub base: ModelVersion,
+    /// What devices do.
+    pub job: Job,
+    /// How many devices.
+    pub bounds: Bounds,
+    /// Share of devices invited.
+    pub fraction: Fraction,
+    /// When it ends at the latest.
+    pub deadline: Instant,
+    /// Until when claims are waited for.
+    pub claims_until: Instant,
 }
 
 /// One round of the table.
@@ -219,19 +155,9 @@ pub struct Round {
 }
 
 impl Round {
-    /// A round that opens now.
-    #[allow(clippy::too_many_arguments)] // each is a decision of the caller
-    pub fn open(
-        key: RoundKey,
-        base: ModelVersion,
-        job: Job,
-        bounds: Bounds,
-        fraction: Fraction,
-        sums: Accumulator,
-        now: Instant,
-        deadline: Instant,
-        claims_until: Instant,
-    ) -> Self {
+    /// A round that opens now, with the empty `sums`.
+    pub fn open(opening: Opening, sums: Accumulator, now: Instant) -> Self {
+        let Opening { key, base, job, bounds, fraction, deadline, claims_until } = opening;
         let (tally, phase) = (Tally::default(), Phase::Open(sums));
         let opened = now;
         #[rustfmt::skip]
@@ -244,7 +170,12 @@ impl Round {
     }
 
     /// The round that `record` and `sums` were saved from; claims are waited for anew.
-    pub fn restore(record: RoundRecord, sums: Accumulator, now: Instant, claim_wait_ms: u64) -> Self {
+    pub fn restore(
+        record: RoundRecord,
+        sums: Accumulator,
+        now: Instant,
+        claim_wait_ms: u64,
+    ) -> Self {
         let RoundRecord { key, base, job, bounds, fraction, devices, tally, .. } = record;
         let phase = match devices.is_empty() {
             true => Phase::Open(sums),

@@ -190,7 +190,10 @@ impl Shell<'_> {
     }
 
     /// Performs all outputs in order.
-    fn perform(&mut self, on_event: &mut dyn FnMut(&RoundEvent, &Counters)) -> Result<(), RunError> {
+    fn perform(
+        &mut self,
+        on_event: &mut dyn FnMut(&RoundEvent, &Counters),
+    ) -> Result<(), RunError> {
         while let Some(output) = self.core.poll_output() {
             match output {
                 Output::Save(save) => self.store.save(&save)?,

@@ -67,7 +67,11 @@ pub struct Status {
 
 impl Status {
     /// The status of a running aggregator.
-    pub fn live(core: &Aggregator, now: dunlin_protocol::time::Instant, ended: Vec<RoundSummary>) -> Self {
+    pub fn live(
+        core: &Aggregator,
+        now: dunlin_protocol::time::Instant,
+        ended: Vec<RoundSummary>,
+    ) -> Self {
         let open = core.rounds().map(|round| OpenRound {
             key: round.key,
             base: round.base.0,

@@ -93,10 +93,13 @@ impl std::error::Error for StoreError {}
 
 impl<E: Into<redb::Error>> From<E> for StoreProblem {
     fn from(error: E) -> Self {
-        match error.into() {
-            redb::Error::DatabaseAlreadyOpen => Self::InUse,
-            redb::Error::Corrupted(_) => Self::Corrupt { record: "database" },
-            error => Self::Database(Box::new(error)),
+        let error = error.into();
+        if matches!(error, redb::Error::DatabaseAlreadyOpen) {
+            Self::InUse
+        } else if matches!(error, redb::Error::Corrupted(_)) {
+            Self::Corrupt { record: "database" }
+        } else {
+            Self::Database(Box::new(error))
         }
     }
 }

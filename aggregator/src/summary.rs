@@ -86,7 +86,7 @@ pub struct Counters {
     pub chunks_repeated: u64,
     /// Bytes of messages from devices.
     pub bytes_in: u64,
-    /// Bytes of messages to devices and the broker.
+    /// Bytes of messages given to the connection, whether it stood or not.
     pub bytes_out: u64,
     /// Messages that could not be read or came to the wrong place.
     pub unreadable: u64,

@@ -6,14 +6,16 @@ use std::time::Duration;
 
 use rumqttc::{
     AsyncClient, ClientError, ConnectReturnCode, ConnectionError, Event, EventLoop, LastWill,
-    MqttOptions, NetworkOptions, Outgoing, Packet, Publish, QoS, SubscribeReasonCode, Transport,
+    MqttOptions, NetworkOptions, Outgoing, Packet, Publish, QoS, StateError, SubscribeReasonCode,
+    Transport,
 };
 
 use dunlin_protocol::limits::PACKET_BYTES_MAX;
 
 use crate::config::LinkConfig;
+use crate::item::{Item, Next};
 use crate::link::LinkEvent;
-use crate::outbox::{Item, Leave, Next, Outbox};
+use crate::outbox::{Leave, Outbox};
 
 /// What rumqttc reads and writes at the most, in bytes: above our own limit, so that one oversized
 /// message of a peer costs that message and not the connection.
@@ -217,5 +219,87 @@ fn failure(error: &ConnectionError) -> End {
         };
         return End::Refused(format!("the broker refused the connection: {why}"));
     }
-    End::Lost(error.to_string())
+    End::Lost(describe(error))
+}
+
+/// What happened, in words; rumqttc's own where they say it well.
+#[allow(clippy::wildcard_enum_match_arm)] // which variants there are depends on rumqttc's features
+fn describe(error: &ConnectionError) -> String {
+    match error {
+        ConnectionError::MqttState(StateError::ConnectionAborted) => {
+            "the broker hung up; its log says why (an unknown certificate, a client id in use, ...)"
+                .into()
+        }
+        ConnectionError::MqttState(StateError::AwaitPingResp) => {
+            "the broker did not answer a ping".into()
+        }
+        ConnectionError::NetworkTimeout => format!("no answer within {NETWORK_TIMEOUT_S} s"),
+        ConnectionError::FlushTimeout => {
+            format!("a packet could not be written within {NETWORK_TIMEOUT_S} s")
+        }
+        ConnectionError::NotConnAck(_) => "what answered is not an MQTT 3.1.1 broker".into(),
+        other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::QueueLimits;
+
+    /// Runs `future` on a clock that jumps to the next timer: how many seconds it took on it.
+    fn seconds_of(future: impl Future<Output = End>) -> u64 {
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = runtime.enable_time().start_paused(true).build().unwrap();
+        runtime.block_on(async {
+            let start = tokio::time::Instant::now();
+            future.await;
+            start.elapsed().as_secs()
+        })
+    }
+
+    fn one_unacknowledged() -> Outbox {
+        let outbox = Outbox::new(QueueLimits::default());
+        outbox.connected();
+        outbox.push(Item::Publish { topic: "t".into(), payload: vec![], retain: false });
+        outbox.next();
+        outbox.published();
+        outbox
+    }
+
+    #[test]
+    fn a_missing_acknowledgement_ends_the_connection_after_two_to_three_keep_alives() {
+        let outbox = one_unacknowledged();
+        let took = seconds_of(stalled(&outbox, Duration::from_secs(30)));
+        assert!((60..=90).contains(&took), "{took}");
+    }
+
+    #[test]
+    fn an_idle_connection_and_one_that_moves_are_left_alone() {
+        let outbox = one_unacknowledged();
+        let moving = async {
+            for _ in 0..100 {
+                tokio::time::sleep(Duration::from_secs(29)).await;
+                outbox.published();
+            }
+            outbox.acknowledged();
+            tokio::time::sleep(Duration::from_secs(3600)).await;
+            End::Lost("the test is over".into())
+        };
+        let took = seconds_of(async {
+            tokio::select! {
+                end = stalled(&outbox, Duration::from_secs(30)) => end,
+                end = moving => end,
+            }
+        });
+        assert_eq!(took, 100 * 29 + 3600);
+    }
+
+    #[test]
+    fn a_refusal_that_mends_itself_is_no_refusal() {
+        let end = |code| failure(&ConnectionError::ConnectionRefused(code));
+        assert!(matches!(end(ConnectReturnCode::NotAuthorized), End::Refused(_)));
+        assert!(matches!(end(ConnectReturnCode::BadClientId), End::Refused(_)));
+        assert!(matches!(end(ConnectReturnCode::ServiceUnavailable), End::Lost(_)));
+    }
 }

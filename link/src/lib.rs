@@ -26,8 +26,10 @@
 mod backoff;
 mod config;
 mod connection;
+mod counters;
 mod driver;
 mod error;
+mod item;
 mod link;
 mod outbox;
 #[cfg(feature = "testing")]
@@ -37,7 +39,7 @@ mod tls;
 mod url;
 
 pub use config::{KEEP_ALIVE_S_MAX, KEEP_ALIVE_S_MIN, LinkConfig, QueueLimits, TlsFiles, Will};
+pub use counters::{Backlog, Counters};
 pub use error::LinkError;
 pub use link::{Link, LinkEvent, LinkSender};
-pub use outbox::{Backlog, Counters};
 pub use url::{BrokerUrl, UrlError};

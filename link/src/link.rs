@@ -4,9 +4,11 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use crate::config::{LinkConfig, check_filter, check_publish};
+use crate::counters::{Backlog, Counters};
 use crate::driver;
 use crate::error::LinkError;
-use crate::outbox::{Backlog, Counters, Item, Outbox};
+use crate::item::Item;
+use crate::outbox::Outbox;
 
 /// What a link tells its user.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -6,68 +6,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
 use crate::config::QueueLimits;
-
-/// What has gone through a link since it was opened.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counters {
-    /// Payload bytes that were written to a connection.
-    pub payload_bytes_up: u64,
-    /// Payload bytes that arrived.
-    pub payload_bytes_down: u64,
-    /// Publications that were written to a connection.
-    pub messages_up: u64,
-    /// Messages that arrived.
-    pub messages_down: u64,
-    /// Publications that were never written, and messages that arrived and were not taken.
-    pub dropped: u64,
-    /// Connections after the first.
-    pub reconnects: u64,
-}
-
-/// What waits to be sent or acknowledged.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Backlog {
-    /// Publications, subscriptions and unsubscriptions in the queue.
-    pub messages: usize,
-    /// Bytes of topics and payloads in the queue.
-    pub bytes: usize,
-    /// Publications taken from the queue that the broker has not acknowledged yet.
-    pub unacknowledged: usize,
-}
-
-/// One thing to send.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Item {
-    Publish { topic: String, payload: Vec<u8>, retain: bool },
-    Subscribe(String),
-    Unsubscribe(String),
-}
-
-impl Item {
-    fn bytes(&self) -> usize {
-        match self {
-            Self::Publish { topic, payload, .. } => topic.len() + payload.len(),
-            Self::Subscribe(topic) | Self::Unsubscribe(topic) => topic.len(),
-        }
-    }
-
-    fn publications(&self) -> u64 {
-        match self {
-            Self::Publish { .. } => 1,
-            Self::Subscribe(_) | Self::Unsubscribe(_) => 0,
-        }
-    }
-}
-
-/// What to send next.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Next {
-    Item(Item),
-    /// Nothing now: wait for `work`.
-    Wait,
-    /// Everything is sent and acknowledged, and the user said good-bye.
-    Disconnect,
-}
+use crate::counters::{Backlog, Counters};
+use crate::item::{Item, Next};
 
 /// Why the thread should leave its connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -85,7 +85,7 @@ impl FromStr for BrokerUrl {
         }
         let (host, port) = split_port(rest).map_err(|problem| wrong(&problem))?;
         let port = port.unwrap_or(if tls { 8883 } else { 1883 });
-        check_host(host).map_err(|problem| wrong(problem))?;
+        check_host(host).map_err(wrong)?;
         Ok(Self { tls, host: host.to_owned(), port })
     }
 }

@@ -1,4 +1,5 @@
 //! The shipped ACL against the topics of the protocol, line by line and without a broker.
+#![allow(clippy::unwrap_used)] // helpers of tests
 
 mod support;
 

@@ -1,4 +1,5 @@
 //! A link against a real Mosquitto.
+#![allow(clippy::unwrap_used)] // helpers of tests
 
 use std::sync::{Arc, OnceLock};
 

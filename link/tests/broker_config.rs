@@ -1,4 +1,5 @@
 //! The shipped configuration on a real Mosquitto: what each account can and cannot do.
+#![allow(clippy::unwrap_used)] // helpers of tests
 
 mod support;
 

@@ -1,4 +1,5 @@
 //! Encrypted connections with the certificates that `make-certs.sh` makes.
+#![allow(clippy::unwrap_used)] // helpers of tests
 #![cfg(feature = "tls")]
 
 mod support;

@@ -1,4 +1,4 @@
-//! Fixed features of a human-motion window: what a small dense network sees in place of the samples.
+//! Fixed features of a human-motion window, for a small dense network in place of the samples.
 //!
 //! Nothing here is learned. The choice follows what is known to tell activities apart with one worn
 //! sensor: pose, spread, jerk, extremes and correlation of axes (Bao and Intille, Pervasive 2004;
@@ -62,19 +62,21 @@ pub(crate) struct MotionFeatures {
 }
 
 impl MotionFeatures {
-    /// A stage for windows of `window` samples, 32 or more (the longest lag is 25), at 50 Hz.
+    /// A stage for windows of `window` samples at 50 Hz, 32 or more: with fewer than 26 the
+    /// features of the longest lag are not numbers.
     ///
-    /// All memory is taken here: about 72 bytes a sample.
+    /// All memory is taken here: 72 bytes a sample.
     pub(crate) fn new(window: usize) -> Self {
         Self { rows: vec![[0.0; 8]; window.max(1)], spectrum: Spectrum::new(window.max(1)) }
     }
 
     /// Describes one window.
     ///
-    /// `window`: `[samples, 9]`, sample by sample, unscaled: body acceleration x, y, z in g,
-    /// rotation rate in rad/s, total acceleration in g. `out`: `[143]`. A sample that is not finite
-    /// makes features that are not finite, never a panic.
+    /// `window`: `[samples, 9]` of the stage's length, sample by sample, unscaled: body
+    /// acceleration x, y, z in g, rotation rate in rad/s, total acceleration in g. `out`: `[143]`.
+    /// A sample that is not finite makes features that are not finite, never a panic.
     pub(crate) fn extract(&mut self, window: &[f32], out: &mut [f32]) {
+        debug_assert_eq!(window.len(), self.rows.len() * CHANNELS);
         let mut out = Output(out.iter_mut());
         let samples = window.as_chunks::<CHANNELS>().0;
         let count = float(self.rows.len());
@@ -176,8 +178,15 @@ fn each<const N: usize>(value: impl FnMut(usize) -> f32) -> [f32; N] {
     core::array::from_fn(value)
 }
 
-fn total<const N: usize>(values: impl Iterator<Item = [f32; N]>) -> [f32; N] {
-    values.fold([0.0; N], |sum, value| each(|k| sum[k] + value[k]))
+/// Sums even and odd values apart, because one chain of additions would wait for each.
+fn total<const N: usize>(mut values: impl Iterator<Item = [f32; N]>) -> [f32; N] {
+    let (mut even, mut odd) = ([0.0; N], [0.0; N]);
+    while let Some(value) = values.next() {
+        even = each(|k| even[k] + value[k]);
+        let Some(value) = values.next() else { break };
+        odd = each(|k| odd[k] + value[k]);
+    }
+    each(|k| even[k] + odd[k])
 }
 
 fn dot(a: Vector, b: Vector) -> f32 {

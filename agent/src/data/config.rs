@@ -145,7 +145,8 @@ impl<'de> Deserialize<'de> for Column {
                 Ok(Column::Name(name.to_owned()))
             }
             fn visit_i64<E: Error>(self, index: i64) -> Result<Column, E> {
-                let wrong = |_| E::custom(format!("column {index} is below 0; columns count from 0"));
+                let wrong =
+                    |_| E::custom(format!("column {index} is below 0; columns count from 0"));
                 usize::try_from(index).map(Column::Index).map_err(wrong)
             }
             fn visit_u64<E: Error>(self, index: u64) -> Result<Column, E> {
@@ -230,8 +231,8 @@ impl CsvConfig {
         problems.add(no_path, "path", "is empty; name a file or FIFO, or `-` for standard input");
         let rate_fits = (0.001..=1e6).contains(&self.rate_hz);
         problems.add(!rate_fits, "rate_hz", "is not in 0.001 to 1000000; set samples per second");
-        let single = self.delimiter.is_ascii()
-            && !matches!(self.delimiter, '"' | '\n' | '\r' | '\0');
+        let single =
+            self.delimiter.is_ascii() && !matches!(self.delimiter, '"' | '\n' | '\r' | '\0');
         problems.add(!single, "delimiter", "must be one ASCII character, such as \",\" or \"\\t\"");
         let bad_windows = self.windows_mb == 0 || self.windows_mb > 65_536;
         problems.add(bad_windows, "windows_mb", "is not in 1 to 65536; 64 suits most devices");
@@ -242,14 +243,24 @@ impl CsvConfig {
     fn check_columns(&self, problems: &mut Problems) {
         let count = self.channels.len();
         let bad_count = count == 0 || count > CHANNELS_MAX;
-        problems.add(bad_count, "channels", format!("has {count} entries; map 1 to {CHANNELS_MAX} channels, such as acc_x = \"ax\""));
+        problems.add(
+            bad_count,
+            "channels",
+            format!(
+                "has {count} entries; map 1 to {CHANNELS_MAX} channels, such as acc_x = \"ax\""
+            ),
+        );
         for name in self.channels.keys() {
             let bad = name.is_empty() || name.chars().count() > LABEL_CHARS_MAX;
             problems.add(bad, &format!("channels.{name}"), format!("channel names have 1 to {LABEL_CHARS_MAX} characters; use the names of the task"));
         }
         let columns = self.columns.unwrap_or(COLUMNS_MAX);
         let bad_columns = columns == 0 || columns > COLUMNS_MAX;
-        problems.add(bad_columns, "columns", format!("is {columns}; a row has 1 to {COLUMNS_MAX} columns"));
+        problems.add(
+            bad_columns,
+            "columns",
+            format!("is {columns}; a row has 1 to {COLUMNS_MAX} columns"),
+        );
         for (key, column) in self.columns_used() {
             match column {
                 Column::Name(name) => {
@@ -257,7 +268,8 @@ impl CsvConfig {
                     problems.add(!self.header, &key, format!("{name:?} {problem}"));
                 }
                 Column::Index(index) => {
-                    let problem = format!("is {index}, but columns are 0 to {}", columns.max(1) - 1);
+                    let problem =
+                        format!("is {index}, but columns are 0 to {}", columns.max(1) - 1);
                     problems.add(*index >= columns, &key, problem);
                 }
             }
@@ -282,7 +294,11 @@ impl CsvConfig {
         let most = u64::from(CAPACITY_MB_MAX) * 1_000_000 / record;
         let range = CAPACITY_SAMPLES_MIN..=most;
         let bad_samples = self.capacity_samples.is_some_and(|n| !range.contains(&n));
-        problems.add(bad_samples, "capacity_samples", format!("is not in {CAPACITY_SAMPLES_MIN} to {most}"));
+        problems.add(
+            bad_samples,
+            "capacity_samples",
+            format!("is not in {CAPACITY_SAMPLES_MIN} to {most}"),
+        );
     }
 }
 

@@ -6,7 +6,7 @@ use dunlin_protocol::task::TaskSpec;
 
 use super::labels::{LabelIndex, LabelRange, LabelTable, WaitingLabels};
 use super::log_limit::{LogLimit, clock};
-use super::ring::{Header, NO_LABEL, Ring};
+use super::ring::{Header, NO_LABEL, Record, Ring};
 use super::{DataError, SourceStatus, WindowSet, cut};
 
 /// Label ranges that are applied in one pass over the ring.
@@ -53,12 +53,7 @@ impl SampleStore {
     ///
     /// # Errors
     /// [`DataError::Io`] when the disk takes nothing more; the sample is then lost.
-    pub fn append(
-        &mut self,
-        time_us: i64,
-        label: &str,
-        values: &[f32],
-    ) -> Result<(), DataError> {
+    pub fn append(&mut self, time_us: i64, label: &str, values: &[f32]) -> Result<(), DataError> {
         let label = match self.waiting.label_at(time_us) {
             Some(label) => label,
             None => self.label_number(label)?.unwrap_or(NO_LABEL),
@@ -151,6 +146,14 @@ impl SampleStore {
     /// As [`cut::windows`].
     pub fn windows(&mut self, task: &TaskSpec, values_max: usize) -> Result<WindowSet, DataError> {
         cut::windows(&mut self.ring, self.table.texts(), task, values_max)
+    }
+
+    /// Shows every whole sample to `visit`, oldest first. See [`Ring::scan`].
+    ///
+    /// # Errors
+    /// [`DataError::Io`].
+    pub fn scan(&mut self, visit: impl FnMut(&Record)) -> Result<(), DataError> {
+        self.ring.scan(0, visit)
     }
 
     /// How the source is doing.

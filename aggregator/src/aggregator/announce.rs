@@ -17,8 +17,14 @@ const IDLE_CHECK_IN_MS: u64 = 60_000;
 impl Aggregator {
     /// Subscribes and publishes everything: a broker without persistence has forgotten it.
     pub(super) fn connected(&mut self, now: Instant) {
-        self.connection = Connection::Up { settled: now.after(self.settings.settle_ms) };
+        let settled = now.after(self.settings.settle_ms);
+        self.connection = Connection::Up { settled };
         self.roster.clear();
+        // Devices could not reach us: what is open waits for their claims anew.
+        let claims_until = settled.after(self.settings.claim_wait_ms);
+        for round in self.rounds.values_mut() {
+            round.claims_until = round.claims_until.max(claims_until);
+        }
         self.outputs.push_back(Output::Subscribe(self.topics.all_device_states()));
         for shard in self.shards.clone() {
             let filter = self.topics.all_up(&self.settings.federation, shard);

@@ -5,11 +5,11 @@ use dunlin_protocol::lottery::Fraction;
 use dunlin_protocol::plan::{TrainWork, Training, WorkKind};
 use dunlin_protocol::time::Instant;
 
-use super::{Aggregator, Connection};
+use super::Aggregator;
 use crate::combine::{Accumulator, CombineError, Figures, Scale};
 use crate::io::RoundEvent;
 use crate::library::Volume;
-use crate::round::{Bounds, Collection, Ending, Job, Phase, Round, RoundKey, doubled};
+use crate::round::{Bounds, Collection, Ending, Job, Opening, Phase, Round, RoundKey, doubled};
 use crate::settings::Settings;
 use crate::snapshot::{ClosedRound, ModelRecord, Record};
 use crate::step::ServerStep;
@@ -39,13 +39,14 @@ impl Aggregator {
 
     /// Opens a training round when one is wanted and enough devices are online.
     pub(super) fn open_training(&mut self, now: Instant) {
-        let settled = match self.connection {
-            Connection::Up { settled } => now >= settled,
-            Connection::Down => false,
-        };
         let online = self.roster.online();
         let devices = online >= self.settings.min_online;
-        if self.stopped || !settled || now < self.next_open || !devices || !self.may_train() {
+        if self.stopped
+            || !self.is_settled(now)
+            || now < self.next_open
+            || !devices
+            || !self.may_train()
+        {
             return;
         }
         let settings = &self.settings;
@@ -91,20 +92,16 @@ impl Aggregator {
         fraction: Fraction,
         sums: Accumulator,
     ) -> Vec<Record> {
-        let deadline = now.after(self.settings.deadline_ms);
-        let claims_until = now.after(self.settings.claim_wait_ms);
-        let base = self.head.version;
-        let mut round = Round::open(
+        let opening = Opening {
             key,
-            base,
+            base: self.head.version,
             job,
             bounds,
             fraction,
-            sums.clone(),
-            now,
-            deadline,
-            claims_until,
-        );
+            deadline: now.after(self.settings.deadline_ms),
+            claims_until: now.after(self.settings.claim_wait_ms),
+        };
+        let mut round = Round::open(opening, sums.clone(), now);
         round.unsaved = false;
         let record = round.record(now);
         self.rounds.insert(key, round);
@@ -121,6 +118,9 @@ impl Aggregator {
 
     /// Invites more devices where too few came forward in time.
     pub(super) fn raise_fractions(&mut self, now: Instant) {
+        if !self.is_settled(now) {
+            return;
+        }
         let online = self.roster.online();
         let mut raised = Vec::new();
         for round in self.rounds.values_mut().filter(|round| round.wants_more(now)) {

@@ -31,7 +31,8 @@ fn problems(text: &str) -> Vec<String> {
 #[test]
 fn the_example_is_valid_and_says_the_defaults() {
     let config = load(EXAMPLE).unwrap();
-    let (federation, instance) = (config.settings.federation.clone(), config.settings.instance.clone());
+    let (federation, instance) =
+        (config.settings.federation.clone(), config.settings.instance.clone());
     let mut defaults = Settings::new(federation, instance, task(4));
     defaults.enrolled = config.settings.enrolled.clone();
     assert_eq!(config.settings, defaults);
@@ -90,8 +91,8 @@ fn nobody_is_enrolled_unless_the_file_says_so() {
     let list = EXAMPLE.lines().find(|line| line.starts_with("enrolled")).unwrap();
     assert!(load(&with(list, "")).is_err(), "the key must be there");
     assert_eq!(problems(&with(list, "enrolled = []")), ["enrolled"]);
-    assert_eq!(problems(&with(list, "enrolled = \"all\"")), ["enrolled", "enrolled"]);
-    assert_eq!(problems(&with(list, "enrolled = [\"a b\"]")), ["enrolled", "enrolled"]);
+    assert_eq!(problems(&with(list, "enrolled = \"all\"")), ["enrolled"]);
+    assert_eq!(problems(&with(list, "enrolled = [\"a b\"]")), ["enrolled"]);
     let config = load(&with(list, "enrolled = \"any\"")).unwrap();
     assert_eq!(config.settings.enrolled, Enrolment::Any);
     let one = with(list, "enrolled = [\"a\"]");

@@ -37,7 +37,7 @@ pub(super) struct Follower {
     path: PathBuf,
     resume: Option<Position>,
     open: Option<OpenFile>,
-    stdin: Option<Receiver<io::Result<Vec<u8>>>>,
+    stream: Option<Receiver<io::Result<Vec<u8>>>>,
 }
 
 #[derive(Debug)]
@@ -54,7 +54,7 @@ struct OpenFile {
 impl Follower {
     /// Follows the file or FIFO `path`, from `resume` on if it is still the same file.
     pub(super) fn file(path: &Path, resume: Option<Position>) -> Self {
-        Self { path: path.to_owned(), resume, open: None, stdin: None }
+        Self { path: path.to_owned(), resume, open: None, stream: None }
     }
 
     /// Reads standard input, in a thread of its own that ends with the input or the program.
@@ -62,11 +62,16 @@ impl Follower {
     /// # Errors
     /// When no thread can be started.
     pub(super) fn stdin() -> io::Result<Self> {
+        Self::stream(io::stdin())
+    }
+
+    /// Reads a stream that blocks and cannot be read again.
+    fn stream(input: impl Read + Send + 'static) -> io::Result<Self> {
         let (sender, receiver) = sync_channel(WAITING_PIECES);
         std::thread::Builder::new()
             .name("standard input".to_owned())
-            .spawn(move || pass_on(io::stdin().lock(), &sender))?;
-        Ok(Self { path: PathBuf::from("-"), resume: None, open: None, stdin: Some(receiver) })
+            .spawn(move || pass_on(input, &sender))?;
+        Ok(Self { path: PathBuf::from("-"), resume: None, open: None, stream: Some(receiver) })
     }
 
     /// Looks for more; bytes replace what is in `piece`.
@@ -74,8 +79,8 @@ impl Follower {
     /// # Errors
     /// What the operating system says, except that a missing file is nothing to read yet.
     pub(super) fn read(&mut self, piece: &mut Vec<u8>) -> io::Result<Piece> {
-        if let Some(stdin) = &self.stdin {
-            return match stdin.try_recv() {
+        if let Some(stream) = &self.stream {
+            return match stream.try_recv() {
                 Ok(bytes) => bytes.map(|bytes| {
                     *piece = bytes;
                     Piece::Bytes

@@ -59,8 +59,7 @@ impl CsvSource {
         let store = SampleStore::open(state_dir, header)?;
         let reader = CsvReader::open(config, state_dir.join("samples.position"), &store)?;
         let labels = config.labels_path.as_ref();
-        let labels =
-            labels.map(|path| LabelReader::new(path, config.delimiter, config.time_unit));
+        let labels = labels.map(|path| LabelReader::new(path, config.delimiter, config.time_unit));
         let store = Arc::new(Mutex::new(store));
         let (stop, stopped) = channel();
         let shared = Arc::clone(&store);

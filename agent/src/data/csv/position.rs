@@ -58,7 +58,9 @@ impl Position {
             return None;
         }
         let body = body.strip_prefix(MAGIC)?.strip_prefix(&[VERSION])?;
-        postcard::take_from_bytes(body).ok().and_then(|(this, rest)| rest.is_empty().then_some(this))
+        postcard::take_from_bytes(body)
+            .ok()
+            .and_then(|(this, rest)| rest.is_empty().then_some(this))
     }
 
     /// Writes the position to `path`, whole or not at all.

@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use super::DataError;
 use super::follow::{Follower, Piece};
 use super::lines::{LINE_BYTES_MAX, Line, LineBuffer};
 use super::position::Position;
 use super::row::{Refusal, Row, RowReader};
-use super::DataError;
 use crate::data::config::CsvConfig;
 use crate::data::log_limit::{LogLimit, clock};
 use crate::data::store::SampleStore;
@@ -115,7 +115,8 @@ impl CsvReader {
         self.line_end = self.follower.offset().unwrap_or(0);
         self.skip = store.ring().next_sequence().saturating_sub(self.resume_sequence);
         let newest = store.ring().times().map(|times| times.newest);
-        self.time = ImpliedTime { base_us: newest.unwrap_or(0), steps: u64::from(newest.is_some()) };
+        self.time =
+            ImpliedTime { base_us: newest.unwrap_or(0), steps: u64::from(newest.is_some()) };
         log::info!("{}: goes on at byte {}", self.path.display(), self.line_end);
         if self.line_end == 0 {
             return;

@@ -19,7 +19,8 @@ impl Splitter {
     pub(super) fn new(delimiter: char) -> Self {
         let delimiter = u8::try_from(delimiter).unwrap_or(b',');
         let terminator = csv_core::Terminator::Any(b'\n');
-        let reader = csv_core::ReaderBuilder::new().delimiter(delimiter).terminator(terminator).build();
+        let reader =
+            csv_core::ReaderBuilder::new().delimiter(delimiter).terminator(terminator).build();
         Self { reader, text: vec![0; LINE_BYTES_MAX], ends: vec![0; COLUMNS_MAX], count: 0 }
     }
 

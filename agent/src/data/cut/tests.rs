@@ -1,1 +1,127 @@
+use super::*;
+use crate::data::ring::Header;
+use dunlin_protocol::id::Name;
+use dunlin_protocol::task::{Channel, Features, Input, Target};
 
+/// A task for windows of 4 samples, 2 apart, at 50 Hz. Cutting looks at no layers.
+fn task(channels: &[&str], labels: &[&str]) -> TaskSpec {
+    let channel =
+        |name: &&str| Channel { name: (*name).into(), unit: "g".into(), offset: 1.0, scale: 10.0 };
+    let channels = channels.iter().map(channel).collect();
+    let target = match labels {
+        [] => Target::Reconstruct,
+        labels => Target::Classes(labels.iter().map(|label| (*label).into()).collect()),
+    };
+    TaskSpec {
+        name: Name::new("test").unwrap(),
+        input: Input { channels, rate_millihertz: 50_000, window: 4, hop: 2 },
+        features: Features::Raw,
+        layers: Vec::new(),
+        target,
+    }
+}
+
+/// A ring at 50 Hz with samples of these times in ms and labels; `a` counts samples from 1, `b` is
+/// its negative.
+fn ring(samples: impl IntoIterator<Item = (i64, u16)>) -> (tempfile::TempDir, Ring) {
+    let dir = tempfile::tempdir().unwrap();
+    let channels = vec![("a".to_owned(), 0.5), ("b".to_owned(), 0.5)];
+    let header = Header { channels, period_ns: 20_000_000, capacity: 10_000 };
+    let mut ring = Ring::open(&dir.path().join("ring"), header).unwrap();
+    for (number, (time_ms, label)) in (1u16..).zip(samples) {
+        let value = f32::from(number);
+        ring.append(time_ms * 1000, label, &[value, -value]).unwrap();
+    }
+    (dir, ring)
+}
+
+fn texts(labels: &[&str]) -> Vec<String> {
+    labels.iter().map(|label| (*label).to_owned()).collect()
+}
+
+/// Number of the first sample of each window, from channel `a` alone.
+fn starts(set: &WindowSet) -> Vec<f32> {
+    (0..set.len()).map(|window| set.window(window)[0] / 10.0 + 1.0).collect()
+}
+
+#[test]
+fn windows_overlap_and_carry_scaled_channels_in_the_order_of_the_task() {
+    let (_dir, mut ring) = ring((0..7).map(|n| (n * 20, NO_LABEL)));
+    let set = windows(&mut ring, &[], &task(&["b", "a"], &[]), usize::MAX).unwrap();
+    assert_eq!((set.len(), set.window_values), (2, 8));
+    assert_eq!(set.window(0), [-20.0, 0.0, -30.0, 10.0, -40.0, 20.0, -50.0, 30.0]);
+    assert_eq!(set.window(1)[..2], [-40.0, 20.0]);
+    assert!(set.labels.is_empty());
+}
+
+#[test]
+fn gaps_and_clocks_set_back_end_a_row() {
+    let late = (0..6).map(|n| (n * 20, NO_LABEL)).chain((0..5).map(|n| (151 + n * 20, NO_LABEL)));
+    let (_dir, mut ring) = ring(late.chain((0..4).map(|n| (n * 20, NO_LABEL))));
+    let set = windows(&mut ring, &[], &task(&["a"], &[]), usize::MAX).unwrap();
+    assert_eq!(starts(&set), [1.0, 3.0, 7.0, 12.0]);
+}
+
+#[test]
+fn jitter_below_half_a_period_ends_no_row() {
+    let jitter = [0, 9, -9, 3, 5, -2, 0, 8];
+    let (_dir, mut ring) = ring((0..8).map(|n| (n * 20 + jitter[n as usize] / 2, NO_LABEL)));
+    let set = windows(&mut ring, &[], &task(&["a"], &[]), usize::MAX).unwrap();
+    assert_eq!(starts(&set), [1.0, 3.0, 5.0]);
+}
+
+#[test]
+fn a_window_has_the_label_of_eight_in_ten_samples() {
+    let labels = [0, 0, 0, 0, 0, 0, 1, 1, 1, 1, NO_LABEL, NO_LABEL, 2, 2, 2, 2];
+    let (_dir, mut ring) = ring((0..16).map(|n| (n * 20, labels[n as usize])));
+    let names = texts(&["WALK", "sit", "unknown to the task"]);
+    let set = windows(&mut ring, &names, &task(&["a"], &["sit", "walk"]), usize::MAX).unwrap();
+    assert_eq!(starts(&set), [1.0, 3.0, 7.0]);
+    assert_eq!(set.labels, [1, 1, 0]);
+    let mut longer = task(&["a"], &["sit", "walk"]);
+    longer.input.window = 5;
+    let set = windows(&mut ring, &names, &longer, usize::MAX).unwrap();
+    assert_eq!((starts(&set), &set.labels[..]), (vec![1.0, 3.0, 7.0], &[1, 1, 0][..]));
+    let set = windows(&mut ring, &names, &task(&["a"], &[]), usize::MAX).unwrap();
+    assert_eq!((set.len(), set.labels.len()), (7, 0), "without labels every window counts");
+}
+
+#[test]
+fn too_many_windows_leave_the_newest() {
+    let (_dir, mut ring) = ring((0..1000).map(|n| (n * 20, 0)));
+    let set = windows(&mut ring, &texts(&["w"]), &task(&["a"], &["w", "x"]), 13).unwrap();
+    assert_eq!(starts(&set), [993.0, 995.0, 997.0]);
+    assert_eq!(set.labels, [0, 0, 0]);
+}
+
+#[test]
+fn a_task_that_does_not_fit_is_told_what_there_is() {
+    let (_dir, mut ring) = ring((0..9).map(|n| (n * 20, 0)));
+    let mut ask = |task: &TaskSpec| windows(&mut ring, &texts(&["w"]), task, 1000);
+    let error = ask(&task(&["a", "gyro"], &[])).unwrap_err().to_string();
+    assert!(error.contains("gyro") && error.contains("a, b"), "{error}");
+    let mut fast = task(&["a"], &[]);
+    fast.input.rate_millihertz = 50_510;
+    let error = ask(&fast).unwrap_err().to_string();
+    assert!(error.contains("50.510 Hz") && error.contains("50.000 Hz"), "{error}");
+    fast.input.rate_millihertz = 50_490;
+    assert!(ask(&fast).is_ok(), "1 % apart is near enough");
+    let error = ask(&task(&["a"], &["x", "y"])).unwrap_err().to_string();
+    assert!(error.contains("x, y") && error.contains("the data have w"), "{error}");
+}
+
+#[test]
+fn a_time_column_that_contradicts_the_rate_is_an_error() {
+    let (_dir, mut ring) = ring((0..500).map(|n| (n * 10, NO_LABEL)));
+    let mut long = task(&["a"], &[]);
+    long.input.window = 100;
+    let error = windows(&mut ring, &[], &long, 100_000).unwrap_err().to_string();
+    assert!(error.contains("50.000 Hz") && error.contains("100.000 Hz"), "{error}");
+}
+
+#[test]
+fn an_empty_ring_has_no_windows_and_that_is_no_error() {
+    let (_dir, mut ring) = ring([]);
+    let set = windows(&mut ring, &[], &task(&["a"], &["x", "y"]), 1000).unwrap();
+    assert!(set.is_empty());
+}

@@ -63,11 +63,8 @@ impl PersonWindows {
             return Err(DataError::Channels { missing, has: self.channels.to_vec() });
         }
         let needs_labels = task.needs_labels();
-        let labels = if needs_labels {
-            match_labels(&self.label_names, task.labels())?
-        } else {
-            Vec::new()
-        };
+        let labels =
+            if needs_labels { match_labels(&self.label_names, task.labels())? } else { Vec::new() };
         let mut set = WindowSet::empty(window * places.len());
         set.values.reserve_exact(self.labels.len() * set.window_values);
         let stored = self.values.chunks_exact(window * self.channels.len());

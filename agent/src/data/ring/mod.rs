@@ -202,7 +202,8 @@ impl Ring {
             let fits = count.min(self.header.capacity - place);
             let bytes = usize::try_from(fits).unwrap_or(0) * self.stride;
             let at = SeekFrom::Start(self.start + place * self.stride as u64);
-            let write = self.file.seek(at).and_then(|_| self.file.write_all(&self.pending[..bytes]));
+            let write =
+                self.file.seek(at).and_then(|_| self.file.write_all(&self.pending[..bytes]));
             write.map_err(DataError::io(&self.path, "write"))?;
             self.pending.drain(..bytes);
         }
@@ -217,7 +218,6 @@ impl Ring {
         self.flush()?;
         self.file.sync_data().map_err(DataError::io(&self.path, "sync"))
     }
-
 }
 
 impl Drop for Ring {

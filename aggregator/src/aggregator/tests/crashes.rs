@@ -6,6 +6,7 @@ use dunlin_protocol::plan::WorkKind;
 use super::world::{Crash, LINEAGE, World, name, object, settings, values};
 use crate::aggregator::{Initial, Start};
 use crate::io::{Input, RoundEvent};
+use crate::summary::RoundOutcome;
 
 const ALL: [&str; 3] = ["d0", "d1", "d2"];
 const ROUNDS: u32 = 3;
@@ -80,17 +81,16 @@ fn result(world: &World) -> Result {
     // An event may be lost or repeated by a crash; what counts is that none contradicts another.
     let mut published = BTreeMap::new();
     let mut evaluated = BTreeMap::new();
-    for event in &world.events {
-        match event {
-            RoundEvent::RoundPublished { summary, version, .. } => {
+    for summary in world.events.iter().filter_map(RoundEvent::ended) {
+        match (summary.key.kind, summary.outcome) {
+            (WorkKind::Train, RoundOutcome::Done(version)) => {
                 let accepted = summary.accepted;
                 assert_eq!(*published.entry(version.0).or_insert(accepted), accepted);
             }
-            RoundEvent::Evaluated { summary } => {
-                evaluated.insert(summary.base.0, summary.accepted);
+            (WorkKind::Evaluate, RoundOutcome::Done(version)) => {
+                evaluated.insert(version.0, summary.accepted);
             }
-            RoundEvent::RoundFailed { summary } => panic!("failed: {summary:?}"),
-            _ => {}
+            (_, RoundOutcome::Failed(_)) => panic!("failed: {summary:?}"),
         }
     }
     let history = published.into_iter().collect();

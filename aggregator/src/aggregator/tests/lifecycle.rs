@@ -21,13 +21,7 @@ fn begun() -> World {
 }
 
 fn summaries(world: &World) -> Vec<RoundSummary> {
-    let summary = |event: &RoundEvent| match event {
-        RoundEvent::RoundPublished { summary, .. }
-        | RoundEvent::Evaluated { summary }
-        | RoundEvent::RoundFailed { summary } => Some(summary.clone()),
-        _ => None,
-    };
-    world.events.iter().filter_map(summary).collect()
+    world.events.iter().filter_map(RoundEvent::ended).cloned().collect()
 }
 
 /// The model that a device fetches from the broker for the plan's last version.
@@ -163,6 +157,27 @@ fn the_fraction_follows_the_target_and_the_devices_online_and_rises_when_claims_
 }
 
 #[test]
+fn a_lost_connection_invites_nobody_and_claims_are_waited_for_anew() {
+    let mut settings = settings();
+    settings.enrolled = Enrolment::Any;
+    (settings.target, settings.quorum, settings.min_online) = (10, 5, 50);
+    let devices: Vec<String> = (0..100).map(|i| format!("w{i}")).collect();
+    let devices: Vec<&str> = devices.iter().map(String::as_str).collect();
+    let mut world = World::new(settings);
+    world.begin(&devices);
+    let fraction = |world: &World| world.item(WorkKind::Train).unwrap().fraction;
+    assert_eq!(fraction(&world), Fraction::of(10, 100));
+    world.input(Input::Disconnected);
+    world.wait(10_000);
+    world.connect();
+    world.wait(2_000);
+    assert_eq!(fraction(&world), Fraction::of(10, 100));
+    devices.iter().for_each(|device| world.presence(device, State::Online, 1));
+    world.wait(200);
+    assert!((0.19..0.21).contains(&fraction(&world).as_f64()), "{:?}", fraction(&world));
+}
+
+#[test]
 fn verdicts_follow_the_write_and_sixty_four_updates_do_not_wait() {
     let mut settings = settings();
     settings.enrolled = Enrolment::Any;
@@ -276,7 +291,8 @@ fn the_learning_rate_follows_its_schedule_over_the_rounds() {
     let mut settings = settings();
     settings.rounds = 5;
     (settings.training.learning_rate, settings.learning_rate_final) = (1.0, 0.2);
-    let rates = |settings: &crate::settings::Settings| [0, 2, 4, 9].map(|i| settings.learning_rate(i));
+    let rates =
+        |settings: &crate::settings::Settings| [0, 2, 4, 9].map(|i| settings.learning_rate(i));
     assert_eq!(rates(&settings), [1.0, 1.0, 1.0, 1.0]);
     settings.schedule = Schedule::Linear;
     assert_eq!(rates(&settings), [1.0, 0.6, 0.2, 0.2]);
@@ -351,8 +367,7 @@ fn a_store_of_another_task_and_unusable_settings_are_refused_with_the_reason() {
         panic!()
     };
     let keys: Vec<&str> = problems.iter().map(|problem| problem.key.as_str()).collect();
-    let expected =
-        ["updates.clip_norm", "rounds.quorum", "rounds.overselect", "rounds.min_online"];
+    let expected = ["updates.clip_norm", "rounds.quorum", "rounds.overselect", "rounds.min_online"];
     assert_eq!(keys, expected);
     let start = Start::Fresh { lineage, initial: Initial::Params(vec![0.0; 3]) };
     let error = Aggregator::new(settings(), start, world.now).unwrap_err();

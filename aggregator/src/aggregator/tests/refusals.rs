@@ -123,9 +123,8 @@ fn a_repeat_after_the_round_has_closed_is_still_told_that_it_counts() {
     });
     assert_eq!(world.core.head().version, ModelVersion(1));
     let told = world.send("d0", &late);
-    let accepted = |told: &Told| {
-        matches!(told, Told::Verdict(Verdict { outcome: Outcome::Accepted, .. }))
-    };
+    let accepted =
+        |told: &Told| matches!(told, Told::Verdict(Verdict { outcome: Outcome::Accepted, .. }));
     assert!(told.is_some_and(|told| accepted(&told)));
     assert_eq!(world.refusal("d0", &object(&header, &values("d7", 1, 10))), Refusal::RoundClosed);
     world.wait(500);
@@ -250,9 +249,7 @@ fn transfers_beyond_the_memory_bound_are_busy() {
     let first = Chunk::cut(&reference, &big, 0).unwrap().encode();
     world.told.clear();
     devices.iter().for_each(|device| world.up(device, &first));
-    let busy = |told: &Told| {
-        matches!(told, Told::Verdict(v) if v.outcome == Outcome::Refused(Refusal::Busy))
-    };
+    let busy = |told: &Told| matches!(told, Told::Verdict(v) if v.outcome == Outcome::Refused(Refusal::Busy));
     let told: Vec<bool> = world.told.iter().map(|(_, told)| busy(told)).collect();
     assert_eq!(told, (0..20).map(|i| i >= 16).collect::<Vec<_>>());
 }

@@ -1,0 +1,29 @@
+//! What a link counts.
+
+/// What has gone through a link since it was opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Payload bytes that were written to a connection.
+    pub payload_bytes_up: u64,
+    /// Payload bytes that arrived.
+    pub payload_bytes_down: u64,
+    /// Publications that were written to a connection.
+    pub messages_up: u64,
+    /// Messages that arrived.
+    pub messages_down: u64,
+    /// Publications that were never written, and messages that arrived and were not taken.
+    pub dropped: u64,
+    /// Connections after the first.
+    pub reconnects: u64,
+}
+
+/// What waits to be sent or acknowledged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Backlog {
+    /// Publications, subscriptions and unsubscriptions in the queue.
+    pub messages: usize,
+    /// Bytes of topics and payloads in the queue.
+    pub bytes: usize,
+    /// Publications taken from the queue that the broker has not acknowledged yet.
+    pub unacknowledged: usize,
+}

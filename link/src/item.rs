@@ -1,0 +1,37 @@
+//! What can be sent.
+
+/// One thing to send.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Item {
+    Publish { topic: String, payload: Vec<u8>, retain: bool },
+    Subscribe(String),
+    Unsubscribe(String),
+}
+
+impl Item {
+    /// Bytes of topic and payload.
+    pub(crate) fn bytes(&self) -> usize {
+        match self {
+            Self::Publish { topic, payload, .. } => topic.len() + payload.len(),
+            Self::Subscribe(topic) | Self::Unsubscribe(topic) => topic.len(),
+        }
+    }
+
+    /// 1 for a publication: only these are counted as dropped.
+    pub(crate) fn publications(&self) -> u64 {
+        match self {
+            Self::Publish { .. } => 1,
+            Self::Subscribe(_) | Self::Unsubscribe(_) => 0,
+        }
+    }
+}
+
+/// What to send next.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Next {
+    Item(Item),
+    /// Nothing now: wait for `work`.
+    Wait,
+    /// Everything is sent and acknowledged, and the user said good-bye.
+    Disconnect,
+}

@@ -1,0 +1,158 @@
+//! Bytes on the wire against files made by an independent NumPy script, bad cases too.
+
+use std::path::Path;
+
+use dunlin_protocol::codec::{Codec, CodecSpec};
+use dunlin_protocol::id::{Digest, Lineage, RoundId};
+use dunlin_protocol::lottery::LotteryKey;
+use dunlin_protocol::message::{Ack, Claim, Go, Verdict};
+use dunlin_protocol::model::Model;
+use dunlin_protocol::object::{Assembly, Chunk, ObjectRef};
+use dunlin_protocol::plan::{Plan, Work};
+use dunlin_protocol::rng::Rng;
+use dunlin_protocol::task::TaskSpec;
+use dunlin_protocol::topic::shard_of;
+use dunlin_protocol::update::Update;
+use dunlin_protocol::wire::{self, Message, WireError};
+use dunlin_tests::name;
+use serde_json::Value;
+
+fn read(file: &str) -> Value {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("vectors/v1").join(file);
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    serde_json::from_str(&text).unwrap()
+}
+
+fn bytes(value: &Value) -> Vec<u8> {
+    let digits = value.as_str().unwrap().as_bytes();
+    let digit = |d: u8| char::from(d).to_digit(16).unwrap();
+    digits.chunks(2).map(|d| u8::try_from(digit(d[0]) << 4 | digit(d[1])).unwrap()).collect()
+}
+
+fn floats(value: &Value) -> Vec<u32> {
+    bytes(value).chunks(4).map(|b| u32::from_le_bytes(b.try_into().unwrap())).collect()
+}
+
+fn number(value: &Value) -> u64 {
+    value.as_u64().unwrap_or_else(|| value.as_str().unwrap().parse().unwrap())
+}
+
+fn again<M: Message>(bytes: &[u8]) -> Result<Vec<u8>, WireError> {
+    wire::encode(&wire::decode::<M>(bytes)?)
+}
+
+/// Reads a message and writes it again.
+fn read_and_write(kind: &str, bytes: &[u8]) -> Result<Vec<u8>, WireError> {
+    match kind {
+        "plan" => again::<Plan>(bytes),
+        "claim" => again::<Claim>(bytes),
+        "go" => again::<Go>(bytes),
+        "ack" => again::<Ack>(bytes),
+        "verdict" => again::<Verdict>(bytes),
+        "task" => again::<TaskSpec>(bytes),
+        "model" => Model::decode(bytes)?.encode(),
+        "update" => Update::decode(bytes)?.encode(),
+        "chunk" => Ok(Chunk::decode(bytes)?.encode()),
+        other => panic!("no kind {other}"),
+    }
+}
+
+#[test]
+fn good_messages_read_and_write_back_to_the_same_bytes() {
+    for case in read("messages.json")["good"].as_array().unwrap() {
+        let bytes = bytes(&case["hex"]);
+        let written = read_and_write(case["kind"].as_str().unwrap(), &bytes);
+        assert_eq!(written.as_deref(), Ok(bytes.as_slice()), "{}", case["name"]);
+    }
+}
+
+#[test]
+fn bad_messages_are_refused_for_the_stated_reason() {
+    for case in read("messages.json")["bad"].as_array().unwrap() {
+        let outcome = read_and_write(case["kind"].as_str().unwrap(), &bytes(&case["hex"]));
+        let reason = outcome.map_err(|error| error.name());
+        assert_eq!(reason, Err(case["error"].as_str().unwrap()), "{}", case["name"]);
+    }
+}
+
+#[test]
+fn every_prefix_of_every_message_is_refused_without_a_panic() {
+    for case in read("messages.json")["good"].as_array().unwrap() {
+        let bytes = bytes(&case["hex"]);
+        let kind = case["kind"].as_str().unwrap();
+        let payload_is_free = kind == "update"; // an update's payload is checked by its codec
+        for cut in 0..bytes.len() {
+            let outcome = read_and_write(kind, &bytes[..cut]);
+            assert!(outcome.is_err() || payload_is_free, "{} cut at {cut}", case["name"]);
+        }
+    }
+}
+
+#[test]
+fn a_plan_keeps_work_that_is_newer_than_this_program() {
+    let vectors = read("messages.json");
+    let case = vectors["good"].as_array().unwrap().iter().find(|case| case["kind"] == "plan");
+    let plan: Plan = wire::decode(&bytes(&case.unwrap()["hex"])).unwrap();
+    let work: Vec<Work> = plan.work.iter().map(|item| item.work().unwrap()).collect();
+    assert!(matches!(work[..], [Work::Train(_), Work::Evaluate, Work::Unknown(77)]));
+}
+
+#[test]
+fn codecs_write_and_read_the_bytes_of_numpy() {
+    for case in read("codecs.json")["good"].as_array().unwrap() {
+        let values: Vec<f32> = floats(&case["values"]).into_iter().map(f32::from_bits).collect();
+        let codec = codec(case);
+        let payload = codec.encode(&values, number(&case["seed"])).unwrap();
+        assert_eq!(payload, bytes(&case["hex"]), "{}", case["name"]);
+        let decoded = codec.decode(&payload, values.len()).unwrap();
+        let bits: Vec<u32> = decoded.into_iter().map(f32::to_bits).collect();
+        assert_eq!(bits, floats(&case["decoded"]), "{}", case["name"]);
+    }
+}
+
+fn codec(case: &Value) -> Codec {
+    let id = u8::try_from(number(&case["codec"])).unwrap();
+    let param = u32::try_from(number(&case["param"])).unwrap();
+    Codec::from_spec(CodecSpec { id, param }).unwrap()
+}
+
+#[test]
+fn bad_payloads_are_refused_for_the_stated_reason() {
+    for case in read("codecs.json")["bad"].as_array().unwrap() {
+        let n = usize::try_from(number(&case["n"])).unwrap();
+        let outcome = codec(case).decode(&bytes(&case["hex"]), n).map_err(|error| error.name());
+        assert_eq!(outcome, Err(case["error"].as_str().unwrap()), "{}", case["name"]);
+    }
+}
+
+#[test]
+fn an_object_is_cut_and_put_together_as_numpy_says() {
+    let vectors = read("chunks.json");
+    let object = bytes(&vectors["object"]);
+    let reference = ObjectRef::of(&object, 4096).unwrap();
+    assert_eq!(reference.digest, Digest(bytes(&vectors["digest"]).try_into().unwrap()));
+    let mut assembly = Assembly::new(reference);
+    for (index, chunk) in (0..).zip(vectors["chunks"].as_array().unwrap()).rev() {
+        let expected = bytes(chunk);
+        assert_eq!(Chunk::cut(&reference, &object, index).unwrap().encode(), expected);
+        assert_eq!(assembly.take(&Chunk::decode(&expected).unwrap()), Ok(true));
+        assert_eq!(assembly.take(&Chunk::decode(&expected).unwrap()), Ok(false));
+    }
+    assert_eq!(assembly.finish().unwrap(), object);
+}
+
+#[test]
+fn random_numbers_draws_and_shards_are_those_of_numpy() {
+    let vectors = read("randomness.json");
+    let mut rng = Rng::new(number(&vectors["seed"]));
+    for expected in vectors["xoshiro256pp"].as_array().unwrap() {
+        assert_eq!(rng.next_u64(), number(expected));
+    }
+    let key = LotteryKey(bytes(&vectors["lottery_key"]).try_into().unwrap());
+    let lineage = Lineage(bytes(&vectors["lineage"]).try_into().unwrap());
+    let federation = name(vectors["federation"].as_str().unwrap());
+    let draw = key.draw(&federation, lineage, RoundId(3), 1);
+    assert_eq!(draw, number(&vectors["draw"]));
+    let device = name(vectors["device"].as_str().unwrap());
+    assert_eq!(u64::from(shard_of(&device, 16)), number(&vectors["shard"]));
+}
