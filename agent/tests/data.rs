@@ -1,4 +1,5 @@
 //! Live sources against a process that is killed, and the published data set where it is at hand.
+#![allow(clippy::unwrap_used, clippy::cast_possible_truncation)]
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;

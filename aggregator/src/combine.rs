@@ -1,8 +1,8 @@
 //! The linear combiner: sums in integers, so that the order of arrival changes no bit.
 //!
 //! A device's share of the sum is one vector of `i64`: `weight * value` in fixed point for each
-//! coordinate of the update, then the [`Extra`] coordinates. Sums of such vectors are exact, so
-//! accumulators of several processes merge in any order.
+//! coordinate of the update, then extra coordinates for the weight and the figures. Sums of such
+//! vectors are exact, so accumulators of several processes merge in any order.
 
 use core::fmt;
 

@@ -14,7 +14,7 @@ use std::time::Duration;
 use dunlin_models::{Backend, Network, Windows, tasks};
 use dunlin_protocol::plan::{Augment, Training};
 use dunlin_protocol::rng::Rng;
-use dunlin_protocol::task::{Op, TaskSpec};
+use dunlin_protocol::task::{Layer, Op, TaskSpec};
 
 const BATCH: u16 = 32;
 const BATCHES: usize = 10;
@@ -34,10 +34,26 @@ fn main() -> Outcome<()> {
         }
     }
     println!("training steps a second, batch {BATCH}, one thread, median of {rounds} runs");
-    for task in [tasks::har_cnn(), tasks::har_mlp(), mlp_561()] {
-        compare(&task, python.as_deref(), rounds)?;
+    for (name, task) in [
+        ("har-cnn", tasks::har_cnn()),
+        ("har-mlp", tasks::har_mlp()),
+        ("cnn-6454", cnn_6454()),
+        ("mlp-561", mlp_561()),
+    ] {
+        compare(name, &task, python.as_deref(), rounds)?;
     }
     Ok(())
+}
+
+/// A plain 1-D CNN of 6,454 parameters: three convolutions, no averages.
+fn cnn_6454() -> TaskSpec {
+    let block = |out, size| [Op::Conv1d { out, kernel: 5 }, Op::Relu, Op::MaxPool { size }];
+    let ops = [block(16, 2), block(24, 2), block(24, 4)].concat();
+    let mut task = tasks::har_cnn();
+    let share = task.layers[0].share;
+    let ops = ops.into_iter().chain([Op::Dense { out: 6 }]);
+    task.layers = ops.map(|op| Layer { op, share }).collect();
+    task
 }
 
 /// The dense network of many papers on the UCI HAR data set: its 561 features, 64 hidden, 6 out.
@@ -49,7 +65,7 @@ fn mlp_561() -> TaskSpec {
 }
 
 /// Runs all backends and PyTorch in turns, so that a busy machine slows all of them.
-fn compare(task: &TaskSpec, python: Option<&str>, rounds: usize) -> Outcome<()> {
+fn compare(name: &str, task: &TaskSpec, python: Option<&str>, rounds: usize) -> Outcome<()> {
     let mut pytorch = python.map(|python| PyTorch::start(python, task)).transpose()?;
     let mut ours = vec![Vec::new(); Backend::ALL.len()];
     let mut theirs = Vec::new();
@@ -61,7 +77,6 @@ fn compare(task: &TaskSpec, python: Option<&str>, rounds: usize) -> Outcome<()> 
             }
         }
     }
-    let name = if task.input.channels.len() == 1 { "mlp-561" } else { task.name.as_str() };
     let pytorch = (!theirs.is_empty()).then(|| median(&mut theirs));
     if let Some(speed) = pytorch {
         println!("{name:8} pytorch  {speed:8.0}");

@@ -3,9 +3,10 @@
 use alloc::vec::Vec;
 
 use dunlin_protocol::limits::BATCH_MAX;
-use dunlin_protocol::task::{Op, TaskSpec};
+use dunlin_protocol::task::{Features, MOTION_FEATURES, Op, TaskSpec};
 
 use crate::error::ModelError;
+use crate::features::MotionFeatures;
 use crate::loss;
 use crate::windows::Windows;
 
@@ -17,30 +18,55 @@ const BATCH_VALUES_MAX: usize = 16 * 1024 * 1024;
 pub(crate) struct Batch {
     /// Windows in the batch.
     pub(crate) len: usize,
-    /// What the network sees, `[len, visible samples, channels]`.
+    /// What the network sees: `[len, visible samples, channels]`, or `[len, 1, features]`.
     pub(crate) seen: Vec<f32>,
     /// What it should answer, `[len, outputs]`.
     pub(crate) wanted: Vec<f32>,
+    motion: Option<MotionFeatures>,
+}
+
+/// Time and channels of what the network sees of one window.
+pub(crate) fn seen_shape(task: &TaskSpec) -> [usize; 2] {
+    match task.features {
+        Features::Raw => [task.visible_samples(), task.input.channels.len()],
+        Features::Motion => [1, MOTION_FEATURES],
+    }
 }
 
 impl Batch {
     /// An empty batch with room for `len` windows of `task`.
     pub(crate) fn with_room(task: &TaskSpec, len: usize) -> Self {
-        let seen = task.visible_samples() * task.input.channels.len();
+        let [time, channels] = seen_shape(task);
+        let motion = match task.features {
+            Features::Raw => None,
+            Features::Motion => Some(MotionFeatures::new(usize::from(task.input.window))),
+        };
         Self {
             len: 0,
-            seen: Vec::with_capacity(len * seen),
+            seen: Vec::with_capacity(len * time * channels),
             wanted: Vec::with_capacity(len * task.output_values()),
+            motion,
         }
     }
 
     /// All of `windows`.
-    pub(crate) fn of(task: &TaskSpec, windows: &Windows<'_>) -> Self {
+    pub(crate) fn of(task: &TaskSpec, windows: &Windows<'_>, smoothing: f32) -> Self {
         let mut batch = Self::with_room(task, windows.len());
         for index in 0..windows.len() {
-            batch.push(task, windows.window(index), windows.label(index), 0.0);
+            batch.push(task, windows.window(index), windows.label(index), smoothing);
         }
         batch
+    }
+
+    /// The windows of this batch with these numbers.
+    pub(crate) fn pick(&self, picked: &[usize]) -> Self {
+        let rows = |values: &[f32]| {
+            let row = values.len() / self.len.max(1);
+            let mut rows = Vec::with_capacity(picked.len() * row);
+            picked.iter().for_each(|&at| rows.extend_from_slice(&values[at * row..][..row]));
+            rows
+        };
+        Self { len: picked.len(), seen: rows(&self.seen), wanted: rows(&self.wanted), motion: None }
     }
 
     /// Adds `window: [window, channels]`, with its class if it has one.
@@ -51,8 +77,15 @@ impl Batch {
         label: Option<u16>,
         smoothing: f32,
     ) {
-        let seen = task.visible_samples() * task.input.channels.len();
-        self.seen.extend_from_slice(&window[..seen]);
+        let [time, channels] = seen_shape(task);
+        let start = self.seen.len();
+        match &mut self.motion {
+            None => self.seen.extend_from_slice(&window[..time * channels]),
+            Some(motion) => {
+                self.seen.resize(start + MOTION_FEATURES, 0.0);
+                motion.extract(window, &mut self.seen[start..]);
+            }
+        }
         loss::append_wanted(task, window, label, smoothing, &mut self.wanted);
         self.len += 1;
     }
@@ -64,7 +97,7 @@ impl Batch {
 /// [`ModelError::Shape`] when the layers do not fit together.
 pub(crate) fn batch_max(task: &TaskSpec) -> Result<usize, ModelError> {
     let mut widest = task.window_values().max(1);
-    let mut channels = task.input.channels.len();
+    let [_, mut channels] = seen_shape(task);
     for (layer, shape) in task.layers.iter().zip(task.shapes()?) {
         if let Op::Conv1d { kernel, .. } = layer.op {
             // The shifted copies of the input that become one matrix.

@@ -39,7 +39,7 @@ impl Network {
         let mut loss_sum = 0.0;
         for start in (0..windows.len()).step_by(self.evaluation_batch()) {
             let part = windows.select(start..start + self.evaluation_batch());
-            let (outputs, loss) = self.ask(Batch::of(&self.task, &part))?;
+            let (outputs, loss) = self.ask(Batch::of(&self.task, &part, 0.0))?;
             #[allow(clippy::cast_precision_loss)]
             let weight = part.len() as f64;
             loss_sum += f64::from(loss) * weight;
@@ -64,7 +64,7 @@ impl Network {
         let mut predictions = Vec::with_capacity(windows.len());
         for start in (0..windows.len()).step_by(self.evaluation_batch()) {
             let part = windows.select(start..start + self.evaluation_batch());
-            let (outputs, _) = self.ask(Batch::of(&self.task, &part))?;
+            let (outputs, _) = self.ask(Batch::of(&self.task, &part, 0.0))?;
             predictions.extend(outputs.chunks_exact(self.task.output_values()).map(|output| {
                 match self.task.target {
                     Target::Classes(_) => class_of(output),

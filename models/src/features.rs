@@ -18,10 +18,9 @@ mod spectrum;
 use alloc::vec;
 use alloc::vec::Vec;
 
+use dunlin_protocol::task::MOTION_FEATURES;
 use spectrum::Spectrum;
 
-/// Values that describe one window.
-pub(crate) const MOTION_FEATURES: usize = 143;
 /// Channels of a window: body acceleration, rotation rate and total acceleration, three axes each.
 const CHANNELS: usize = 9;
 /// Pairs of signals whose correlation counts: axes of the same sensor.

@@ -10,6 +10,7 @@ mod batch;
 mod device;
 mod error;
 mod evaluate;
+mod features;
 mod forward;
 mod kernel;
 mod loss;

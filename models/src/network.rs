@@ -8,7 +8,7 @@ use burn::Tensor;
 use burn::tensor::{Device, TensorData};
 use dunlin_protocol::task::{ParamLayout, Share, TaskSpec};
 
-use crate::batch::{Batch, batch_max};
+use crate::batch::{Batch, batch_max, seen_shape};
 use crate::device::{Backend, device};
 use crate::error::ModelError;
 use crate::forward::{ParamTensors, forward};
@@ -92,7 +92,7 @@ impl Network {
             return Err(ModelError::NoWindows);
         }
         let mut flat = vec![0.0; self.params.len()];
-        let batch = Batch::of(&self.task, windows);
+        let batch = Batch::of(&self.task, windows, 0.0);
         let (_, gradients) = self.backward(batch)?;
         for (range, gradient) in gradients {
             flat[range].copy_from_slice(&gradient);
@@ -131,8 +131,9 @@ impl Network {
     }
 
     fn run(&self, params: &ParamTensors, batch: Batch, device: &Device) -> (Tensor<2>, Tensor<1>) {
-        let Batch { len, seen, wanted } = batch;
-        let samples = [len, self.task.visible_samples(), self.task.input.channels.len()];
+        let Batch { len, seen, wanted, .. } = batch;
+        let [time, channels] = seen_shape(&self.task);
+        let samples = [len, time, channels];
         let input = Tensor::from_data(TensorData::new(seen, samples), device);
         let wanted = TensorData::new(wanted, [len, self.task.output_values()]);
         let output = forward(&self.task, params, input, self.backend == Backend::Flex);

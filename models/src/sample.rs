@@ -71,7 +71,8 @@ pub(crate) fn sines(task: &TaskSpec, n: usize, seed: u64) -> (Vec<f32>, Vec<u16>
     let (mut values, mut labels) = (Vec::new(), Vec::new());
     for _ in 0..n {
         let class = u16::try_from(rng.below(3)).unwrap();
-        let (step, start) = ([0.2, 0.6, 1.4][usize::from(class)], rng.uniform(0.0, 6.28));
+        let (step, start) =
+            ([0.2, 0.6, 1.4][usize::from(class)], rng.uniform(0.0, core::f32::consts::TAU));
         for t in 0..task.input.window {
             values.push((start + step * f32::from(t)).sin() + 0.2 * rng.normal());
         }

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use dunlin_protocol::plan::Training;
 use dunlin_protocol::rng::Rng;
 
-use crate::augment::augment;
+use crate::augment::Augmenter;
 use crate::batch::Batch;
 use crate::error::ModelError;
 use crate::network::Network;
@@ -27,8 +27,8 @@ impl Network {
     /// Trains all layers that are not frozen; the present parameters are where the proximal term
     /// pulls to. Equal parameters, windows, training and `seed` give equal bits on one machine.
     ///
-    /// `should_stop` is asked before each step. A last, smaller batch is used too. Augmentation
-    /// acts on the scaled windows: see [`dunlin_protocol::plan::Augment`].
+    /// `should_stop` is asked before each step. A last, smaller batch is used too. Rotations need
+    /// channels that come in vectors of three with one scale each.
     ///
     /// # Errors
     /// [`ModelError::Stopped`], [`ModelError::Diverged`], or that the windows do not suit the
@@ -63,6 +63,7 @@ impl Network {
     ) -> Result<TrainReport, ModelError> {
         let mut rng = Rng::new(seed);
         let mut sgd = Sgd::new(training, self.params.len());
+        let augmenter = Augmenter::new(training.augment, &self.task.input.channels);
         let mut order: Vec<usize> = (0..windows.len()).collect();
         let mut report = TrainReport { mean_loss: 0.0, steps: 0, windows: windows.len() };
         for _ in 0..training.epochs {
@@ -72,7 +73,8 @@ impl Network {
                 if should_stop() {
                     return Err(ModelError::Stopped);
                 }
-                let batch = self.gather(windows, picked, training, &mut rng);
+                let smoothing = training.label_smoothing;
+                let batch = self.gather(windows, picked, smoothing, &augmenter, &mut rng);
                 let loss = self.step(&mut sgd, base, batch)?;
                 if !loss.is_finite() {
                     return Err(ModelError::Diverged { steps: report.steps });
@@ -95,18 +97,21 @@ impl Network {
         &self,
         windows: &Windows<'_>,
         picked: &[usize],
-        training: &Training,
+        smoothing: f32,
+        augmenter: &Augmenter,
         rng: &mut Rng,
     ) -> Batch {
-        let (how, channels) = (training.augment, self.task.input.channels.len());
         let mut batch = Batch::with_room(&self.task, picked.len());
-        let mut changed = Vec::with_capacity(self.task.window_values());
+        let mut changed = Vec::new();
         for &index in picked {
-            let label = windows.label(index);
-            changed.clear();
-            changed.extend_from_slice(windows.window(index));
-            augment(rng, how, &mut changed, channels);
-            batch.push(&self.task, &changed, label, training.label_smoothing);
+            let mut window = windows.window(index);
+            if !augmenter.is_idle() {
+                changed.clear();
+                changed.extend_from_slice(window);
+                augmenter.change(rng, &mut changed);
+                window = &changed;
+            }
+            batch.push(&self.task, window, windows.label(index), smoothing);
         }
         batch
     }

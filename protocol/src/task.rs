@@ -50,7 +50,17 @@ pub struct Input {
 pub enum Features {
     /// The scaled samples themselves, `[window, channels]`.
     Raw,
+    /// [`MOTION_FEATURES`] figures of how a body moves: levels, deviations, spectral bands,
+    /// correlations. For class tasks of nine channels, which are body acceleration x y z in g,
+    /// rate of turn x y z in rad/s and total acceleration x y z in g, with scales of 1.
+    Motion,
 }
+
+/// Values that [`Features::Motion`] makes of one window.
+pub const MOTION_FEATURES: usize = 143;
+
+/// Fewest samples of a window for [`Features::Motion`]: its longest lag is 25.
+pub const MOTION_SAMPLES_MIN: usize = 32;
 
 /// What one layer computes. Shapes are `[time, channels]`, or `[values]` after a `Dense` layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

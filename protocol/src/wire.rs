@@ -156,9 +156,9 @@ pub(crate) fn open(bytes: &[u8], kind: Kind, limit: usize) -> Result<&[u8], Wire
 
 /// Reads one postcard value from the front of `body` and returns it with the bytes behind it.
 pub(crate) fn take<T: DeserializeOwned>(body: &[u8]) -> Result<(T, &[u8]), WireError> {
-    postcard::take_from_bytes(body).map_err(|error| match error {
-        postcard::Error::DeserializeUnexpectedEnd => WireError::Truncated,
-        _ => WireError::Malformed,
+    postcard::take_from_bytes(body).map_err(|error| {
+        let cut = error == postcard::Error::DeserializeUnexpectedEnd;
+        if cut { WireError::Truncated } else { WireError::Malformed }
     })
 }
 

@@ -252,7 +252,8 @@ impl CsvConfig {
         );
         for name in self.channels.keys() {
             let bad = name.is_empty() || name.chars().count() > LABEL_CHARS_MAX;
-            problems.add(bad, &format!("channels.{name}"), format!("channel names have 1 to {LABEL_CHARS_MAX} characters; use the names of the task"));
+            let problem = format!("names have 1 to {LABEL_CHARS_MAX} characters; use the task's");
+            problems.add(bad, &format!("channels.{name}"), problem);
         }
         let columns = self.columns.unwrap_or(COLUMNS_MAX);
         let bad_columns = columns == 0 || columns > COLUMNS_MAX;

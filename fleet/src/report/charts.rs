@@ -59,12 +59,10 @@ pub(super) fn accuracy(report: &Report) -> Option<String> {
             chart.draw_series(DashedLineSeries::new(ends, 6, 5, SECOND.stroke_width(2)))?;
             note(&mut chart, format!("alone {alone:.1} %"), (rounds.end, alone - 2.0), SECOND)?;
         }
-        match line.last() {
-            // Two notes on one spot are none.
-            Some((round, last)) if !((last - alone).abs() < 15.0) => {
-                note(&mut chart, format!("{last:.1} %"), (*round, last - 4.0), FIRST)?;
-            }
-            Some(_) | None => {}
+        // Two notes on one spot are none.
+        let crowded = |value: f64| (value - alone).abs() < 15.0;
+        if let Some((round, last)) = line.last().filter(|(_, last)| !crowded(*last)) {
+            note(&mut chart, format!("{last:.1} %"), (*round, last - 4.0), FIRST)?;
         }
         series(&mut chart, &line, FIRST)
     })

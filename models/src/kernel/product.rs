@@ -1,5 +1,7 @@
 //! Products of small matrices on whatever vector unit the processor has.
 
+use alloc::vec::Vec;
+
 use pulp::Simd;
 
 /// A matrix of `[rows, depth]` whose element `(row, k)` lies at `row * row_step + k * depth_step`;
@@ -29,42 +31,61 @@ pub(super) fn add_product<S: Simd>(
     // Sums of 12 vectors hide the latency of a multiply-add and fit 16 registers.
     let mut from = 0;
     while width - from >= 3 {
-        panel::<S, 4, 3>(simd, left, right, out, width, from);
+        panel::<S, 4, 3>(simd, left, right, out, [width, from]);
         from += 3;
     }
     match width - from {
-        2 => panel::<S, 6, 2>(simd, left, right, out, width, from),
-        1 => panel::<S, 8, 1>(simd, left, right, out, width, from),
+        2 => panel::<S, 6, 2>(simd, left, right, out, [width, from]),
+        1 => panel::<S, 8, 1>(simd, left, right, out, [width, from]),
         _ => {}
     }
 }
 
-/// Columns `from..from + COLUMNS` of the product, `ROWS` rows at a time.
+/// Columns `from..from + COLUMNS` of the product.
 #[inline(always)]
 fn panel<S: Simd, const ROWS: usize, const COLUMNS: usize>(
     simd: S,
     left: Strided<'_>,
     right: &[S::f32s],
     out: &mut [S::f32s],
-    width: usize,
-    from: usize,
+    [width, from]: [usize; 2],
 ) {
+    if width == COLUMNS {
+        return rows_of::<S, ROWS, COLUMNS>(simd, left, right, out, [width, from]);
+    }
+    let mut columns = Vec::with_capacity(right.len() / width * COLUMNS);
+    for row in right.chunks_exact(width) {
+        columns.extend_from_slice(&row[from..from + COLUMNS]);
+    }
+    rows_of::<S, ROWS, COLUMNS>(simd, left, &columns, out, [width, from]);
+}
+
+/// As [`panel`] for `right: [depth, COLUMNS]`, `ROWS` rows at a time.
+#[inline(always)]
+fn rows_of<S: Simd, const ROWS: usize, const COLUMNS: usize>(
+    simd: S,
+    left: Strided<'_>,
+    right: &[S::f32s],
+    out: &mut [S::f32s],
+    [width, from]: [usize; 2],
+) {
+    let right = right.as_chunks::<COLUMNS>().0;
     let rows = out.len() / width;
     let mut row = 0;
     while rows - row >= ROWS {
-        tile::<S, ROWS, COLUMNS>(simd, left, right, out, width, [row, from]);
+        tile::<S, ROWS, COLUMNS>(simd, left, right, out, [width, from], row);
         row += ROWS;
     }
     if rows - row >= 4 {
-        tile::<S, 4, COLUMNS>(simd, left, right, out, width, [row, from]);
+        tile::<S, 4, COLUMNS>(simd, left, right, out, [width, from], row);
         row += 4;
     }
     if rows - row >= 2 {
-        tile::<S, 2, COLUMNS>(simd, left, right, out, width, [row, from]);
+        tile::<S, 2, COLUMNS>(simd, left, right, out, [width, from], row);
         row += 2;
     }
     while row < rows {
-        tile::<S, 1, COLUMNS>(simd, left, right, out, width, [row, from]);
+        tile::<S, 1, COLUMNS>(simd, left, right, out, [width, from], row);
         row += 1;
     }
 }
@@ -76,30 +97,33 @@ fn panel<S: Simd, const ROWS: usize, const COLUMNS: usize>(
 fn tile<S: Simd, const ROWS: usize, const COLUMNS: usize>(
     simd: S,
     left: Strided<'_>,
-    right: &[S::f32s],
+    right: &[[S::f32s; COLUMNS]],
     out: &mut [S::f32s],
-    width: usize,
-    [row, from]: [usize; 2],
+    [width, from]: [usize; 2],
+    row: usize,
 ) {
     let mut sums = [[simd.splat_f32s(0.0); COLUMNS]; ROWS];
-    let right = right.chunks_exact(width);
     let values = &left.values[row * left.row_step..];
+    let depth = right.len();
     if left.depth_step == 1 {
         let mut rows: [&[f32]; ROWS] = [&[]; ROWS];
         for (r, row) in rows.iter_mut().enumerate() {
-            *row = &values[r * left.row_step..][..right.len()];
+            *row = &values[r * left.row_step..][..depth];
         }
-        for (k, right) in right.enumerate() {
+        // All slices have this length, so that no index needs a check.
+        #[allow(clippy::needless_range_loop)]
+        for k in 0..depth {
             let mut factors = [0.0; ROWS];
             for (factor, row) in factors.iter_mut().zip(rows) {
                 *factor = row[k];
             }
-            add(simd, &factors, &right[from..from + COLUMNS], &mut sums);
+            add(simd, &factors, &right[k], &mut sums);
         }
     } else {
-        for (k, right) in right.enumerate() {
-            let factors = &values[k * left.depth_step..][..ROWS];
-            add(simd, factors, &right[from..from + COLUMNS], &mut sums);
+        for (k, right) in right.iter().enumerate() {
+            if let Some(factors) = values[k * left.depth_step..].first_chunk::<ROWS>() {
+                add(simd, factors, right, &mut sums);
+            }
         }
     }
     for (out, sums) in out[row * width..].chunks_mut(width).zip(&sums) {
@@ -113,14 +137,75 @@ fn tile<S: Simd, const ROWS: usize, const COLUMNS: usize>(
 #[inline(always)]
 fn add<S: Simd, const ROWS: usize, const COLUMNS: usize>(
     simd: S,
-    factors: &[f32],
-    right: &[S::f32s],
+    factors: &[f32; ROWS],
+    right: &[S::f32s; COLUMNS],
     sums: &mut [[S::f32s; COLUMNS]; ROWS],
 ) {
     for (sums, &factor) in sums.iter_mut().zip(factors) {
         let factor = simd.splat_f32s(factor);
         for (sum, &right) in sums.iter_mut().zip(right) {
             *sum = simd.mul_add_e_f32s(factor, right, *sum);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec;
+    use dunlin_protocol::rng::Rng;
+    use pulp::{Arch, WithSimd};
+
+    /// Multiplies by `add_product` on this processor; `width` counts values.
+    struct Product<'a> {
+        left: Strided<'a>,
+        right: &'a [f32],
+        rows: usize,
+        columns: usize,
+    }
+
+    impl WithSimd for Product<'_> {
+        type Output = Vec<f32>;
+
+        fn with_simd<S: Simd>(self, simd: S) -> Vec<f32> {
+            let padded = self.columns.next_multiple_of(S::F32_LANES);
+            let mut right = vec![0.0; self.right.len() / self.columns * padded];
+            for (wide, row) in right.chunks_mut(padded).zip(self.right.chunks(self.columns)) {
+                wide[..self.columns].copy_from_slice(row);
+            }
+            let mut out = vec![1.0; self.rows * padded];
+            let width = padded / S::F32_LANES;
+            let vectors = S::as_mut_simd_f32s(&mut out).0;
+            add_product(simd, self.left, S::as_simd_f32s(&right).0, vectors, width);
+            out.chunks(padded).flat_map(|row| row[..self.columns].to_vec()).collect()
+        }
+    }
+
+    #[test]
+    fn products_of_all_small_sizes_are_right_for_both_ways_of_lying() {
+        let mut rng = Rng::new(1);
+        for rows in 1..18 {
+            for columns in [1, 3, 8, 9, 16, 24, 31, 64] {
+                for (depth, overlap) in [(1, 0), (5, 2), (7, 0)] {
+                    let right: Vec<f32> = (0..depth * columns).map(|_| rng.normal()).collect();
+                    let values: Vec<f32> = (0..rows * depth).map(|_| rng.normal()).collect();
+                    let by_row = (depth - overlap, 1);
+                    for (row_step, depth_step) in [by_row, (1, rows)] {
+                        let left = Strided { values: &values, row_step, depth_step };
+                        let product = Product { left, right: &right, rows, columns };
+                        let found = Arch::new().dispatch(product);
+                        for (at, &found) in found.iter().enumerate() {
+                            let (row, column) = (at / columns, at % columns);
+                            let term = |k| {
+                                let left: f32 = values[row * row_step + k * depth_step];
+                                left * right[k * columns + column]
+                            };
+                            let expected = 1.0 + (0..depth).map(term).sum::<f32>();
+                            assert!((found - expected).abs() < 1e-4, "{rows} {columns} {depth}");
+                        }
+                    }
+                }
+            }
         }
     }
 }

@@ -114,7 +114,7 @@ fn a_known_input_gives_the_known_output() {
     let seen = [1.0, 2.0, 3.0, 4.0, -5.0, 6.0];
     let values = [&seen[..], &[0.0, 0.0]].concat();
     let windows = Windows::new(&task, &values, &[]).unwrap();
-    let (output, _) = network.ask(Batch::of(&task, &windows)).unwrap();
+    let (output, _) = network.ask(Batch::of(&task, &windows, 0.0)).unwrap();
     assert_eq!(output, [4321.5, 5543.5]);
 }
 

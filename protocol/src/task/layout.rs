@@ -174,7 +174,7 @@ impl ParamLayout {
 }
 
 fn hash(task: &TaskSpec, slots: &[ParamSlot]) -> LayoutHash {
-    let mut text = alloc::vec![1u8];
+    let mut text = alloc::vec![1u8, task.features as u8];
     let word = |text: &mut Vec<u8>, n: usize| text.extend_from_slice(&(n as u64).to_le_bytes());
     let input = shape::input_shape(task).map_or((0, 0), |s| (s.time, s.channels));
     word(&mut text, input.0);

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 use core::fmt;
 
-use super::{Features, Op, TaskSpec};
+use super::{Features, MOTION_FEATURES, MOTION_SAMPLES_MIN, Op, Target, TaskSpec};
 use crate::limits::{ACTIVATIONS_MAX, PARAMS_MAX};
 
 /// Shape of the values for one window: `[time, channels]`; `time` is 1 behind a `Dense` layer.
@@ -60,6 +60,8 @@ pub enum ShapeError {
     },
     /// A window without samples for the network to see.
     Empty,
+    /// Motion features of something else than labelled windows of nine channels and 32 samples.
+    Motion,
 }
 
 impl fmt::Display for ShapeError {
@@ -79,6 +81,9 @@ impl fmt::Display for ShapeError {
                 write!(f, "the last layer gives {has} values, the target needs {needs}")
             }
             Self::Empty => f.write_str("the network sees no samples of a window"),
+            Self::Motion => f.write_str(
+                "motion features need classes, nine channels with offset 0 and scale 1, and 32 samples or more",
+            ),
         }
     }
 }
@@ -89,8 +94,19 @@ impl core::error::Error for ShapeError {}
 pub(super) fn input_shape(task: &TaskSpec) -> Result<Shape, ShapeError> {
     let shape = match task.features {
         Features::Raw => Shape { time: task.visible_samples(), channels: task.input.channels.len() },
+        Features::Motion if takes_motion(task) => Shape { time: 1, channels: MOTION_FEATURES },
+        Features::Motion => return Err(ShapeError::Motion),
     };
     if shape.values() == 0 { Err(ShapeError::Empty) } else { Ok(shape) }
+}
+
+fn takes_motion(task: &TaskSpec) -> bool {
+    let plain = task.input.channels.iter().all(|channel| channel.offset == 0.0 && channel.scale == 1.0);
+    let samples = usize::from(task.input.window);
+    matches!(task.target, Target::Classes(_))
+        && plain
+        && task.input.channels.len() == 9
+        && samples >= MOTION_SAMPLES_MIN
 }
 
 pub(super) fn shapes(task: &TaskSpec) -> Result<Vec<Shape>, ShapeError> {

@@ -151,6 +151,11 @@ impl Follower {
         Ok(Piece::Nothing)
     }
 
+    /// Whether the file or FIFO was not there at the last look.
+    pub(super) fn waits_for_file(&self) -> bool {
+        self.open.is_none() && self.stream.is_none()
+    }
+
     /// Bytes read of the open file; `None` for a FIFO, standard input, or no file.
     pub(super) fn offset(&self) -> Option<u64> {
         self.open.as_ref().filter(|open| !open.fifo).map(|open| open.offset)

@@ -9,6 +9,7 @@ use super::reader::lock;
 use super::row::{Splitter, parse_time};
 use crate::data::config::TimeUnit;
 use crate::data::labels::LabelRange;
+use crate::data::log_limit::{LogLimit, clock};
 use crate::data::store::SampleStore;
 
 /// Reads label ranges; from the start of the file whenever it opens, because applying a range twice
@@ -21,6 +22,7 @@ pub(super) struct LabelReader {
     splitter: Splitter,
     unit: TimeUnit,
     first_line: bool,
+    unreadable: LogLimit,
 }
 
 impl LabelReader {
@@ -33,6 +35,7 @@ impl LabelReader {
             splitter: Splitter::new(delimiter),
             unit,
             first_line: true,
+            unreadable: LogLimit::default(),
         }
     }
 
@@ -52,7 +55,9 @@ impl LabelReader {
             }
             Ok(Piece::Nothing | Piece::Ended) => false,
             Err(error) => {
-                lock(store).lose_label(&format!("cannot read the label file: {error}"));
+                if self.unreadable.count(clock()).is_some() {
+                    log::warn!("cannot read the label file: {error}");
+                }
                 false
             }
         }

@@ -47,8 +47,8 @@ impl CsvSource {
     /// Opens the ring in `state_dir` and starts to read.
     ///
     /// # Errors
-    /// [`DataError`] when the ring belongs to another configuration or process, when files cannot be
-    /// made, or when no thread can be started. A missing input is no error: it may come later.
+    /// [`DataError`] when the ring belongs to another configuration or process, when files cannot
+    /// be made, or when no thread can be started. A missing input is no error: it may come later.
     pub fn open(config: &CsvConfig, state_dir: &Path) -> Result<Self, DataError> {
         let channels = config.channels.keys();
         let header = Header {

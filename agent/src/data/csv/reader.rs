@@ -89,7 +89,13 @@ impl CsvReader {
                 self.take_piece(&mut store);
                 true
             }
-            Ok(Piece::Nothing) => false,
+            Ok(Piece::Nothing) => {
+                if self.follower.waits_for_file() {
+                    let problem = format!("{}: not there yet; waiting for it", self.path.display());
+                    store.set_problem(Some(problem));
+                }
+                false
+            }
             Ok(Piece::Ended) => {
                 self.tear(&mut store);
                 store.set_ended();
@@ -117,6 +123,7 @@ impl CsvReader {
         let newest = store.ring().times().map(|times| times.newest);
         self.time =
             ImpliedTime { base_us: newest.unwrap_or(0), steps: u64::from(newest.is_some()) };
+        store.set_problem(None);
         log::info!("{}: goes on at byte {}", self.path.display(), self.line_end);
         if self.line_end == 0 {
             return;

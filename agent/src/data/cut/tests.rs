@@ -1,3 +1,5 @@
+#![allow(clippy::cast_possible_truncation)]
+
 use super::*;
 use crate::data::ring::Header;
 use dunlin_protocol::id::Name;

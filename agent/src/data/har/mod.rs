@@ -70,8 +70,8 @@ pub struct HarDataset {
 }
 
 impl HarDataset {
-    /// Opens the data set in `dir`, which is `UCI HAR Dataset` or contains it. Reads the small files
-    /// only.
+    /// Opens the data set in `dir`, which is `UCI HAR Dataset` or contains it. Reads the small
+    /// files only.
     ///
     /// # Errors
     /// [`DataError::Layout`] when files are missing, [`DataError::Line`] when one cannot be read.

@@ -1,3 +1,5 @@
+#![allow(clippy::cast_possible_truncation)]
+
 use super::*;
 use dunlin_protocol::id::Name;
 use dunlin_protocol::task::{Channel, Features, Input, Target};

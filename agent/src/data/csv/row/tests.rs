@@ -1,3 +1,5 @@
+#![allow(clippy::cast_possible_truncation)]
+
 use super::*;
 use crate::data::SourceConfig;
 
@@ -30,9 +32,9 @@ fn columns_are_found_by_name_and_by_place() {
 fn rows_that_do_not_fit_are_refused_with_the_reason() {
     let mut rows = reader(NAMED);
     rows.read(b"t,ax,ay,what").unwrap();
-    let mut refusal = |line: &[u8]| match rows.read(line).unwrap() {
-        Row::Refused(refusal) => refusal,
-        other => panic!("{other:?}"),
+    let mut refusal = |line: &[u8]| {
+        let Row::Refused(refusal) = rows.read(line).unwrap() else { panic!("{line:?} is good") };
+        refusal
     };
     assert_eq!(refusal(b"1,2,3"), Refusal::Columns { has: 3, needs: 4 });
     assert_eq!(refusal(b"1,2,3,w,5"), Refusal::Columns { has: 5, needs: 4 });
