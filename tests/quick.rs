@@ -2,5 +2,6 @@
 
 mod quick {
     mod rounds;
+    mod tidy;
     mod vectors;
 }

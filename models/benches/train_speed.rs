@@ -14,7 +14,7 @@ use std::time::Duration;
 use dunlin_models::{Backend, Network, Windows, tasks};
 use dunlin_protocol::plan::{Augment, Training};
 use dunlin_protocol::rng::Rng;
-use dunlin_protocol::task::{Layer, Op, TaskSpec};
+use dunlin_protocol::task::{Features, Layer, MOTION_FEATURES, Op, TaskSpec};
 
 const BATCH: u16 = 32;
 const BATCHES: usize = 10;
@@ -59,6 +59,7 @@ fn cnn_6454() -> TaskSpec {
 /// The dense network of many papers on the UCI HAR data set: its 561 features, 64 hidden, 6 out.
 fn mlp_561() -> TaskSpec {
     let mut task = tasks::har_mlp();
+    task.features = Features::Raw;
     task.input.channels.truncate(1);
     task.input.window = 561;
     task
@@ -101,7 +102,7 @@ fn speed(task: &TaskSpec, backend: Backend) -> Outcome<f64> {
     let mut network = Network::new(task, backend)?;
     let start_params = network.layout().initial_params(1);
     let training = Training {
-        epochs: 2,
+        epochs: 20,
         batch: BATCH,
         learning_rate: 0.01,
         momentum: 0.9,
@@ -138,10 +139,14 @@ struct PyTorch {
 impl PyTorch {
     fn start(python: &str, task: &TaskSpec) -> Outcome<Self> {
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/pytorch_train_speed.py");
+        let seen = match task.features {
+            Features::Raw => (usize::from(task.input.window), task.input.channels.len()),
+            Features::Motion => (1, MOTION_FEATURES),
+        };
         let layers: Vec<String> = task.layers.iter().map(|layer| describe(layer.op)).collect();
         let mut child = Command::new(python)
             .arg(script)
-            .arg(format!("{}x{}", task.input.window, task.input.channels.len()))
+            .arg(format!("{}x{}", seen.0, seen.1))
             .args([layers.join(","), BATCH.to_string()])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

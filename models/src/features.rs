@@ -76,6 +76,7 @@ impl MotionFeatures {
     /// A sample that is not finite makes features that are not finite, never a panic.
     pub(crate) fn extract(&mut self, window: &[f32], out: &mut [f32]) {
         debug_assert_eq!(window.len(), self.rows.len() * CHANNELS);
+        debug_assert_eq!(out.len(), MOTION_FEATURES);
         let mut out = Output(out.iter_mut());
         let samples = window.as_chunks::<CHANNELS>().0;
         let count = float(self.rows.len());

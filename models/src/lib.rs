@@ -12,6 +12,7 @@ mod error;
 mod evaluate;
 mod features;
 mod forward;
+mod gather;
 mod kernel;
 mod loss;
 mod network;

@@ -5,9 +5,9 @@ use alloc::vec::Vec;
 use dunlin_protocol::plan::Training;
 use dunlin_protocol::rng::Rng;
 
-use crate::augment::Augmenter;
 use crate::batch::Batch;
 use crate::error::ModelError;
+use crate::gather::Gatherer;
 use crate::network::Network;
 use crate::sgd::Sgd;
 use crate::windows::Windows;
@@ -63,7 +63,8 @@ impl Network {
     ) -> Result<TrainReport, ModelError> {
         let mut rng = Rng::new(seed);
         let mut sgd = Sgd::new(training, self.params.len());
-        let augmenter = Augmenter::new(training.augment, &self.task.input.channels);
+        let task = self.task.clone();
+        let gatherer = Gatherer::new(&task, windows, training);
         let mut order: Vec<usize> = (0..windows.len()).collect();
         let mut report = TrainReport { mean_loss: 0.0, steps: 0, windows: windows.len() };
         for _ in 0..training.epochs {
@@ -73,8 +74,7 @@ impl Network {
                 if should_stop() {
                     return Err(ModelError::Stopped);
                 }
-                let smoothing = training.label_smoothing;
-                let batch = self.gather(windows, picked, smoothing, &augmenter, &mut rng);
+                let batch = gatherer.batch(picked, &mut rng);
                 let loss = self.step(&mut sgd, base, batch)?;
                 if !loss.is_finite() {
                     return Err(ModelError::Diverged { steps: report.steps });
@@ -91,29 +91,6 @@ impl Network {
         } else {
             Err(ModelError::Diverged { steps: report.steps })
         }
-    }
-
-    fn gather(
-        &self,
-        windows: &Windows<'_>,
-        picked: &[usize],
-        smoothing: f32,
-        augmenter: &Augmenter,
-        rng: &mut Rng,
-    ) -> Batch {
-        let mut batch = Batch::with_room(&self.task, picked.len());
-        let mut changed = Vec::new();
-        for &index in picked {
-            let mut window = windows.window(index);
-            if !augmenter.is_idle() {
-                changed.clear();
-                changed.extend_from_slice(window);
-                augmenter.change(rng, &mut changed);
-                window = &changed;
-            }
-            batch.push(&self.task, window, windows.label(index), smoothing);
-        }
-        batch
     }
 
     fn step(&mut self, sgd: &mut Sgd, base: &[f32], batch: Batch) -> Result<f32, ModelError> {

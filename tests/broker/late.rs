@@ -2,7 +2,7 @@
 
 use dunlin_aggregator::io::RoundEvent;
 use dunlin_aggregator::settings::Enrolment;
-use dunlin_link::testing::TestClient;
+use dunlin_link::testing::{Mosquitto, TestClient};
 use dunlin_protocol::presence::{Presence, State};
 use dunlin_protocol::topic::{Topic, Topics};
 use dunlin_tests::name;
@@ -35,7 +35,10 @@ fn opens_with(present: u32, enrolled: u32) {
     let mut settings = settings(100, enrolled, 1);
     let names = (0..enrolled).map(|device| name(&format!("wrist-{device}")));
     settings.enrolled = Enrolment::Only(names.collect());
-    let Some(mut world) = World::new(settings) else { return };
+    // As shipped: Mosquitto queues 1,000 messages for a client by default and drops the rest.
+    let config = "allow_anonymous true\nmax_queued_messages 20000\n";
+    let Some(broker) = Mosquitto::start(config) else { return };
+    let mut world = World::on(broker, settings);
     let client = TestClient::open(world.broker.client("all-of-them"));
     client.wait_connected();
     publish_states(&client, present);

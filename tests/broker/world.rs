@@ -13,6 +13,7 @@ use dunlin_agent::session::Settings as DeviceSettings;
 use dunlin_agent::store::FileStore;
 use dunlin_aggregator::config::Config;
 use dunlin_aggregator::io::RoundEvent;
+use dunlin_aggregator::report;
 use dunlin_aggregator::settings::{Enrolment, Settings, Weighting};
 use dunlin_aggregator::store::Store;
 use dunlin_aggregator::summary::Counters;
@@ -221,19 +222,20 @@ impl World {
                 return value;
             }
             let running = self.aggregator.as_ref().is_some_and(|a| !a.thread.is_finished());
-            let left = end.saturating_duration_since(clock());
-            let tail = &seen.0[seen.0.len().saturating_sub(20)..];
-            let text = || format!("{tail:.300?}, {:?}", seen.1);
-            assert!(running && !left.is_zero(), "running: {running}; seen: {}", text());
+            let waiting = running && clock() < end;
+            assert!(waiting, "running: {running}; seen: {}", story(&seen.0, &seen.1));
             seen = self.log.1.wait_timeout(seen, Duration::from_millis(200)).unwrap().0;
         }
     }
 
     /// Waits until so many events for which `choose` holds have happened.
     pub(super) fn wait_events(&self, count: usize, choose: impl Fn(&RoundEvent) -> bool) {
-        wait_until("the expected events", || {
-            self.log.0.lock().unwrap().0.iter().filter(|event| choose(event)).count() >= count
-        });
+        let end = clock() + PATIENCE;
+        let mut seen = self.log.0.lock().unwrap();
+        while seen.0.iter().filter(|event| choose(event)).count() < count {
+            assert!(clock() < end, "{count} are wanted; seen: {}", story(&seen.0, &seen.1));
+            seen = self.log.1.wait_timeout(seen, Duration::from_millis(200)).unwrap().0;
+        }
     }
 
     /// Waits until all rounds are done.
@@ -282,6 +284,13 @@ impl World {
         assert_eq!(first.len(), last.len());
         (first, last, version.0)
     }
+}
+
+/// The last events and the counts, for people.
+fn story(events: &[RoundEvent], counters: &Counters) -> String {
+    let last = events.iter().skip(events.len().saturating_sub(40));
+    let lines: Vec<String> = last.map(|event| report::line(event).1).collect();
+    format!("{}\n{counters:?}", lines.join("\n"))
 }
 
 impl Drop for World {

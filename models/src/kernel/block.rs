@@ -15,6 +15,14 @@ use super::product::{Strided, add_product};
 /// Mark of an output to which no sample belongs: ReLU cut it off.
 const CUT: f32 = -1.0;
 
+/// Values that are compared at a time: loops of this fixed length become vector instructions.
+const GROUP: usize = 8;
+
+/// `columns` filled up to whole vectors and groups.
+fn row_of<S: Simd>(columns: usize) -> usize {
+    columns.next_multiple_of(S::F32_LANES.max(GROUP))
+}
+
 /// Sizes of a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Block {
@@ -92,49 +100,44 @@ impl WithSimd for Forward<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) -> Output {
         let Self { block, input, weight, bias } = self;
-        let padded = block.out.next_multiple_of(S::F32_LANES);
+        let padded = row_of::<S>(block.out);
         let weight = widen(weight, block.out, padded);
         let bias = widen(bias, block.out, padded);
-        let (weight, bias) = (vectors::<S>(&weight), vectors::<S>(&bias));
-        let width = bias.len();
-        let mut sums = vec![simd.splat_f32s(0.0); block.steps() * width];
+        let width = padded / S::F32_LANES;
+        let mut sums = vec![0.0; block.steps() * padded];
         let window_out = block.pooled() * padded;
         let mut values = vec![0.0; block.batch * window_out];
         let mut origins = vec![0.0; block.batch * window_out];
         let windows = input.chunks_exact(block.time * block.channels);
         let outs = values.chunks_exact_mut(window_out).zip(origins.chunks_exact_mut(window_out));
         for (window, (values, origins)) in windows.zip(outs) {
-            sums.chunks_exact_mut(width).for_each(|row| row.copy_from_slice(bias));
+            sums.chunks_exact_mut(padded).for_each(|row| row.copy_from_slice(&bias));
             let left = Strided { values: window, row_step: block.channels, depth_step: 1 };
-            add_product(simd, left, weight, &mut sums, width);
-            let (values, origins) = (vectors_mut::<S>(values), vectors_mut::<S>(origins));
-            pool(simd, block, &sums, values, origins);
+            add_product(simd, left, vectors::<S>(&weight), vectors_mut::<S>(&mut sums), width);
+            pool(block, &sums, values, origins);
         }
         Output { values: narrow(values, padded, block.out), origins }
     }
 }
 
-/// Keeps the largest of each group of `sums: [steps, width]`, and which one it was.
+/// Keeps the largest of each group of `sums: [steps, padded]`, and which one it was.
 #[inline(always)]
-fn pool<S: Simd>(
-    simd: S,
-    block: Block,
-    sums: &[S::f32s],
-    values: &mut [S::f32s],
-    origins: &mut [S::f32s],
-) {
-    let width = sums.len() / block.steps();
-    let floor = simd.splat_f32s(if block.relu { 0.0 } else { f32::NEG_INFINITY });
-    let rows = values.chunks_exact_mut(width).zip(origins.chunks_exact_mut(width));
-    for (group, (values, origins)) in sums.chunks_exact(width * block.pool).zip(rows) {
-        for (column, (value, origin)) in values.iter_mut().zip(origins).enumerate() {
-            let (mut largest, mut place) = (floor, simd.splat_f32s(CUT));
-            let mut number = simd.splat_f32s(0.0);
-            for row in group.chunks_exact(width) {
-                let larger = simd.less_than_f32s(largest, row[column]);
-                largest = simd.select_f32s(larger, row[column], largest);
-                place = simd.select_f32s(larger, number, place);
-                number = simd.add_f32s(number, simd.splat_f32s(1.0));
+fn pool(block: Block, sums: &[f32], values: &mut [f32], origins: &mut [f32]) {
+    let lanes = sums.len() / block.steps() / GROUP;
+    let (sums, values) = (sums.as_chunks::<GROUP>().0, values.as_chunks_mut::<GROUP>().0);
+    let origins = origins.as_chunks_mut::<GROUP>().0;
+    let rows = values.chunks_exact_mut(lanes).zip(origins.chunks_exact_mut(lanes));
+    for (group, (values, origins)) in sums.chunks_exact(lanes * block.pool).zip(rows) {
+        for (lane, (value, origin)) in values.iter_mut().zip(origins).enumerate() {
+            let floor = if block.relu { 0.0 } else { f32::NEG_INFINITY };
+            let (mut largest, mut place, mut number) = ([floor; GROUP], [CUT; GROUP], 0.0);
+            for row in group.chunks_exact(lanes) {
+                for i in 0..GROUP {
+                    let larger = row[lane][i] > largest[i];
+                    largest[i] = if larger { row[lane][i] } else { largest[i] };
+                    place[i] = if larger { number } else { place[i] };
+                }
+                number += 1.0;
             }
             (*value, *origin) = (largest, place);
         }
@@ -172,8 +175,7 @@ impl WithSimd for Backward<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) -> Slopes {
         let Self { block, input, weight, origins, slope, wants_input } = self;
-        let zero = simd.splat_f32s(0.0);
-        let padded = block.out.next_multiple_of(S::F32_LANES);
+        let padded = row_of::<S>(block.out);
         let width = padded / S::F32_LANES;
         let slope = widen(slope, block.out, padded);
         // Slopes of one window at each step, with zeros around for the samples at its edges.
@@ -181,8 +183,8 @@ impl WithSimd for Backward<'_> {
         let mut steps = vec![0.0; block.steps() * padded + 2 * edge];
         let inner = edge..steps.len() - edge;
         let mut weight_slope = vec![0.0; block.kernel * block.channels * padded];
-        let mut bias_slope = vec![zero; width];
-        let in_padded = block.channels.next_multiple_of(S::F32_LANES);
+        let mut bias_slope = vec![0.0; padded];
+        let in_padded = row_of::<S>(block.channels);
         let (back, mut input_slope) = if wants_input {
             let samples = block.batch * block.time;
             (turned(block, weight, padded, in_padded), vec![0.0; samples * in_padded])
@@ -194,10 +196,9 @@ impl WithSimd for Backward<'_> {
         let window_out = block.pooled() * padded;
         let outs = slope.chunks_exact(window_out).zip(origins.chunks_exact(window_out));
         for (window, (slope, origins)) in windows.zip(outs) {
-            let rows = vectors_mut::<S>(&mut steps[inner.clone()]);
-            let (slope, origins) = (vectors::<S>(slope), vectors::<S>(origins));
-            unpool(simd, block, slope, origins, rows, &mut bias_slope);
+            unpool(block, slope, origins, &mut steps[inner.clone()], &mut bias_slope);
             let left = Strided { values: window, row_step: 1, depth_step: block.channels };
+            let rows = vectors::<S>(&steps[inner.clone()]);
             add_product(simd, left, rows, vectors_mut::<S>(&mut weight_slope), width);
             if let Some(out) = input_slopes.next() {
                 let left = Strided { values: &steps, row_step: padded, depth_step: 1 };
@@ -205,36 +206,32 @@ impl WithSimd for Backward<'_> {
                 add_product(simd, left, vectors::<S>(&back), vectors_mut::<S>(out), width);
             }
         }
-        let mut bias = vec![0.0; padded];
-        vectors_mut::<S>(&mut bias).copy_from_slice(&bias_slope);
         Slopes {
             input: narrow(input_slope, in_padded, block.channels),
             weight: narrow(weight_slope, padded, block.out),
-            bias: narrow(bias, padded, block.out),
+            bias: narrow(bias_slope, padded, block.out),
         }
     }
 }
 
-/// Gives each slope back to the step that it came from: `steps: [steps, width]`, zero elsewhere.
+/// Gives each slope back to the step that it came from: `steps: [steps, padded]`, zero elsewhere.
 #[inline(always)]
-fn unpool<S: Simd>(
-    simd: S,
-    block: Block,
-    slope: &[S::f32s],
-    origins: &[S::f32s],
-    steps: &mut [S::f32s],
-    bias: &mut [S::f32s],
-) {
-    let (width, zero, cut) = (bias.len(), simd.splat_f32s(0.0), simd.splat_f32s(CUT));
-    let rows = slope.chunks_exact(width).zip(origins.chunks_exact(width));
-    for (group, (slope, origins)) in steps.chunks_exact_mut(width * block.pool).zip(rows) {
-        for (column, (&slope, &origin)) in slope.iter().zip(origins).enumerate() {
-            let kept = simd.select_f32s(simd.equal_f32s(origin, cut), zero, slope);
-            bias[column] = simd.add_f32s(bias[column], kept);
-            let mut number = zero;
-            for row in group.chunks_exact_mut(width) {
-                row[column] = simd.select_f32s(simd.equal_f32s(origin, number), slope, zero);
-                number = simd.add_f32s(number, simd.splat_f32s(1.0));
+fn unpool(block: Block, slope: &[f32], origins: &[f32], steps: &mut [f32], bias: &mut [f32]) {
+    let (slope, origins) = (slope.as_chunks::<GROUP>().0, origins.as_chunks::<GROUP>().0);
+    let (steps, bias) = (steps.as_chunks_mut::<GROUP>().0, bias.as_chunks_mut::<GROUP>().0);
+    let lanes = bias.len();
+    let rows = slope.chunks_exact(lanes).zip(origins.chunks_exact(lanes));
+    for (group, (slope, origins)) in steps.chunks_exact_mut(lanes * block.pool).zip(rows) {
+        for (lane, (slope, origin)) in slope.iter().zip(origins).enumerate() {
+            for i in 0..GROUP {
+                bias[lane][i] += if origin[i] == CUT { 0.0 } else { slope[i] };
+            }
+            let mut number = 0.0;
+            for row in group.chunks_exact_mut(lanes) {
+                for i in 0..GROUP {
+                    row[lane][i] = if origin[i] == number { slope[i] } else { 0.0 };
+                }
+                number += 1.0;
             }
         }
     }

@@ -1,0 +1,89 @@
+//! The architecture's invariants, as far as text shows them.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}
+
+/// All Rust files below these folders or at these paths, with their text.
+fn sources(paths: &[&str]) -> Vec<(PathBuf, String)> {
+    let mut open: Vec<PathBuf> = paths.iter().map(|path| root().join(path)).collect();
+    let mut found = Vec::new();
+    while let Some(path) = open.pop() {
+        if path.is_dir() {
+            open.extend(fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let text = fs::read_to_string(&path).unwrap();
+            found.push((path, text));
+        }
+    }
+    assert!(!found.is_empty(), "{paths:?} are not there");
+    found
+}
+
+fn assert_absent(paths: &[&str], words: &[&str]) {
+    for (path, text) in sources(paths) {
+        for word in words {
+            let named = text.lines().any(|line| !line.trim().starts_with("//") && line.contains(word));
+            assert!(!named, "{} names {word}; pass it in, or move it to the shell", path.display());
+        }
+    }
+}
+
+#[test]
+fn cores_read_no_clock_no_file_no_socket_and_no_global_randomness() {
+    let cores = [
+        "protocol/src",
+        "agent/src/session.rs",
+        "agent/src/session",
+        "agent/src/state.rs",
+        "agent/src/job.rs",
+        "aggregator/src/aggregator.rs",
+        "aggregator/src/aggregator",
+        "aggregator/src/admit.rs",
+        "aggregator/src/combine.rs",
+        "aggregator/src/intake.rs",
+        "aggregator/src/round.rs",
+        "aggregator/src/roster.rs",
+        "aggregator/src/step.rs",
+        "aggregator/src/snapshot.rs",
+        "fleet/src/memory.rs",
+    ];
+    let words = [
+        "Instant::now", "SystemTime", "std::net", "std::fs", "std::thread", "HashMap", "getrandom",
+        "rumqttc", "dunlin_link",
+    ];
+    assert_absent(&cores, &words);
+}
+
+#[test]
+fn only_the_models_crate_names_burn_and_only_the_link_names_rumqttc() {
+    let all = ["protocol", "agent", "aggregator", "fleet", "link", "models"];
+    for (word, home) in [("burn::", "models"), ("rumqttc::", "link")] {
+        let others: Vec<String> =
+            all.iter().filter(|name| **name != home).map(|name| format!("{name}/src")).collect();
+        let others: Vec<&str> = others.iter().map(String::as_str).collect();
+        assert_absent(&others, &[word]);
+    }
+    for (name, stranger) in [("aggregator", "dunlin-models"), ("aggregator", "burn"), ("link", "burn")]
+    {
+        let manifest = fs::read_to_string(root().join(name).join("Cargo.toml")).unwrap();
+        let depends = manifest.lines().any(|line| line.starts_with(stranger));
+        assert!(!depends, "{name} must not depend on {stranger}");
+    }
+}
+
+#[test]
+fn the_example_configurations_are_whole() {
+    let text = fs::read_to_string(root().join("agent/agent.example.toml")).unwrap();
+    dunlin_agent::config::AgentConfig::parse(&text).unwrap_or_else(|problems| panic!("{problems}"));
+    // The second source of the example, taken out of its comments.
+    let (head, sources) = text.split_once("[source]").unwrap();
+    let (_, second) = sources.split_once("# [source]").unwrap();
+    let uncommented = |line: &str| line.strip_prefix("# ").unwrap_or(line).to_owned();
+    let second: Vec<String> = second.lines().map(uncommented).collect();
+    let text = format!("{head}[source]{}", second.join("\n"));
+    dunlin_agent::config::AgentConfig::parse(&text).unwrap_or_else(|problems| panic!("{problems}"));
+}
