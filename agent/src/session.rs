@@ -309,6 +309,9 @@ impl Session {
         let came = online && !self.server_online;
         self.server_online = online;
         if came {
+            // What the broker holds may be a last will of an earlier start that came late: an
+            // aggregator that starts now would not know that this device is here.
+            self.say_state(State::Online);
             self.speak_again(now);
         }
     }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use dunlin_link::{BrokerUrl, LinkConfig, QueueLimits, TlsFiles};
+use dunlin_link::{BrokerUrl, LinkConfig, TlsFiles};
 use dunlin_protocol::codec::Codec;
 use dunlin_protocol::limits::TASK_BYTES_MAX;
 use dunlin_protocol::task::TaskSpec;
@@ -18,8 +18,6 @@ use file::File;
 
 /// Longest configuration file in bytes: room for a hundred thousand device names.
 const CONFIG_BYTES_MAX: u64 = 8 * 1024 * 1024;
-/// What may wait to be sent: all objects at once, as after each connection.
-const QUEUE: QueueLimits = QueueLimits { messages: 65_536, bytes: 256 * 1024 * 1024 };
 
 /// Everything that the program is told.
 #[derive(Clone, Debug)]
@@ -142,7 +140,6 @@ impl File {
             }
         };
         let mut link = LinkConfig::new(url, self.instance.0.as_str());
-        link.queue = QUEUE;
         link.username = broker.username.clone();
         link.password = broker.password.clone();
         if let Some(path) = &broker.password_file {

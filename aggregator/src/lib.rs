@@ -20,6 +20,7 @@ pub mod config;
 #[cfg(test)]
 mod example;
 mod intake;
+mod inbox;
 pub mod io;
 mod library;
 pub mod model_file;

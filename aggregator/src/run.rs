@@ -2,24 +2,28 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::sync::mpsc::RecvTimeoutError;
 use std::time::Duration;
 
-use dunlin_link::{Link, LinkError, LinkEvent, Will};
+use dunlin_link::{Link, LinkError, LinkEvent, QueueLimits, Will};
 use dunlin_protocol::id::Lineage;
 use dunlin_protocol::time::Instant;
 use dunlin_protocol::topic::Topics;
 
 use crate::aggregator::{Aggregator, Initial, Start, StartError};
 use crate::config::Config;
+use crate::inbox::{Inbox, inbox};
 use crate::io::{Input, Output, RoundEvent};
 use crate::report;
 use crate::status::{ROUNDS_SHOWN, Status};
 use crate::store::{Store, StoreError};
 use crate::summary::Counters;
 
-/// Messages from the broker that may wait; more are dropped, and devices send them again.
-const INBOX: usize = 512;
+/// Bytes of messages from the broker that may wait: the presence of a hundred thousand devices with
+/// room to spare. More are dropped, and devices send chunks and claims again.
+const INBOX_BYTES: usize = 64 * 1024 * 1024;
+/// What may wait to be sent at the least: all objects at once, as after each connection.
+const QUEUE: QueueLimits = QueueLimits { messages: 65_536, bytes: 256 * 1024 * 1024 };
 /// Longest wait before looking whether to stop, in milliseconds.
 const WAIT_MS_MAX: u64 = 200;
 /// How often the status file is written while nothing ends, in milliseconds.
@@ -149,12 +153,14 @@ struct Shell<'a> {
 
 impl Shell<'_> {
     /// Starts the connection, with the last will of this start.
-    fn connect(&mut self) -> Result<Receiver<LinkEvent>, RunError> {
+    fn connect(&mut self) -> Result<Inbox, RunError> {
         let mut broker = self.config.broker.clone();
         let (topic, payload) = self.core.last_will();
         broker.will = Some(Will { topic: self.topics.name(&topic), payload });
-        let (sender, inbox) = sync_channel(INBOX);
-        let link = Link::open(broker, move |event| sender.try_send(event).is_ok());
+        broker.queue.messages = broker.queue.messages.max(QUEUE.messages);
+        broker.queue.bytes = broker.queue.bytes.max(QUEUE.bytes);
+        let (inlet, inbox) = inbox(INBOX_BYTES);
+        let link = Link::open(broker, move |event| inlet.offer(event));
         self.link = Some(link.map_err(RunError::Link)?);
         Ok(inbox)
     }

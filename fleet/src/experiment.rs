@@ -139,7 +139,7 @@ pub fn har(dir: &Path, task: TaskSpec, devices: Option<u32>) -> Result<Experimen
             Split::Train => {}
         }
     }
-    let recipe = recipe(0.04, 0.1, 60);
+    let recipe = recipe(if task.name.as_str() == "har-mlp" { 0.05 } else { 0.04 }, 0.3, 60);
     Ok(Experiment { dataset: "UCI HAR".into(), task, recipe, devices: learners, unseen })
 }
 

@@ -6,6 +6,7 @@
 
 mod block;
 mod op;
+mod pool;
 mod product;
 
 pub(crate) use block::Block;

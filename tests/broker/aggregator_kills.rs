@@ -20,7 +20,8 @@ enum Moment {
     Go,
     /// So many verdicts that an update is accepted; with the third the round is complete.
     Verdicts(u32),
-    /// The first chunk of a version that was never seen before.
+    /// The first chunk of an object that was never seen before; after the task and version 0
+    /// these are new versions.
     NewModel,
     /// A plan that names a version never named before.
     NewPlan,
@@ -72,7 +73,8 @@ impl Watcher {
 
 /// Kills the aggregator at each moment in turn and checks the model that it ends with.
 fn killed_at(moments: &[Moment], rounds: u32) {
-    let Some(mut world) = World::new(settings(1000, 3, rounds)) else { return };
+    // 313 KiB, so that combining, saving and publishing take a few milliseconds.
+    let Some(mut world) = World::new(settings(8000, 3, rounds)) else { return };
     let mut watcher = Watcher::open(&world);
     world.start_devices(3);
     let mut program = Program::start(&world);
@@ -94,11 +96,11 @@ fn an_aggregator_killed_while_updates_come_in_counts_each_once() {
 
 #[test]
 fn an_aggregator_killed_between_the_last_update_and_the_new_version_counts_each_once() {
-    killed_at(&[Moment::Verdicts(3); 5], 8);
+    killed_at(&[Moment::Verdicts(3); 10], 14);
 }
 
 #[test]
 fn an_aggregator_killed_while_it_publishes_a_version_says_it_again_and_goes_on() {
     let (model, plan) = (Moment::NewModel, Moment::NewPlan);
-    killed_at(&[model, model, plan, model, plan], 9);
+    killed_at(&[model, model, model, plan, model, plan, model], 10);
 }

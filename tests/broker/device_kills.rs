@@ -77,8 +77,9 @@ fn a_device_killed_while_sending_sends_the_same_update_again_and_is_counted_once
     world.assert_each_counted_once(&[0, 1, 2], 2);
 }
 
-#[test]
-fn an_old_last_will_does_not_count_a_device_out_that_has_started_again() {
+/// Publishes the last will of device 1's first start after its second start, as a broker may that
+/// is late with it, and lets round 2 open afterwards; with a new aggregator or the same one.
+fn round_after_an_old_will(new_aggregator: bool) {
     let Some(mut world) = World::new(settings(100, 2, 2)) else { return };
     let (watcher, topic) = watch(&world);
     let gate = Gate::default();
@@ -91,10 +92,13 @@ fn an_old_last_will_does_not_count_a_device_out_that_has_started_again() {
     world.start_agent(1, gated(), world.link(&device_name(1)));
     wait_presence(&watcher, State::Online, 2);
     gate.wait_arrived(2);
-    // A broker may be late with the will of the first start.
     let late = Presence { state: State::Lost, boot: 1 }.encode().into_bytes();
     watcher.link.publish(topic, late, true);
     wait_presence(&watcher, State::Lost, 1);
+    if new_aggregator {
+        world.stop_aggregator();
+        world.start_aggregator();
+    }
     gate.open();
     world.wait_finished();
     let online = world.wait_event(|event| match event {
@@ -103,4 +107,14 @@ fn an_old_last_will_does_not_count_a_device_out_that_has_started_again() {
     });
     assert_eq!(online, 2);
     world.assert_each_counted_once(&[0, 1], 2);
+}
+
+#[test]
+fn an_old_last_will_does_not_count_a_device_out_that_has_started_again() {
+    round_after_an_old_will(false);
+}
+
+#[test]
+fn an_aggregator_that_finds_only_an_old_last_will_hears_from_the_device_itself() {
+    round_after_an_old_will(true);
 }

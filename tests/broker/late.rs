@@ -7,16 +7,17 @@ use dunlin_protocol::presence::{Presence, State};
 use dunlin_protocol::topic::{Topic, Topics};
 use dunlin_tests::name;
 
+use super::device_by_hand::DeviceByHand;
 use super::world::{World, settings};
 
 #[test]
 fn a_device_that_joins_late_in_a_round_finds_the_retained_plan_and_takes_part() {
-    let mut settings = settings(100, 3, 1);
-    settings.min_online = 2;
-    let Some(mut world) = World::new(settings) else { return };
+    let Some(mut world) = World::new(settings(100, 3, 1)) else { return };
+    let passer_by = DeviceByHand::open(&world, "passer-by");
     world.start_aggregator();
     world.start_devices(2);
     world.wait_events(2, |event| matches!(event, RoundEvent::UpdateAccepted { .. }));
+    passer_by.close();
     world.start_device(2);
     world.wait_finished();
     world.assert_each_counted_once(&[0, 1, 2], 1);

@@ -26,6 +26,8 @@ impl Program {
         let Some(program) = beside_the_tests("dunlin-aggregator") else {
             panic!("no dunlin-aggregator beside the tests: cargo build -p dunlin-aggregator");
         };
+        // A program of other sources than the tests may speak another wire format.
+        eprintln!("with {}; build it anew after changes", program.display());
         let config = world.folder().join("aggregator.toml");
         std::fs::write(world.folder().join("task.toml"), task(world)).unwrap();
         std::fs::write(&config, configuration(world)).unwrap();

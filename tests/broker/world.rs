@@ -213,6 +213,10 @@ impl World {
         self.agents[&device_name(place)].remote.status()
     }
 
+    fn is_running(&self) -> bool {
+        self.aggregator.as_ref().is_some_and(|running| !running.thread.is_finished())
+    }
+
     /// Waits for an event, past ones included, for which `choose` gives something.
     pub(super) fn wait_event<T>(&self, choose: impl Fn(&RoundEvent) -> Option<T>) -> T {
         let end = clock() + PATIENCE;
@@ -221,9 +225,8 @@ impl World {
             if let Some(value) = seen.0.iter().find_map(&choose) {
                 return value;
             }
-            let running = self.aggregator.as_ref().is_some_and(|a| !a.thread.is_finished());
-            let waiting = running && clock() < end;
-            assert!(waiting, "running: {running}; seen: {}", story(&seen.0, &seen.1));
+            let waiting = self.is_running() && clock() < end;
+            assert!(waiting, "never came; seen: {}", story(&seen.0, &seen.1));
             seen = self.log.1.wait_timeout(seen, Duration::from_millis(200)).unwrap().0;
         }
     }
@@ -233,7 +236,8 @@ impl World {
         let end = clock() + PATIENCE;
         let mut seen = self.log.0.lock().unwrap();
         while seen.0.iter().filter(|event| choose(event)).count() < count {
-            assert!(clock() < end, "{count} are wanted; seen: {}", story(&seen.0, &seen.1));
+            let waiting = self.is_running() && clock() < end;
+            assert!(waiting, "{count} are wanted; seen: {}", story(&seen.0, &seen.1));
             seen = self.log.1.wait_timeout(seen, Duration::from_millis(200)).unwrap().0;
         }
     }

@@ -152,7 +152,7 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
         usage(format!("--report {}: {error}", arguments.report.display()))
     })?;
     if arguments.json {
-        println!("{}", report.json());
+        println!("{}", report.json().map_err(failed)?);
     } else {
         println!("{}", summary_table(&report));
         println!("Report: {}", files.html.display());

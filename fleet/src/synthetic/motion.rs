@@ -49,9 +49,9 @@ struct Gait {
 const WALKING: Gait =
     Gait { kind: 0, swing: 1.0, bounce: 0.22, impact: 0.12, push: 0.11, sway: 0.06, bend: 0.0 };
 const STAIRS_UP: Gait =
-    Gait { kind: 1, swing: 0.55, bounce: 0.22, impact: 0.06, push: 0.07, sway: 0.11, bend: 0.42 };
+    Gait { kind: 1, swing: 0.55, bounce: 0.26, impact: 0.08, push: 0.1, sway: 0.14, bend: 0.42 };
 const STAIRS_DOWN: Gait =
-    Gait { kind: 2, swing: 0.38, bounce: 0.3, impact: 0.6, push: 0.07, sway: 0.08, bend: 0.15 };
+    Gait { kind: 2, swing: 0.38, bounce: 0.32, impact: 0.65, push: 0.07, sway: 0.08, bend: 0.15 };
 
 impl Activity {
     /// The activity of a label; numbers past the list are typing.
@@ -85,9 +85,9 @@ fn gait(kind: &Gait, person: &Traits, rng: &mut Rng) -> Scene {
     let vigour = person.vigour[kind.kind] * factor(rng, 0.12);
     let bent = rng.unit_f32() < person.bent;
     let swing = person.swing * kind.swing * vigour * if bent { 0.3 } else { 1.0 };
-    let hang = person.hang - kind.bend + 0.08 * rng.normal();
+    let hang = person.hang - kind.bend + 0.1 * rng.normal();
     let level = if bent { 0.25 + person.posture[0] + 0.15 * rng.normal() } else { hang };
-    let roll = person.hang_roll + person.posture[1] + 0.12 * rng.normal();
+    let roll = person.hang_roll + person.posture[1] + 0.16 * rng.normal();
     let bounce = kind.bounce * person.bounce * vigour;
     let phase = rng.unit_f32();
     let (push, sway) = (kind.push * vigour, kind.sway * vigour);
@@ -166,7 +166,7 @@ fn sitting(person: &Traits, rng: &mut Rng) -> Scene {
     let (pitch, roll) = POSTURES[usize::from(pick(rng, &person.sit_habits))];
     let (pitch, roll) = (pitch + 0.12 * rng.normal(), roll + 0.16 * rng.normal());
     let mut scene = resting(pitch, roll, 0.02, person, rng);
-    fidget(&mut scene, 0.2, person, rng);
+    fidget(&mut scene, 0.15, person, rng);
     scene
 }
 
@@ -176,15 +176,15 @@ fn standing(person: &Traits, rng: &mut Rng) -> Scene {
     let (pitch, roll) = postures[usize::from(pick(rng, &person.stand_habits))];
     let (pitch, roll) = (pitch + 0.12 * rng.normal(), roll + 0.16 * rng.normal());
     let mut scene = resting(pitch, roll, 0.06, person, rng);
-    fidget(&mut scene, 0.2, person, rng);
+    fidget(&mut scene, 0.15, person, rng);
     scene
 }
 
 fn typing(person: &Traits, rng: &mut Rng) -> Scene {
-    let (pitch, roll) = (0.05 + 0.1 * rng.normal(), 0.0 + 0.12 * rng.normal());
+    let (pitch, roll) = (0.05 + 0.1 * rng.normal(), 0.12 * rng.normal());
     let mut scene = resting(pitch, roll, 0.022, person, rng);
     // Some windows hold a burst, some a word or two between thoughts.
-    let busy = rng.uniform(0.35, 1.0);
+    let busy = rng.uniform(0.45, 1.0);
     let size = person.key_size * factor(rng, 0.2);
     let mut at = rng.uniform(-0.3, 0.3);
     while at < SECONDS {
@@ -214,7 +214,7 @@ fn fidget(scene: &mut Scene, probability: f32, person: &Traits, rng: &mut Rng) {
     scene.roll = roll.wave(size, hz, phase + rng.uniform(0.1, 0.4));
     for _ in 0..rng.below(5) {
         let at = rng.uniform(0.0, SECONDS);
-        let size = 0.04 * factor(rng, 0.5);
+        let size = 0.03 * factor(rng, 0.5);
         scene.knocks.push(Knock { at, size, hz: rng.uniform(8.0, 15.0), decay: 0.03 });
     }
     scene.pause =

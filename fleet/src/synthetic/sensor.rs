@@ -28,8 +28,8 @@ pub(super) struct Watch {
 impl Watch {
     /// The watch of a new person, on the `left` arm or the right, the strap a little twisted.
     pub(super) fn new(left: bool, rng: &mut Rng) -> Self {
-        let twist = 0.12 * rng.normal();
-        let tilt = [0.07 * rng.normal(), 0.07 * rng.normal()];
+        let twist = 0.1 * rng.normal();
+        let tilt = [0.05 * rng.normal(), 0.05 * rng.normal()];
         let mut draw3 = |size: f32| [(); 3].map(|()| size * rng.normal());
         let (acc_bias, turn_bias) = (draw3(0.02), draw3(0.015));
         Self {

@@ -10,18 +10,8 @@ use alloc::vec::Vec;
 
 use pulp::{Simd, WithSimd};
 
+use super::pool::{Pool, Unpool};
 use super::product::{Strided, add_product};
-
-/// Mark of an output to which no sample belongs: ReLU cut it off.
-const CUT: f32 = -1.0;
-
-/// Values that are compared at a time: loops of this fixed length become vector instructions.
-const GROUP: usize = 8;
-
-/// `columns` filled up to whole vectors and groups.
-fn row_of<S: Simd>(columns: usize) -> usize {
-    columns.next_multiple_of(S::F32_LANES.max(GROUP))
-}
 
 /// Sizes of a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,7 +69,8 @@ impl Block {
 pub(crate) struct Output {
     /// `[batch, pooled, out]`.
     pub(crate) values: Vec<f32>,
-    /// Which sample of its group each value came from, or [`CUT`]; rows of whole vectors.
+    /// Which sample of its group each value came from, or a mark that ReLU cut it off; rows of
+    /// whole vectors.
     pub(crate) origins: Vec<f32>,
 }
 
@@ -100,7 +91,7 @@ impl WithSimd for Forward<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) -> Output {
         let Self { block, input, weight, bias } = self;
-        let padded = row_of::<S>(block.out);
+        let padded = block.out.next_multiple_of(S::F32_LANES);
         let weight = widen(weight, block.out, padded);
         let bias = widen(bias, block.out, padded);
         let width = padded / S::F32_LANES;
@@ -114,33 +105,17 @@ impl WithSimd for Forward<'_> {
             sums.chunks_exact_mut(padded).for_each(|row| row.copy_from_slice(&bias));
             let left = Strided { values: window, row_step: block.channels, depth_step: 1 };
             add_product(simd, left, vectors::<S>(&weight), vectors_mut::<S>(&mut sums), width);
-            pool(block, &sums, values, origins);
+            simd.vectorize(Pool {
+                simd,
+                size: block.pool,
+                width,
+                floor: if block.relu { 0.0 } else { f32::NEG_INFINITY },
+                steps: vectors::<S>(&sums),
+                values: vectors_mut::<S>(values),
+                origins: vectors_mut::<S>(origins),
+            });
         }
         Output { values: narrow(values, padded, block.out), origins }
-    }
-}
-
-/// Keeps the largest of each group of `sums: [steps, padded]`, and which one it was.
-#[inline(always)]
-fn pool(block: Block, sums: &[f32], values: &mut [f32], origins: &mut [f32]) {
-    let lanes = sums.len() / block.steps() / GROUP;
-    let (sums, values) = (sums.as_chunks::<GROUP>().0, values.as_chunks_mut::<GROUP>().0);
-    let origins = origins.as_chunks_mut::<GROUP>().0;
-    let rows = values.chunks_exact_mut(lanes).zip(origins.chunks_exact_mut(lanes));
-    for (group, (values, origins)) in sums.chunks_exact(lanes * block.pool).zip(rows) {
-        for (lane, (value, origin)) in values.iter_mut().zip(origins).enumerate() {
-            let floor = if block.relu { 0.0 } else { f32::NEG_INFINITY };
-            let (mut largest, mut place, mut number) = ([floor; GROUP], [CUT; GROUP], 0.0);
-            for row in group.chunks_exact(lanes) {
-                for i in 0..GROUP {
-                    let larger = row[lane][i] > largest[i];
-                    largest[i] = if larger { row[lane][i] } else { largest[i] };
-                    place[i] = if larger { number } else { place[i] };
-                }
-                number += 1.0;
-            }
-            (*value, *origin) = (largest, place);
-        }
     }
 }
 
@@ -175,7 +150,7 @@ impl WithSimd for Backward<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) -> Slopes {
         let Self { block, input, weight, origins, slope, wants_input } = self;
-        let padded = row_of::<S>(block.out);
+        let padded = block.out.next_multiple_of(S::F32_LANES);
         let width = padded / S::F32_LANES;
         let slope = widen(slope, block.out, padded);
         // Slopes of one window at each step, with zeros around for the samples at its edges.
@@ -184,7 +159,7 @@ impl WithSimd for Backward<'_> {
         let inner = edge..steps.len() - edge;
         let mut weight_slope = vec![0.0; block.kernel * block.channels * padded];
         let mut bias_slope = vec![0.0; padded];
-        let in_padded = row_of::<S>(block.channels);
+        let in_padded = block.channels.next_multiple_of(S::F32_LANES);
         let (back, mut input_slope) = if wants_input {
             let samples = block.batch * block.time;
             (turned(block, weight, padded, in_padded), vec![0.0; samples * in_padded])
@@ -196,9 +171,16 @@ impl WithSimd for Backward<'_> {
         let window_out = block.pooled() * padded;
         let outs = slope.chunks_exact(window_out).zip(origins.chunks_exact(window_out));
         for (window, (slope, origins)) in windows.zip(outs) {
-            unpool(block, slope, origins, &mut steps[inner.clone()], &mut bias_slope);
-            let left = Strided { values: window, row_step: 1, depth_step: block.channels };
+            simd.vectorize(Unpool {
+                simd,
+                size: block.pool,
+                slope: vectors::<S>(slope),
+                origins: vectors::<S>(origins),
+                steps: vectors_mut::<S>(&mut steps[inner.clone()]),
+                bias: vectors_mut::<S>(&mut bias_slope),
+            });
             let rows = vectors::<S>(&steps[inner.clone()]);
+            let left = Strided { values: window, row_step: 1, depth_step: block.channels };
             add_product(simd, left, rows, vectors_mut::<S>(&mut weight_slope), width);
             if let Some(out) = input_slopes.next() {
                 let left = Strided { values: &steps, row_step: padded, depth_step: 1 };
@@ -210,29 +192,6 @@ impl WithSimd for Backward<'_> {
             input: narrow(input_slope, in_padded, block.channels),
             weight: narrow(weight_slope, padded, block.out),
             bias: narrow(bias_slope, padded, block.out),
-        }
-    }
-}
-
-/// Gives each slope back to the step that it came from: `steps: [steps, padded]`, zero elsewhere.
-#[inline(always)]
-fn unpool(block: Block, slope: &[f32], origins: &[f32], steps: &mut [f32], bias: &mut [f32]) {
-    let (slope, origins) = (slope.as_chunks::<GROUP>().0, origins.as_chunks::<GROUP>().0);
-    let (steps, bias) = (steps.as_chunks_mut::<GROUP>().0, bias.as_chunks_mut::<GROUP>().0);
-    let lanes = bias.len();
-    let rows = slope.chunks_exact(lanes).zip(origins.chunks_exact(lanes));
-    for (group, (slope, origins)) in steps.chunks_exact_mut(lanes * block.pool).zip(rows) {
-        for (lane, (slope, origin)) in slope.iter().zip(origins).enumerate() {
-            for i in 0..GROUP {
-                bias[lane][i] += if origin[i] == CUT { 0.0 } else { slope[i] };
-            }
-            let mut number = 0.0;
-            for row in group.chunks_exact_mut(lanes) {
-                for i in 0..GROUP {
-                    row[lane][i] = if origin[i] == number { slope[i] } else { 0.0 };
-                }
-                number += 1.0;
-            }
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use pulp::Simd;
+use pulp::{NullaryFnOnce, Simd};
 
 /// A matrix of `[rows, depth]` whose element `(row, k)` lies at `row * row_step + k * depth_step`;
 /// one of the steps is 1.
@@ -14,6 +14,13 @@ pub(super) struct Strided<'a> {
     pub(super) values: &'a [f32],
     pub(super) row_step: usize,
     pub(super) depth_step: usize,
+}
+
+impl Strided<'_> {
+    #[inline(always)]
+    fn skip_rows(self, row: usize) -> Self {
+        Self { values: &self.values[row * self.row_step..], ..self }
+    }
 }
 
 /// `out += left * right`.
@@ -31,120 +38,127 @@ pub(super) fn add_product<S: Simd>(
     // Sums of 12 vectors hide the latency of a multiply-add and fit 16 registers.
     let mut from = 0;
     while width - from >= 3 {
-        panel::<S, 4, 3>(simd, left, right, out, [width, from]);
+        simd.vectorize(Panel::<S, 4, 3> { simd, left, right, out, width, from });
         from += 3;
     }
     match width - from {
-        2 => panel::<S, 6, 2>(simd, left, right, out, [width, from]),
-        1 => panel::<S, 8, 1>(simd, left, right, out, [width, from]),
+        2 => simd.vectorize(Panel::<S, 6, 2> { simd, left, right, out, width, from }),
+        1 => simd.vectorize(Panel::<S, 8, 1> { simd, left, right, out, width, from }),
         _ => {}
     }
 }
 
-/// Columns `from..from + COLUMNS` of the product.
-#[inline(always)]
-fn panel<S: Simd, const ROWS: usize, const COLUMNS: usize>(
-    simd: S,
-    left: Strided<'_>,
-    right: &[S::f32s],
-    out: &mut [S::f32s],
-    [width, from]: [usize; 2],
-) {
-    if width == COLUMNS {
-        return rows_of::<S, ROWS, COLUMNS>(simd, left, right, out, [width, from]);
-    }
-    let mut columns = Vec::with_capacity(right.len() / width * COLUMNS);
-    for row in right.chunks_exact(width) {
-        columns.extend_from_slice(&row[from..from + COLUMNS]);
-    }
-    rows_of::<S, ROWS, COLUMNS>(simd, left, &columns, out, [width, from]);
-}
-
-/// As [`panel`] for `right: [depth, COLUMNS]`, `ROWS` rows at a time.
-#[inline(always)]
-fn rows_of<S: Simd, const ROWS: usize, const COLUMNS: usize>(
-    simd: S,
-    left: Strided<'_>,
-    right: &[S::f32s],
-    out: &mut [S::f32s],
-    [width, from]: [usize; 2],
-) {
-    let right = right.as_chunks::<COLUMNS>().0;
-    let rows = out.len() / width;
-    let mut row = 0;
-    while rows - row >= ROWS {
-        tile::<S, ROWS, COLUMNS>(simd, left, right, out, [width, from], row);
-        row += ROWS;
-    }
-    if rows - row >= 4 {
-        tile::<S, 4, COLUMNS>(simd, left, right, out, [width, from], row);
-        row += 4;
-    }
-    if rows - row >= 2 {
-        tile::<S, 2, COLUMNS>(simd, left, right, out, [width, from], row);
-        row += 2;
-    }
-    while row < rows {
-        tile::<S, 1, COLUMNS>(simd, left, right, out, [width, from], row);
-        row += 1;
-    }
-}
-
-/// One block of the product at `[row, from]` whose sums stay in registers.
+/// Columns `from..from + COLUMNS` of a product, `ROWS` rows at a time.
 ///
-/// No closures here: they would be compiled for the oldest processor, not for this one.
+/// Inside, neither closures nor chains of iterators: what the compiler does not inline of them is
+/// compiled for the oldest processor.
+struct Panel<'a, S: Simd, const ROWS: usize, const COLUMNS: usize> {
+    simd: S,
+    left: Strided<'a>,
+    right: &'a [S::f32s],
+    out: &'a mut [S::f32s],
+    width: usize,
+    from: usize,
+}
+
+impl<S: Simd, const ROWS: usize, const COLUMNS: usize> NullaryFnOnce
+    for Panel<'_, S, ROWS, COLUMNS>
+{
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        let Self { simd, left, right, out, width, from } = self;
+        let mut columns = Vec::new();
+        let right = if width == COLUMNS {
+            right
+        } else {
+            columns.reserve_exact(right.len() / width * COLUMNS);
+            for row in right.chunks_exact(width) {
+                columns.extend_from_slice(&row[from..from + COLUMNS]);
+            }
+            &columns
+        };
+        let right = right.as_chunks::<COLUMNS>().0;
+        let rows = out.len() / width;
+        let mut row = 0;
+        while rows - row >= ROWS {
+            let out = &mut out[row * width + from..];
+            tile::<S, ROWS, COLUMNS>(simd, left.skip_rows(row), right, out, width);
+            row += ROWS;
+        }
+        if rows - row >= 4 {
+            let out = &mut out[row * width + from..];
+            tile::<S, 4, COLUMNS>(simd, left.skip_rows(row), right, out, width);
+            row += 4;
+        }
+        if rows - row >= 2 {
+            let out = &mut out[row * width + from..];
+            tile::<S, 2, COLUMNS>(simd, left.skip_rows(row), right, out, width);
+            row += 2;
+        }
+        while row < rows {
+            let out = &mut out[row * width + from..];
+            tile::<S, 1, COLUMNS>(simd, left.skip_rows(row), right, out, width);
+            row += 1;
+        }
+    }
+}
+
+/// The first `ROWS` rows of a product; their sums stay in registers.
 #[inline(always)]
+#[allow(clippy::needless_range_loop)]
 fn tile<S: Simd, const ROWS: usize, const COLUMNS: usize>(
     simd: S,
     left: Strided<'_>,
     right: &[[S::f32s; COLUMNS]],
     out: &mut [S::f32s],
-    [width, from]: [usize; 2],
-    row: usize,
+    width: usize,
 ) {
     let mut sums = [[simd.splat_f32s(0.0); COLUMNS]; ROWS];
-    let values = &left.values[row * left.row_step..];
+    let Strided { values, row_step, depth_step } = left;
     let depth = right.len();
-    if left.depth_step == 1 {
+    if depth_step == 1 {
+        // All slices have the same length, so that no index needs a check.
         let mut rows: [&[f32]; ROWS] = [&[]; ROWS];
-        for (r, row) in rows.iter_mut().enumerate() {
-            *row = &values[r * left.row_step..][..depth];
+        for r in 0..ROWS {
+            rows[r] = &values[r * row_step..][..depth];
         }
-        // All slices have this length, so that no index needs a check.
-        #[allow(clippy::needless_range_loop)]
         for k in 0..depth {
             let mut factors = [0.0; ROWS];
-            for (factor, row) in factors.iter_mut().zip(rows) {
-                *factor = row[k];
+            for r in 0..ROWS {
+                factors[r] = rows[r][k];
             }
             add(simd, &factors, &right[k], &mut sums);
         }
     } else {
-        for (k, right) in right.iter().enumerate() {
-            if let Some(factors) = values[k * left.depth_step..].first_chunk::<ROWS>() {
-                add(simd, factors, right, &mut sums);
+        for k in 0..depth {
+            if let Some(factors) = values[k * depth_step..].first_chunk::<ROWS>() {
+                add(simd, factors, &right[k], &mut sums);
             }
         }
     }
-    for (out, sums) in out[row * width..].chunks_mut(width).zip(&sums) {
-        for (out, &sum) in out[from..from + COLUMNS].iter_mut().zip(sums) {
-            *out = simd.add_f32s(*out, sum);
+    for r in 0..ROWS {
+        let out = &mut out[r * width..][..COLUMNS];
+        for c in 0..COLUMNS {
+            out[c] = simd.add_f32s(out[c], sums[r][c]);
         }
     }
 }
 
 /// `sums += factors * right`, for one `k` of the depth.
 #[inline(always)]
+#[allow(clippy::needless_range_loop)]
 fn add<S: Simd, const ROWS: usize, const COLUMNS: usize>(
     simd: S,
     factors: &[f32; ROWS],
     right: &[S::f32s; COLUMNS],
     sums: &mut [[S::f32s; COLUMNS]; ROWS],
 ) {
-    for (sums, &factor) in sums.iter_mut().zip(factors) {
-        let factor = simd.splat_f32s(factor);
-        for (sum, &right) in sums.iter_mut().zip(right) {
-            *sum = simd.mul_add_e_f32s(factor, right, *sum);
+    for r in 0..ROWS {
+        let factor = simd.splat_f32s(factors[r]);
+        for c in 0..COLUMNS {
+            sums[r][c] = simd.mul_add_e_f32s(factor, right[c], sums[r][c]);
         }
     }
 }
