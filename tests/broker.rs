@@ -11,8 +11,8 @@ mod broker {
     mod broker_restarts;
     mod chunks;
     mod connections;
-    mod device_kills;
     mod device_by_hand;
+    mod device_kills;
     mod gate;
     mod late;
     mod program;

@@ -226,7 +226,9 @@ impl Device {
                 self.session.handle(now, Input::Disconnected);
             }
             LinkEvent::Refused { reason } => {
-                error!("the broker refuses this device: {reason}; check [broker] username, password and certificates");
+                error!(
+                    "the broker refuses this device: {reason}; check [broker] username, password and certificates"
+                );
                 self.session.handle(now, Input::Disconnected);
             }
             LinkEvent::SubscribeRefused { topic } => {
@@ -250,7 +252,11 @@ impl Device {
         Ok(())
     }
 
-    fn perform_one(&mut self, output: Output, link: &mut Option<&mut Link>) -> Result<(), RunError> {
+    fn perform_one(
+        &mut self,
+        output: Output,
+        link: &mut Option<&mut Link>,
+    ) -> Result<(), RunError> {
         match (output, link) {
             (Output::Save(state), _) => self.store.save(&state).map_err(RunError::Store)?,
             (Output::UseTask(task), _) => self.order(Order::UseTask(task))?,

@@ -18,7 +18,11 @@ const EXIT_CONFIG: u8 = 78;
 /// The data never leaves the device. Start it beside a sensor, point it at a broker; it takes part
 /// in rounds when its federation's aggregator asks. Logging: RUST_LOG=info (default), debug.
 #[derive(Parser)]
-#[command(name = "dunlin-agent", version, after_help = "Example:\n  dunlin-agent --config agent.toml config check\n  dunlin-agent --config agent.toml\n\nExit codes: 0 stopped in order, 1 failed, 2 wrong usage, 78 wrong configuration.")]
+#[command(
+    name = "dunlin-agent",
+    version,
+    after_help = "Example:\n  dunlin-agent --config agent.toml config check\n  dunlin-agent --config agent.toml\n\nExit codes: 0 stopped in order, 1 failed, 2 wrong usage, 78 wrong configuration."
+)]
 struct Arguments {
     /// Configuration file; agent/agent.example.toml explains every key.
     #[arg(long, short, default_value = "/etc/dunlin/agent.toml")]

@@ -268,9 +268,8 @@ impl Session {
                     wire::decode::<Verdict>(payload).map(|verdict| self.on_verdict(now, &verdict))
                 }
             },
-            Some(Topic::Plan(_) | Topic::Down(..) | Topic::DeviceState(_) | Topic::Up(..)) | None => {
-                Ok(())
-            }
+            Some(Topic::Plan(_) | Topic::Down(..) | Topic::DeviceState(_) | Topic::Up(..))
+            | None => Ok(()),
         };
         if let Err(error) = read {
             self.counters.unreadable += 1;
@@ -342,7 +341,9 @@ impl Session {
             self.plan_due = None;
             warn!(
                 "{}: no plan of federation {} in {} s: check the federation's name, the broker's ACL and whether its aggregator runs",
-                self.settings.device, self.settings.federation, PLAN_WAIT_MS / 1000
+                self.settings.device,
+                self.settings.federation,
+                PLAN_WAIT_MS / 1000
             );
         }
         if self.phase.deadline().is_some_and(|deadline| deadline <= now) {

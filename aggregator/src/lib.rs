@@ -19,8 +19,8 @@ pub mod combine;
 pub mod config;
 #[cfg(test)]
 mod example;
-mod intake;
 mod inbox;
+mod intake;
 pub mod io;
 mod library;
 pub mod model_file;

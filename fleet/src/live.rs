@@ -1,17 +1,17 @@
 //! A federation of real agents and a real aggregator, each with its own MQTT connection.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
-use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use dunlin_agent::driver::{self, Remote};
+use dunlin_agent::ports::StateStore;
 use dunlin_agent::session::Settings as DeviceSettings;
 use dunlin_agent::state::DeviceState;
 use dunlin_agent::store::FileStore;
-use dunlin_agent::ports::StateStore;
 use dunlin_agent::trainer::{BurnTrainer, TrainerSettings};
 use dunlin_aggregator::config::Config as AggregatorConfig;
 use dunlin_aggregator::io::RoundEvent;
@@ -247,6 +247,7 @@ pub fn demonstration(experiment: &Experiment) -> Result<Settings, String> {
     settings.overselect = 1.0;
     settings.pause_ms = 0;
     settings.settle_ms = 200;
+    settings.claim_wait_ms = 1_000;
     settings.commit_interval_ms = 20;
     settings.deadline_ms = 120_000;
     settings.clip_norm = 20.0;
@@ -254,4 +255,3 @@ pub fn demonstration(experiment: &Experiment) -> Result<Settings, String> {
     settings.weighting = Weighting::Examples { cap: 4096 };
     Ok(settings)
 }
-

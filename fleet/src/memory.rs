@@ -6,14 +6,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use dunlin_aggregator::aggregator::{Aggregator, Start, StartError};
-use dunlin_aggregator::io::{Input as AggregatorInput, Output as AggregatorOutput, RoundEvent};
-use dunlin_aggregator::settings::Settings as AggregatorSettings;
-use dunlin_aggregator::snapshot::Snapshot;
 use dunlin_agent::job::Job;
 use dunlin_agent::ports::Trainer;
 use dunlin_agent::session::{Input, Output, Session, Settings};
 use dunlin_agent::state::DeviceState;
+use dunlin_aggregator::aggregator::{Aggregator, Start, StartError};
+use dunlin_aggregator::io::{Input as AggregatorInput, Output as AggregatorOutput, RoundEvent};
+use dunlin_aggregator::settings::Settings as AggregatorSettings;
+use dunlin_aggregator::snapshot::Snapshot;
 use dunlin_protocol::id::{FederationId, Lineage, Name};
 use dunlin_protocol::rng::Rng;
 use dunlin_protocol::time::Instant;
@@ -35,11 +35,30 @@ pub enum Client {
 enum Event {
     Wake(Client),
     /// At the broker, from a client's connection of this number.
-    Publish { from: Client, epoch: u32, topic: String, payload: Vec<u8>, retain: bool },
-    Subscribe { from: Client, epoch: u32, filter: String, on: bool },
+    Publish {
+        from: Client,
+        epoch: u32,
+        topic: String,
+        payload: Vec<u8>,
+        retain: bool,
+    },
+    Subscribe {
+        from: Client,
+        epoch: u32,
+        filter: String,
+        on: bool,
+    },
     /// At a client, on its connection of this number.
-    Deliver { to: Client, epoch: u32, topic: String, payload: Vec<u8> },
-    JobDone { device: usize, job: Box<Job> },
+    Deliver {
+        to: Client,
+        epoch: u32,
+        topic: String,
+        payload: Vec<u8>,
+    },
+    JobDone {
+        device: usize,
+        job: Box<Job>,
+    },
 }
 
 /// One end's connection: its number grows with each reconnect.
@@ -378,7 +397,10 @@ impl<T: Trainer> MemoryFleet<T> {
                 }
                 Output::Publish { topic, payload, retain } => {
                     self.device_messages += 1;
-                    self.after(HOP_MS, Event::Publish { from: client, epoch, topic, payload, retain });
+                    self.after(
+                        HOP_MS,
+                        Event::Publish { from: client, epoch, topic, payload, retain },
+                    );
                 }
                 Output::Save(state) => self.devices[place].saved = state,
                 Output::UseTask(task) => self.count_windows(place, &task),
@@ -421,8 +443,8 @@ impl<'a> Told<'a> {
 /// Whether an MQTT filter with `+` levels matches a topic.
 fn matches(filter: &str, topic: &str) -> bool {
     let mut levels = topic.split('/');
-    let fits = filter.split('/').all(|level| {
-        levels.next().is_some_and(|found| level == "+" || level == found)
-    });
+    let fits = filter
+        .split('/')
+        .all(|level| levels.next().is_some_and(|found| level == "+" || level == found));
     fits && levels.next().is_none()
 }

@@ -48,7 +48,13 @@ impl LotteryKey {
     /// First eight bytes of `HMAC-SHA256(key, federation | 0 | lineage | round | kind)` as a
     /// little-endian number; `round` is four bytes, `kind` one, so that training and evaluation
     /// of one round draw apart.
-    pub fn draw(&self, federation: &FederationId, lineage: Lineage, round: RoundId, kind: u8) -> u64 {
+    pub fn draw(
+        &self,
+        federation: &FederationId,
+        lineage: Lineage,
+        round: RoundId,
+        kind: u8,
+    ) -> u64 {
         // HMAC pads keys shorter than its 64-byte block with zeros (RFC 2104, section 2).
         let mut block = [0; 64];
         block[..32].copy_from_slice(&self.0);

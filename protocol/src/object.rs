@@ -211,8 +211,7 @@ impl Assembly {
 
     /// Which chunks are not here yet, in order.
     pub fn missing(&self) -> impl Iterator<Item = u16> + '_ {
-        (0..self.reference.chunks())
-            .filter(|i| self.have[usize::from(i / 8)] & (1 << (i % 8)) == 0)
+        (0..self.reference.chunks()).filter(|i| self.have[usize::from(i / 8)] & (1 << (i % 8)) == 0)
     }
 
     /// The acknowledgement for the sender.

@@ -50,7 +50,9 @@ impl fmt::Display for Topic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::DeviceState(device) => write!(f, "v1/dev/{device}/state"),
-            Self::Up(device, federation, shard) => write!(f, "v1/dev/{device}/up/{federation}/{shard}"),
+            Self::Up(device, federation, shard) => {
+                write!(f, "v1/dev/{device}/up/{federation}/{shard}")
+            }
             Self::Down(device, down) => write!(f, "v1/dev/{device}/down/{}", down.level()),
             Self::Plan(federation) => write!(f, "v1/fed/{federation}/plan"),
             Self::Object(federation, object, chunk) => {
@@ -124,16 +126,18 @@ impl Topics {
 
 /// A decimal number written in the one way that we write it: no sign, no leading zeros.
 fn number(text: &str) -> Option<u16> {
-    let plain = text.bytes().all(|b| b.is_ascii_digit()) && (text.len() == 1 || !text.starts_with('0'));
+    let plain =
+        text.bytes().all(|b| b.is_ascii_digit()) && (text.len() == 1 || !text.starts_with('0'));
     if plain { text.parse().ok() } else { None }
 }
 
 /// The shard that a device's updates go to: 32-bit FNV-1a of its name modulo `shards`.
 #[allow(clippy::cast_possible_truncation)] // below shards
 pub fn shard_of(device: &DeviceId, shards: u16) -> u16 {
-    let hash = device.as_str().bytes().fold(0x811c_9dc5_u32, |hash, byte| {
-        (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
-    });
+    let hash = device
+        .as_str()
+        .bytes()
+        .fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
     (hash % u32::from(shards.max(1))) as u16
 }
 
@@ -166,8 +170,14 @@ mod tests {
     fn foreign_topics_are_not_ours() {
         let topics = Topics::default();
         for text in [
-            "", "dunlin", "dunlin/v2/dev/a/state", "dunlin/v1/dev/a b/state", "dunlin/v1/dev/a/up/f/01",
-            "dunlin/v1/dev/a/up/f/70000", "dunlin/v1/dev/a/state/x/y/z/w", "dunlin/v1/fed/f/obj/zz/0",
+            "",
+            "dunlin",
+            "dunlin/v2/dev/a/state",
+            "dunlin/v1/dev/a b/state",
+            "dunlin/v1/dev/a/up/f/01",
+            "dunlin/v1/dev/a/up/f/70000",
+            "dunlin/v1/dev/a/state/x/y/z/w",
+            "dunlin/v1/fed/f/obj/zz/0",
             "other/v1/dev/a/state",
         ] {
             assert_eq!(topics.parse(text), None, "{text}");

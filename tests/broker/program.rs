@@ -56,7 +56,11 @@ impl Program {
     pub(super) fn wait_log(&mut self, text: &str) {
         wait_until(text, || {
             let ended = self.child.try_wait().unwrap();
-            assert!(ended.is_none(), "the aggregator ended: {ended:?}\n{}", self.log.lock().unwrap());
+            assert!(
+                ended.is_none(),
+                "the aggregator ended: {ended:?}\n{}",
+                self.log.lock().unwrap()
+            );
             self.log.lock().unwrap().contains(text)
         });
     }

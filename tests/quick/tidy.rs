@@ -26,7 +26,8 @@ fn sources(paths: &[&str]) -> Vec<(PathBuf, String)> {
 fn assert_absent(paths: &[&str], words: &[&str]) {
     for (path, text) in sources(paths) {
         for word in words {
-            let named = text.lines().any(|line| !line.trim().starts_with("//") && line.contains(word));
+            let named =
+                text.lines().any(|line| !line.trim().starts_with("//") && line.contains(word));
             assert!(!named, "{} names {word}; pass it in, or move it to the shell", path.display());
         }
     }
@@ -52,8 +53,15 @@ fn cores_read_no_clock_no_file_no_socket_and_no_global_randomness() {
         "fleet/src/memory.rs",
     ];
     let words = [
-        "Instant::now", "SystemTime", "std::net", "std::fs", "std::thread", "HashMap", "getrandom",
-        "rumqttc", "dunlin_link",
+        "Instant::now",
+        "SystemTime",
+        "std::net",
+        "std::fs",
+        "std::thread",
+        "HashMap",
+        "getrandom",
+        "rumqttc",
+        "dunlin_link",
     ];
     assert_absent(&cores, &words);
 }
@@ -67,7 +75,8 @@ fn only_the_models_crate_names_burn_and_only_the_link_names_rumqttc() {
         let others: Vec<&str> = others.iter().map(String::as_str).collect();
         assert_absent(&others, &[word]);
     }
-    for (name, stranger) in [("aggregator", "dunlin-models"), ("aggregator", "burn"), ("link", "burn")]
+    for (name, stranger) in
+        [("aggregator", "dunlin-models"), ("aggregator", "burn"), ("link", "burn")]
     {
         let manifest = fs::read_to_string(root().join(name).join("Cargo.toml")).unwrap();
         let depends = manifest.lines().any(|line| line.starts_with(stranger));

@@ -132,7 +132,9 @@ fn an_object_is_cut_and_put_together_as_numpy_says() {
     let reference = ObjectRef::of(&object, 4096).unwrap();
     assert_eq!(reference.digest, Digest(bytes(&vectors["digest"]).try_into().unwrap()));
     let mut assembly = Assembly::new(reference);
-    for (index, chunk) in [2, 1, 0].into_iter().zip(vectors["chunks"].as_array().unwrap().iter().rev()) {
+    for (index, chunk) in
+        [2, 1, 0].into_iter().zip(vectors["chunks"].as_array().unwrap().iter().rev())
+    {
         let expected = bytes(chunk);
         assert_eq!(Chunk::cut(&reference, &object, index).unwrap().encode(), expected);
         assert_eq!(assembly.take(&Chunk::decode(&expected).unwrap()), Ok(true));

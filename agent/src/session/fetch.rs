@@ -181,7 +181,8 @@ impl Session {
         let (Some(task), Some((_, _, model))) = (&self.task, &self.model) else { return };
         let Ok(layout) = task.layout() else { return };
         let local = self.state.local.as_ref().filter(|local| {
-            local.layout == layout.hash() && local.params.len() == layout.n_params() - layout.n_model()
+            local.layout == layout.hash()
+                && local.params.len() == layout.n_params() - layout.n_model()
         });
         if self.plan.as_ref().is_some_and(|plan| plan.layout != layout.hash()) {
             warn!("{}: the plan names another layout than its task", self.settings.device);

@@ -54,7 +54,8 @@ impl Session {
         );
         match self.write_update(&item, trained) {
             Ok(object) => {
-                let kept = Pending { work, base_version: item.base_version, object: object.clone() };
+                let kept =
+                    Pending { work, base_version: item.base_version, object: object.clone() };
                 self.state.pending = Some(kept);
                 self.save();
                 self.send(now, work, deadline, object);

@@ -80,7 +80,9 @@ fn unknown_keys_and_wrong_types_are_named_with_their_line() {
     assert!(error.contains("pauses_s") && error.contains("line"), "{error}");
     let error = load(&with("target = 8 ", "target = \"many\" ")).unwrap_err().to_string();
     assert!(error.contains("target"), "{error}");
-    let error = load(&with("instance = \"dunlin-aggregator\"", "instance = \"a/b\"")).unwrap_err().to_string();
+    let error = load(&with("instance = \"dunlin-aggregator\"", "instance = \"a/b\""))
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("'/'"), "{error}");
     let error = load(&with("har-cnn.toml", "none.toml")).unwrap_err().to_string();
     assert!(error.contains("none.toml"), "{error}");

@@ -27,7 +27,10 @@ const EXIT_CONFIG: u8 = 78;
 /// network together, and compares it with every device training alone. Without --data the persons
 /// are invented; with --data they are those of the UCI HAR data set in its original folders.
 #[derive(Parser)]
-#[command(name = "cargo demo --", after_help = "Examples:\n  cargo demo\n  cargo demo -- --devices 12 --rounds 30 --codec f32\n  cargo demo -- --data \"UCI HAR Dataset\" --task har-mlp")]
+#[command(
+    name = "cargo demo --",
+    after_help = "Examples:\n  cargo demo\n  cargo demo -- --devices 12 --rounds 30 --codec f32\n  cargo demo -- --data \"UCI HAR Dataset\" --task har-mlp"
+)]
 struct Arguments {
     /// Folder of the UCI HAR data set (with train/ and test/ in it).
     #[arg(long, value_name = "DIR")]
@@ -148,9 +151,9 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
     let alone = train_alone(&experiment, &settings, &progress)?;
     let report = report(arguments, &experiment, &settings, &outcome, &alone, seconds)?;
     progress.finish();
-    let files = report.write(&arguments.report).map_err(|error| {
-        usage(format!("--report {}: {error}", arguments.report.display()))
-    })?;
+    let files = report
+        .write(&arguments.report)
+        .map_err(|error| usage(format!("--report {}: {error}", arguments.report.display())))?;
     if arguments.json {
         println!("{}", report.json().map_err(failed)?);
     } else {
@@ -166,7 +169,9 @@ fn train_alone(
     progress: &Progress,
 ) -> Result<Vec<Alone>, Failure> {
     let alone = AloneSettings {
-        rounds: (0..settings.federation.rounds).map(|round| at(&settings.federation, round)).collect(),
+        rounds: (0..settings.federation.rounds)
+            .map(|round| at(&settings.federation, round))
+            .collect(),
         backend: settings.backend,
         held_back: settings.held_back,
         seed: settings.seed,

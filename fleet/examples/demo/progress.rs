@@ -29,7 +29,11 @@ impl Progress {
         let terminal = std::io::stderr().is_terminal();
         let bar = ProgressBar::with_draw_target(
             Some(rounds + devices as u64),
-            if visible && terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() },
+            if visible && terminal {
+                ProgressDrawTarget::stderr()
+            } else {
+                ProgressDrawTarget::hidden()
+            },
         );
         let template = "{bar:30} {pos}/{len} {msg} ({elapsed}, {eta} to go)";
         if let Ok(style) = ProgressStyle::with_template(template) {

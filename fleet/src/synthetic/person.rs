@@ -11,7 +11,7 @@ const INTERVAL: f32 = 0.02;
 /// Keeps the stream of a person's traits apart from the stream of the windows.
 const WINDOWS_STREAM: u64 = 0x77_72_69_73_74;
 /// Concentration of the label mix (Dirichlet): at 2 the rarest of six activities is below 5 % for
-/// most people.
+/// every second person.
 const MIX_CONCENTRATION: f32 = 2.0;
 
 /// Someone who wears a watch: a pure function of a seed and a number.

@@ -88,7 +88,8 @@ mod tests {
 
     #[test]
     fn zeros_tiny_values_and_a_short_last_block_survive() {
-        for values in [std::vec![0.0; 7], std::vec![1e-42; 5], std::vec![f32::MAX / 2.0, -1.0, 0.0]] {
+        for values in [std::vec![0.0; 7], std::vec![1e-42; 5], std::vec![f32::MAX / 2.0, -1.0, 0.0]]
+        {
             for codec in [Codec::F32, Codec::INT8, Codec::Int8 { block: 2 }] {
                 let payload = codec.encode(&values, 9).unwrap();
                 assert_eq!(codec.decode(&payload, values.len()).unwrap().len(), values.len());

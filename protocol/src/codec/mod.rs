@@ -107,7 +107,9 @@ impl Codec {
             return Err(WireError::Trailing { bytes: payload.len() - needed });
         }
         let values: Vec<f32> = match self {
-            Self::F32 => payload.as_chunks::<4>().0.iter().map(|&v| f32::from_le_bytes(v)).collect(),
+            Self::F32 => {
+                payload.as_chunks::<4>().0.iter().map(|&v| f32::from_le_bytes(v)).collect()
+            }
             Self::Int8 { block } => int8::decode(payload, n, block as usize),
         };
         if values.iter().all(|value| value.is_finite()) {
@@ -122,7 +124,9 @@ impl fmt::Display for Codec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::F32 => f.write_str("f32"),
-            Self::Int8 { block } if Self::Int8 { block: *block } == Self::INT8 => f.write_str("int8"),
+            Self::Int8 { block } if Self::Int8 { block: *block } == Self::INT8 => {
+                f.write_str("int8")
+            }
             Self::Int8 { block } => write!(f, "int8={block}"),
         }
     }

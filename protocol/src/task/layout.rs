@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 use core::ops::Range;
 
-use super::{Op, Share, ShapeError, TaskSpec, shape};
+use super::{Op, ShapeError, Share, TaskSpec, shape};
 use crate::id::{Digest, LayoutHash};
 use crate::limits::PARAMS_MAX;
 use crate::rng::Rng;

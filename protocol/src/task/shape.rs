@@ -93,7 +93,9 @@ impl core::error::Error for ShapeError {}
 /// Shape that the first layer sees.
 pub(super) fn input_shape(task: &TaskSpec) -> Result<Shape, ShapeError> {
     let shape = match task.features {
-        Features::Raw => Shape { time: task.visible_samples(), channels: task.input.channels.len() },
+        Features::Raw => {
+            Shape { time: task.visible_samples(), channels: task.input.channels.len() }
+        }
         Features::Motion if takes_motion(task) => Shape { time: 1, channels: MOTION_FEATURES },
         Features::Motion => return Err(ShapeError::Motion),
     };
@@ -101,7 +103,8 @@ pub(super) fn input_shape(task: &TaskSpec) -> Result<Shape, ShapeError> {
 }
 
 fn takes_motion(task: &TaskSpec) -> bool {
-    let plain = task.input.channels.iter().all(|channel| channel.offset == 0.0 && channel.scale == 1.0);
+    let plain =
+        task.input.channels.iter().all(|channel| channel.offset == 0.0 && channel.scale == 1.0);
     let samples = usize::from(task.input.window);
     matches!(task.target, Target::Classes(_))
         && plain
