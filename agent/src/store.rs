@@ -30,7 +30,7 @@ impl FileStore {
     }
 
     fn slot(&self, sequence: u64) -> PathBuf {
-        self.dir.join(if sequence % 2 == 0 { "state.a" } else { "state.b" })
+        self.dir.join(if sequence.is_multiple_of(2) { "state.a" } else { "state.b" })
     }
 
     fn write(&self, sequence: u64, state: &[u8]) -> std::io::Result<()> {

@@ -2,13 +2,15 @@
 
 use std::process::{Command, Output};
 
-use dunlin_link::testing::new_folder;
+use dunlin_link::testing::{new_folder, required};
 
 use super::program::beside_the_tests;
 
 fn agent(arguments: &[&str]) -> Option<Output> {
     let Some(program) = beside_the_tests("dunlin-agent") else {
-        eprintln!("skipped: no dunlin-agent beside the tests (cargo build -p dunlin-agent)");
+        let message = "no dunlin-agent beside the tests (cargo build -p dunlin-agent)";
+        assert!(!required(), "{message}, and CI=true says that nothing may be skipped");
+        eprintln!("skipped: {message}");
         return None;
     };
     Some(Command::new(program).args(arguments).env_remove("DUNLIN_PASSWORD").output().unwrap())

@@ -92,10 +92,10 @@ fn both_backends_end_within_one_point_of_each_other() {
 fn devices_report_federated_evaluation_on_windows_that_they_hold_back() {
     let experiment = experiment::wrist(3, SEED);
     let (events, _) = run(&experiment, 3, Backend::Flex);
-    let held: usize = experiment
+    let held: u64 = experiment
         .devices
         .iter()
-        .map(|device| device.windows.clone().split(HELD_BACK).1.len())
+        .map(|device| device.windows.clone().split(HELD_BACK).1.len() as u64)
         .sum();
     let published: Vec<_> = events
         .iter()
@@ -106,8 +106,8 @@ fn devices_report_federated_evaluation_on_windows_that_they_hold_back() {
         .collect();
     assert_eq!(published.len(), 3);
     for summary in &published {
-        assert_eq!(summary.figures.before.windows as usize, held);
-        assert_eq!(summary.figures.after.windows as usize, held);
+        assert_eq!(summary.figures.before.windows, held);
+        assert_eq!(summary.figures.after.windows, held);
     }
     let evaluated = events.iter().any(|event| matches!(event, RoundEvent::Evaluated { .. }));
     assert!(evaluated, "the last version is evaluated by an item of its own");

@@ -367,7 +367,7 @@ fn a_damaged_chunk_is_counted_and_fetched_again() {
     let mut bench = Bench::new(false);
     bench.step(Input::Connected);
     let outputs = bench.hear_plan();
-    let topic = outputs.iter().filter_map(subscription).last().unwrap();
+    let topic = outputs.iter().filter_map(subscription).next_back().unwrap();
     let reference = ObjectRef::of(&bench.task, CHUNK_BYTES_MIN).unwrap();
     let mut chunk = Chunk::cut(&reference, &bench.task, 0).unwrap().encode();
     *chunk.last_mut().unwrap() ^= 1;

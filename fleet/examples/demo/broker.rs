@@ -10,7 +10,7 @@ use mqtt5::broker::server::BrokerShutdownHandle;
 use mqtt5::broker::{BrokerConfig, MqttBroker};
 
 /// A broker that stops when it is dropped.
-pub struct Loopback {
+pub(crate) struct Loopback {
     address: SocketAddr,
     shutdown: BrokerShutdownHandle,
     thread: Option<JoinHandle<()>>,
@@ -21,7 +21,7 @@ impl Loopback {
     ///
     /// # Errors
     /// Why it did not start, in words.
-    pub fn start() -> Result<Self, String> {
+    pub(crate) fn start() -> Result<Self, String> {
         let (sender, started) = mpsc::channel();
         let thread = std::thread::Builder::new()
             .name("broker".into())
@@ -33,7 +33,7 @@ impl Loopback {
     }
 
     /// Where it listens.
-    pub fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("mqtt://{}", self.address)
     }
 }

@@ -122,6 +122,7 @@ fn load(arguments: &Arguments) -> Result<Experiment, Failure> {
     Ok(experiment)
 }
 
+#[allow(clippy::print_stdout)] // a program's answer
 fn run(arguments: &Arguments) -> Result<(), Failure> {
     let experiment = load(arguments)?;
     let own_broker = match &arguments.broker {

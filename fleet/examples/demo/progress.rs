@@ -9,12 +9,12 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 /// The time; a demo tells people how long things took.
 #[allow(clippy::disallowed_methods)]
-pub fn now() -> Instant {
+pub(crate) fn now() -> Instant {
     Instant::now()
 }
 
 /// Live progress on standard error.
-pub struct Progress {
+pub(crate) struct Progress {
     bar: ProgressBar,
     rounds: u64,
     devices: usize,
@@ -23,7 +23,7 @@ pub struct Progress {
 
 impl Progress {
     /// Progress of `experiment`; nothing is shown when not `visible`.
-    pub fn new(experiment: &Experiment, visible: bool) -> Self {
+    pub(crate) fn new(experiment: &Experiment, visible: bool) -> Self {
         let rounds = u64::from(experiment.recipe.rounds);
         let devices = experiment.devices.len();
         let terminal = std::io::stderr().is_terminal();
@@ -58,7 +58,7 @@ impl Progress {
 
     /// A round has ended.
     #[allow(clippy::cast_precision_loss)]
-    pub fn round(&self, round: &LiveRound) {
+    pub(crate) fn round(&self, round: &LiveRound) {
         self.say(&format!(
             "{:5}  {:7}  {:7.1}%  {:6.3}  {:6.1}  {:7.1}  {:7.2}",
             round.round,
@@ -74,7 +74,7 @@ impl Progress {
     }
 
     /// So many devices have finished training alone.
-    pub fn alone(&self, done: usize) {
+    pub(crate) fn alone(&self, done: usize) {
         self.bar.set_message("each device alone, for comparison");
         self.bar.set_position(self.rounds + done as u64);
         if done == self.devices {
@@ -83,7 +83,7 @@ impl Progress {
     }
 
     /// Everything is done.
-    pub fn finish(&self) {
+    pub(crate) fn finish(&self) {
         self.bar.finish_and_clear();
     }
 }
