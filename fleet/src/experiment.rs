@@ -11,7 +11,7 @@ use dunlin_protocol::task::TaskSpec;
 use crate::synthetic::{self, Mix};
 
 /// Windows that one synthetic person wears the watch for.
-const SYNTHETIC_WINDOWS: usize = 200;
+const SYNTHETIC_WINDOWS: usize = 240;
 /// Persons that judge a synthetic federation, and windows of each.
 const SYNTHETIC_JUDGES: (u32, usize) = (12, 120);
 

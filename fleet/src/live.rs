@@ -100,9 +100,12 @@ pub fn run(
     let agents = start_agents(experiment, settings, dir)?;
     let mut outcome = LiveOutcome::default();
     let mut meter = Meter::start(&agents);
+    let mut accepted = 0;
     loop {
         match inbox.recv_timeout(Duration::from_secs(300)) {
             Ok(RoundEvent::RoundPublished { summary, params, .. }) => {
+                accepted += u64::from(summary.accepted);
+                wait_for_verdicts(&agents, accepted);
                 let mut round = meter.round(&agents);
                 let score = judge.score(&params, &experiment.unseen).map_err(text)?;
                 round.round = summary.key.round.0;
@@ -226,6 +229,19 @@ impl Meter {
         };
         *self = now;
         round
+    }
+}
+
+/// Waits a moment until the devices have heard that all `accepted` updates are in, so that the
+/// bytes of a round are counted in that round.
+#[allow(clippy::disallowed_methods)] // nothing tells when a figure of another thread changes
+fn wait_for_verdicts(agents: &[Agent], accepted: u64) {
+    let one = |agent: &Agent| u64::from(agent.remote.status().session.accepted);
+    for _ in 0..250 {
+        if agents.iter().map(one).sum::<u64>() >= accepted {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(2));
     }
 }
 

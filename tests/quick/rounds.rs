@@ -88,77 +88,56 @@ fn the_same_federation_gives_the_same_bits_twice() {
     assert_eq!(run(), run());
 }
 
-/// Cuts one device's link, then the aggregator's, after every single event in turn.
+/// Runs three rounds of three devices again and again, with `fault` after every `stride`-th event
+/// in turn, and checks each time that every update is counted once.
+fn at_every_moment(stride: usize, fault: impl Fn(&mut MemoryFleet<ToyTrainer>)) {
+    for moment in (0..400).step_by(stride) {
+        let mut fleet = fleet(settings(1000, 3), 3);
+        let mut events = 0;
+        fleet.run(Instant(600_000), |_| {
+            events += 1;
+            events > moment
+        });
+        fault(&mut fleet);
+        let done = fleet.run(Instant(3_000_000), is_finished);
+        assert!(done, "a fault after {moment} events: {:?}", fleet.log.last());
+        assert_each_counted_once(&fleet, 3, 3);
+    }
+}
+
+/// Lets `span_ms` pass.
+fn pass(fleet: &mut MemoryFleet<ToyTrainer>, span_ms: u64) {
+    fleet.run(fleet.now().after(span_ms), |_| false);
+}
+
 #[test]
 fn a_link_cut_at_any_moment_loses_nothing_and_counts_nothing_twice() {
-    for client in [Client::Device(1), Client::Aggregator] {
-        for moment in (0..400).step_by(7) {
-            let mut fleet = fleet(settings(1000, 3), 3);
-            let mut events = 0;
-            fleet.run(Instant(600_000), |_| {
-                events += 1;
-                events > moment
-            });
-            fleet.cut(client);
-            let done = fleet.run(Instant(3_000_000), is_finished);
-            assert!(done, "{client:?} cut after {moment} events: {:?}", fleet.log.last());
-            assert_each_counted_once(&fleet, 3, 3);
-        }
-    }
+    at_every_moment(7, |fleet| fleet.cut(Client::Device(1)));
+    at_every_moment(7, |fleet| fleet.cut(Client::Aggregator));
 }
 
 #[test]
 fn a_device_killed_at_any_moment_comes_back_and_is_counted_once() {
-    for moment in (0..400).step_by(7) {
-        let mut fleet = fleet(settings(1000, 3), 3);
-        let mut events = 0;
-        fleet.run(Instant(600_000), |_| {
-            events += 1;
-            events > moment
-        });
+    at_every_moment(7, |fleet| {
         fleet.kill_device(1);
-        fleet.run(Instant(fleet.now().0 + 5_000), |_| false);
+        pass(fleet, 5_000);
         fleet.restart_device(1);
-        let done = fleet.run(Instant(3_000_000), is_finished);
-        assert!(done, "killed after {moment} events: {:?}", fleet.log.last());
-        assert_each_counted_once(&fleet, 3, 3);
-    }
+    });
 }
 
 #[test]
 fn an_aggregator_killed_at_any_moment_resumes_and_counts_nothing_twice() {
-    for moment in (0..400).step_by(5) {
-        let mut fleet = fleet(settings(1000, 3), 3);
-        let mut events = 0;
-        fleet.run(Instant(600_000), |_| {
-            events += 1;
-            events > moment
-        });
+    at_every_moment(5, |fleet| {
         fleet.kill_aggregator();
-        fleet.run(Instant(fleet.now().0 + 2_000), |_| false);
+        pass(fleet, 2_000);
         fleet.start_aggregator(1).unwrap();
-        let done = fleet.run(Instant(3_000_000), is_finished);
-        assert!(done, "killed after {moment} events: {:?}", fleet.log.last());
-        assert_each_counted_once(&fleet, 3, 3);
-    }
+    });
 }
 
 #[test]
 fn a_broker_that_restarts_and_forgets_everything_is_told_again() {
-    for persistent in [false, true] {
-        for moment in (0..400).step_by(7) {
-            let mut fleet = fleet(settings(1000, 3), 3);
-            let mut events = 0;
-            fleet.run(Instant(600_000), |_| {
-                events += 1;
-                events > moment
-            });
-            fleet.restart_broker(persistent);
-            let done = fleet.run(Instant(3_000_000), is_finished);
-            assert!(done, "restart after {moment} events: {:?}", fleet.log.last());
-            assert_each_counted_once(&fleet, 3, 3);
-        }
-    }
+    at_every_moment(7, |fleet| fleet.restart_broker(false));
+    at_every_moment(7, |fleet| fleet.restart_broker(true));
 }
 
 #[test]
