@@ -68,6 +68,8 @@ pub struct RoundReport {
 pub struct Outcome {
     /// Accuracy of the last global model on persons that no device has trained on, 0 to 1.
     pub accuracy: f64,
+    /// Mean accuracy of the last five global models on those persons: steadier than one.
+    pub accuracy_last_five: f64,
     /// The same measure for devices that train alone for as long, mean over the devices, 0 to 1.
     pub alone_accuracy_mean: f64,
     /// Bytes that one device sends in one round, on average.

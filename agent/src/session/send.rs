@@ -10,9 +10,9 @@ use dunlin_protocol::update::{Update, UpdateHeader};
 use dunlin_protocol::wire::WireError;
 use log::{info, warn};
 
+use super::Session;
 use super::phase::{Item, Phase};
 use super::transfer::Upload;
-use super::{Session, SessionCounters};
 use crate::job::{JobFailure, Trained};
 use crate::state::{LocalLayers, Pending};
 
@@ -43,15 +43,7 @@ impl Session {
                 return self.abandon("its training failed");
             }
         };
-        info!(
-            "{}: round {} trained on {} windows, loss {:.3}, held-back accuracy {:.3} -> {:.3}",
-            self.settings.device,
-            work.round,
-            trained.examples,
-            trained.train_loss,
-            trained.before.accuracy(),
-            trained.after.accuracy(),
-        );
+        self.log_trained(&item, &trained);
         match self.write_update(&item, trained) {
             Ok(object) => {
                 let kept =
@@ -64,6 +56,23 @@ impl Session {
                 warn!("{}: the update cannot be written: {error}", self.settings.device);
                 self.abandon("its update cannot be written");
             }
+        }
+    }
+
+    fn log_trained(&self, item: &Item, trained: &Trained) {
+        let (device, round) = (&self.settings.device, item.work.round);
+        let (windows, before) = (trained.before.windows, trained.before.accuracy());
+        match item.train {
+            None => info!(
+                "{device}: version {} evaluated on {windows} held-back windows, accuracy {before:.3}",
+                item.base_version
+            ),
+            Some(_) => info!(
+                "{device}: round {round} trained on {} windows, loss {:.3}, held-back accuracy {before:.3} -> {:.3}",
+                trained.examples,
+                trained.train_loss,
+                trained.after.accuracy(),
+            ),
         }
     }
 
@@ -144,11 +153,4 @@ fn clip(mut delta: Vec<f32>, work: &TrainWork) -> Vec<f32> {
         *value = value.clamp(-work.max_abs, work.max_abs);
     }
     delta
-}
-
-impl SessionCounters {
-    /// Pieces of work that have ended, however they did.
-    pub fn ended(&self) -> u32 {
-        self.accepted + self.refused + self.abandoned
-    }
 }

@@ -10,9 +10,11 @@ use dunlin_protocol::model::Model;
 use dunlin_protocol::object::{Chunk, ObjectRef};
 use dunlin_protocol::plan::{Augment, ModelEntry, TrainWork, Training, WorkKind};
 use dunlin_protocol::task::{Channel, Features, Input as TaskInput, Layer, Op, Share, Target};
+use dunlin_protocol::topic::Topics;
 use dunlin_protocol::update::{Score, Update};
 
 use super::*;
+use crate::job::Trained;
 
 const TRAIN: u8 = WorkKind::Train as u8;
 

@@ -216,6 +216,7 @@ fn report(
     #[allow(clippy::cast_precision_loss)]
     let outcome = Outcome {
         accuracy: rounds.last().map_or(f64::NAN, |round| round.accuracy),
+        accuracy_last_five: last_five(&rounds),
         alone_accuracy_mean: alone.iter().map(|a| a.unseen).sum::<f64>() / n_devices as f64,
         bytes_up_per_device_round: bytes_up as f64 / device_rounds.max(1) as f64,
         seconds,
@@ -231,6 +232,13 @@ fn report(
         outcome,
         devices,
     })
+}
+
+/// Mean accuracy of the last five rounds, or of as many as there are.
+#[allow(clippy::cast_precision_loss)]
+fn last_five(rounds: &[RoundReport]) -> f64 {
+    let last = &rounds[rounds.len().saturating_sub(5)..];
+    last.iter().map(|round| round.accuracy).sum::<f64>() / last.len() as f64
 }
 
 fn round_report(round: &live::LiveRound) -> RoundReport {

@@ -32,6 +32,7 @@ fn report(rounds: u32) -> Report {
         rounds: (1..=rounds).map(round).collect(),
         outcome: Outcome {
             accuracy: 0.87,
+            accuracy_last_five: 0.86,
             alone_accuracy_mean: 0.55,
             bytes_up_per_device_round: 6_500.0,
             seconds: 24.1,
@@ -69,7 +70,13 @@ fn json_has_the_promised_fields() {
     assert_eq!(round, wanted);
     let mut outcome = keys(&value["final"]);
     outcome.sort_unstable();
-    let wanted = ["accuracy", "alone_accuracy_mean", "bytes_up_per_device_round", "seconds"];
+    let wanted = [
+        "accuracy",
+        "accuracy_last_five",
+        "alone_accuracy_mean",
+        "bytes_up_per_device_round",
+        "seconds",
+    ];
     assert_eq!(outcome, wanted);
     assert_eq!(value["rounds"].as_array().map(Vec::len), Some(2));
 }

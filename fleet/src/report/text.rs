@@ -71,12 +71,14 @@ pub fn summary_table(report: &Report) -> String {
         text,
         "\nOn persons that no device has trained on:\n\
          \x20 federated  {:>8}   after {} rounds in {}\n\
+         \x20            {:>8}   mean of the last five rounds\n\
          \x20 alone      {:>8}   mean of {} devices, same amount of training\n\
          \x20 ahead by   {}\n\
          Each device sent {} a round ({} parameters, codec {}).",
         percent(outcome.accuracy),
         report.rounds.len(),
         duration(outcome.seconds),
+        percent(outcome.accuracy_last_five),
         percent(outcome.alone_accuracy_mean),
         report.n_devices,
         points(report.lead()),

@@ -1,0 +1,91 @@
+//! What goes into a session and what comes out.
+
+use alloc::{string::String, sync::Arc, vec::Vec};
+
+use dunlin_protocol::id::{DeviceId, FederationId};
+use dunlin_protocol::message::WorkRef;
+use dunlin_protocol::task::TaskSpec;
+use dunlin_protocol::topic::Topics;
+
+use crate::job::{Job, JobFailure, Trained};
+
+/// Who the device is and what it can do.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Its name: MQTT user, client id and topic level.
+    pub device: DeviceId,
+    /// The federation that it belongs to.
+    pub federation: FederationId,
+    /// The topic tree.
+    pub topics: Topics,
+    /// Memory that training may use, in KiB; 0 when unknown.
+    pub memory_kib: u32,
+}
+
+/// Something that happened.
+#[derive(Debug)]
+pub enum Input<'a> {
+    /// The broker took the connection; nothing said before counts any more.
+    Connected,
+    /// The connection is gone.
+    Disconnected,
+    /// A message came.
+    Message {
+        /// Its topic.
+        topic: &'a str,
+        /// Its bytes.
+        payload: &'a [u8],
+    },
+    /// Training windows at hand for the task of the last [`Output::UseTask`].
+    Windows(u32),
+    /// The trainer is done with the job for `work`.
+    Trained {
+        /// The job's work.
+        work: WorkRef,
+        /// What it gave.
+        outcome: Result<Trained, JobFailure>,
+    },
+    /// Time has passed.
+    Tick,
+    /// The program is about to stop.
+    Stop,
+}
+
+/// Something to do, in order.
+#[derive(Clone, Debug)]
+pub enum Output {
+    /// Subscribe to this topic.
+    Subscribe(String),
+    /// Unsubscribe from this topic.
+    Unsubscribe(String),
+    /// Publish with QoS 1.
+    Publish {
+        /// The topic.
+        topic: String,
+        /// The bytes.
+        payload: Vec<u8>,
+        /// Whether the broker keeps it for later subscribers.
+        retain: bool,
+    },
+    /// Keep this state before anything later in the queue is done.
+    Save(Vec<u8>),
+    /// Count windows for this task and report them, now and whenever the number changes much.
+    UseTask(Arc<TaskSpec>),
+    /// Start this job; one at a time.
+    Start(Job),
+    /// Stop the job for this work if it still runs; its outcome is not wanted any more.
+    Cancel(WorkRef),
+}
+
+/// Figures that an operator may want to see.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SessionCounters {
+    /// Updates that were accepted.
+    pub accepted: u32,
+    /// Updates and claims that were refused.
+    pub refused: u32,
+    /// Pieces of work that were given up: round gone, deadline, training failed.
+    pub abandoned: u32,
+    /// Messages that could not be read.
+    pub unreadable: u32,
+}
