@@ -214,6 +214,7 @@ impl Session {
         }
         if matches!(&self.phase, Phase::FetchingTask(get) if get.reference != plan.task) {
             self.abandon_download();
+            self.enter(Phase::Waiting);
         }
         self.plan = Some(plan);
         self.use_task(now);

@@ -382,6 +382,18 @@ fn a_damaged_chunk_is_counted_and_fetched_again() {
 }
 
 #[test]
+fn a_task_that_changes_while_it_is_fetched_is_dropped_for_the_new_one() {
+    let mut bench = Bench::new(false);
+    bench.step(Input::Connected);
+    bench.hear_plan();
+    let newer = Bench::new(true);
+    (bench.plan, bench.task, bench.model) = (newer.plan, newer.task, newer.model);
+    let outputs = bench.hear_plan();
+    let fetched = bench.serve(outputs);
+    assert!(fetched.iter().any(|output| matches!(output, Output::UseTask(_))));
+}
+
+#[test]
 fn garbage_on_any_topic_never_panics() {
     let mut bench = Bench::new(false);
     bench.join();
