@@ -1,6 +1,6 @@
 //! Admission: what an update must be before it may touch the sum.
 
-use dunlin_protocol::codec::Codec;
+use dunlin_protocol::codec::{Codec, Seeds};
 use dunlin_protocol::id::{LayoutHash, ModelVersion};
 use dunlin_protocol::limits::OBJECT_BYTES_MAX;
 use dunlin_protocol::message::Refusal;
@@ -25,6 +25,8 @@ pub struct Terms<'a> {
     pub layout: LayoutHash,
     /// Coordinates of an update.
     pub n_update: usize,
+    /// Public seeds of this device's payload.
+    pub seeds: Seeds,
     /// What devices do.
     pub job: &'a Job,
     /// Most windows that an update may claim.
@@ -58,7 +60,7 @@ pub fn admit(update: &Update<'_>, terms: &Terms<'_>) -> Result<Contribution, Ref
     if header.base_version != terms.base {
         return Err(Refusal::StaleBase);
     }
-    if header.layout != terms.layout {
+    if header.layout != terms.layout.tag() {
         return Err(Refusal::WrongLayout);
     }
     let weighs = |windows: u32| (1..=terms.examples_max).contains(&windows);
@@ -71,7 +73,7 @@ pub fn admit(update: &Update<'_>, terms: &Terms<'_>) -> Result<Contribution, Ref
             {
                 return Err(Refusal::BadWeight);
             }
-            let values = values(update, work, terms.n_update)?;
+            let values = values(update, work, terms)?;
             let weight = terms.job.weight(header.examples);
             Ok(Contribution::new(terms.scale, &values, weight, header))
         }
@@ -92,28 +94,30 @@ pub fn admit(update: &Update<'_>, terms: &Terms<'_>) -> Result<Contribution, Ref
 
 /// The update's values `[n_update]`, decoded, checked and clipped to the norm bound.
 #[allow(clippy::cast_possible_truncation)] // to f32, the nearest
-fn values(update: &Update<'_>, work: &TrainWork, n_update: usize) -> Result<Vec<f32>, Refusal> {
-    let Some(codec) = Codec::from_spec(work.codec).filter(|_| update.header.codec == work.codec)
-    else {
-        return Err(Refusal::Codec);
-    };
-    let mut values = codec.decode(update.payload, n_update).map_err(|error| {
+fn values(update: &Update<'_>, work: &TrainWork, terms: &Terms<'_>) -> Result<Vec<f32>, Refusal> {
+    let named = Codec::from_spec(work.codec).filter(|_| update.header.codec == work.codec.id);
+    let codec = named.ok_or(Refusal::Codec)?;
+    let n = terms.n_update;
+    let mut values = codec.decode(update.payload, n, terms.seeds).map_err(|error| {
         let length = matches!(error, WireError::Truncated | WireError::Trailing { .. });
         // With the length right, only values that are not finite are left to refuse.
         if length { Refusal::Malformed } else { Refusal::NotFinite }
     })?;
     let value_max = f64::from(work.max_abs) * (1.0 + ROUNDING);
-    if values.iter().any(|value| f64::from(value.abs()) > value_max) {
+    let beyond = |value: &f32| f64::from(value.abs()) > value_max;
+    if codec.keeps_largest() && values.iter().any(beyond) {
         return Err(Refusal::ValueTooLarge);
     }
     let norm = values.iter().map(|value| f64::from(*value) * f64::from(*value)).sum::<f64>().sqrt();
     let clip = f64::from(work.clip_norm);
-    if norm > clip * f64::from(codec.norm_inflation()) * (1.0 + ROUNDING) {
+    if norm > codec.norm_max(n, work.clip_norm) * (1.0 + ROUNDING) {
         return Err(Refusal::NormTooLarge);
     }
     if norm > clip {
         let shrink = clip / norm;
         values.iter_mut().for_each(|value| *value = (f64::from(*value) * shrink) as f32);
     }
+    let bound = work.max_abs;
+    values.iter_mut().for_each(|value| *value = value.clamp(-bound, bound));
     Ok(values)
 }

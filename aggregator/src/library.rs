@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use dunlin_protocol::id::{LayoutHash, ModelVersion};
-use dunlin_protocol::model::Model;
+use dunlin_protocol::model::{Model, Precision};
 use dunlin_protocol::object::{Chunk, ObjectRef};
 use dunlin_protocol::wire::WireError;
 
@@ -47,7 +47,7 @@ impl Volume {
         params: Vec<f32>,
         chunk_bytes: u32,
     ) -> Result<Self, WireError> {
-        let model = Model { version, layout, params };
+        let model = Model { version, layout, precision: Precision::F32, params };
         let object = Object::new(model.encode()?, chunk_bytes)?;
         Ok(Self { params: model.params.into(), object })
     }

@@ -48,7 +48,9 @@ impl Roster {
                 return Change::Came;
             }
             Some(Presence { state: State::Lost, boot }) => known == Some(boot),
-            Some(Presence { state: State::Offline, boot }) => known.is_some_and(|k| k <= boot),
+            Some(Presence { state: State::Offline | State::Asleep, boot }) => {
+                known.is_some_and(|k| k <= boot)
+            }
             None => known.is_some(),
         };
         if left {

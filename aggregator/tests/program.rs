@@ -201,21 +201,17 @@ impl Devices {
     fn send(&self, device: &str, plan: &Plan, kind: WorkKind, value: f32) -> Outcome {
         let item = plan.work.iter().find(|item| item.kind == kind as u8).unwrap();
         let n = if kind == WorkKind::Train { N } else { 0 };
-        let payload = Codec::F32.encode(&vec![value; n], 0).unwrap();
+        let payload = value.to_le_bytes().repeat(n);
+        let work = dunlin_protocol::message::WorkRef {
+            lineage: plan.lineage,
+            round: item.round,
+            kind: item.kind,
+        };
         let header = UpdateHeader {
-            work: dunlin_protocol::message::WorkRef {
-                lineage: plan.lineage,
-                round: item.round,
-                kind: item.kind,
-            },
-            base_version: item.base_version,
-            layout: plan.layout,
             examples: 10,
             train_loss: 0.1,
             before: Score { windows: 10, correct: 5, loss_sum: 1.0 },
-            after: Score::default(),
-            codec: Codec::F32.spec(),
-            seed: 0,
+            ..UpdateHeader::new(work, item.base_version, plan.layout, Codec::F32)
         };
         let object = Update { header, payload: &payload }.encode().unwrap();
         let reference = ObjectRef::of(&object, plan.chunk_bytes).unwrap();

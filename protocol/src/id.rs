@@ -101,6 +101,14 @@ pub type InstanceId = Name;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Lineage(pub [u8; 16]);
 
+impl Lineage {
+    /// The first four bytes, by which an update names its history.
+    pub fn tag(&self) -> [u8; 4] {
+        let [a, b, c, d, ..] = self.0;
+        [a, b, c, d]
+    }
+}
+
 /// Number of a round; starts at 1, never used twice in one lineage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct RoundId(pub u32);
@@ -141,6 +149,14 @@ impl fmt::Display for ModelVersion {
 /// coordinate `i` means exactly when their layout hashes are equal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct LayoutHash(pub [u8; 8]);
+
+impl LayoutHash {
+    /// The first four bytes, by which an update names its layout.
+    pub fn tag(&self) -> [u8; 4] {
+        let [a, b, c, d, ..] = self.0;
+        [a, b, c, d]
+    }
+}
 
 /// SHA-256 of an object's bytes: its address and its check.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -6,6 +6,7 @@ extern crate alloc;
 extern crate std;
 
 pub mod codec;
+pub mod delta;
 pub mod id;
 pub mod limits;
 pub mod lottery;

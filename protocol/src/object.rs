@@ -9,7 +9,10 @@ use crate::message::Ack;
 use crate::wire::{self, Kind, SCHEMA, WireError};
 
 /// Bytes of a chunk message in front of its data.
-pub const CHUNK_HEADER_BYTES: usize = wire::ENVELOPE_BYTES + 8 + 2 + 4 + 4 + 4;
+pub const CHUNK_HEADER_BYTES: usize = wire::ENVELOPE_BYTES + 8 + 2 + 4 + 1 + 4;
+
+/// Unit of chunk lengths in bytes.
+const KIB: u32 = 1024;
 
 /// Where an object can be had and what it must be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,15 +46,21 @@ impl ObjectRef {
         if self.bytes == 0 || self.bytes > OBJECT_BYTES_MAX {
             return Err(WireError::Invalid("an object has 1 byte to 16 MiB"));
         }
-        if !(CHUNK_BYTES_MIN..=CHUNK_BYTES_MAX).contains(&self.chunk_bytes) {
-            return Err(WireError::Invalid("chunks have 4 to 120 KiB"));
-        }
-        Ok(())
+        check_chunk_bytes(self.chunk_bytes)
     }
 
     fn range(&self, index: u16) -> core::ops::Range<usize> {
         let start = usize::from(index) * self.chunk_bytes as usize;
         start..(start + self.chunk_bytes as usize).min(self.bytes as usize)
+    }
+}
+
+/// Whether chunks may have this length.
+pub(crate) fn check_chunk_bytes(bytes: u32) -> Result<(), WireError> {
+    if (CHUNK_BYTES_MIN..=CHUNK_BYTES_MAX).contains(&bytes) && bytes.is_multiple_of(KIB) {
+        Ok(())
+    } else {
+        Err(WireError::Invalid("chunks have 4 to 120 whole KiB"))
     }
 }
 
@@ -92,7 +101,8 @@ impl<'a> Chunk<'a> {
         bytes.extend_from_slice(&self.object.0);
         bytes.extend_from_slice(&self.index.to_le_bytes());
         bytes.extend_from_slice(&self.object_bytes.to_le_bytes());
-        bytes.extend_from_slice(&self.chunk_bytes.to_le_bytes());
+        #[allow(clippy::cast_possible_truncation)] // check_chunk_bytes() keeps it at most 120
+        bytes.push((self.chunk_bytes / KIB) as u8);
         bytes.extend_from_slice(&self.checksum(&bytes[2..]).to_le_bytes());
         bytes.extend_from_slice(self.data);
         bytes
@@ -108,13 +118,13 @@ impl<'a> Chunk<'a> {
         let (object, rest) = body.split_first_chunk::<8>().ok_or(WireError::Truncated)?;
         let (index, rest) = rest.split_first_chunk::<2>().ok_or(WireError::Truncated)?;
         let (object_bytes, rest) = rest.split_first_chunk::<4>().ok_or(WireError::Truncated)?;
-        let (chunk_bytes, rest) = rest.split_first_chunk::<4>().ok_or(WireError::Truncated)?;
+        let (chunk_kib, rest) = rest.split_first().ok_or(WireError::Truncated)?;
         let (crc, data) = rest.split_first_chunk::<4>().ok_or(WireError::Truncated)?;
         let chunk = Self {
             object: ShortDigest(*object),
             index: u16::from_le_bytes(*index),
             object_bytes: u32::from_le_bytes(*object_bytes),
-            chunk_bytes: u32::from_le_bytes(*chunk_bytes),
+            chunk_bytes: u32::from(*chunk_kib) * KIB,
             data,
         };
         let reference = chunk.reference();
@@ -125,7 +135,7 @@ impl<'a> Chunk<'a> {
         if data.len() != reference.range(chunk.index).len() {
             return Err(WireError::Invalid("the chunk does not have the length of its place"));
         }
-        if chunk.checksum(&body[..18]) != u32::from_le_bytes(*crc) {
+        if chunk.checksum(&body[..15]) != u32::from_le_bytes(*crc) {
             return Err(WireError::Checksum);
         }
         Ok(chunk)

@@ -6,11 +6,10 @@ use serde::{Deserialize, Serialize};
 use crate::codec::CodecSpec;
 use crate::id::{InstanceId, LayoutHash, Lineage, ModelVersion, RoundId};
 use crate::limits::{
-    BATCH_MAX, CHUNK_BYTES_MAX, CHUNK_BYTES_MIN, CONTROL_BYTES_MAX, EPOCHS_MAX, MODELS_MAX,
-    SHARDS_MAX, WORK_ITEMS_MAX,
+    BATCH_MAX, CONTROL_BYTES_MAX, EPOCHS_MAX, MODELS_MAX, SHARDS_MAX, WORK_ITEMS_MAX,
 };
 use crate::lottery::Fraction;
-use crate::object::ObjectRef;
+use crate::object::{ObjectRef, check_chunk_bytes};
 use crate::time::Instant;
 use crate::wire::{self, Kind, Message, WireError};
 
@@ -232,9 +231,7 @@ impl Message for Plan {
         if self.shards == 0 || self.shards > SHARDS_MAX {
             return Err(WireError::Invalid("a plan has 1 to 1024 shards"));
         }
-        if !(CHUNK_BYTES_MIN..=CHUNK_BYTES_MAX).contains(&self.chunk_bytes) {
-            return Err(WireError::Invalid("chunks have 4 to 120 KiB"));
-        }
+        check_chunk_bytes(self.chunk_bytes)?;
         self.task.check()?;
         self.models.iter().try_for_each(|entry| entry.object.check())?;
         self.work.iter().try_for_each(|item| {

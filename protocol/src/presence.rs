@@ -11,8 +11,10 @@ pub const PRESENCE_BYTES_MAX: usize = 512;
 pub enum State {
     /// Connected.
     Online,
-    /// Left on purpose.
+    /// Left on purpose, for good.
     Offline,
+    /// Left on purpose until its next check-in: a device whose link is not always up.
+    Asleep,
     /// Gone without a word: the broker publishes this as the last will.
     Lost,
 }
@@ -31,6 +33,7 @@ impl fmt::Display for Presence {
         let state = match self.state {
             State::Online => "online",
             State::Offline => "offline",
+            State::Asleep => "asleep",
             State::Lost => "lost",
         };
         let (boot, schema) = (self.boot, crate::wire::SCHEMA);
@@ -58,6 +61,7 @@ impl Presence {
             match (key.trim(), value.trim()) {
                 (r#""state""#, r#""online""#) => state = Some(State::Online),
                 (r#""state""#, r#""offline""#) => state = Some(State::Offline),
+                (r#""state""#, r#""asleep""#) => state = Some(State::Asleep),
                 (r#""state""#, r#""lost""#) => state = Some(State::Lost),
                 (r#""boot""#, number) => boot = number.parse().ok(),
                 _ => {}

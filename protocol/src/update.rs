@@ -3,8 +3,8 @@
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
-use crate::codec::CodecSpec;
-use crate::id::{LayoutHash, ModelVersion};
+use crate::codec::Codec;
+use crate::id::{LayoutHash, ModelVersion, RoundId};
 use crate::limits::OBJECT_BYTES_MAX;
 use crate::message::WorkRef;
 use crate::wire::{self, Kind, WireError};
@@ -40,15 +40,21 @@ impl Score {
     }
 }
 
-/// Everything in an update but its payload.
+/// Everything in an update but its payload, in as few bytes as a link deserves: what the plan says
+/// for all (codec parameters, seeds) is not repeated, and hashes are cut to four bytes. They catch
+/// mistakes; who may speak for a device is the broker's business.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct UpdateHeader {
-    /// The work that it answers.
-    pub work: WorkRef,
+    /// [`crate::id::Lineage::tag`] of the history.
+    pub lineage: [u8; 4],
+    /// The round.
+    pub round: RoundId,
+    /// The kind of work, as in [`crate::plan::WorkItem::kind`].
+    pub kind: u8,
     /// The version that it starts from.
     pub base_version: ModelVersion,
-    /// What its coordinates mean.
-    pub layout: LayoutHash,
+    /// [`crate::id::LayoutHash::tag`] of its coordinates.
+    pub layout: [u8; 4],
     /// Windows trained on.
     pub examples: u32,
     /// Mean training loss of the last epoch; 0 for an evaluation.
@@ -57,10 +63,26 @@ pub struct UpdateHeader {
     pub before: Score,
     /// The trained model on held-back windows; empty for an evaluation.
     pub after: Score,
-    /// How the payload is written; ignored when there is none.
-    pub codec: CodecSpec,
-    /// Seed of the codec's rounding, so that a decoder can repeat what it must.
-    pub seed: u64,
+    /// Number of the payload's codec; 0 when there is no payload.
+    pub codec: u8,
+}
+
+impl UpdateHeader {
+    /// A header without figures yet.
+    pub fn new(work: WorkRef, base: ModelVersion, layout: LayoutHash, codec: Codec) -> Self {
+        Self {
+            lineage: work.lineage.tag(),
+            round: work.round,
+            kind: work.kind,
+            base_version: base,
+            layout: layout.tag(),
+            examples: 0,
+            train_loss: 0.0,
+            before: Score::default(),
+            after: Score::default(),
+            codec: codec.spec().id,
+        }
+    }
 }
 
 /// What a device sends: figures, and for training the coded difference to the base version.

@@ -36,6 +36,8 @@ pub enum Kind {
     Model = 17,
     /// [`crate::update::Update`]
     Update = 18,
+    /// [`crate::delta::Delta`]
+    Delta = 19,
 }
 
 /// Why bytes from a peer were refused.

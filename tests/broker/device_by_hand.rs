@@ -128,15 +128,11 @@ pub(super) fn header(plan: &Plan, item: &WorkItem) -> UpdateHeader {
     let work = WorkRef { lineage: plan.lineage, round: item.round, kind: item.kind };
     let score = Score { windows: 10, correct: 5, loss_sum: 7.0 };
     UpdateHeader {
-        work,
-        base_version: item.base_version,
-        layout: plan.layout,
         examples: 1,
         train_loss: 0.5,
         before: score,
         after: score,
-        codec: Codec::F32.spec(),
-        seed: 1,
+        ..UpdateHeader::new(work, item.base_version, plan.layout, Codec::F32)
     }
 }
 

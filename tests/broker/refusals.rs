@@ -59,11 +59,11 @@ fn wrong_updates(plan: &Plan, item: &WorkItem) -> Vec<(Refusal, Vec<u8>)> {
     };
     vec![
         (Refusal::StaleBase, with(&|h| h.base_version = ModelVersion(9))),
-        (Refusal::WrongLayout, with(&|h| h.layout = LayoutHash([9; 8]))),
-        (Refusal::WrongLineage, with(&|h| h.work.lineage = Lineage([9; 16]))),
-        (Refusal::RoundClosed, with(&|h| h.work.round = RoundId(99))),
+        (Refusal::WrongLayout, with(&|h| h.layout = [9; 4])),
+        (Refusal::WrongLineage, with(&|h| h.lineage = [9; 4])),
+        (Refusal::RoundClosed, with(&|h| h.round = RoundId(99))),
         (Refusal::BadWeight, with(&|h| h.examples = 0)),
-        (Refusal::Codec, with(&|h| h.codec = Codec::INT8.spec())),
+        (Refusal::Codec, with(&|h| h.codec = 1)),
         (Refusal::Malformed, bent(&|bytes| bytes.truncate(bytes.len() - 3))),
         (Refusal::Malformed, bent(&|bytes| bytes.truncate(10))),
         (Refusal::Malformed, bent(&|bytes| bytes.push(0))),

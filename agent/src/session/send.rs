@@ -1,7 +1,7 @@
 //! Sending: from what the trainer gave to the verdict.
 
 use alloc::vec::Vec;
-use dunlin_protocol::codec::Codec;
+use dunlin_protocol::codec::{Codec, Seeds};
 use dunlin_protocol::message::{Ack, WorkRef};
 use dunlin_protocol::plan::TrainWork;
 use dunlin_protocol::rng::Rng;
@@ -80,28 +80,27 @@ impl Session {
     fn write_update(&mut self, item: &Item, trained: Trained) -> Result<Vec<u8>, WireError> {
         let task = self.task.as_ref().ok_or(WireError::Malformed)?;
         let layout = task.layout().map_err(|_| WireError::Malformed)?;
-        let seed = self.work_seed(item.work, 2);
         let (codec, payload) = match &item.train {
             None => (Codec::F32, Vec::new()),
             Some(work) => {
                 let codec = Codec::from_spec(work.codec)
                     .ok_or(WireError::Invalid("this program does not have the plan's codec"))?;
-                (codec, codec.encode(&clip(trained.delta, work), seed)?)
+                let mut values = clip(trained.delta, work);
+                let WorkRef { lineage, round, kind } = item.work;
+                let seeds = Seeds::of_update(&self.settings.device, lineage, round, kind);
+                let noise = self.work_seed(item.work, 2);
+                (codec, codec.encode(&mut values, seeds, noise)?)
             }
         };
         if !trained.local.is_empty() {
             self.state.local = Some(LocalLayers { layout: layout.hash(), params: trained.local });
         }
         let header = UpdateHeader {
-            work: item.work,
-            base_version: item.base_version,
-            layout: layout.hash(),
             examples: trained.examples,
             train_loss: trained.train_loss,
             before: trained.before,
             after: trained.after,
-            codec: codec.spec(),
-            seed,
+            ..UpdateHeader::new(item.work, item.base_version, layout.hash(), codec)
         };
         Update { header, payload: &payload }.encode()
     }

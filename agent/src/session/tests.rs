@@ -6,7 +6,7 @@ use alloc::{vec, vec::Vec};
 use dunlin_protocol::id::{Name, RoundId, ShortDigest};
 use dunlin_protocol::limits::CHUNK_BYTES_MIN;
 use dunlin_protocol::lottery::Fraction;
-use dunlin_protocol::model::Model;
+use dunlin_protocol::model::{Model, Precision};
 use dunlin_protocol::object::{Chunk, ObjectRef};
 use dunlin_protocol::plan::{Augment, ModelEntry, TrainWork, Training, WorkKind};
 use dunlin_protocol::task::{Channel, Features, Input as TaskInput, Layer, Op, Share, Target};
@@ -80,7 +80,12 @@ impl Bench {
         let task = task(wide);
         let layout = task.layout().unwrap();
         let params = vec![0.0; layout.n_model()];
-        let model = Model { version: ModelVersion(0), layout: layout.hash(), params };
+        let model = Model {
+            version: ModelVersion(0),
+            layout: layout.hash(),
+            precision: Precision::F32,
+            params,
+        };
         let (task, model) = (wire::encode(&task).unwrap(), model.encode().unwrap());
         let object = ObjectRef::of(&model, CHUNK_BYTES_MIN).unwrap();
         let plan = Plan {
@@ -247,8 +252,8 @@ fn an_update_is_clipped_to_the_norm_of_the_plan() {
     let state = DeviceState::decode(bench.saved.as_ref().unwrap()).unwrap();
     let object = state.pending.unwrap().object;
     let update = Update::decode(&object).unwrap();
-    let values = Codec::F32.decode(update.payload, 1010).unwrap();
-    let norm = values.iter().map(|x| x * x).sum::<f32>();
+    let values = update.payload.as_chunks::<4>().0.iter().map(|v| f32::from_le_bytes(*v));
+    let norm = values.map(|x| x * x).sum::<f32>();
     assert!((norm - 1.0).abs() < 1e-4, "{norm}");
 }
 

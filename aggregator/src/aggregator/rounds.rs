@@ -50,7 +50,7 @@ impl Aggregator {
             return;
         }
         let settings = &self.settings;
-        let job = training_job(settings, self.head.published);
+        let job = training_job(settings, self.head.published, self.n_update);
         let (target, invited) = (settings.target, settings.invited(settings.target));
         let bounds = Bounds { target, invited, quorum: settings.quorum };
         let weight_max = settings.weighting.weight_max();
@@ -320,10 +320,11 @@ impl Aggregator {
 }
 
 /// The training of the round that makes version number `published + 1`.
-fn training_job(settings: &Settings, published: u32) -> Job {
+fn training_job(settings: &Settings, published: u32, n_update: usize) -> Job {
     let learning_rate = settings.learning_rate(published);
     let training = Training { learning_rate, ..settings.training.clone() };
-    let (codec, clip_norm) = (settings.codec.spec(), settings.clip_norm);
+    let clip_norm = settings.clip_norm;
+    let codec = settings.codec.with_step_for(n_update, clip_norm).spec();
     let work = TrainWork { training, codec, clip_norm, max_abs: settings.max_abs };
     Job::Train { work, weight_max: settings.weighting.weight_max() }
 }

@@ -1,12 +1,13 @@
 //! Uploads: chunks become objects, objects become updates, updates are admitted or refused.
 
+use dunlin_protocol::codec::Seeds;
 use dunlin_protocol::id::{DeviceId, ShortDigest};
 use dunlin_protocol::message::{Outcome, Refusal, Verdict, WorkRef};
 use dunlin_protocol::object::Chunk;
 use dunlin_protocol::plan::WorkKind;
 use dunlin_protocol::time::Instant;
 use dunlin_protocol::topic::{Down, Topic};
-use dunlin_protocol::update::Update;
+use dunlin_protocol::update::{Update, UpdateHeader};
 use dunlin_protocol::wire::{self, WireError};
 
 use super::Aggregator;
@@ -85,7 +86,9 @@ impl Aggregator {
                 return self.refuse(device, work, object, admit::refusal_of(&error));
             }
         };
-        let work = update.header.work;
+        // A refusal names this history also where the update named another: the object tells.
+        let UpdateHeader { round, kind, .. } = update.header;
+        let work = WorkRef { lineage: self.head.lineage, round, kind };
         if let Some(round) = RoundKey::of(work).and_then(|key| self.rounds.get_mut(&key)) {
             let bytes = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
             round.tally.update_bytes = round.tally.update_bytes.saturating_add(bytes);
@@ -108,10 +111,11 @@ impl Aggregator {
         object: ShortDigest,
         update: &Update<'_>,
     ) -> Result<(RoundKey, u32), Refusal> {
-        let work = update.header.work;
-        if work.lineage != self.head.lineage {
+        let UpdateHeader { lineage, round, kind, .. } = update.header;
+        if lineage != self.head.lineage.tag() {
             return Err(Refusal::WrongLineage);
         }
+        let work = WorkRef { lineage: self.head.lineage, round, kind };
         let key = RoundKey::of(work).ok_or(Refusal::RoundClosed)?;
         let round = self.rounds.get_mut(&key).filter(|round| now < round.deadline);
         let round = round.ok_or(Refusal::RoundClosed)?;
@@ -123,6 +127,7 @@ impl Aggregator {
             base: round.base,
             layout: self.layout,
             n_update: self.n_update,
+            seeds: Seeds::of_update(device, work.lineage, work.round, work.kind),
             job: &round.job,
             examples_max: self.settings.examples_max,
             scale: sums.scale(),

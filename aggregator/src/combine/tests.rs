@@ -7,16 +7,13 @@ use super::*;
 
 fn header(examples: u32) -> UpdateHeader {
     let score = |correct| Score { windows: 10, correct, loss_sum: 2.5 };
+    let work = WorkRef { lineage: Lineage([1; 16]), round: RoundId(1), kind: 1 };
     UpdateHeader {
-        work: WorkRef { lineage: Lineage([1; 16]), round: RoundId(1), kind: 1 },
-        base_version: ModelVersion(0),
-        layout: LayoutHash([0; 8]),
         examples,
         train_loss: 0.5,
         before: score(4),
         after: score(7),
-        codec: Codec::F32.spec(),
-        seed: 0,
+        ..UpdateHeader::new(work, ModelVersion(0), LayoutHash([0; 8]), Codec::F32)
     }
 }
 

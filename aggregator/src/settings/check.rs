@@ -89,7 +89,8 @@ impl Settings {
         found.unless((1..=SHARDS_MAX).contains(&shards), "shards", "1 to 1024");
         let served = self.serves.iter().all(|shard| *shard < shards);
         found.unless(served, "serves", "numbers from 0 to below the number of shards");
-        let chunk = (CHUNK_BYTES_MIN..=CHUNK_BYTES_MAX).contains(&self.chunk_bytes);
+        let chunk = (CHUNK_BYTES_MIN..=CHUNK_BYTES_MAX).contains(&self.chunk_bytes)
+            && self.chunk_bytes.is_multiple_of(1024);
         found.unless(chunk, "updates.chunk_kib", "4 to 120 KiB");
         found.unless(self.commit_interval_ms <= 60_000, "store.commit_interval_ms", "0 to 60000");
         let room = self.assembly_bytes_max >= 1024 * 1024;

@@ -60,7 +60,7 @@ fn step(world: &mut World, device: &str, verdicts: &mut BTreeMap<(DeviceId, Shor
         }
         let header = world.header(kind);
         let n = if kind == WorkKind::Train { world.n() } else { 0 };
-        let object = object(&header, &values(device, header.work.round.0, n));
+        let object = object(&header, &values(device, header.round.0, n));
         let digest = dunlin_protocol::id::Digest::of(&object).short();
         if !verdicts.contains_key(&(name(device), digest)) {
             world.send(device, &object);

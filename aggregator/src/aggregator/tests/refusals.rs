@@ -1,5 +1,4 @@
-use dunlin_protocol::codec::Codec;
-use dunlin_protocol::id::{LayoutHash, Lineage, ModelVersion, RoundId};
+use dunlin_protocol::id::{Lineage, ModelVersion, RoundId};
 use dunlin_protocol::message::{Answer, Outcome, Refusal, Verdict};
 use dunlin_protocol::object::{Chunk, ObjectRef};
 use dunlin_protocol::plan::WorkKind;
@@ -34,14 +33,14 @@ fn refused(kind: WorkKind, change: impl Fn(&mut UpdateHeader, &mut Vec<f32>)) ->
 #[test]
 fn an_update_is_refused_for_each_way_in_which_its_header_is_wrong() {
     let train = |change: fn(&mut UpdateHeader)| refused(WorkKind::Train, |h, _| change(h));
-    assert_eq!(train(|h| h.work.lineage = Lineage([9; 16])), Refusal::WrongLineage);
-    assert_eq!(train(|h| h.work.round = RoundId(2)), Refusal::RoundClosed);
-    assert_eq!(train(|h| h.work.round = RoundId(0)), Refusal::RoundClosed);
-    assert_eq!(train(|h| h.work.kind = 2), Refusal::RoundClosed);
-    assert_eq!(train(|h| h.work.kind = 77), Refusal::RoundClosed);
+    assert_eq!(train(|h| h.lineage = [9; 4]), Refusal::WrongLineage);
+    assert_eq!(train(|h| h.round = RoundId(2)), Refusal::RoundClosed);
+    assert_eq!(train(|h| h.round = RoundId(0)), Refusal::RoundClosed);
+    assert_eq!(train(|h| h.kind = 2), Refusal::RoundClosed);
+    assert_eq!(train(|h| h.kind = 77), Refusal::RoundClosed);
     assert_eq!(train(|h| h.base_version = ModelVersion(1)), Refusal::StaleBase);
-    assert_eq!(train(|h| h.layout = LayoutHash([0; 8])), Refusal::WrongLayout);
-    assert_eq!(train(|h| h.codec = Codec::INT8.spec()), Refusal::Codec);
+    assert_eq!(train(|h| h.layout = [0; 4]), Refusal::WrongLayout);
+    assert_eq!(train(|h| h.codec = 1), Refusal::Codec);
     assert_eq!(train(|h| h.examples = 0), Refusal::BadWeight);
     assert_eq!(train(|h| h.examples = 1_000_001), Refusal::BadWeight);
     assert_eq!(train(|h| h.before.windows = 1_000_001), Refusal::BadWeight);

@@ -192,19 +192,15 @@ impl World {
     pub(super) fn header(&self, kind: WorkKind) -> UpdateHeader {
         let item = self.item(kind).expect("an open item");
         let codec = match item.work().unwrap() {
-            Work::Train(work) => work.codec,
-            Work::Evaluate | Work::Unknown(_) => Codec::F32.spec(),
+            Work::Train(work) => Codec::from_spec(work.codec).unwrap(),
+            Work::Evaluate | Work::Unknown(_) => Codec::F32,
         };
         UpdateHeader {
-            work: self.work(kind),
-            base_version: item.base_version,
-            layout: self.plan().layout,
             examples: if kind == WorkKind::Train { 20 } else { 0 },
             train_loss: 0.5,
             before: Score { windows: 10, correct: 5, loss_sum: 6.0 },
             after: Score { windows: 10, correct: 8, loss_sum: 3.0 },
-            codec,
-            seed: 1,
+            ..UpdateHeader::new(self.work(kind), item.base_version, self.plan().layout, codec)
         }
     }
 
@@ -222,7 +218,7 @@ impl World {
     /// Sends a good update; it is accepted once the group is written.
     pub(super) fn train(&mut self, device: &str) -> ShortDigest {
         let header = self.header(WorkKind::Train);
-        let object = object(&header, &values(device, header.work.round.0, self.n()));
+        let object = object(&header, &values(device, header.round.0, self.n()));
         self.send(device, &object);
         ObjectRef::of(&object, 4096).unwrap().digest.short()
     }
@@ -259,7 +255,7 @@ pub(super) fn claim(work: WorkRef) -> Claim {
 }
 
 pub(super) fn object(header: &UpdateHeader, values: &[f32]) -> Vec<u8> {
-    let payload = Codec::F32.encode(values, 0).unwrap();
+    let payload: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
     Update { header: header.clone(), payload: &payload }.encode().unwrap()
 }
 
