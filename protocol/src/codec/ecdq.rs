@@ -15,8 +15,8 @@ use crate::wire::WireError;
 /// Steps relative to the root mean square of the coordinates that may be asked for.
 pub(super) const STEP_MIN: f32 = 1.0 / 256.0;
 pub(super) const STEP_MAX: f32 = 16.0;
-/// Codings that the search for a budget tries after the coarsest.
-const TRIALS: usize = 7;
+/// Codings that the search for a budget tries.
+const TRIALS: usize = 5;
 /// Bits of a dither: exact in `f32`.
 const DITHER_BITS: u32 = 24;
 const DITHER_UNIT: f32 = 1.0 / 16_777_216.0;
@@ -46,6 +46,14 @@ pub(super) fn root_mean_square(values: &[f32]) -> f32 {
     libm::sqrt(sum / values.len().max(1) as f64) as f32
 }
 
+/// The largest whole number that is not above `x`, within what can be coded.
+#[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss)] // `as` saturates
+pub(super) fn floor(x: f32) -> i32 {
+    let limit = MAGNITUDE_MAX.cast_signed();
+    let towards_zero = (x as i32).clamp(-limit, limit);
+    towards_zero - i32::from((towards_zero as f32) > x)
+}
+
 /// Writes `values` with a step of `relative` root mean squares.
 pub(super) fn encode(values: &[f32], relative: f32, seed: u64) -> Vec<u8> {
     let step = root_mean_square(values) * relative;
@@ -61,16 +69,16 @@ pub(super) fn encode(values: &[f32], relative: f32, seed: u64) -> Vec<u8> {
     let per_unit = 1.0 / step;
     for value in values {
         let dither = dither.next();
-        #[allow(clippy::cast_possible_truncation)] // `as` saturates, clamp bounds
-        let code = libm::floorf(value * per_unit + unit(dither)) as i32;
-        let limit = MAGNITUDE_MAX.cast_signed();
-        symbols.code(&mut encoder, code.clamp(-limit, limit), Side::of(dither));
+        let code = floor(value * per_unit + unit(dither));
+        symbols.code(&mut encoder, code, Side::of(dither));
     }
     encoder.finish(HEADER_BYTES)
 }
 
-/// Writes `values` with the finest step that fits into `budget` bytes, found by bisection of the
-/// step's logarithm. Every trial is a whole coding.
+/// Writes `values` with about the finest step that fits into `budget` bytes.
+///
+/// The length is close to a power of the step: each trial, a whole coding, follows the line through
+/// the last two on logarithmic scales. Three trials mostly come within 3 % of the budget.
 ///
 /// # Errors
 /// [`WireError::Invalid`] when not even the coarsest step fits.
@@ -79,22 +87,56 @@ pub(super) fn encode_within(
     budget: usize,
     seed: u64,
 ) -> Result<Vec<u8>, WireError> {
-    let (mut fine, mut coarse) = (STEP_MIN, STEP_MAX);
-    let mut best = encode(values, coarse, seed);
-    if best.len() > budget {
-        return Err(WireError::Invalid("the update fits the byte budget at the coarsest step"));
-    }
+    let mut search = Search::new(values.len(), budget);
+    let mut best: Option<Vec<u8>> = None;
     for _ in 0..TRIALS {
-        let middle = libm::sqrtf(fine * coarse);
-        let trial = encode(values, middle, seed);
-        if trial.len() > budget {
-            fine = middle;
-        } else {
-            coarse = middle;
-            best = trial;
+        let trial = encode(values, search.step, seed);
+        let fits = trial.len() <= budget;
+        let full = trial.len() * 100 >= budget * 97;
+        search.note(trial.len());
+        if fits && best.as_ref().is_none_or(|best| trial.len() > best.len()) {
+            best = Some(trial);
+        }
+        if fits && (full || search.step <= STEP_MIN) {
+            break;
         }
     }
-    Ok(best)
+    let coarsest = || Some(encode(values, STEP_MAX, seed)).filter(|last| last.len() <= budget);
+    best.or_else(coarsest)
+        .ok_or(WireError::Invalid("the byte budget is below what the coarsest step needs"))
+}
+
+/// Where the search for a step stands.
+struct Search {
+    budget: f32,
+    step: f32,
+    /// Logarithms of the last trial's step and length.
+    last: Option<(f32, f32)>,
+    /// How the logarithm of the length falls with that of the step.
+    slope: f32,
+}
+
+impl Search {
+    /// Begins at the step that updates of UCI HAR need for so many bits a coordinate.
+    #[allow(clippy::cast_precision_loss)]
+    fn new(n: usize, budget: usize) -> Self {
+        let bits = 8.0 * budget as f32 / n.max(1) as f32;
+        let step = (1.9 * libm::powf(bits, -1.4)).clamp(STEP_MIN, STEP_MAX);
+        // Aim a little below: what lies above is lost.
+        Self { budget: 0.985 * budget as f32, step, last: None, slope: -0.75 }
+    }
+
+    #[allow(clippy::cast_precision_loss)]
+    fn note(&mut self, length: usize) {
+        let (x, y) = (libm::logf(self.step), libm::logf(length as f32));
+        if let Some((x0, y0)) = self.last {
+            let slope = (y - y0) / (x - x0);
+            self.slope = if slope.is_finite() { slope.clamp(-2.0, -0.2) } else { self.slope };
+        }
+        self.last = Some((x, y));
+        let next = x + (libm::logf(self.budget) - y) / self.slope;
+        self.step = libm::expf(next).clamp(STEP_MIN, STEP_MAX);
+    }
 }
 
 /// Reads values into `out`.

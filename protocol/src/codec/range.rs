@@ -2,7 +2,7 @@
 //!
 //! The coder of LZMA (Pavlov; I. Shindo's description of 1999 and G. Martin, "Range encoding",
 //! 1979) with 12-bit probabilities, but for its ends: the first byte, always 0, is not written,
-//! and zero bytes at the end are cut off, since a decoder reads zeros behind the end.
+//! and up to four zero bytes at the end are cut off: a decoder reads zeros behind the end.
 
 use alloc::vec::Vec;
 
@@ -14,6 +14,8 @@ const RANGE_MIN: u32 = 1 << 24;
 const PROBABILITY_BITS: u32 = 12;
 /// Slowest adaptation: a bit moves its probability by 2^-6 of the way.
 const SHIFT_MAX: u32 = 6;
+/// Bits that the first chances count as.
+const SEEN_FIRST: u8 = 14;
 /// Bytes that a decoder may read behind the end: what the encoder's ending may have cut off.
 const BEHIND_MAX: usize = 4;
 
@@ -26,8 +28,10 @@ pub(super) struct Bit {
 }
 
 impl Bit {
-    /// Nothing seen: even chances.
-    pub(super) const NEW: Self = Self { zero: 1 << 15, seen: 0 };
+    /// Chances of a 0, in units of 2^-8, for a start; they weigh like a dozen bits seen.
+    pub(super) fn with_chances(zero: u8) -> Self {
+        Self { zero: u16::from(zero) << 8, seen: SEEN_FIRST }
+    }
 
     /// Chances of a 0 in units of 2^-12, never 0 and never 1.
     fn chances(self) -> u32 {
@@ -105,7 +109,8 @@ impl Encoder {
         for _ in 0..5 {
             self.shift_low();
         }
-        while self.bytes.len() > keep && self.bytes.last() == Some(&0) {
+        let shortest = self.bytes.len().saturating_sub(BEHIND_MAX).max(keep);
+        while self.bytes.len() > shortest && self.bytes.last() == Some(&0) {
             self.bytes.pop();
         }
         self.bytes
