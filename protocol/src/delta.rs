@@ -9,9 +9,9 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 use crate::codec::{Codec, CodecSpec, Seeds};
-use crate::id::{Digest, LayoutHash, ModelVersion, ShortDigest};
+use crate::id::{LayoutHash, ModelVersion, ShortDigest};
 use crate::limits::{OBJECT_BYTES_MAX, PARAMS_MAX};
-use crate::model::{half_grid, write_half};
+use crate::model::{half_digest, half_grid};
 use crate::wire::{self, Kind, WireError};
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -63,7 +63,7 @@ impl<'a> Delta<'a> {
         let noise = seeds.device.rotate_left(32);
         let payload = codec.encode(&mut difference, seeds, noise)?;
         let params = add(base, &codec.decode(&payload, base.len(), seeds)?);
-        let (codec, result) = (codec.spec(), digest(&params));
+        let (codec, result) = (codec.spec(), half_digest(&params));
         let header = Header { version, base: base_version, layout, codec, result };
         let mut object = wire::encode_parts(Kind::Delta, &header)?;
         object.extend_from_slice(&payload);
@@ -116,20 +116,13 @@ impl<'a> Delta<'a> {
     pub fn apply(&self, base: &[f32]) -> Result<Vec<f32>, WireError> {
         let seeds = Seeds::of_delta(self.header.layout, self.header.version);
         let params = add(base, &self.codec.decode(self.payload, base.len(), seeds)?);
-        if digest(&params) == self.header.result { Ok(params) } else { Err(WireError::Checksum) }
+        if half_digest(&params) == self.header.result { Ok(params) } else { Err(WireError::Checksum) }
     }
 }
 
 fn add(base: &[f32], difference: &[f32]) -> Vec<f32> {
     let finite = |sum: f32| if sum.is_finite() { sum } else { f32::MAX.copysign(sum) };
     base.iter().zip(difference).map(|(b, d)| half_grid(finite(b + d))).collect()
-}
-
-/// First eight bytes of the SHA-256 of `params` as little-endian `f16`.
-fn digest(params: &[f32]) -> ShortDigest {
-    let mut bytes = Vec::with_capacity(params.len() * 2);
-    write_half(params, &mut bytes);
-    Digest::of(&bytes).short()
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ pub mod object;
 pub mod plan;
 pub mod presence;
 pub mod rng;
+pub mod seeded;
 pub mod task;
 pub mod time;
 pub mod topic;

@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 use half::f16;
 use serde::{Deserialize, Serialize};
 
-use crate::id::{LayoutHash, ModelVersion};
+use crate::id::{Digest, LayoutHash, ModelVersion, ShortDigest};
 use crate::limits::{OBJECT_BYTES_MAX, PARAMS_MAX};
 use crate::wire::{self, Kind, WireError};
 
@@ -56,8 +56,15 @@ pub fn half_grid(value: f32) -> f32 {
 }
 
 /// `params`, all on [`half_grid`], as little-endian `f16`.
-pub(crate) fn write_half(params: &[f32], bytes: &mut Vec<u8>) {
+fn write_half(params: &[f32], bytes: &mut Vec<u8>) {
     params.iter().for_each(|&value| bytes.extend_from_slice(&f16::from_f32(value).to_le_bytes()));
+}
+
+/// First eight bytes of the SHA-256 of `params`, on [`half_grid`], as little-endian `f16`.
+pub fn half_digest(params: &[f32]) -> ShortDigest {
+    let mut bytes = Vec::with_capacity(params.len() * 2);
+    write_half(params, &mut bytes);
+    Digest::of(&bytes).short()
 }
 
 impl Model {

@@ -38,6 +38,8 @@ pub enum Kind {
     Update = 18,
     /// [`crate::delta::Delta`]
     Delta = 19,
+    /// [`crate::seeded::Seeded`]
+    Seeded = 20,
 }
 
 /// Why bytes from a peer were refused.
