@@ -116,7 +116,11 @@ impl<'a> Delta<'a> {
     pub fn apply(&self, base: &[f32]) -> Result<Vec<f32>, WireError> {
         let seeds = Seeds::of_delta(self.header.layout, self.header.version);
         let params = add(base, &self.codec.decode(self.payload, base.len(), seeds)?);
-        if half_digest(&params) == self.header.result { Ok(params) } else { Err(WireError::Checksum) }
+        if half_digest(&params) == self.header.result {
+            Ok(params)
+        } else {
+            Err(WireError::Checksum)
+        }
     }
 }
 

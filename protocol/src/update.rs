@@ -67,6 +67,10 @@ pub struct UpdateHeader {
     pub codec: u8,
 }
 
+/// Bytes of the framing of an update of one chunk, everything but the codec's payload, while rounds
+/// and versions are below 16,384 and windows below 2,097,152.
+pub const FRAMING_BYTES: u32 = 64;
+
 impl UpdateHeader {
     /// A header without figures yet.
     pub fn new(work: WorkRef, base: ModelVersion, layout: LayoutHash, codec: Codec) -> Self {

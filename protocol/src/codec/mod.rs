@@ -85,12 +85,10 @@ impl Codec {
     /// The codec with its step filled in, where the step is to follow from the clip norm.
     #[must_use]
     pub fn with_step_for(self, n: usize, clip_norm: f32) -> Self {
-        match self {
-            Self::Uniform { bits, step: 0.0 } => {
-                Self::Uniform { bits, step: uniform::step(bits, n, clip_norm) }
-            }
-            other => other,
+        if let Self::Uniform { bits, step: 0.0 } = self {
+            return Self::Uniform { bits, step: uniform::step(bits, n, clip_norm) };
         }
+        self
     }
 
     /// Longest payload for `n` coordinates in bytes; what a reader takes at the most.
@@ -207,8 +205,7 @@ impl Codec {
             }
             Self::Eden { bits } => eden::decode(payload, &mut values, bits, seeds.device)?,
             Self::Uniform { bits, step } => {
-                let codes = uniform::codes(payload, n, bits)?;
-                uniform::from_codes(&codes, &mut values, step, seeds.round);
+                uniform::decode(payload, &mut values, bits, step, seeds.round)?;
             }
             Self::Sparse { .. } => sparse::decode(payload, &mut values)?,
         }
@@ -221,10 +218,10 @@ impl Codec {
     /// [`WireError`] when the payload is not what a device writes, or the codec has no such codes.
     pub fn codes(self, payload: &[u8], n: usize) -> Result<Vec<i32>, WireError> {
         self.check_length(payload, n)?;
-        match self {
-            Self::Uniform { bits, .. } => uniform::codes(payload, n, bits),
-            _ => Err(WireError::Invalid("only uniform codes add up")),
-        }
+        let Self::Uniform { bits, .. } = self else {
+            return Err(WireError::Invalid("only uniform codes add up"));
+        };
+        uniform::codes(payload, n, bits)
     }
 
     /// The sum of updates, `[n]`, from the sum of their [`Codec::codes`].

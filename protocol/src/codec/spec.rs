@@ -4,6 +4,7 @@ use core::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::{Codec, ecdq, eden, sparse, uniform};
+use crate::update::FRAMING_BYTES;
 
 /// A codec as plans name it: a number, and two parameters whose meaning is the codec's.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -43,6 +44,13 @@ impl Codec {
             }
             _ => None,
         }
+    }
+
+    /// The codec whose update messages, framing included, have at most `bytes` bytes; `None` when
+    /// nothing is left for the update.
+    pub fn within_message(bytes: u32) -> Option<Self> {
+        let bytes = bytes.checked_sub(FRAMING_BYTES).filter(|rest| *rest > 0)?;
+        Some(Self::EcdqWithin { bytes })
     }
 
     /// The codec's number and parameters.
@@ -115,10 +123,10 @@ impl core::str::FromStr for Codec {
             ("uniform", Some(value)) => match value.split_once(':') {
                 Some((bits, step)) => spec(4, parse(bits)?, parse(step)?),
                 // Any valid step shows whether the width is; 0 stands for "from the clip norm".
-                None => match spec(4, parse(value)?, 1.0)? {
-                    Self::Uniform { bits, .. } => Ok(Self::Uniform { bits, step: 0.0 }),
-                    _ => Err(UnknownCodec),
-                },
+                None => {
+                    let bits = parse(value)?;
+                    spec(4, u32::from(bits), 1.0).map(|_| Self::Uniform { bits, step: 0.0 })
+                }
             },
             ("sparse", Some(value)) => match value.split_once(':') {
                 Some((step, age)) => spec(5, parse(age)?, parse(step)?),

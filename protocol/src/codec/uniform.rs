@@ -54,29 +54,73 @@ pub(super) fn encode(values: &mut [f32], bits: u8, step: f32, seed: u64, noise: 
     payload
 }
 
+/// What is wrong with codes that no encoder writes.
+const UNTIDY: WireError =
+    WireError::Invalid("codes lie symmetric around 0, with zeros behind the last one");
+
+/// Reads codes in two's complement; remembers whether all were such as an encoder writes.
+struct Codes<'a> {
+    reader: Reader<'a>,
+    sign: u32,
+    limit: i32,
+    tidy: bool,
+}
+
+impl<'a> Codes<'a> {
+    fn new(payload: &'a [u8], bits: u8) -> Self {
+        let (sign, limit) = (32 - u32::from(bits), code_max(bits));
+        Self { reader: Reader::new(payload, bits), sign, limit, tidy: true }
+    }
+
+    fn next(&mut self) -> i32 {
+        let code = (self.reader.next() << self.sign).cast_signed() >> self.sign;
+        self.tidy &= code >= -self.limit;
+        code
+    }
+
+    fn finish(&self) -> Result<(), WireError> {
+        if self.tidy && self.reader.rest_is_zero() { Ok(()) } else { Err(UNTIDY) }
+    }
+}
+
 /// The codes of a payload for `n` coordinates, padding included: what devices' updates add up in.
 ///
 /// # Errors
 /// [`WireError::Invalid`] when a code is outside the width or bits are left behind the last one.
 pub(super) fn codes(payload: &[u8], n: usize, bits: u8) -> Result<Vec<i32>, WireError> {
-    let mut reader = Reader::new(payload, bits);
-    let limit = code_max(bits);
-    let sign = 32 - u32::from(bits);
-    let codes: Vec<i32> =
-        (0..padded(n)).map(|_| (reader.next() << sign).cast_signed() >> sign).collect();
-    if codes.iter().any(|code| *code < -limit) || !reader.rest_is_zero() {
-        return Err(WireError::Invalid("codes lie symmetric around 0, with zeros behind them"));
-    }
-    Ok(codes)
+    let mut reader = Codes::new(payload, bits);
+    let codes = (0..padded(n)).map(|_| reader.next()).collect();
+    reader.finish().map(|()| codes)
+}
+
+/// Reads values into `out`.
+///
+/// # Errors
+/// As [`codes`].
+pub(super) fn decode(
+    payload: &[u8],
+    out: &mut [f32],
+    bits: u8,
+    step: f32,
+    seed: u64,
+) -> Result<(), WireError> {
+    let mut reader = Codes::new(payload, bits);
+    place(out, step, seed, || reader.next());
+    reader.finish()
 }
 
 /// Reads the sum of values from the sum of codes, `[padded(n)]`, into `out`.
 pub(super) fn from_codes(codes: &[i32], out: &mut [f32], step: f32, seed: u64) {
-    let mut rest = codes.iter();
+    let mut codes = codes.iter();
+    place(out, step, seed, || codes.next().copied().unwrap_or(0));
+}
+
+/// Turns codes into values and rotates them back, block by block.
+fn place(out: &mut [f32], step: f32, seed: u64, mut next: impl FnMut() -> i32) {
     for_each_block(out, |block, values| {
-        for (value, code) in values.iter_mut().zip(&mut rest) {
+        for value in &mut *values {
             #[allow(clippy::cast_precision_loss)] // sums of fewer than 2^24 are exact
-            let code = *code as f32;
+            let code = next() as f32;
             *value = code * step;
         }
         rotate_back(values, seed, block.index);
