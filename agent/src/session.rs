@@ -6,6 +6,7 @@
 mod fetch;
 mod io;
 mod phase;
+mod route;
 mod send;
 #[cfg(test)]
 mod tests;
@@ -29,6 +30,7 @@ use log::{debug, info, warn};
 use crate::state::DeviceState;
 pub use io::{Input, Output, SessionCounters, Settings};
 use phase::{Item, Phase};
+use route::route;
 use transfer::Retry;
 
 /// How long after a connection a missing plan is worth a warning.
@@ -309,7 +311,7 @@ impl Session {
     /// The item as this device would do it, if it can, was drawn and has not done it yet.
     fn wanted(&self, plan: &Plan, item: &WorkItem) -> Option<Item> {
         let work = WorkRef { lineage: plan.lineage, round: item.round, kind: item.kind };
-        if self.ended.contains(&work) || plan.model(item.base_version).is_none() {
+        if self.ended.contains(&work) || route(plan, self.held(), item.base_version).is_none() {
             return None;
         }
         let train = match item.work().ok()? {

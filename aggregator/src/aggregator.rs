@@ -67,6 +67,8 @@ pub struct Aggregator {
     task: Object,
     head: Head,
     library: Library,
+    /// The current version before it was written for devices, `[n_model]`.
+    exact: Vec<f32>,
     momentum: Vec<f32>,
     rounds: BTreeMap<RoundKey, Round>,
     closed: BTreeMap<WorkKind, ClosedRound>,
@@ -105,12 +107,7 @@ impl Aggregator {
         let snapshot = match start {
             Start::Restored(snapshot) => *snapshot,
             Start::Fresh { lineage, initial } => {
-                let params = match initial {
-                    Initial::Seed(seed) => layout.model_of(&layout.initial_params(seed)),
-                    Initial::Params(params) => params,
-                };
-                check_params(&params, layout.n_model())?;
-                fresh(lineage, layout.hash(), params)
+                fresh(lineage, &layout, initial, settings.downlink)?
             }
         };
         if snapshot.head.layout != layout.hash() {
@@ -126,6 +123,7 @@ impl Aggregator {
             task,
             head: snapshot.head.clone(),
             library: Library::new(),
+            exact: Vec::new(),
             momentum: Vec::new(),
             rounds: BTreeMap::new(),
             closed: snapshot.closed.clone(),
@@ -156,13 +154,14 @@ impl Aggregator {
                 if !record.momentum.is_empty() && record.momentum.len() != self.n_update {
                     return Err(StartError::Inconsistent("the momentum has another length"));
                 }
+                self.exact = record.params.clone();
                 self.momentum = record.momentum.clone();
             }
             if self.head.boot == 0 {
                 records.push(Record::Model(record.clone()));
             }
-            let chunk_bytes = self.settings.chunk_bytes;
-            let volume = Volume::new(version, self.layout, record.params, chunk_bytes);
+            let given = record.given().to_vec();
+            let volume = Volume::restore(given, record.written, self.settings.chunk_bytes);
             let volume = volume.map_err(|_| StartError::Inconsistent("a model is too large"))?;
             self.library.insert(version, volume);
         }
@@ -251,9 +250,9 @@ impl Aggregator {
         &self.head
     }
 
-    /// The global model, `[n_model]`.
+    /// The global model as devices have it, `[n_model]`.
     pub fn params(&self) -> &[f32] {
-        self.library.get(&self.head.version).map_or(&[], |volume| &volume.params)
+        self.library.get(&self.head.version).map_or(&[], |volume| &volume.given)
     }
 
     /// The open rounds.

@@ -10,7 +10,7 @@ use dunlin_protocol::limits::TASK_BYTES_MAX;
 use dunlin_protocol::task::TaskSpec;
 use serde::Deserialize;
 
-use crate::settings::{Problem, Schedule, Settings, Weighting};
+use crate::settings::{ANCHOR_EVERY, Downlink, Problem, Schedule, Settings, Weighting};
 
 mod file;
 
@@ -166,6 +166,34 @@ impl File {
         Some(link)
     }
 
+    /// How updates and versions are written.
+    fn apply_codecs(&self, settings: &mut Settings, add: &mut impl FnMut(&str, String)) {
+        let updates = &self.updates;
+        match updates.codec.as_deref().map(str::parse::<Codec>) {
+            Some(Ok(codec)) => settings.codec = codec,
+            Some(Err(error)) => add("updates.codec", error.to_string()),
+            None => {}
+        }
+        match updates.budget_bytes.map(Codec::within_message) {
+            Some(_) if updates.codec.is_some() => {
+                add("updates.budget_bytes", "give this or `codec`, not both".into());
+            }
+            Some(Some(codec)) => settings.codec = codec,
+            Some(None) => add("updates.budget_bytes", "more than the 64 bytes of framing".into()),
+            None => {}
+        }
+        let downlink = &self.downlink;
+        let every = downlink.anchor_every.unwrap_or(ANCHOR_EVERY);
+        match downlink.codec.as_deref().map(str::parse::<Codec>) {
+            Some(Ok(codec)) => match Downlink::new(codec, every) {
+                Ok(downlink) => settings.downlink = downlink,
+                Err(error) => add("downlink", error),
+            },
+            Some(Err(error)) => add("downlink.codec", error.to_string()),
+            None => {}
+        }
+    }
+
     /// Puts everything that the file says over the defaults.
     fn apply(&self, settings: &mut Settings, problems: &mut Vec<Problem>) {
         let mut add = |key: &str, text: String| {
@@ -192,12 +220,8 @@ impl File {
         let last = training.learning_rate_final.unwrap_or(target.learning_rate);
         settings.learning_rate_final = last;
         put(&mut settings.schedule, training.schedule.map(Schedule::from));
+        self.apply_codecs(settings, &mut add);
         let updates = &self.updates;
-        match updates.codec.as_deref().map(str::parse::<Codec>) {
-            Some(Ok(codec)) => settings.codec = codec,
-            Some(Err(error)) => add("updates.codec", error.to_string()),
-            None => {}
-        }
         put(&mut settings.clip_norm, updates.clip_norm);
         put(&mut settings.max_abs, updates.max_abs);
         put(&mut settings.examples_max, updates.examples_max);

@@ -70,6 +70,48 @@ pub enum Schedule {
     Cosine,
 }
 
+/// How devices get new versions of the model.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Downlink {
+    /// Each version whole, as `f32`.
+    Plain,
+    /// Deltas from version to version, and a whole version as `f16` now and then.
+    Deltas {
+        /// How deltas are written.
+        codec: Codec,
+        /// Versions from one anchor to the next, 1 to [`ANCHOR_EVERY_MAX`].
+        anchor_every: u32,
+    },
+}
+
+/// Most versions from one anchor to the next: a plan lists the deltas of two such stretches.
+pub const ANCHOR_EVERY_MAX: u32 = 7;
+
+/// Versions from one anchor to the next where nobody says otherwise.
+pub const ANCHOR_EVERY: u32 = 5;
+
+impl Downlink {
+    /// Deltas as `codec` writes them, or whole versions for `f32`.
+    ///
+    /// # Errors
+    /// What cannot write deltas, and what can.
+    pub fn new(codec: Codec, anchor_every: u32) -> Result<Self, String> {
+        if !(1..=ANCHOR_EVERY_MAX).contains(&anchor_every) {
+            return Err(format!("an anchor every 1 to {ANCHOR_EVERY_MAX} versions"));
+        }
+        match codec {
+            Codec::F32 => Ok(Self::Plain),
+            Codec::EcdqWithin { .. } | Codec::Uniform { .. } => Err(format!(
+                "{codec} cannot write deltas; use f32 for whole models, or int8, ecdq=STEP, \
+                 eden=BITS or sparse=STEP"
+            )),
+            Codec::Int8 { .. } | Codec::Ecdq { .. } | Codec::Eden { .. } | Codec::Sparse { .. } => {
+                Ok(Self::Deltas { codec, anchor_every })
+            }
+        }
+    }
+}
+
 /// Everything that an aggregator is told.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
@@ -83,6 +125,8 @@ pub struct Settings {
     pub task: TaskSpec,
     /// How devices write updates.
     pub codec: Codec,
+    /// How devices get new versions.
+    pub downlink: Downlink,
     /// How devices train; its learning rate is that of the first round.
     pub training: Training,
     /// Learning rate of the last round; needs `rounds` above 0 unless the schedule is constant.
@@ -174,6 +218,7 @@ impl Settings {
             topics_root,
             task,
             codec: Codec::INT8,
+            downlink: Downlink::Plain,
             learning_rate_final: training.learning_rate,
             training,
             schedule: Schedule::Constant,

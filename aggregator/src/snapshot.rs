@@ -36,10 +36,30 @@ pub struct Head {
 pub struct ModelRecord {
     /// Its version.
     pub version: ModelVersion,
-    /// The parameters, `[n_model]`.
+    /// The exact parameters, `[n_model]`.
     pub params: Vec<f32>,
+    /// The parameters that devices get, `[n_model]`; empty when these are the exact ones.
+    pub given: Vec<f32>,
     /// The server's momentum after this version, `[n_update]`; empty when it is at rest.
     pub momentum: Vec<f32>,
+    /// Its objects, so that a restart publishes the same bytes.
+    pub written: Written,
+}
+
+impl ModelRecord {
+    /// The parameters that devices get, `[n_model]`.
+    pub fn given(&self) -> &[f32] {
+        if self.given.is_empty() { &self.params } else { &self.given }
+    }
+}
+
+/// The objects of a version, as bytes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Written {
+    /// The version whole.
+    pub anchor: Option<Vec<u8>>,
+    /// What leads to it from the version before.
+    pub delta: Option<Vec<u8>>,
 }
 
 /// An open round, without its sum.

@@ -18,7 +18,7 @@ use crate::summary::RoundSummary;
 /// What the file says it is.
 const MAGIC: &[u8] = b"dunlin-aggregator";
 /// Version of the records; another version is refused by name.
-const SCHEMA: u32 = 1;
+const SCHEMA: u32 = 2;
 /// Summaries that are kept; older ones go.
 const HISTORY_MAX: u64 = 10_000;
 

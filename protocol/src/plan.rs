@@ -28,7 +28,7 @@ pub struct Plan {
     pub chunk_bytes: u32,
     /// The task object.
     pub task: ObjectRef,
-    /// Model versions that work items name: anchors, and deltas on an earlier version.
+    /// Ways to the versions that work items name: anchors, and deltas on the version before.
     pub models: Vec<ModelEntry>,
     /// Open work, in the order in which a device should do it.
     pub work: Vec<WorkItem>,
@@ -207,13 +207,6 @@ impl WorkItem {
         } else {
             Ok(Work::Unknown(self.kind))
         }
-    }
-}
-
-impl Plan {
-    /// The entry that gives `version`.
-    pub fn model(&self, version: ModelVersion) -> Option<&ModelEntry> {
-        self.models.iter().find(|entry| entry.version == version)
     }
 }
 

@@ -1,16 +1,19 @@
 //! Fetching: the task when a plan names a new one, the base version when a round begins.
 
 use alloc::sync::Arc;
-use dunlin_protocol::id::ShortDigest;
+use dunlin_protocol::delta::Delta;
+use dunlin_protocol::id::{Lineage, ModelVersion, ShortDigest};
 use dunlin_protocol::model::Model;
 use dunlin_protocol::object::{Chunk, ObjectRef};
+use dunlin_protocol::seeded::Seeded;
 use dunlin_protocol::task::TaskSpec;
 use dunlin_protocol::time::Instant;
 use dunlin_protocol::topic::Topic;
-use dunlin_protocol::wire::{self, WireError};
+use dunlin_protocol::wire::{self, Kind, WireError};
 use log::{error, warn};
 
-use super::phase::{Item, Phase};
+use super::phase::{Item, Phase, Way};
+use super::route::route;
 use super::transfer::Download;
 use super::{Output, Session};
 use crate::job::Job;
@@ -58,16 +61,35 @@ impl Session {
         if let Some(object) = kept {
             return self.send(now, item.work, deadline, object);
         }
+        self.fetch_model(now, item, deadline, false);
+    }
+
+    /// Fetches what the device lacks of the base version, from an anchor if it must be.
+    fn fetch_model(&mut self, now: Instant, item: Item, deadline: Instant, from_anchor: bool) {
         let (Some(plan), Some(_)) = (&self.plan, &self.task) else { return };
-        let have = self.model.as_ref().map(|(lineage, version, _)| (*lineage, *version));
-        if have == Some((plan.lineage, item.base_version)) {
-            return self.start_job(item, deadline);
+        let held = self.held().filter(|_| !from_anchor);
+        match route(plan, held, item.base_version) {
+            Some(rest) => {
+                let way = Way { rest, from_anchor: from_anchor || held.is_none() };
+                self.follow(now, item, deadline, way);
+            }
+            None => self.abandon("its base version is no longer offered"),
         }
-        let Some(reference) = plan.model(item.base_version).map(|entry| entry.object) else {
-            return;
+    }
+
+    /// The version held of the plan's history.
+    pub(super) fn held(&self) -> Option<ModelVersion> {
+        let (lineage, version, _) = self.model.as_ref()?;
+        self.plan.as_ref().filter(|plan| plan.lineage == *lineage).map(|_| *version)
+    }
+
+    /// Fetches the next object of the way; at its end, starts the job.
+    fn follow(&mut self, now: Instant, item: Item, deadline: Instant, mut way: Way) {
+        let Some(reference) = way.rest.pop_front() else {
+            return self.start_job(item, deadline);
         };
         let download = Download::new(reference, now, &mut self.rng);
-        self.enter(Phase::FetchingModel { item, deadline, download });
+        self.enter(Phase::FetchingModel { item, deadline, download, way });
         self.request_chunks();
     }
 
@@ -155,26 +177,56 @@ impl Session {
             self.use_task(now);
             return Ok(());
         }
-        let Phase::FetchingModel { item, deadline, .. } = &self.phase else { return Ok(()) };
-        let (item, deadline) = (item.clone(), *deadline);
-        let model = Model::decode(&bytes)?;
-        let layout = self.task.as_ref().and_then(|task| task.layout().ok());
-        let fits = layout.is_some_and(|layout| {
-            model.layout == layout.hash()
-                && model.params.len() == layout.n_model()
-                && model.version == item.base_version
-        });
-        if !fits {
-            error!(
-                "{}: version {} does not fit the plan's task: the aggregator serves mixed tasks",
-                self.settings.device, item.base_version
-            );
-            self.abandon("its model does not fit the task");
+        let Phase::FetchingModel { item, deadline, way, .. } = &mut self.phase else {
             return Ok(());
+        };
+        let (item, deadline) = (item.clone(), *deadline);
+        let (rest, from_anchor) = (core::mem::take(&mut way.rest), way.from_anchor);
+        match self.take_model(item.work.lineage, &bytes) {
+            Ok(version) if !rest.is_empty() || version == item.base_version => {
+                self.follow(now, item, deadline, Way { rest, from_anchor });
+            }
+            Err(error) if !from_anchor => {
+                warn!("{}: takes an anchor: {error}", self.settings.device);
+                self.fetch_model(now, item, deadline, true);
+            }
+            Ok(_) | Err(_) => {
+                error!(
+                    "{}: version {} does not fit the plan's task: the aggregator serves mixed tasks",
+                    self.settings.device, item.base_version
+                );
+                self.model = None;
+                self.abandon("its model does not fit the task");
+            }
         }
-        self.model = Some((item.work.lineage, model.version, Arc::new(model.params)));
-        self.start_job(item, deadline);
         Ok(())
+    }
+
+    /// Makes the version in `bytes` the one held: an anchor, or a delta on the one held so far.
+    fn take_model(&mut self, lineage: Lineage, bytes: &[u8]) -> Result<ModelVersion, WireError> {
+        const MISFIT: WireError = WireError::Invalid("the object fits neither task nor version");
+        let layout = self.task.as_ref().and_then(|task| task.layout().ok()).ok_or(MISFIT)?;
+        let kind = wire::peek_kind(bytes)?;
+        let (found, version, params) = if kind == Kind::Delta as u8 {
+            // A delta that cannot be added leaves nothing that a later one could be added to.
+            let held = self.model.take().filter(|held| held.0 == lineage).ok_or(MISFIT)?;
+            let delta = Delta::decode(bytes)?;
+            if delta.base() != held.1 {
+                return Err(MISFIT);
+            }
+            (delta.layout(), delta.version(), delta.apply(&held.2)?)
+        } else if kind == Kind::Seeded as u8 {
+            let seeded: Seeded = wire::decode(bytes)?;
+            (seeded.layout, seeded.version, seeded.params(&layout)?)
+        } else {
+            let model = Model::decode(bytes)?;
+            (model.layout, model.version, model.params)
+        };
+        if found != layout.hash() || params.len() != layout.n_model() {
+            return Err(MISFIT);
+        }
+        self.model = Some((lineage, version, Arc::new(params)));
+        Ok(version)
     }
 
     fn start_job(&mut self, item: Item, deadline: Instant) {

@@ -1,7 +1,9 @@
 //! What a device is doing. Each phase owns the data that only it has.
 
+use alloc::collections::VecDeque;
 use dunlin_protocol::id::ModelVersion;
 use dunlin_protocol::message::WorkRef;
+use dunlin_protocol::object::ObjectRef;
 use dunlin_protocol::plan::TrainWork;
 use dunlin_protocol::time::Instant;
 
@@ -16,6 +18,15 @@ pub(super) struct Item {
     pub(super) train: Option<TrainWork>,
 }
 
+/// What is still to be fetched for a version.
+#[derive(Debug)]
+pub(super) struct Way {
+    /// The objects after the one that is on its way.
+    pub(super) rest: VecDeque<ObjectRef>,
+    /// Whether it began at an anchor; then there is no other way to try.
+    pub(super) from_anchor: bool,
+}
+
 #[derive(Debug)]
 pub(super) enum Phase {
     /// Nothing to do until a plan asks for something.
@@ -25,7 +36,7 @@ pub(super) enum Phase {
     /// Asked to take part, no answer yet.
     Claiming { item: Item, retry: Retry },
     /// Takes part, the base version is on its way.
-    FetchingModel { item: Item, deadline: Instant, download: Download },
+    FetchingModel { item: Item, deadline: Instant, download: Download, way: Way },
     /// The trainer works.
     Training { item: Item, deadline: Instant },
     /// The update is on its way; ends with the verdict.

@@ -1,8 +1,9 @@
 //! What the broker holds for devices: presence, objects and the plan, all retained.
 
 use dunlin_protocol::id::{ModelVersion, ShortDigest};
+use dunlin_protocol::limits::MODELS_MAX;
 use dunlin_protocol::object::ObjectRef;
-use dunlin_protocol::plan::{ModelEntry, Plan, WorkItem};
+use dunlin_protocol::plan::{Plan, WorkItem};
 use dunlin_protocol::presence::{Presence, State};
 use dunlin_protocol::time::Instant;
 use dunlin_protocol::topic::Topic;
@@ -10,6 +11,7 @@ use dunlin_protocol::wire::{self, WireError};
 
 use super::{Aggregator, Connection};
 use crate::io::Output;
+use crate::library::{self, Object, Volume};
 
 /// When a device should look again while no round is open.
 const IDLE_CHECK_IN_MS: u64 = 60_000;
@@ -66,10 +68,13 @@ impl Aggregator {
     }
 
     fn publish_model(&mut self, version: ModelVersion) {
-        let Some(volume) = self.library.get(&version) else { return };
-        let object = volume.object.reference.digest.short();
-        for (index, chunk) in volume.object.chunks().collect::<Vec<_>>() {
-            self.publish_chunk(object, index, chunk);
+        let objects = self.library.get(&version).into_iter().flat_map(Volume::objects);
+        let named = |object: &Object| {
+            let digest = object.reference.digest.short();
+            object.chunks().map(|(index, chunk)| (digest, index, chunk)).collect::<Vec<_>>()
+        };
+        for (digest, index, chunk) in objects.flat_map(named).collect::<Vec<_>>() {
+            self.publish_chunk(digest, index, chunk);
         }
     }
 
@@ -109,12 +114,10 @@ impl Aggregator {
                 body: job.body()?,
             });
         }
-        let needed = |version: &ModelVersion| {
-            *version == self.head.version || work.iter().any(|item| item.base_version == *version)
-        };
-        let entry = |(version, object)| ModelEntry { version, base: None, object };
-        let models = self.library.iter().filter(|(version, _)| needed(version));
-        let models = models.map(|(v, volume)| entry((*v, volume.object.reference))).collect();
+        let bases: Vec<ModelVersion> = work.iter().map(|item| item.base_version).collect();
+        let mut models = library::entries(&self.library, &bases);
+        // The newest say how to get to the current version.
+        models.drain(..models.len().saturating_sub(MODELS_MAX));
         let end = self.rounds.values().map(|round| round.deadline.since(now)).min();
         let check_in = end.map_or(IDLE_CHECK_IN_MS, |ms| ms.saturating_add(self.settings.pause_ms));
         Ok(Plan {

@@ -8,7 +8,7 @@ use dunlin_protocol::time::Instant;
 use super::Aggregator;
 use crate::combine::{Accumulator, CombineError, Figures, Scale};
 use crate::io::RoundEvent;
-use crate::library::Volume;
+use crate::library::{self, Edition, Volume};
 use crate::round::{Bounds, Collection, Ending, Job, Opening, Phase, Round, RoundKey, doubled};
 use crate::settings::Settings;
 use crate::snapshot::{ClosedRound, ModelRecord, Record};
@@ -18,7 +18,7 @@ use crate::summary::{Failure, RoundOutcome, RoundSummary};
 /// Devices of an evaluation that wants all of them.
 const EVERYBODY: u32 = 100_000;
 /// Objects that are remembered so that their removal from the broker can be repeated.
-const RETIRED_MAX: usize = 8;
+const RETIRED_MAX: usize = 32;
 
 impl Aggregator {
     /// The open round that stops taking updates now.
@@ -175,21 +175,31 @@ impl Aggregator {
     /// The version that the sum makes of the current one.
     fn next_model(&self, collection: &Collection) -> Result<(ModelRecord, Volume), CombineError> {
         let mean = collection.sums.mean()?;
-        let mut params = self.params().to_vec();
+        let mut params = self.exact.clone();
         let mut momentum = self.momentum.clone();
         let step = ServerStep {
             learning_rate: self.settings.server_learning_rate,
             momentum: self.settings.server_momentum,
         };
         step.apply(&mean, &mut momentum, &mut params, &self.update_ranges);
-        let version = self.head.version.next();
-        self.volume(ModelRecord { version, params, momentum }).ok_or(CombineError::Overflow)
+        let (downlink, exact) = (self.settings.downlink, params.clone());
+        let edition = Edition::next(downlink, self.layout, &self.library, exact);
+        let edition = edition.map_err(|_| CombineError::Overflow)?;
+        self.volume(params, momentum, edition).ok_or(CombineError::Overflow)
     }
 
-    fn volume(&self, record: ModelRecord) -> Option<(ModelRecord, Volume)> {
-        let (version, params) = (record.version, record.params.clone());
-        let volume = Volume::new(version, self.layout, params, self.settings.chunk_bytes).ok()?;
-        Some((record, volume))
+    /// The next version with these exact parameters, as it is stored and as it is published.
+    fn volume(
+        &self,
+        params: Vec<f32>,
+        momentum: Vec<f32>,
+        edition: Edition,
+    ) -> Option<(ModelRecord, Volume)> {
+        let (version, chunk_bytes) = (self.head.version.next(), self.settings.chunk_bytes);
+        let Edition { given, written } = edition;
+        let volume = Volume::restore(given.clone(), written.clone(), chunk_bytes).ok()?;
+        let given = if given == params { Vec::new() } else { given };
+        Some((ModelRecord { version, params, given, momentum, written }, volume))
     }
 
     fn publish_version(
@@ -201,7 +211,7 @@ impl Aggregator {
         model: (ModelRecord, Volume),
     ) {
         let version = model.0.version;
-        let params = model.1.params.clone();
+        let params = model.1.given.clone();
         self.head.published = self.head.published.saturating_add(1);
         self.counters.rounds_published += 1;
         self.next_open = now.after(self.settings.pause_ms);
@@ -230,22 +240,20 @@ impl Aggregator {
 
     /// Makes `model` the current one and drops versions that nothing needs; what is to be saved.
     fn replace_model(&mut self, (record, volume): (ModelRecord, Volume)) -> Vec<Record> {
-        let previous = self.head.version;
         self.head.version = record.version;
+        self.exact = record.params.clone();
         self.momentum = record.momentum.clone();
         self.library.insert(record.version, volume);
         let mut records = vec![Record::Model(record)];
-        // The previous version stays for devices that are still fetching it.
+        let oldest = library::oldest_needed(&self.library);
         let needed = |version: &ModelVersion| {
-            *version == self.head.version
-                || *version == previous
-                || self.rounds.values().any(|round| round.base == *version)
+            *version >= oldest || self.rounds.values().any(|round| round.base == *version)
         };
         let old: Vec<_> = self.library.keys().copied().filter(|v| !needed(v)).collect();
         for version in old {
             if let Some(volume) = self.library.remove(&version) {
-                self.head.retired.push(volume.object.reference);
-                self.unremoved.push(volume.object.reference);
+                self.head.retired.extend(volume.objects().map(|object| object.reference));
+                self.unremoved.extend(volume.objects().map(|object| object.reference));
             }
             records.push(Record::ForgetModel(version));
         }
@@ -296,8 +304,11 @@ impl Aggregator {
         let version = self.head.version.next();
         let momentum = Vec::new();
         let right = params.len() == self.n_model && params.iter().all(|value| value.is_finite());
-        let record = ModelRecord { version, params: params.to_vec(), momentum };
-        let Some(model) = self.volume(record).filter(|_| right) else {
+        let edition =
+            Edition::anchor(self.settings.downlink, version, self.layout, params.to_vec());
+        let model = edition.ok().filter(|_| right);
+        let model = model.and_then(|edition| self.volume(params.to_vec(), momentum, edition));
+        let Some(model) = model else {
             let (expected, found) = (self.n_model, params.len());
             return self.event(RoundEvent::ImportRefused { expected, found });
         };

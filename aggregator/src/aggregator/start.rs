@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use dunlin_protocol::id::{LayoutHash, Lineage, ModelVersion, RoundId, ShortDigest};
+use dunlin_protocol::task::ParamLayout;
 
-use crate::settings::Problem;
+use crate::library::Edition;
+use crate::settings::{Downlink, Problem};
 use crate::snapshot::{Head, ModelRecord, Snapshot};
 
 /// Where the first model comes from.
@@ -83,11 +85,28 @@ impl fmt::Display for StartError {
 impl std::error::Error for StartError {}
 
 /// The state of a history that begins: version 0 and nothing else; no start has happened yet.
-pub(super) fn fresh(lineage: Lineage, layout: LayoutHash, params: Vec<f32>) -> Snapshot {
+pub(super) fn fresh(
+    lineage: Lineage,
+    layout: &ParamLayout,
+    initial: Initial,
+    downlink: Downlink,
+) -> Result<Snapshot, StartError> {
     let version = ModelVersion(0);
-    let record = ModelRecord { version, params, momentum: Vec::new() };
+    let edition = match initial {
+        Initial::Seed(seed) => Edition::of_seed(downlink, layout, seed),
+        Initial::Params(params) => {
+            check_params(&params, layout.n_model())?;
+            let edition = Edition::anchor(downlink, version, layout.hash(), params);
+            edition.map_err(|_| StartError::Inconsistent("the first model is too large"))?
+        }
+    };
+    // What the grid cost a first version is gone for good: nothing was learned with it.
+    let params = edition.given;
+    let (given, momentum, written) = (Vec::new(), Vec::new(), edition.written);
+    let record = ModelRecord { version, params, given, momentum, written };
+    let layout = layout.hash();
     let next_round = RoundId(1);
-    Snapshot {
+    Ok(Snapshot {
         head: Head {
             lineage,
             layout,
@@ -101,7 +120,7 @@ pub(super) fn fresh(lineage: Lineage, layout: LayoutHash, params: Vec<f32>) -> S
         rounds: BTreeMap::new(),
         sums: BTreeMap::new(),
         closed: BTreeMap::new(),
-    }
+    })
 }
 
 /// Whether `params` can be a model of `expected` parameters.

@@ -40,6 +40,15 @@ pub(super) struct File {
     pub(super) updates: Updates,
     #[serde(default)]
     pub(super) server: Server,
+    #[serde(default)]
+    pub(super) downlink: DownlinkFile,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct DownlinkFile {
+    pub(super) codec: Option<String>,
+    pub(super) anchor_every: Option<u32>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -150,6 +159,7 @@ impl From<ScheduleWord> for Schedule {
 #[serde(deny_unknown_fields)]
 pub(super) struct Updates {
     pub(super) codec: Option<String>,
+    pub(super) budget_bytes: Option<u32>,
     pub(super) clip_norm: Option<f32>,
     pub(super) max_abs: Option<f32>,
     pub(super) examples_max: Option<u32>,

@@ -1,8 +1,10 @@
 //! The rules that settings keep.
 
+use dunlin_protocol::codec::Codec;
 use dunlin_protocol::limits::{
     BATCH_MAX, CHUNK_BYTES_MAX, CHUNK_BYTES_MIN, EPOCHS_MAX, SHARDS_MAX,
 };
+use dunlin_protocol::update::FRAMING_BYTES;
 use dunlin_protocol::wire::Message;
 
 use super::{DEVICES_MAX, Enrolment, Problem, Schedule, Settings};
@@ -13,6 +15,7 @@ impl Settings {
     pub fn problems(&self) -> Vec<Problem> {
         let mut found = Problems::default();
         self.check_learning(&mut found);
+        self.check_budget(&mut found);
         self.check_rounds(&mut found);
         self.check_transport(&mut found);
         found.0
@@ -81,6 +84,18 @@ impl Settings {
                 found.add("enrolled", text);
             }
             found.unless(devices.len() <= DEVICES_MAX, "enrolled", "at most 100000 devices");
+        }
+    }
+
+    /// Whether the coarsest step, a quarter of a bit a coordinate, fits into a byte budget.
+    fn check_budget(&self, found: &mut Problems) {
+        let (Codec::EcdqWithin { bytes }, Ok(layout)) = (self.codec, self.task.layout()) else {
+            return;
+        };
+        let least = u32::try_from(layout.n_update() / 32 + 16).unwrap_or(u32::MAX);
+        if bytes < least {
+            let least = least.saturating_add(FRAMING_BYTES);
+            found.add("updates.budget_bytes", format!("{least} or more for this model"));
         }
     }
 

@@ -76,11 +76,11 @@ fn other_files_and_newer_stores_are_refused_with_the_reason() {
     assert!(matches!(error.problem(), StoreProblem::NotOurs), "{error}");
     write_meta(&path, |meta| {
         meta.insert("magic", MAGIC).unwrap();
-        meta.insert("schema", 2_u32.to_le_bytes().as_slice()).unwrap();
+        meta.insert("schema", 99_u32.to_le_bytes().as_slice()).unwrap();
     });
     let error = Store::open(&path).unwrap_err();
-    assert!(matches!(error.problem(), StoreProblem::Schema { found: 2 }), "{error}");
-    assert!(error.to_string().contains("schema 2"));
+    assert!(matches!(error.problem(), StoreProblem::Schema { found: 99 }), "{error}");
+    assert!(error.to_string().contains("schema 99"));
 }
 
 #[test]
