@@ -2,14 +2,16 @@
 
 use std::path::Path;
 
-use dunlin_protocol::codec::{Codec, CodecSpec};
-use dunlin_protocol::id::{Digest, Lineage, RoundId};
+use dunlin_protocol::codec::{Codec, CodecSpec, Seeds};
+use dunlin_protocol::delta::Delta;
+use dunlin_protocol::id::{Digest, LayoutHash, Lineage, ModelVersion, RoundId};
 use dunlin_protocol::lottery::LotteryKey;
 use dunlin_protocol::message::{Ack, Claim, Go, Verdict};
 use dunlin_protocol::model::Model;
 use dunlin_protocol::object::{Assembly, Chunk, ObjectRef};
 use dunlin_protocol::plan::{Plan, Work};
 use dunlin_protocol::rng::Rng;
+use dunlin_protocol::seeded::Seeded;
 use dunlin_protocol::task::TaskSpec;
 use dunlin_protocol::topic::shard_of;
 use dunlin_protocol::update::Update;
@@ -51,6 +53,8 @@ fn read_and_write(kind: &str, bytes: &[u8]) -> Result<Vec<u8>, WireError> {
         "verdict" => again::<Verdict>(bytes),
         "task" => again::<TaskSpec>(bytes),
         "model" => Model::decode(bytes)?.encode(),
+        "seeded" => again::<Seeded>(bytes),
+        "delta" => Delta::decode(bytes)?.encode(),
         "update" => Update::decode(bytes)?.encode(),
         "chunk" => Ok(Chunk::decode(bytes)?.encode()),
         other => panic!("no kind {other}"),
@@ -80,7 +84,8 @@ fn every_prefix_of_every_message_is_refused_without_a_panic() {
     for case in read("messages.json")["good"].as_array().unwrap() {
         let bytes = bytes(&case["hex"]);
         let kind = case["kind"].as_str().unwrap();
-        let payload_is_free = kind == "update"; // an update's payload is checked by its codec
+        // A payload is checked by its codec.
+        let payload_is_free = matches!(kind, "update" | "delta");
         for cut in 0..bytes.len() {
             let outcome = read_and_write(kind, &bytes[..cut]);
             assert!(outcome.is_err() || payload_is_free, "{} cut at {cut}", case["name"]);
@@ -99,28 +104,64 @@ fn a_plan_keeps_work_that_is_newer_than_this_program() {
 
 #[test]
 fn codecs_write_and_read_the_bytes_of_numpy() {
-    for case in read("codecs.json")["good"].as_array().unwrap() {
+    let vectors = read("codecs.json");
+    let seeds = seeds(&vectors);
+    for case in vectors["good"].as_array().unwrap() {
         let values: Vec<f32> = floats(&case["values"]).into_iter().map(f32::from_bits).collect();
-        let codec = codec(case);
-        let payload = codec.encode(&values, number(&case["seed"])).unwrap();
-        assert_eq!(payload, bytes(&case["hex"]), "{}", case["name"]);
-        let decoded = codec.decode(&payload, values.len()).unwrap();
+        let (codec, noise) = (codec(case), number(&case["noise"]));
+        let payload = codec.encode(&mut values.clone(), seeds, noise).unwrap();
+        assert!(payload == bytes(&case["hex"]), "{}", case["name"]);
+        let decoded = codec.decode(&payload, values.len(), seeds).unwrap();
         let bits: Vec<u32> = decoded.into_iter().map(f32::to_bits).collect();
         assert_eq!(bits, floats(&case["decoded"]), "{}", case["name"]);
     }
 }
 
+fn seeds(vectors: &Value) -> Seeds {
+    let (who, expected) = (&vectors["who"], &vectors["seeds"]);
+    let lineage = Lineage(bytes(&who["lineage"]).try_into().unwrap());
+    let device = name(who["device"].as_str().unwrap());
+    let seeds = Seeds::of_update(&device, lineage, RoundId(3), 1);
+    let expected = (number(&expected["round"]), number(&expected["device"]));
+    assert_eq!((seeds.round, seeds.device), expected);
+    seeds
+}
+
+#[test]
+fn a_delta_gives_the_parameters_of_numpy_and_refuses_another_base() {
+    let vectors = read("deltas.json");
+    let halves = |value: &Value| -> Vec<f32> {
+        let bytes = bytes(value);
+        let pairs = bytes.chunks(2).map(|pair| half::f16::from_le_bytes([pair[0], pair[1]]));
+        pairs.map(f32::from).collect()
+    };
+    let (base, object) = (halves(&vectors["base"]), bytes(&vectors["object"]));
+    let layout = LayoutHash(bytes(&vectors["layout"]).try_into().unwrap());
+    let delta = Delta::decode(&object).unwrap();
+    let found = (delta.layout(), delta.base(), delta.version());
+    assert_eq!(found, (layout, ModelVersion(7), ModelVersion(8)));
+    let result = halves(&vectors["result"]);
+    assert_eq!(delta.apply(&base), Ok(result.clone()));
+    assert_eq!(delta.apply(&result), Err(WireError::Checksum));
+    assert!(delta.apply(&base[1..]).is_err());
+}
+
 fn codec(case: &Value) -> Codec {
     let id = u8::try_from(number(&case["codec"])).unwrap();
     let param = u32::try_from(number(&case["param"])).unwrap();
-    Codec::from_spec(CodecSpec { id, param }).unwrap()
+    #[allow(clippy::cast_possible_truncation)] // written with the digits of an f32
+    let scale = case["scale"].as_f64().unwrap() as f32;
+    Codec::from_spec(CodecSpec { id, param, scale }).unwrap()
 }
 
 #[test]
 fn bad_payloads_are_refused_for_the_stated_reason() {
-    for case in read("codecs.json")["bad"].as_array().unwrap() {
+    let vectors = read("codecs.json");
+    let seeds = seeds(&vectors);
+    for case in vectors["bad"].as_array().unwrap() {
         let n = usize::try_from(number(&case["n"])).unwrap();
-        let outcome = codec(case).decode(&bytes(&case["hex"]), n).map_err(|error| error.name());
+        let outcome = codec(case).decode(&bytes(&case["hex"]), n, seeds);
+        let outcome = outcome.map_err(|error| error.name());
         assert_eq!(outcome, Err(case["error"].as_str().unwrap()), "{}", case["name"]);
     }
 }

@@ -14,8 +14,11 @@ from pathlib import Path
 
 import numpy as np
 
+from codecs_numpy import Rng, decode, encode, seeds_of_delta, seeds_of_update
+
 SCHEMA = 1
-PLAN, CLAIM, GO, ACK, VERDICT, CHUNK, TASK, MODEL, UPDATE = 1, 2, 3, 4, 5, 6, 16, 17, 18
+PLAN, CLAIM, GO, ACK, VERDICT, CHUNK = 1, 2, 3, 4, 5, 6
+TASK, MODEL, UPDATE, DELTA, SEEDED = 16, 17, 18, 19, 20
 OUT = Path(__file__).parent / "v1"
 
 
@@ -60,70 +63,13 @@ def object_ref(data, chunk_bytes):
 
 def chunk(data, chunk_bytes, index):
     part = data[index * chunk_bytes : (index + 1) * chunk_bytes]
-    header = hashlib.sha256(data).digest()[:8] + struct.pack("<HII", index, len(data), chunk_bytes)
+    header = hashlib.sha256(data).digest()[:8] + struct.pack(
+        "<HIB", index, len(data), chunk_bytes // 1024)
     crc = zlib.crc32(header + part)
     return envelope(CHUNK, header + struct.pack("<I", crc) + part)
 
 
-# --- random numbers: SplitMix64 seeds xoshiro256++ ---------------------------------------------
-MASK = (1 << 64) - 1
-
-
-def rotl(x, k):
-    return ((x << k) | (x >> (64 - k))) & MASK
-
-
-class Rng:
-    def __init__(self, seed):
-        self.s = []
-        for _ in range(4):
-            seed = (seed + 0x9E3779B97F4A7C15) & MASK
-            z = seed
-            z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & MASK
-            z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & MASK
-            self.s.append(z ^ (z >> 31))
-
-    def next(self):
-        s = self.s
-        result = (rotl((s[0] + s[3]) & MASK, 23) + s[0]) & MASK
-        t = (s[1] << 17) & MASK
-        s[2] ^= s[0]
-        s[3] ^= s[1]
-        s[1] ^= s[2]
-        s[0] ^= s[3]
-        s[2] ^= t
-        s[3] = rotl(s[3], 45)
-        return result
-
-    def unit(self):
-        return np.float32(self.next() >> 40) * np.float32(1 / 16777216)
-
-
 # --- codecs ---------------------------------------------------------------------------------------
-def int8_encode(values, block, seed):
-    rng, out = Rng(seed), bytearray()
-    for start in range(0, len(values), block):
-        part = values[start : start + block].astype(np.float32)
-        step = np.float32(np.max(np.abs(part)) / np.float32(127))
-        out += step.tobytes()
-        per_unit = np.float32(1) / step if step >= np.finfo(np.float32).tiny else np.float32(0)
-        for value in part:
-            code = np.floor(np.float32(value * per_unit) + rng.unit())
-            out += struct.pack("b", int(np.clip(code, -127, 127)))
-    return bytes(out)
-
-
-def int8_decode(payload, n, block):
-    values, at = [], 0
-    for start in range(0, n, block):
-        count = min(block, n - start)
-        step = np.frombuffer(payload[at : at + 4], "<f4")[0]
-        codes = np.frombuffer(payload[at + 4 : at + 4 + count], "i1").astype(np.float32)
-        values += list(codes * step)
-        at += 4 + count
-    return np.array(values, np.float32)
-
-
 def case(name, data, **expect):
     return {"name": name, "hex": data.hex(), **expect}
 
@@ -133,34 +79,112 @@ def write(name, cases):
     (OUT / name).write_text(json.dumps(cases, indent=1) + "\n")
 
 
+def vectors(rng):
+    """Named vectors of many kinds."""
+    lone, runs = np.zeros(100), np.zeros(200)
+    lone[33] = 5
+    runs[[3, 4, 150]] = [900, -20, 1]
+    named = {
+        "one value": [0.7], "five values": [1, -1, 0, 0.25, -3], "zeros": [0] * 4,
+        "values too small for a step": [1e-42] * 3, "a lone value": lone,
+        "a few large values": runs, "63 normal": rng.normal(size=63),
+        "64 normal": rng.normal(size=64), "300 normal": rng.normal(size=300),
+        "300 heavy tailed": rng.standard_t(3, size=300),
+        "300 tiny steps": rng.normal(size=300) * 1e-20,
+    }
+    return {name: np.array(values, np.float32) for name, values in named.items()}
+
+
+CODECS = [
+    (0, 0, 0), (1, 256, 0), (1, 2, 0), (2, 0, 0.0625), (2, 0, 0.5), (2, 0, 3), (2, 0, 16),
+    (3, 1, 0), (3, 2, 0), (3, 4, 0), (4, 2, 0.5), (4, 4, 0.25), (4, 8, 0.01), (4, 16, 0.001),
+    (5, 10, 1), (5, 1, 3),
+]
+
+
 def codecs():
     rng = np.random.default_rng(7)
-    normal = rng.normal(size=300).astype(np.float32)
-    cases = []
-    for name, values, block in [
-        ("300 normal values in blocks of 256", normal, 256),
-        ("5 values in blocks of 2", np.array([1, -1, 0, 0.25, -3], np.float32), 2),
-        ("zeros", np.zeros(4, np.float32), 256),
-        ("values too small for a step", np.full(3, 1e-42, np.float32), 256),
-    ]:
-        payload = int8_encode(values, block, seed=42)
-        decoded = int8_decode(payload, len(values), block)
-        cases.append(
-            case(name, payload, codec=1, param=block, seed=42, values=values.tobytes().hex(),
-                 decoded=decoded.astype("<f4").tobytes().hex())
-        )
-    cases.append(case("f32", normal[:5].tobytes(), codec=0, param=0, seed=0,
-                      values=normal[:5].tobytes().hex(), decoded=normal[:5].tobytes().hex()))
-    good = int8_encode(normal, 256, 42)
-    bad = [
-        case("int8 one byte short", good[:-1], codec=1, param=256, n=300, error="truncated"),
-        case("int8 one byte long", good + b"\0", codec=1, param=256, n=300, error="trailing"),
-        case("int8 infinite step", f32(float("inf")) + good[4:], codec=1, param=256, n=300,
-             error="invalid"),
-        case("f32 not a number", f32(float("nan")), codec=0, param=0, n=1, error="invalid"),
-        case("f32 empty", b"", codec=0, param=0, n=1, error="truncated"),
-    ]
-    write("codecs.json", {"good": cases, "bad": bad})
+    who = {"device": "wrist-07", "lineage": LINEAGE.hex(), "round": 3, "kind": 1}
+    seeds = seeds_of_update(b"wrist-07", LINEAGE, 3, 1)
+    def named(spec):
+        return dict(zip(("codec", "param", "scale"), spec))
+
+    def good(name, spec, values):
+        payload = encode(spec, values, seeds, noise=42)
+        decoded = decode(spec, payload, len(values), seeds)
+        return case(f"{name}, codec {spec}", payload, **named(spec), noise=42,
+                    values=values.astype("<f4").tobytes().hex(),
+                    decoded=decoded.astype("<f4").tobytes().hex())
+
+    cases = [good(name, spec, values)
+             for name, values in vectors(rng).items() for spec in CODECS]
+    long = rng.normal(size=1000).astype(np.float32)
+    cases += [good("1000 normal", spec, long) for spec in [(2, 0, 3), (3, 1, 0), (5, 10, 3)]]
+    normal = vectors(np.random.default_rng(7))["300 normal"]
+
+    def bad(name, spec, data, error, n=300):
+        return case(name, data, **named(spec), n=n, error=error)
+
+    def made(spec):
+        return encode(spec, normal, seeds, noise=42)
+
+    def with_head(spec, head):
+        return f32(head) + made(spec)[4:]
+
+    inf, nan = float("inf"), float("nan")
+    ecdq, eden, uniform, sparse = (2, 0, 3), (3, 2, 0), (4, 4, 0.25), (5, 10, 1)
+    write("codecs.json", {"who": who, "seeds": {k: str(v) for k, v in seeds.items()},
+                          "good": cases, "bad": [
+        bad("int8 one byte short", (1, 256, 0), made((1, 256, 0))[:-1], "truncated"),
+        bad("int8 one byte long", (1, 256, 0), made((1, 256, 0)) + b"\0", "trailing"),
+        bad("int8 infinite step", (1, 256, 0), with_head((1, 256, 0), inf), "invalid"),
+        bad("f32 not a number", (0, 0, 0), f32(nan), "invalid", n=1),
+        bad("f32 empty", (0, 0, 0), b"", "truncated", n=1),
+        bad("ecdq empty", ecdq, b"", "truncated"),
+        bad("ecdq without its step", ecdq, b"\0\0\0", "truncated"),
+        bad("ecdq without its code", ecdq, made(ecdq)[:4] + b"\x80", "truncated"),
+        bad("ecdq with bytes behind its code", ecdq, made(ecdq) + b"\1" * 9, "trailing"),
+        bad("ecdq infinite step", ecdq, with_head(ecdq, inf), "invalid"),
+        bad("ecdq negative step", ecdq, with_head(ecdq, -1.0), "invalid"),
+        bad("ecdq step that is no number", ecdq, with_head(ecdq, nan), "invalid"),
+        bad("ecdq step of zero with a code", ecdq, with_head(ecdq, 0.0), "trailing"),
+        bad("ecdq longer than its budget", (2, 20, 0), made(ecdq), "trailing"),
+        bad("ecdq longer than plain numbers", ecdq, made(ecdq) + b"\1" * 2000, "trailing"),
+        bad("eden one byte short", eden, made(eden)[:-1], "truncated"),
+        bad("eden one byte long", eden, made(eden) + b"\0", "trailing"),
+        bad("eden infinite scale", eden, with_head(eden, inf), "invalid"),
+        bad("eden bits behind the last code", (3, 1, 0), f32(1) + b"\x04", "invalid", n=2),
+        bad("uniform one byte short", uniform, made(uniform)[:-1], "truncated"),
+        bad("uniform one byte long", uniform, made(uniform) + b"\0", "trailing"),
+        bad("uniform code below its range", uniform, b"\x08" + made(uniform)[1:], "invalid"),
+        bad("uniform bits behind the last code", uniform, b"\x10", "invalid", n=1),
+        bad("sparse empty", sparse, b"", "truncated"),
+        bad("sparse infinite step", sparse, with_head(sparse, inf), "invalid"),
+        bad("sparse with bytes behind its code", sparse, made(sparse) + b"\1" * 9, "trailing"),
+    ]})
+
+
+DELTA_BASE = np.array([0.5, -0.25, 1.0, 0.0, 2.0, -1.5, 0.125, 65504.0], np.float16)
+
+
+def delta(base, layout, base_version, codec_id=2):
+    """The delta object of a fixed difference, and the parameters that result, as f16."""
+    step = np.array([0.01, -0.02, 0.03, 0.001, 0, -0.01, 0.02, 100.0], np.float32)
+    seeds = seeds_of_delta(layout, base_version + 1)
+    payload = encode((2, 0, 0.5), step, seeds, noise=0)
+    sums = base.astype(np.float32) + decode((2, 0, 0.5), payload, len(step), seeds)
+    result = np.clip(sums, -65504, 65504).astype(np.float16)
+    head = (varint(base_version + 1) + varint(base_version) + layout + bytes([codec_id]) + varint(0)
+            + f32(0.5) + hashlib.sha256(result.astype("<f2").tobytes()).digest()[:8])
+    return envelope(DELTA, head + payload), result
+
+
+def deltas():
+    data, result = delta(DELTA_BASE, b"layouthh", 7)
+    write("deltas.json", {
+        "layout": b"layouthh".hex(), "base": DELTA_BASE.astype("<f2").tobytes().hex(),
+        "object": data.hex(), "version": 8, "result": result.astype("<f2").tobytes().hex(),
+    })
 
 
 LINEAGE = bytes(range(16))
@@ -186,7 +210,7 @@ def task():
 def train_work():
     training = varint(2) + varint(32) + f32(0.02) + f32(0.9) + f32(0.0) + f32(0.1) + f32(0.0)
     augment = f32(0.1) + f32(0.2) + varint(3)
-    codec = bytes([1]) + varint(256)
+    codec = bytes([1]) + varint(256) + f32(0.0)
     return training + augment + codec + f32(10.0) + f32(4.0)
 
 
@@ -215,22 +239,31 @@ def messages():
     refused = envelope(VERDICT, ref + short + b"\1" + bytes([13]))
     good_plan = plan([work_item(1, train_work()), work_item(2, b""), work_item(77, b"new")])
     score = varint(20) + varint(15) + f32(9.5)
-    header = ref + varint(7) + b"layouthh" + varint(300) + f32(0.5) + score + score
-    update = envelope(UPDATE, header + bytes([0]) + varint(0) + varint(42) + f32(1.5) + f32(-2.0))
-    nan = ref + varint(7) + b"layouthh" + varint(300) + f32(float("nan")) + score + score
-    liar = ref + varint(7) + b"layouthh" + varint(300) + f32(0.5) + varint(2) + varint(3) + f32(1)
-    model = envelope(MODEL, varint(7) + b"layouthh" + varint(3) + f32(1) + f32(-0.5) + f32(0))
+    tag = LINEAGE[:4] + varint(3) + bytes([1]) + varint(7) + b"layo" + varint(300)
+    header = tag + f32(0.5) + score + score
+    update = envelope(UPDATE, header + bytes([0]) + f32(1.5) + f32(-2.0))
+    nan = tag + f32(float("nan")) + score + score
+    liar = tag + f32(0.5) + varint(2) + varint(3) + f32(1)
+    named = varint(7) + b"layouthh"
+    model = envelope(MODEL, named + b"\0" + varint(3) + f32(1) + f32(-0.5) + f32(0))
+    half = envelope(MODEL, named + b"\1" + varint(3) + struct.pack("<eee", 1, -0.5, 0.1))
+    seeded = envelope(SEEDED, named + varint(1 << 40) + short)
     good = [
         case("claim", claim, kind="claim"), case("go", go, kind="go"),
         case("no go", no_go, kind="go"), case("ack", ack, kind="ack"),
         case("accepted", accepted, kind="verdict"), case("refused", refused, kind="verdict"),
         case("task", task(), kind="task"), case("plan with unknown work", good_plan, kind="plan"),
         case("update", update, kind="update"), case("model", model, kind="model"),
+        case("model of half precision", half, kind="model"),
+        case("seeded model", seeded, kind="seeded"),
+        case("delta", delta(DELTA_BASE, b"layouthh", 7)[0], kind="delta"),
     ]
     bad_ack = envelope(ACK, short + varint(10) + blob(bytes([0b101, 0b111])))
     flipped = bytearray(chunk(b"x" * 5000, 4096, 1))
     flipped[-1] ^= 1
-    lie = envelope(CHUNK, short + struct.pack("<HII", 0, 0xFFFFFFFF, 4096) + b"\0" * 8)
+    def odd(size, kib):
+        return envelope(CHUNK, short + struct.pack("<HIB", 0, size, kib) + b"\0" * 8)
+
     bad = [
         case("nothing", b"", kind="claim", error="truncated"),
         case("only a schema", b"\1", kind="claim", error="truncated"),
@@ -249,17 +282,27 @@ def messages():
         case("plan without shards", plan([], shards=0), kind="plan", error="invalid"),
         case("plan whose training is cut short", plan([work_item(1, train_work()[:-1])]),
              kind="plan", error="truncated"),
-        case("update with a loss that is no number", envelope(UPDATE, nan + b"\0\0\0"),
+        case("update with a loss that is no number", envelope(UPDATE, nan + b"\0"),
              kind="update", error="invalid"),
         case("update with more hits than windows",
-             envelope(UPDATE, liar + score + b"\0\0\0"), kind="update", error="invalid"),
+             envelope(UPDATE, liar + score + b"\0"), kind="update", error="invalid"),
         case("model with fewer values than it says", model[:-1], kind="model", error="truncated"),
         case("model with more values than it says", model + f32(1), kind="model", error="trailing"),
         case("model with infinity",
-             envelope(MODEL, varint(7) + b"layouthh" + varint(1) + f32(float("inf"))),
+             envelope(MODEL, named + b"\0" + varint(1) + f32(float("inf"))),
              kind="model", error="invalid"),
         case("chunk with a flipped bit", bytes(flipped), kind="chunk", error="checksum"),
-        case("chunk of an object of 4 GiB", lie, kind="chunk", error="invalid"),
+        case("chunk of an object of 4 GiB", odd(0xFFFFFFFF, 4), kind="chunk", error="invalid"),
+        case("chunk of 3 KiB", odd(5000, 3), kind="chunk", error="invalid"),
+        case("chunk of 121 KiB", odd(5000, 121), kind="chunk", error="invalid"),
+        case("half precision cut short", half[:-1], kind="model", error="truncated"),
+        case("model of no known precision", model[:11] + b"\2" + model[12:], kind="model",
+             error="malformed"),
+        case("seeded model with a rest", seeded + b"\0", kind="seeded", error="trailing"),
+        case("delta of an unknown codec", delta(DELTA_BASE, b"layouthh", 7, codec_id=99)[0],
+             kind="delta", error="invalid"),
+        case("delta header cut short", delta(DELTA_BASE, b"layouthh", 7)[0][:12], kind="delta",
+             error="truncated"),
         case("chunk behind the end", chunk(b"x" * 5000, 4096, 2), kind="chunk", error="invalid"),
         case("chunk header cut short", chunk(b"x" * 5000, 4096, 0)[:20], kind="chunk",
              error="truncated"),
@@ -293,6 +336,7 @@ def randomness():
 
 if __name__ == "__main__":
     codecs()
+    deltas()
     messages()
     chunks()
     randomness()
