@@ -3,6 +3,7 @@
 //! | part | what it does |
 //! |---|---|
 //! | [`memory`] | a federation in one thread on virtual time, without Burn and without sockets |
+//! | `federate` | an experiment in memory, trained by Burn |
 //! | `live` | a federation of real agents over a real broker |
 //! | `experiment`, `synthetic` | whose data: invented persons, or those of a data set |
 //! | `judge` | accuracy on unseen persons, and of devices that train alone |
@@ -10,6 +11,8 @@
 
 #[cfg(feature = "burn")]
 pub mod experiment;
+#[cfg(feature = "burn")]
+pub mod federate;
 #[cfg(feature = "burn")]
 pub mod judge;
 #[cfg(feature = "burn")]

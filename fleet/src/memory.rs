@@ -94,6 +94,8 @@ pub struct MemoryFleet<T> {
     pub log: Vec<(Instant, RoundEvent)>,
     /// Messages that devices published.
     pub device_messages: u64,
+    /// Payload bytes that devices sent, and that they got, while they were connected.
+    bytes: (u64, u64),
 }
 
 impl<T: Trainer> MemoryFleet<T> {
@@ -111,6 +113,7 @@ impl<T: Trainer> MemoryFleet<T> {
             devices: Vec::new(),
             log: Vec::new(),
             device_messages: 0,
+            bytes: (0, 0),
         }
     }
 
@@ -194,6 +197,12 @@ impl<T: Trainer> MemoryFleet<T> {
         clients.into_iter().for_each(|client| self.connect(client));
     }
 
+    /// Payload bytes of all messages from devices that the broker took, and of all that devices
+    /// got.
+    pub fn device_bytes(&self) -> (u64, u64) {
+        self.bytes
+    }
+
     /// The time.
     pub fn now(&self) -> Instant {
         self.now
@@ -272,6 +281,9 @@ impl<T: Trainer> MemoryFleet<T> {
             Event::Wake(client) => self.tell(client, Told::Tick),
             Event::Publish { from, epoch, topic, payload, retain } => {
                 if self.is_current(from, epoch) {
+                    if from != Client::Aggregator {
+                        self.bytes.0 += payload.len() as u64;
+                    }
                     self.route(topic, payload, retain);
                 }
             }
@@ -282,6 +294,9 @@ impl<T: Trainer> MemoryFleet<T> {
             }
             Event::Deliver { to, epoch, topic, payload } => {
                 if self.is_current(to, epoch) {
+                    if to != Client::Aggregator {
+                        self.bytes.1 += payload.len() as u64;
+                    }
                     self.tell(to, Told::Message(&topic, &payload));
                 }
             }

@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 
 use dunlin_aggregator::io::RoundEvent;
 use dunlin_aggregator::settings::Enrolment;
-use dunlin_protocol::codec::Codec;
-use dunlin_protocol::id::{LayoutHash, Lineage, ModelVersion, RoundId, ShortDigest};
+use dunlin_protocol::id::{ModelVersion, RoundId, ShortDigest};
 use dunlin_protocol::message::{Answer, Outcome, Refusal};
 use dunlin_protocol::object::{Chunk, ObjectRef};
 use dunlin_protocol::plan::{Plan, WorkItem};

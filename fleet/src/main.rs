@@ -1,0 +1,50 @@
+//! `dunlin-fleet`: federations on one machine, to design one before a device is touched.
+
+mod program;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use program::{codecs, curve};
+
+/// Exit code for arguments that cannot be used (`EX_CONFIG` of sysexits.h).
+const EXIT_CONFIG: u8 = 78;
+
+/// Federations on one machine, on virtual time: what codecs cost and what they cost in accuracy.
+#[derive(Parser)]
+#[command(
+    version,
+    after_help = "Examples:\n  dunlin-fleet codecs --data \"UCI HAR Dataset\"\n  dunlin-fleet curve --data \"UCI HAR Dataset\" --codec f32 --codec ecdq=3 --downlink f32 --downlink ecdq=1"
+)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Compare codecs on real updates: bits, error, time, memory.
+    Codecs(codecs::Arguments),
+    /// Train with each codec and compare accuracy and bytes.
+    Curve(curve::Arguments),
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("error")).init();
+    let outcome = match arguments.command {
+        Command::Codecs(arguments) => codecs::run(&arguments),
+        Command::Curve(arguments) => curve::run(&arguments),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(program::Failure::Usage(problem)) => {
+            eprintln!("error: {problem}");
+            ExitCode::from(EXIT_CONFIG)
+        }
+        Err(program::Failure::Run(problem)) => {
+            eprintln!("error: {problem}");
+            ExitCode::FAILURE
+        }
+    }
+}
