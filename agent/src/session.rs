@@ -3,6 +3,7 @@
 //! Call [`Session::handle`] with each input and the time, then drain [`Session::poll_output`], and
 //! call again with [`Input::Tick`] at [`Session::next_deadline`] at the latest.
 
+mod feedback;
 mod fetch;
 mod io;
 mod phase;
@@ -28,6 +29,7 @@ use dunlin_protocol::wire;
 use log::{debug, info, warn};
 
 use crate::state::DeviceState;
+use feedback::Fate;
 pub use io::{Input, Output, SessionCounters, Settings};
 use phase::{Item, Phase};
 use route::route;
@@ -355,6 +357,9 @@ impl Session {
             Answer::NoGo(reason) => {
                 let round = go.work.round;
                 info!("{}: not taken in round {round}: {reason}", self.settings.device);
+                if reason == Refusal::Duplicate {
+                    self.settle_work(go.work, Fate::Counted);
+                }
                 self.counters.refused += 1;
                 self.end_work(go.work);
             }
@@ -381,8 +386,13 @@ impl Session {
         info!("{}: gives up round {}: {why}", self.settings.device, work.round);
         self.counters.abandoned += 1;
         self.abandon_download();
-        if matches!(self.phase, Phase::Training { .. }) {
-            self.outputs.push_back(Output::Cancel(work));
+        match self.phase {
+            Phase::Training { .. } => self.outputs.push_back(Output::Cancel(work)),
+            Phase::Sending { .. } => self.settle(Fate::Unknown),
+            Phase::Waiting
+            | Phase::FetchingTask(_)
+            | Phase::Claiming { .. }
+            | Phase::FetchingModel { .. } => {}
         }
         self.end_work(work);
     }
@@ -407,7 +417,7 @@ impl Session {
                 self.counters.refused += 1;
             }
         }
-        self.state.pending = None;
+        self.settle(Fate::of(verdict.outcome));
         self.end_work(work);
     }
 }

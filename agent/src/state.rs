@@ -4,16 +4,17 @@ use alloc::vec::Vec;
 use core::fmt;
 use serde::{Deserialize, Serialize};
 
-use dunlin_protocol::id::{Digest, LayoutHash, ModelVersion};
+use dunlin_protocol::id::{Digest, LayoutHash, Lineage, ModelVersion};
 use dunlin_protocol::limits::{OBJECT_BYTES_MAX, TASK_BYTES_MAX};
 use dunlin_protocol::lottery::LotteryKey;
 use dunlin_protocol::message::WorkRef;
 
 /// Version of the bytes that [`DeviceState::encode`] writes.
-pub const STATE_SCHEMA: u8 = 1;
+pub const STATE_SCHEMA: u8 = 2;
 
-/// Longest encoded state in bytes: an update, local layers of the same size, and a task.
-pub const STATE_BYTES_MAX: usize = 2 * OBJECT_BYTES_MAX as usize + TASK_BYTES_MAX;
+/// Longest encoded state in bytes: an update and what it lost, what the last one lost, local layers,
+/// each as long as a model, and a task.
+pub const STATE_BYTES_MAX: usize = 4 * OBJECT_BYTES_MAX as usize + TASK_BYTES_MAX;
 
 /// A device's memory across restarts.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -28,10 +29,25 @@ pub struct DeviceState {
     pub local: Option<LocalLayers>,
     /// The task object last used, so that a restart does not fetch it again.
     pub task: Option<CachedTask>,
+    /// What a sparse codec left of the last counted update, to be added to the next.
+    pub residual: Option<Residual>,
+}
+
+/// What was lost of an update that was counted.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Residual {
+    /// The history that it belongs to.
+    pub lineage: Lineage,
+    /// The layout of its coordinates.
+    pub layout: LayoutHash,
+    /// The version that the update started from.
+    pub version: ModelVersion,
+    /// `[n_update]`: four bytes a coordinate.
+    pub values: Vec<f32>,
 }
 
 /// A finished update that no verdict has come for.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Pending {
     /// The work that it answers.
     pub work: WorkRef,
@@ -39,6 +55,8 @@ pub struct Pending {
     pub base_version: ModelVersion,
     /// The update object.
     pub object: Vec<u8>,
+    /// What it lost, `[n_update]`, if that is to be made up for once it is counted.
+    pub lost: Option<Vec<f32>>,
 }
 
 /// Parameters of local layers.
@@ -89,7 +107,7 @@ impl DeviceState {
     /// The state of a device that never ran, with 32 secret random bytes.
     pub fn fresh(lottery: [u8; 32]) -> Self {
         let lottery = LotteryKey(lottery);
-        Self { lottery, boot: 0, pending: None, local: None, task: None }
+        Self { lottery, boot: 0, pending: None, local: None, task: None, residual: None }
     }
 
     /// The bytes to keep.

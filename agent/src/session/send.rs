@@ -1,9 +1,8 @@
 //! Sending: from what the trainer gave to the verdict.
 
 use alloc::vec::Vec;
-use dunlin_protocol::codec::{Codec, Seeds};
+use dunlin_protocol::codec::Codec;
 use dunlin_protocol::message::{Ack, WorkRef};
-use dunlin_protocol::plan::TrainWork;
 use dunlin_protocol::rng::Rng;
 use dunlin_protocol::time::Instant;
 use dunlin_protocol::update::{Update, UpdateHeader};
@@ -11,6 +10,7 @@ use dunlin_protocol::wire::WireError;
 use log::{info, warn};
 
 use super::Session;
+use super::feedback::{Coded, Fate};
 use super::phase::{Item, Phase};
 use super::transfer::Upload;
 use crate::job::{JobFailure, Trained};
@@ -45,10 +45,9 @@ impl Session {
         };
         self.log_trained(&item, &trained);
         match self.write_update(&item, trained) {
-            Ok(object) => {
-                let kept =
-                    Pending { work, base_version: item.base_version, object: object.clone() };
-                self.state.pending = Some(kept);
+            Ok(pending) => {
+                let object = pending.object.clone();
+                self.state.pending = Some(pending);
                 self.save();
                 self.send(now, work, deadline, object);
             }
@@ -77,20 +76,14 @@ impl Session {
     }
 
     /// Clips, codes and wraps what the trainer gave.
-    fn write_update(&mut self, item: &Item, trained: Trained) -> Result<Vec<u8>, WireError> {
+    fn write_update(&mut self, item: &Item, trained: Trained) -> Result<Pending, WireError> {
         let task = self.task.as_ref().ok_or(WireError::Malformed)?;
         let layout = task.layout().map_err(|_| WireError::Malformed)?;
-        let (codec, payload) = match &item.train {
-            None => (Codec::F32, Vec::new()),
-            Some(work) => {
-                let codec = Codec::from_spec(work.codec)
-                    .ok_or(WireError::Invalid("this program does not have the plan's codec"))?;
-                let mut values = clip(trained.delta, work);
-                let WorkRef { lineage, round, kind } = item.work;
-                let seeds = Seeds::of_update(&self.settings.device, lineage, round, kind);
-                let noise = self.work_seed(item.work, 2);
-                (codec, codec.encode(&mut values, seeds, noise)?)
-            }
+        // An update of an earlier round that nobody answered.
+        self.settle(Fate::Unknown);
+        let coded = match &item.train {
+            None => Coded { codec: Codec::F32, payload: Vec::new(), lost: None },
+            Some(work) => self.code(item, work, &layout, trained.delta)?,
         };
         if !trained.local.is_empty() {
             self.state.local = Some(LocalLayers { layout: layout.hash(), params: trained.local });
@@ -100,9 +93,11 @@ impl Session {
             train_loss: trained.train_loss,
             before: trained.before,
             after: trained.after,
-            ..UpdateHeader::new(item.work, item.base_version, layout.hash(), codec)
+            ..UpdateHeader::new(item.work, item.base_version, layout.hash(), coded.codec)
         };
-        Update { header, payload: &payload }.encode()
+        let object = Update { header, payload: &coded.payload }.encode()?;
+        let (work, base_version) = (item.work, item.base_version);
+        Ok(Pending { work, base_version, object, lost: coded.lost })
     }
 
     pub(super) fn send(&mut self, now: Instant, work: WorkRef, deadline: Instant, object: Vec<u8>) {
@@ -138,18 +133,4 @@ impl Session {
             self.publish_chunks();
         }
     }
-}
-
-/// Scales `delta` down to the plan's clip norm and bounds each coordinate, so that the aggregator
-/// takes it.
-#[allow(clippy::cast_possible_truncation)] // the norm of f32 values, as f32
-fn clip(mut delta: Vec<f32>, work: &TrainWork) -> Vec<f32> {
-    let square: f64 = delta.iter().map(|&x| f64::from(x) * f64::from(x)).sum();
-    let limit = f64::from(work.clip_norm);
-    let factor = if square > limit * limit { limit / libm::sqrt(square) } else { 1.0 };
-    for value in &mut delta {
-        *value = (f64::from(*value) * factor) as f32;
-        *value = value.clamp(-work.max_abs, work.max_abs);
-    }
-    delta
 }

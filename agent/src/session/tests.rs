@@ -9,7 +9,9 @@ use dunlin_protocol::lottery::Fraction;
 use dunlin_protocol::model::{Model, Precision};
 use dunlin_protocol::object::{Chunk, ObjectRef};
 use dunlin_protocol::plan::{Augment, ModelEntry, TrainWork, Training, WorkKind};
-use dunlin_protocol::task::{Channel, Features, Input as TaskInput, Layer, Op, Share, Target};
+use dunlin_protocol::task::{
+    Channel, Features, Input as TaskInput, Layer, Op, ParamLayout, Share, Target,
+};
 use dunlin_protocol::topic::Topics;
 use dunlin_protocol::update::{Score, Update};
 
@@ -40,11 +42,11 @@ fn task(wide: bool) -> TaskSpec {
     }
 }
 
-fn work(round: u32) -> WorkRef {
+pub(super) fn work(round: u32) -> WorkRef {
     WorkRef { lineage: Lineage([9; 16]), round: RoundId(round), kind: TRAIN }
 }
 
-fn item(round: u32, fraction: Fraction) -> WorkItem {
+pub(super) fn train_work() -> TrainWork {
     let training = Training {
         epochs: 1,
         batch: 8,
@@ -55,19 +57,22 @@ fn item(round: u32, fraction: Fraction) -> WorkItem {
         label_smoothing: 0.0,
         augment: Augment::default(),
     };
-    let train = TrainWork { training, codec: Codec::F32.spec(), clip_norm: 1.0, max_abs: 1.0 };
+    TrainWork { training, codec: Codec::F32.spec(), clip_norm: 1.0, max_abs: 1.0 }
+}
+
+fn item(round: u32, fraction: Fraction) -> WorkItem {
     WorkItem {
         round: RoundId(round),
         base_version: ModelVersion(0),
         fraction,
         deadline: Instant(1_900_000_060_000),
         kind: TRAIN,
-        body: Work::Train(train).body().unwrap(),
+        body: Work::Train(train_work()).body().unwrap(),
     }
 }
 
-struct Bench {
-    session: Session,
+pub(super) struct Bench {
+    pub(super) session: Session,
     task: Vec<u8>,
     model: Vec<u8>,
     plan: Plan,
@@ -111,6 +116,17 @@ impl Bench {
 
     fn new(wide: bool) -> Self {
         Self::with(wide, DeviceState::fresh([3; 32]))
+    }
+
+    /// A device that has heard the plan and has the task.
+    pub(super) fn joined() -> Self {
+        let mut bench = Self::new(false);
+        bench.join();
+        bench
+    }
+
+    pub(super) fn layout(&self) -> ParamLayout {
+        task(false).layout().unwrap()
     }
 
     fn step(&mut self, input: Input<'_>) -> Vec<Output> {

@@ -85,8 +85,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         .map_err(failed)?;
     let all = std::mem::take(&mut *recorder.lock().map_err(failed)?);
     let training = all.iter().map(|one| one.seconds).sum::<f64>() / all.len().max(1) as f64;
-    let updates: Vec<&Recorded> =
-        all.iter().step_by(all.len().div_ceil(UPDATES_MAX).max(1)).collect();
+    // The last round of a falling learning rate trains nothing.
+    let moved: Vec<&Recorded> =
+        all.iter().filter(|one| one.delta.iter().any(|value| *value != 0.0)).collect();
+    let every = moved.len().div_ceil(UPDATES_MAX).max(1);
+    let updates: Vec<&Recorded> = moved.into_iter().step_by(every).collect();
     let n = updates.first().map(|one| one.delta.len()).ok_or_else(|| failed("no updates"))?;
     bar.set_length(LADDER.len() as u64);
     bar.set_position(0);
@@ -147,7 +150,7 @@ fn measure(codec: Codec, updates: &[&Recorded], training: f64) -> Result<Row, Fa
         decoding += started.elapsed().as_secs_f64();
         let lost: Vec<f32> = decoded.iter().zip(&one.delta).map(|(a, b)| a - b).collect();
         let square = norm(&one.delta).powi(2);
-        error += if square > 0.0 { norm(&lost).powi(2) / square } else { 0.0 };
+        error += norm(&lost).powi(2) / square;
         bytes += payload.len();
     }
     let count = updates.len() as f64;
