@@ -4,5 +4,6 @@
 mod quick {
     mod rounds;
     mod tidy;
+    mod transfers;
     mod vectors;
 }

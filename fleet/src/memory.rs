@@ -20,7 +20,7 @@ use dunlin_protocol::time::Instant;
 use dunlin_protocol::topic::Topics;
 
 /// Time from a client to the broker, or from the broker to a client, in milliseconds.
-const HOP_MS: u64 = 20;
+pub const HOP_MS: u64 = 20;
 
 /// Who is at an end of a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -96,6 +96,19 @@ pub struct MemoryFleet<T> {
     pub device_messages: u64,
     /// Payload bytes that devices sent, and that they got, while they were connected.
     bytes: (u64, u64),
+    watcher: Option<Watcher>,
+}
+
+/// Hears of every message as it arrives: when, over whose link, which way, topic and payload.
+type Watcher = Box<dyn FnMut(Instant, Client, Way, &str, &[u8])>;
+
+/// Which way a message goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// From the client to the broker.
+    Up,
+    /// From the broker to the client.
+    Down,
 }
 
 impl<T: Trainer> MemoryFleet<T> {
@@ -114,6 +127,7 @@ impl<T: Trainer> MemoryFleet<T> {
             log: Vec::new(),
             device_messages: 0,
             bytes: (0, 0),
+            watcher: None,
         }
     }
 
@@ -195,6 +209,23 @@ impl<T: Trainer> MemoryFleet<T> {
             self.disconnect(*client);
         }
         clients.into_iter().for_each(|client| self.connect(client));
+    }
+
+    /// Shows every message that a client's link carries to the end to `watcher`.
+    pub fn watch(&mut self, watcher: impl FnMut(Instant, Client, Way, &str, &[u8]) + 'static) {
+        self.watcher = Some(Box::new(watcher));
+    }
+
+    fn carried(&mut self, client: Client, way: Way, topic: &str, payload: &[u8]) {
+        let bytes = payload.len() as u64;
+        match (client, way) {
+            (Client::Device(_), Way::Up) => self.bytes.0 += bytes,
+            (Client::Device(_), Way::Down) => self.bytes.1 += bytes,
+            (Client::Aggregator, _) => {}
+        }
+        if let Some(watcher) = &mut self.watcher {
+            watcher(self.now, client, way, topic, payload);
+        }
     }
 
     /// Payload bytes of all messages from devices that the broker took, and of all that devices
@@ -281,9 +312,7 @@ impl<T: Trainer> MemoryFleet<T> {
             Event::Wake(client) => self.tell(client, Told::Tick),
             Event::Publish { from, epoch, topic, payload, retain } => {
                 if self.is_current(from, epoch) {
-                    if from != Client::Aggregator {
-                        self.bytes.0 += payload.len() as u64;
-                    }
+                    self.carried(from, Way::Up, &topic, &payload);
                     self.route(topic, payload, retain);
                 }
             }
@@ -294,9 +323,7 @@ impl<T: Trainer> MemoryFleet<T> {
             }
             Event::Deliver { to, epoch, topic, payload } => {
                 if self.is_current(to, epoch) {
-                    if to != Client::Aggregator {
-                        self.bytes.1 += payload.len() as u64;
-                    }
+                    self.carried(to, Way::Down, &topic, &payload);
                     self.tell(to, Told::Message(&topic, &payload));
                 }
             }
