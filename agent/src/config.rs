@@ -9,13 +9,22 @@ use dunlin_protocol::topic::Topics;
 use serde::Deserialize;
 
 use crate::data::SourceConfig;
-use crate::session::Settings;
+use crate::session::{LinkPolicy, Settings};
 
 /// Environment variable that overrides `[broker] password`, so that it need not be in a file.
 pub const PASSWORD_VARIABLE: &str = "DUNLIN_PASSWORD";
 
 /// Longest configuration file in bytes.
 const CONFIG_BYTES_MAX: u64 = 1024 * 1024;
+
+/// Smallest cap in megabytes a day: less would not carry a day of signs of life and one round.
+const CAP_MB_MIN: f64 = 0.1;
+
+/// Megabytes as bytes.
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // 0.1 to 1e9
+fn bytes_of(megabytes: f64) -> u64 {
+    (megabytes * 1e6) as u64
+}
 
 /// Everything that an agent is told. `agent.example.toml` explains each key.
 #[derive(Clone, Debug, Deserialize)]
@@ -32,6 +41,9 @@ pub struct AgentConfig {
     pub state_dir: PathBuf,
     /// The broker.
     pub broker: BrokerConfig,
+    /// What the link costs.
+    #[serde(default)]
+    pub link: LinkSection,
     /// Local training.
     #[serde(default)]
     pub training: TrainingConfig,
@@ -65,6 +77,27 @@ impl fmt::Debug for BrokerConfig {
         let password = self.password.as_ref().map(|_| "secret");
         f.debug_struct("BrokerConfig").field("url", &self.url).field("password", &password).finish()
     }
+}
+
+/// `[link]`
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LinkSection {
+    /// When the device is connected.
+    pub mode: LinkMode,
+    /// Most megabytes on the wire, both ways, in any 24 hours.
+    pub cap_mb_per_day: Option<f64>,
+}
+
+/// When a device is connected.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LinkMode {
+    /// Always, as far as the link allows.
+    #[default]
+    Always,
+    /// When the plan says so, to look for work and to do it.
+    Intermittent,
 }
 
 /// `[training]`
@@ -148,6 +181,9 @@ impl AgentConfig {
         if !(0.0..1.0).contains(&self.training.held_back) {
             problems.push("training.held_back: use a share from 0 to below 1".into());
         }
+        if self.link.cap_mb_per_day.is_some_and(|cap| !(CAP_MB_MIN..=1e9).contains(&cap)) {
+            problems.push(format!("link.cap_mb_per_day: use {CAP_MB_MIN} or more"));
+        }
         if let Err(error) = self.backend() {
             problems.push(error);
         }
@@ -187,6 +223,11 @@ impl AgentConfig {
             federation: Name::new(&self.federation)?,
             topics: Topics::new(Name::new(&self.root)?),
             memory_kib: self.training.memory_kib,
+            link: LinkPolicy {
+                cap_per_day: self.link.cap_mb_per_day.map(bytes_of),
+                keep_alive_ms: u64::from(self.broker.keep_alive_s) * 1000,
+                intermittent: self.link.mode == LinkMode::Intermittent,
+            },
         })
     }
 

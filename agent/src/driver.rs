@@ -12,6 +12,7 @@ use dunlin_protocol::task::TaskSpec;
 use dunlin_protocol::time::Instant;
 use log::{error, warn};
 
+use crate::connection::{Connection, MakeSink};
 use crate::job::{Job, JobFailure, Trained};
 use crate::ports::{StateStore, Trainer, Transport};
 use crate::session::{Input, Output, Session, SessionCounters, Settings};
@@ -146,22 +147,27 @@ pub fn run(
     let (sender, events) = mpsc::sync_channel(EVENTS_MAX);
     let (orders, worker) = spawn_worker(trainer, sender.clone())?;
     // The boot number must be on disk before the broker hears of it.
-    let mut device = Device { session, store, orders, cancel: Arc::default(), early: Vec::new() };
+    let mut device =
+        Device { session, store, orders, cancel: Arc::default(), early: Vec::new(), sleep: None };
     device.perform(None)?;
-    let sink = move |event| sender.try_send(Event::Link(event)).is_ok();
-    let mut link = Link::open(link_config, sink).map_err(RunError::Link)?;
-    let outcome = device.serve(&mut link, &events, remote);
+    let sink: MakeSink = Box::new(move || {
+        let sender = sender.clone();
+        Box::new(move |event| sender.try_send(Event::Link(event)).is_ok())
+    });
+    let mut connection = Connection::open(link_config, sink).map_err(RunError::Link)?;
+    let outcome = device.serve(&mut connection, &events, remote);
     device.cancel.store(true, Ordering::Relaxed);
     if remote.kill.load(Ordering::Relaxed) {
-        link.abort();
+        connection.abort();
     } else {
-        let sender = link.sender();
         device.session.handle(Instant(0), Input::Stop);
-        link.close(device.last_words());
+        let carried = connection.close(device.last_words());
         if let Ok(mut status) = remote.status.lock() {
-            status.link = sender.counters();
+            status.link = carried;
         }
     }
+    // The sink of the connection holds the other end of the events.
+    drop(connection);
     drop((device, events));
     let _ = worker.join();
     outcome
@@ -174,12 +180,14 @@ struct Device {
     cancel: Arc<AtomicBool>,
     /// Outputs from before there was a connection.
     early: Vec<Output>,
+    /// How long to leave the broker, once everything before has been said.
+    sleep: Option<Duration>,
 }
 
 impl Device {
     fn serve(
         &mut self,
-        link: &mut Link,
+        connection: &mut Connection,
         events: &Receiver<Event>,
         remote: &Remote,
     ) -> Result<(), RunError> {
@@ -187,13 +195,19 @@ impl Device {
         let now = || Instant(u64::try_from(clock.elapsed().as_millis()).unwrap_or(u64::MAX));
         let mut credentials_refused = false;
         while !remote.stop.load(Ordering::Relaxed) {
-            self.perform(Some(link))?;
+            self.perform(connection.link())?;
+            if let Some(span) = self.sleep.take() {
+                connection.sleep(Vec::new(), span);
+                self.session.handle(now(), Input::Disconnected);
+            }
+            let asleep = connection.until_awake().map_err(RunError::Link)?;
             if let Ok(mut status) = remote.status.lock() {
-                let (session, link) = (self.session.counters(), link.counters());
+                let (session, link) = (self.session.counters(), connection.counters());
                 *status = DeviceStatus { session, link, credentials_refused };
             }
             let due = self.session.next_deadline().map(|at| at.since(now()));
-            let wait = due.map_or(NAP, |ms| Duration::from_millis(ms).min(NAP));
+            let due = due.map(Duration::from_millis).into_iter().chain(asleep).min();
+            let wait = due.map_or(NAP, |due| due.min(NAP));
             match events.recv_timeout(wait) {
                 Ok(Event::Link(event)) => {
                     credentials_refused = matches!(event, LinkEvent::Refused { .. });
@@ -241,22 +255,18 @@ impl Device {
     }
 
     /// Performs what the session asks for; without a connection, messages wait.
-    fn perform(&mut self, mut link: Option<&mut Link>) -> Result<(), RunError> {
+    fn perform(&mut self, link: Option<&Link>) -> Result<(), RunError> {
         let early = std::mem::take(&mut self.early);
         for output in early {
-            self.perform_one(output, &mut link)?;
+            self.perform_one(output, link)?;
         }
         while let Some(output) = self.session.poll_output() {
-            self.perform_one(output, &mut link)?;
+            self.perform_one(output, link)?;
         }
         Ok(())
     }
 
-    fn perform_one(
-        &mut self,
-        output: Output,
-        link: &mut Option<&mut Link>,
-    ) -> Result<(), RunError> {
+    fn perform_one(&mut self, output: Output, link: Option<&Link>) -> Result<(), RunError> {
         match (output, link) {
             (Output::Save(state), _) => self.store.save(&state).map_err(RunError::Store)?,
             (Output::UseTask(task), _) => self.order(Order::UseTask(task))?,
@@ -265,6 +275,7 @@ impl Device {
                 self.order(Order::Run(Box::new(job), self.cancel.clone()))?;
             }
             (Output::Cancel(_), _) => self.cancel.store(true, Ordering::Relaxed),
+            (Output::Sleep { ms }, _) => self.sleep = Some(Duration::from_millis(ms)),
             (Output::Subscribe(topic), Some(link)) => link.subscribe(topic),
             (Output::Unsubscribe(topic), Some(link)) => link.unsubscribe(topic),
             (Output::Publish { topic, payload, retain }, Some(link)) => {
@@ -291,6 +302,7 @@ impl Device {
                 | Output::Save(_)
                 | Output::UseTask(_)
                 | Output::Start(_)
+                | Output::Sleep { .. }
                 | Output::Cancel(_) => None,
             })
             .collect()

@@ -4,11 +4,14 @@
 extern crate alloc;
 
 pub mod job;
+pub mod meter;
 pub mod session;
 pub mod state;
 
 #[cfg(feature = "std")]
 pub mod config;
+#[cfg(feature = "std")]
+mod connection;
 #[cfg(feature = "std")]
 pub mod data;
 #[cfg(feature = "std")]

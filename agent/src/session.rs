@@ -11,6 +11,7 @@ mod route;
 mod send;
 #[cfg(test)]
 mod tests;
+mod thrift;
 mod transfer;
 
 use alloc::collections::VecDeque;
@@ -28,11 +29,13 @@ use dunlin_protocol::topic::{Down, Topic, shard_of};
 use dunlin_protocol::wire;
 use log::{debug, info, warn};
 
+use crate::meter::{CONNECT_BYTES, Meter, message_bytes};
 use crate::state::DeviceState;
 use feedback::Fate;
 pub use io::{Input, Output, SessionCounters, Settings};
 use phase::{Item, Phase};
 use route::route;
+pub use thrift::LinkPolicy;
 use transfer::Retry;
 
 /// How long after a connection a missing plan is worth a warning.
@@ -57,6 +60,16 @@ pub struct Session {
     phase: Phase,
     ended: VecDeque<WorkRef>,
     outputs: VecDeque<Output>,
+    /// The time of the last input.
+    now: Instant,
+    meter: Option<Meter>,
+    /// When what the data cap holds back fits.
+    room_at: Option<Instant>,
+    connected_at: Instant,
+    /// Whether the plan has come on this connection.
+    plan_heard: bool,
+    windows_counted: bool,
+    asleep: bool,
     counters: SessionCounters,
 }
 
@@ -67,6 +80,7 @@ impl Session {
         let seed = Lineage([0; 16]);
         let boot = dunlin_protocol::id::RoundId(state.boot);
         let rng = Rng::new(state.lottery.draw(&settings.device, seed, boot, 0));
+        let meter = settings.link.meter(state.spent);
         let mut this = Self {
             settings,
             state,
@@ -81,6 +95,13 @@ impl Session {
             phase: Phase::Waiting,
             ended: VecDeque::new(),
             outputs: VecDeque::new(),
+            now: Instant(0),
+            meter,
+            room_at: None,
+            connected_at: Instant(0),
+            plan_heard: false,
+            windows_counted: false,
+            asleep: false,
             counters: SessionCounters::default(),
         };
         this.restore_task();
@@ -90,20 +111,32 @@ impl Session {
 
     /// Takes one thing that happened. Never blocks, never reads a clock.
     pub fn handle(&mut self, now: Instant, input: Input<'_>) {
+        self.now = now;
+        if let Some(meter) = &mut self.meter {
+            meter.connection(now, self.connected);
+        }
         match input {
             Input::Connected => self.on_connected(now),
             Input::Disconnected => {
                 self.connected = false;
                 self.server_online = false;
             }
-            Input::Message { topic, payload } => self.on_message(now, topic, payload),
-            Input::Windows(windows) => self.windows = windows,
+            Input::Message { topic, payload } => {
+                self.spend(message_bytes(topic.len(), payload.len()));
+                self.on_message(now, topic, payload);
+            }
+            Input::Windows(windows) => {
+                self.windows = windows;
+                self.windows_counted = true;
+            }
             Input::Trained { work, outcome } => self.on_trained(now, work, outcome),
             Input::Tick => {}
             Input::Stop => self.say_state(State::Offline),
         }
         self.check_time(now);
+        self.check_room(now);
         self.look_for_work(now);
+        self.rest(now);
     }
 
     /// The next thing to do; `None` when there is nothing.
@@ -114,7 +147,11 @@ impl Session {
     /// When [`Session::handle`] must be called at the latest; `None`: only when something happens.
     pub fn next_deadline(&self) -> Option<Instant> {
         let retry = if self.can_talk() { self.phase.retry_at() } else { None };
-        [self.phase.deadline(), retry, self.plan_due].into_iter().flatten().min()
+        let patience = self.settings.link.intermittent && self.connected && !self.asleep;
+        let patience = patience.then(|| self.connected_at.after(PLAN_WAIT_MS));
+        let patience = patience.filter(|at| *at > self.now);
+        let times = [self.phase.deadline(), retry, self.plan_due, self.room_at, patience];
+        times.into_iter().flatten().min()
     }
 
     /// Figures for an operator.
@@ -140,11 +177,12 @@ impl Session {
     fn say_state(&mut self, state: State) {
         let topic = self.topic(&Topic::DeviceState(self.settings.device.clone()));
         let payload = Presence { state, boot: self.state.boot }.encode().into();
-        self.outputs.push_back(Output::Publish { topic, payload, retain: true });
+        self.push(Output::Publish { topic, payload, retain: true });
     }
 
     fn save(&mut self) {
-        self.outputs.push_back(Output::Save(self.state.encode()));
+        self.state.spent = self.meter.as_ref().map_or(0, Meter::spent);
+        self.push(Output::Save(self.state.encode()));
     }
 
     /// Whether somebody is there to hear: the broker, and behind it the aggregator.
@@ -160,17 +198,19 @@ impl Session {
     fn on_connected(&mut self, now: Instant) {
         self.connected = true;
         self.server_online = false;
+        (self.plan_heard, self.asleep, self.connected_at) = (false, false, now);
+        self.spend(CONNECT_BYTES);
         self.plan_due = Some(now.after(PLAN_WAIT_MS));
         self.say_state(State::Online);
         for down in Down::ALL {
             let topic = self.topic(&Topic::Down(self.settings.device.clone(), down));
-            self.outputs.push_back(Output::Subscribe(topic));
+            self.push(Output::Subscribe(topic));
         }
         let plan = self.topic(&Topic::Plan(self.settings.federation.clone()));
-        self.outputs.push_back(Output::Subscribe(plan));
+        self.push(Output::Subscribe(plan));
         if let Some(plan) = &self.plan {
             let server = self.topic(&Topic::ServerState(plan.instance.clone()));
-            self.outputs.push_back(Output::Subscribe(server));
+            self.push(Output::Subscribe(server));
         }
         self.restart_download();
     }
@@ -203,11 +243,12 @@ impl Session {
 
     fn on_plan(&mut self, now: Instant, plan: Plan) {
         self.plan_due = None;
+        self.plan_heard = true;
         let known = self.plan.as_ref().map(|old| &old.instance);
         if known != Some(&plan.instance) {
             self.server_online = false;
             let topic = self.topic(&Topic::ServerState(plan.instance.clone()));
-            self.outputs.push_back(Output::Subscribe(topic));
+            self.push(Output::Subscribe(topic));
         }
         let open = |work: WorkRef| {
             let listed = |item: &WorkItem| item.round == work.round && item.kind == work.kind;
@@ -298,11 +339,16 @@ impl Session {
 
     /// Begins the first open work that the draw gives to this device.
     fn look_for_work(&mut self, now: Instant) {
-        if !matches!(self.phase, Phase::Waiting) || !self.can_talk() || self.windows == 0 {
+        let held_back = self.room_at.is_some() || self.asleep;
+        let idle = matches!(self.phase, Phase::Waiting) && !held_back;
+        if !idle || !self.can_talk() || self.windows == 0 {
             return;
         }
         let (Some(plan), Some(_)) = (&self.plan, &self.task) else { return };
         let Some(item) = plan.work.iter().find_map(|item| self.wanted(plan, item)) else { return };
+        if !self.affords_round(&item) {
+            return;
+        }
         let work = item.work;
         info!("{}: takes part in round {}", self.settings.device, work.round);
         let retry = Retry::start(now, &mut self.rng);
@@ -331,7 +377,7 @@ impl Session {
         let (device, federation) = (&self.settings.device, &self.settings.federation);
         let shard = shard_of(device, plan.shards);
         let topic = self.topic(&Topic::Up(device.clone(), federation.clone(), shard));
-        self.outputs.push_back(Output::Publish { topic, payload, retain: false });
+        self.push(Output::Publish { topic, payload, retain: false });
     }
 
     fn publish_claim(&mut self, work: WorkRef) {
@@ -387,7 +433,7 @@ impl Session {
         self.counters.abandoned += 1;
         self.abandon_download();
         match self.phase {
-            Phase::Training { .. } => self.outputs.push_back(Output::Cancel(work)),
+            Phase::Training { .. } => self.push(Output::Cancel(work)),
             Phase::Sending { .. } => self.settle(Fate::Unknown),
             Phase::Waiting
             | Phase::FetchingTask(_)

@@ -31,6 +31,8 @@ pub struct DeviceState {
     pub task: Option<CachedTask>,
     /// What a sparse codec left of the last counted update, to be added to the next.
     pub residual: Option<Residual>,
+    /// Bytes spent on the link in the last 24 hours, where they are capped.
+    pub spent: u64,
 }
 
 /// What was lost of an update that was counted.
@@ -107,7 +109,7 @@ impl DeviceState {
     /// The state of a device that never ran, with 32 secret random bytes.
     pub fn fresh(lottery: [u8; 32]) -> Self {
         let lottery = LotteryKey(lottery);
-        Self { lottery, boot: 0, pending: None, local: None, task: None, residual: None }
+        Self { lottery, boot: 0, pending: None, local: None, task: None, residual: None, spent: 0 }
     }
 
     /// The bytes to keep.

@@ -37,6 +37,9 @@ use start::{check_params, fresh};
 /// Accepted updates that share one write to the disk at the most.
 const COMMIT_UPDATES_MAX: usize = 64;
 
+/// Check-ins that a sleeping device may miss before it no longer counts.
+const SLEEPS_MISSED: u64 = 3;
+
 /// Whether the broker can hear us.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Connection {
@@ -282,7 +285,7 @@ impl Aggregator {
         let bytes = u64::try_from(payload.len()).unwrap_or(u64::MAX);
         self.counters.bytes_in = self.counters.bytes_in.saturating_add(bytes);
         match topic {
-            Topic::DeviceState(device) => self.presence(&device, payload),
+            Topic::DeviceState(device) => self.presence(now, &device, payload),
             Topic::Up(device, federation, shard)
                 if federation == self.settings.federation && self.shards.contains(&shard) =>
             {
@@ -296,7 +299,7 @@ impl Aggregator {
         }
     }
 
-    fn presence(&mut self, device: &DeviceId, payload: &[u8]) {
+    fn presence(&mut self, now: Instant, device: &DeviceId, payload: &[u8]) {
         if !self.settings.enrolled.admits(device) {
             return;
         }
@@ -307,7 +310,8 @@ impl Aggregator {
                 None => return self.counters.unreadable += 1,
             },
         };
-        match self.roster.take(device, presence) {
+        let asleep_until = now.after(SLEEPS_MISSED * self.check_in(now));
+        match self.roster.take(device, presence, asleep_until) {
             Change::Left => {
                 let working = |round: &Round| round.progress(device) == Some(Progress::Granted);
                 for round in self.rounds.values_mut().filter(|round| working(round)) {

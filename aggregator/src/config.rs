@@ -257,6 +257,7 @@ impl File {
         settings.min_online = rounds.min_online.unwrap_or(settings.quorum);
         put(&mut settings.overselect, rounds.overselect);
         put(&mut settings.deadline_ms, ms(rounds.deadline_s));
+        put(&mut settings.check_in_ms, ms(rounds.check_in_s));
         put(&mut settings.claim_wait_ms, ms(rounds.claim_wait_s));
         put(&mut settings.pause_ms, ms(rounds.pause_s));
         put(&mut settings.settle_ms, ms(rounds.settle_s));

@@ -156,6 +156,9 @@ pub struct Settings {
     pub min_online: u32,
     /// How long a round lasts at the most.
     pub deadline_ms: u64,
+    /// How often devices that are not always connected should look for work: shorter than a round,
+    /// or they miss it.
+    pub check_in_ms: u64,
     /// How long to wait for claims before more devices are invited.
     pub claim_wait_ms: u64,
     /// Rest between two training rounds.
@@ -233,6 +236,7 @@ impl Settings {
             overselect: 1.25,
             min_online: 4,
             deadline_ms: 600_000,
+            check_in_ms: 60_000,
             claim_wait_ms: 10_000,
             pause_ms: 1_000,
             settle_ms: 1_000,

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use dunlin_agent::driver::{self, Remote};
 use dunlin_agent::ports::StateStore;
-use dunlin_agent::session::Settings as DeviceSettings;
+use dunlin_agent::session::{LinkPolicy, Settings as DeviceSettings};
 use dunlin_agent::state::DeviceState;
 use dunlin_agent::store::FileStore;
 use dunlin_agent::trainer::{BurnTrainer, TrainerSettings};
@@ -175,6 +175,7 @@ fn start_agents(
             federation: settings.federation.federation.clone(),
             topics: Topics::new(settings.federation.topics_root.clone()),
             memory_kib: 0,
+            link: LinkPolicy::default(),
         };
         let trainer = TrainerSettings { backend: settings.backend, held_back: settings.held_back };
         let source = Box::new(FixedSource(device.windows.clone()));

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use dunlin_agent::job::Job;
 use dunlin_agent::ports::Trainer;
-use dunlin_agent::session::{Input, Output, Session, Settings};
+use dunlin_agent::session::{Input, LinkPolicy, Output, Session, Settings};
 use dunlin_agent::state::DeviceState;
 use dunlin_aggregator::aggregator::{Aggregator, Start, StartError};
 use dunlin_aggregator::io::{Input as AggregatorInput, Output as AggregatorOutput, RoundEvent};
@@ -55,6 +55,16 @@ enum Event {
         topic: String,
         payload: Vec<u8>,
     },
+    /// A device has left the broker in an orderly way.
+    Leave {
+        device: usize,
+        epoch: u32,
+    },
+    /// A device that slept connects again, unless its power was cut meanwhile.
+    Awake {
+        device: usize,
+        epoch: u32,
+    },
     JobDone {
         device: usize,
         job: Box<Job>,
@@ -90,6 +100,8 @@ pub struct MemoryFleet<T> {
     aggregator: Option<Aggregator>,
     snapshot: Option<Snapshot>,
     devices: Vec<Device<T>>,
+    /// What the links of devices added from now on cost them.
+    pub device_link: LinkPolicy,
     /// Everything that the aggregator reported, with its time.
     pub log: Vec<(Instant, RoundEvent)>,
     /// Messages that devices published.
@@ -124,6 +136,7 @@ impl<T: Trainer> MemoryFleet<T> {
             aggregator: None,
             snapshot: None,
             devices: Vec::new(),
+            device_link: LinkPolicy::default(),
             log: Vec::new(),
             device_messages: 0,
             bytes: (0, 0),
@@ -135,7 +148,13 @@ impl<T: Trainer> MemoryFleet<T> {
     pub fn add_device(&mut self, name: Name, trainer: T, train_ms: u64) -> usize {
         let federation: FederationId = self.aggregator_settings.federation.clone();
         let topics = Topics::new(self.aggregator_settings.topics_root.clone());
-        let settings = Settings { device: name.clone(), federation, topics, memory_kib: 0 };
+        let settings = Settings {
+            device: name.clone(),
+            federation,
+            topics,
+            memory_kib: 0,
+            link: self.device_link,
+        };
         let seed = name.as_str().bytes().fold(7, |seed, byte| seed * 31 + u64::from(byte));
         let mut rng = Rng::new(seed);
         let mut secret = [0; 32];
@@ -234,6 +253,11 @@ impl<T: Trainer> MemoryFleet<T> {
         self.bytes
     }
 
+    /// Whether a client is connected.
+    pub fn is_connected(&self, client: Client) -> bool {
+        self.connections.get(&client).is_some_and(|connection| connection.up)
+    }
+
     /// The time.
     pub fn now(&self) -> Instant {
         self.now
@@ -325,6 +349,22 @@ impl<T: Trainer> MemoryFleet<T> {
                 if self.is_current(to, epoch) {
                     self.carried(to, Way::Down, &topic, &payload);
                     self.tell(to, Told::Message(&topic, &payload));
+                }
+            }
+            Event::Leave { device, epoch } => {
+                let client = Client::Device(device);
+                if self.is_current(client, epoch) {
+                    if let Some(connection) = self.connections.get_mut(&client) {
+                        connection.will = None;
+                    }
+                    self.disconnect(client);
+                }
+            }
+            Event::Awake { device, epoch } => {
+                let client = Client::Device(device);
+                let same = self.connections.get(&client).is_some_and(|c| c.epoch == epoch && !c.up);
+                if same && self.devices[device].powered {
+                    self.connect(client);
                 }
             }
             Event::JobDone { device, job } => {
@@ -451,6 +491,11 @@ impl<T: Trainer> MemoryFleet<T> {
                     self.after(train_ms, Event::JobDone { device: place, job: Box::new(job) });
                 }
                 Output::Cancel(_) => {}
+                // What was said before is still carried: the connection is closed in order.
+                Output::Sleep { ms } => {
+                    self.after(HOP_MS + 1, Event::Leave { device: place, epoch });
+                    self.after(ms.max(HOP_MS + 2), Event::Awake { device: place, epoch });
+                }
             }
         }
         let wake = self.devices[place].session.next_deadline();

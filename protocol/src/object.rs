@@ -42,6 +42,11 @@ impl ObjectRef {
         self.bytes.div_ceil(self.chunk_bytes) as u16
     }
 
+    /// Length of the longest chunk in bytes.
+    pub fn chunk_len(&self) -> u32 {
+        self.chunk_bytes.min(self.bytes)
+    }
+
     pub(crate) fn check(&self) -> Result<(), WireError> {
         if self.bytes == 0 || self.bytes > OBJECT_BYTES_MAX {
             return Err(WireError::Invalid("an object has 1 byte to 16 MiB"));

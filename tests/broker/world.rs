@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use dunlin_agent::driver::{self, DeviceStatus, Remote};
 use dunlin_agent::ports::Trainer;
-use dunlin_agent::session::Settings as DeviceSettings;
+use dunlin_agent::session::{LinkPolicy, Settings as DeviceSettings};
 use dunlin_agent::store::FileStore;
 use dunlin_aggregator::config::Config;
 use dunlin_aggregator::io::RoundEvent;
@@ -92,6 +92,8 @@ pub(super) struct World {
     pub(super) settings: Settings,
     /// Passwords of accounts; empty where everybody is let in.
     pub(super) passwords: BTreeMap<String, String>,
+    /// What the links of devices started from now on cost.
+    pub(super) device_link: LinkPolicy,
     folder: TempDir,
     agents: BTreeMap<String, Agent>,
     aggregator: Option<Running>,
@@ -110,6 +112,7 @@ impl World {
             broker,
             settings,
             passwords: BTreeMap::new(),
+            device_link: LinkPolicy::default(),
             folder: new_folder(),
             agents: BTreeMap::new(),
             aggregator: None,
@@ -191,6 +194,7 @@ impl World {
             federation: self.settings.federation.clone(),
             topics: Topics::default(),
             memory_kib: 0,
+            link: self.device_link,
         };
         let store = FileStore::open(&self.folder.path().join(&device)).unwrap();
         let remote = Remote::default();

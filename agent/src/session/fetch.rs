@@ -3,6 +3,7 @@
 use alloc::sync::Arc;
 use dunlin_protocol::delta::Delta;
 use dunlin_protocol::id::{Lineage, ModelVersion, ShortDigest};
+use dunlin_protocol::limits::FETCH_TOPICS;
 use dunlin_protocol::model::Model;
 use dunlin_protocol::object::{Chunk, ObjectRef};
 use dunlin_protocol::seeded::Seeded;
@@ -35,7 +36,7 @@ impl Session {
         self.windows = 0;
         self.model = None;
         self.task = Some(task.clone());
-        self.outputs.push_back(Output::UseTask(task));
+        self.push(Output::UseTask(task));
     }
 
     /// Fetches the plan's task unless it is the current one.
@@ -108,12 +109,18 @@ impl Session {
         self.topic(&Topic::Object(federation, reference.digest.short(), index))
     }
 
-    fn request_chunks(&mut self) {
+    pub(super) fn request_chunks(&mut self) {
         let Some(download) = self.download() else { return };
-        let (reference, indices) = (download.reference, download.next_requests());
+        let (reference, open) = (download.reference, download.requested());
+        let room = FETCH_TOPICS.saturating_sub(open);
+        let most =
+            (0..room).take_while(|more| self.affords_chunk(reference.chunk_len(), open + more));
+        let most = most.count();
+        let Some(download) = self.download() else { return };
+        let indices = download.next_requests(most);
         for index in indices {
             let topic = self.object_topic(&reference, index);
-            self.outputs.push_back(Output::Subscribe(topic));
+            self.push(Output::Subscribe(topic));
         }
     }
 
@@ -129,7 +136,7 @@ impl Session {
         let (reference, indices) = (download.reference, download.forget_requests());
         for index in indices {
             let topic = self.object_topic(&reference, index);
-            self.outputs.push_back(Output::Unsubscribe(topic));
+            self.push(Output::Unsubscribe(topic));
         }
     }
 
@@ -153,7 +160,7 @@ impl Session {
         let bytes = if download.is_complete() { Some(download.finish()?) } else { None };
         self.rng = rng;
         let topic = self.object_topic(&reference, chunk.index);
-        self.outputs.push_back(Output::Unsubscribe(topic));
+        self.push(Output::Unsubscribe(topic));
         match bytes {
             Some(bytes) => self.on_object(now, &reference, bytes),
             None => {
@@ -247,7 +254,7 @@ impl Session {
             training: item.train.as_ref().map(|work| work.training.clone()),
             seed: self.work_seed(item.work, 1),
         };
-        self.outputs.push_back(Output::Start(job));
+        self.push(Output::Start(job));
         self.enter(Phase::Training { item, deadline });
     }
 }

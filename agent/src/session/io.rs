@@ -7,6 +7,7 @@ use dunlin_protocol::message::WorkRef;
 use dunlin_protocol::task::TaskSpec;
 use dunlin_protocol::topic::Topics;
 
+use super::LinkPolicy;
 use crate::job::{Job, JobFailure, Trained};
 
 /// Who the device is and what it can do.
@@ -20,6 +21,8 @@ pub struct Settings {
     pub topics: Topics,
     /// Memory that training may use, in KiB; 0 when unknown.
     pub memory_kib: u32,
+    /// What the link costs.
+    pub link: LinkPolicy,
 }
 
 /// Something that happened.
@@ -73,6 +76,11 @@ pub enum Output {
     UseTask(Arc<TaskSpec>),
     /// Start this job; one at a time.
     Start(Job),
+    /// Leave the broker in an orderly way and connect again after this time, in milliseconds.
+    Sleep {
+        /// How long.
+        ms: u64,
+    },
     /// Stop the job for this work if it still runs; its outcome is not wanted any more.
     Cancel(WorkRef),
 }
@@ -88,4 +96,6 @@ pub struct SessionCounters {
     pub abandoned: u32,
     /// Messages that could not be read.
     pub unreadable: u32,
+    /// How often the data cap made the device wait.
+    pub cap_waits: u32,
 }

@@ -117,9 +117,15 @@ impl Session {
     }
 
     pub(super) fn publish_chunks(&mut self) {
-        let Phase::Sending { upload, .. } = &mut self.phase else { return };
-        for chunk in upload.next_chunks() {
-            self.publish_up(chunk);
+        while let Phase::Sending { upload, .. } = &mut self.phase {
+            let Some(bytes) = upload.next_length() else { return };
+            if !self.affords_chunk(bytes, 0) {
+                return;
+            }
+            let Phase::Sending { upload, .. } = &mut self.phase else { return };
+            if let Some(chunk) = upload.next_chunk() {
+                self.publish_up(chunk);
+            }
         }
     }
 

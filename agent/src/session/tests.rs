@@ -109,6 +109,7 @@ impl Bench {
             federation: name("gait"),
             topics: Topics::default(),
             memory_kib: 0,
+            link: LinkPolicy::default(),
         };
         let session = Session::new(settings, state);
         Self { session, task, model, plan, now: Instant(0), saved: None }

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 use dunlin_protocol::id::ShortDigest;
-use dunlin_protocol::limits::{FETCH_TOPICS, WINDOW_CHUNKS};
+use dunlin_protocol::limits::WINDOW_CHUNKS;
 use dunlin_protocol::message::Ack;
 use dunlin_protocol::object::{Assembly, Chunk, ObjectRef};
 use dunlin_protocol::rng::Rng;
@@ -65,23 +65,24 @@ impl Upload {
         self.acked.as_ref().is_some_and(|ack| ack.has(index))
     }
 
-    /// Chunk messages to send now: those that are neither acknowledged nor on their way, as far as
-    /// the window allows.
-    pub(super) fn next_chunks(&mut self) -> Vec<Vec<u8>> {
-        let mut messages = Vec::new();
-        for index in 0..self.reference.chunks() {
-            if self.in_flight.len() >= WINDOW_CHUNKS {
-                break;
-            }
-            if self.is_acked(index) || self.in_flight.contains(&index) {
-                continue;
-            }
-            if let Some(chunk) = Chunk::cut(&self.reference, &self.object, index) {
-                messages.push(chunk.encode());
-                self.in_flight.push(index);
-            }
-        }
-        messages
+    /// Length of the next chunk to send in bytes; `None` when all are acknowledged or on their way,
+    /// or the window is full.
+    pub(super) fn next_length(&self) -> Option<u32> {
+        self.next_index().map(|_| self.reference.chunk_len())
+    }
+
+    fn next_index(&self) -> Option<u16> {
+        let waits = |&index: &u16| !self.is_acked(index) && !self.in_flight.contains(&index);
+        let room = self.in_flight.len() < WINDOW_CHUNKS;
+        (0..self.reference.chunks()).find(waits).filter(|_| room)
+    }
+
+    /// The next chunk message; it counts as on its way.
+    pub(super) fn next_chunk(&mut self) -> Option<Vec<u8>> {
+        let index = self.next_index()?;
+        let chunk = Chunk::cut(&self.reference, &self.object, index)?.encode();
+        self.in_flight.push(index);
+        Some(chunk)
     }
 
     /// Takes an acknowledgement. The receiver knows best: what it no longer has is sent again.
@@ -120,11 +121,15 @@ impl Download {
         Self { reference, assembly, requested: Vec::new(), retry: Retry::start(now, rng) }
     }
 
-    /// Chunks to ask for now, as far as the number of topics allows.
-    pub(super) fn next_requests(&mut self) -> Vec<u16> {
-        let free = FETCH_TOPICS.saturating_sub(self.requested.len());
+    /// Chunks that were asked for and have not come.
+    pub(super) fn requested(&self) -> usize {
+        self.requested.len()
+    }
+
+    /// At most `most` more chunks to ask for.
+    pub(super) fn next_requests(&mut self, most: usize) -> Vec<u16> {
         let lacking = self.assembly.missing().filter(|index| !self.requested.contains(index));
-        let new: Vec<u16> = lacking.take(free).collect();
+        let new: Vec<u16> = lacking.take(most).collect();
         self.requested.extend(&new);
         new
     }

@@ -13,9 +13,6 @@ use super::{Aggregator, Connection};
 use crate::io::Output;
 use crate::library::{self, Object, Volume};
 
-/// When a device should look again while no round is open.
-const IDLE_CHECK_IN_MS: u64 = 60_000;
-
 impl Aggregator {
     /// Subscribes and publishes everything: a broker without persistence has forgotten it.
     pub(super) fn connected(&mut self, now: Instant) {
@@ -101,6 +98,13 @@ impl Aggregator {
         }
     }
 
+    /// When a device that is not always connected should look again, in milliseconds from `now`.
+    pub(super) fn check_in(&self, now: Instant) -> u64 {
+        let end = self.rounds.values().map(|round| round.deadline.since(now)).min();
+        let next = end.map(|ms| ms.saturating_add(self.settings.pause_ms));
+        next.map_or(self.settings.check_in_ms, |ms| ms.min(self.settings.check_in_ms))
+    }
+
     fn plan(&self, now: Instant) -> Result<Plan, WireError> {
         let mut work = Vec::new();
         for round in self.plan_order() {
@@ -118,8 +122,7 @@ impl Aggregator {
         let mut models = library::entries(&self.library, &bases);
         // The newest say how to get to the current version.
         models.drain(..models.len().saturating_sub(MODELS_MAX));
-        let end = self.rounds.values().map(|round| round.deadline.since(now)).min();
-        let check_in = end.map_or(IDLE_CHECK_IN_MS, |ms| ms.saturating_add(self.settings.pause_ms));
+        let check_in = self.check_in(now);
         Ok(Plan {
             instance: self.settings.instance.clone(),
             lineage: self.head.lineage,

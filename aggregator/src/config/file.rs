@@ -106,6 +106,7 @@ pub(super) struct Rounds {
     pub(super) min_online: Option<u32>,
     pub(super) overselect: Option<f32>,
     pub(super) deadline_s: Option<f64>,
+    pub(super) check_in_s: Option<f64>,
     pub(super) claim_wait_s: Option<f64>,
     pub(super) pause_s: Option<f64>,
     pub(super) settle_s: Option<f64>,

@@ -72,6 +72,8 @@ impl Settings {
         let online = self.min_online >= self.quorum;
         found.unless(online, "rounds.min_online", "the quorum or more, else no round can succeed");
         found.unless(self.deadline_ms >= 1000, "rounds.deadline_s", "1 second or more");
+        let check_in = (1_000..=u64::from(u32::MAX)).contains(&self.check_in_ms);
+        found.unless(check_in, "rounds.check_in_s", "1 second to 49 days");
         let claims = self.claim_wait_ms > 0 && self.claim_wait_ms <= self.deadline_ms;
         found.unless(claims, "rounds.claim_wait_s", "above 0, and no more than the deadline");
         if let Enrolment::Only(devices) = &self.enrolled {
@@ -87,12 +89,12 @@ impl Settings {
         }
     }
 
-    /// Whether the coarsest step, a quarter of a bit a coordinate, fits into a byte budget.
+    /// Whether the coarsest step, a fifth of a bit a coordinate, fits into a byte budget.
     fn check_budget(&self, found: &mut Problems) {
         let (Codec::EcdqWithin { bytes }, Ok(layout)) = (self.codec, self.task.layout()) else {
             return;
         };
-        let least = u32::try_from(layout.n_update() / 32 + 16).unwrap_or(u32::MAX);
+        let least = u32::try_from(layout.n_update() / 40 + 16).unwrap_or(u32::MAX);
         if bytes < least {
             let least = least.saturating_add(FRAMING_BYTES);
             found.add("updates.budget_bytes", format!("{least} or more for this model"));

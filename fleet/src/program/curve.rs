@@ -101,6 +101,10 @@ fn ways(arguments: &Arguments) -> Result<Vec<Way>, Failure> {
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let ways = ways(arguments)?;
+    let experiment = arguments.common.experiment(arguments.rounds, 1)?;
+    for way in &ways {
+        Common::settings(&experiment, way.codec)?;
+    }
     let jobs: Vec<(Way, u64)> =
         ways.iter().flat_map(|way| arguments.seeds.iter().map(|seed| (*way, *seed))).collect();
     let bar = bar(jobs.len() as u64 * u64::from(arguments.rounds), !arguments.common.json);
@@ -128,7 +132,6 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
             of_seeds.map(|run| run.ok_or_else(lost)?.map_err(failed)).collect();
         rows.push(row(way, &runs?, arguments.reach));
     }
-    let experiment = arguments.common.experiment(arguments.rounds, 1)?;
     let figures = Figures {
         dataset: experiment.dataset,
         task: experiment.task.name.to_string(),

@@ -106,6 +106,12 @@ pub(super) fn encode_within(
         .ok_or(WireError::Invalid("the byte budget is below what the coarsest step needs"))
 }
 
+/// Bits a coordinate that updates of UCI HAR need at a step of `relative` root mean squares, and a
+/// tenth more.
+pub(super) fn likely_bits(relative: f32) -> f32 {
+    1.1 * libm::powf(relative / 1.9, -1.0 / 1.4)
+}
+
 /// Where the search for a step stands.
 struct Search {
     budget: f32,

@@ -104,6 +104,23 @@ impl Codec {
         }
     }
 
+    /// About the payload's length for `n` coordinates in bytes, for plans of what a link can carry:
+    /// exact where it is fixed, else what updates of UCI HAR need, rounded up.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
+    pub fn payload_bytes_likely(self, n: usize) -> usize {
+        let from_bits = |bits: f32| 16 + (n as f32 * bits / 8.0) as usize;
+        match self {
+            Self::Ecdq { step } => from_bits(ecdq::likely_bits(step)),
+            // Zeros are most of what there is.
+            Self::Sparse { step, .. } => from_bits(ecdq::likely_bits(step)),
+            Self::F32
+            | Self::Int8 { .. }
+            | Self::EcdqWithin { .. }
+            | Self::Eden { .. }
+            | Self::Uniform { .. } => self.payload_bytes_max(n),
+        }
+    }
+
     /// Memory beside the values and the payload that encoding `n` coordinates takes, in bytes.
     ///
     /// Values are rotated in place; only a last block that is padded is copied. Range codes grow in
