@@ -208,6 +208,16 @@ impl<T: Trainer> MemoryFleet<T> {
         self.connect(Client::Device(device));
     }
 
+    /// Cuts a link until [`MemoryFleet::mend`].
+    pub fn break_link(&mut self, client: Client) {
+        self.disconnect(client);
+    }
+
+    /// Connects a link that was cut.
+    pub fn mend(&mut self, client: Client) {
+        self.connect(client);
+    }
+
     /// Cuts a link and connects it again at once.
     pub fn cut(&mut self, client: Client) {
         self.disconnect(client);
@@ -251,6 +261,12 @@ impl<T: Trainer> MemoryFleet<T> {
     /// got.
     pub fn device_bytes(&self) -> (u64, u64) {
         self.bytes
+    }
+
+    /// The topics of object chunks that the broker holds, with their payloads.
+    pub fn retained_objects(&self) -> BTreeMap<String, Vec<u8>> {
+        let objects = self.retained.iter().filter(|(topic, _)| topic.contains("/obj/"));
+        objects.map(|(topic, payload)| (topic.clone(), payload.clone())).collect()
     }
 
     /// Whether a client is connected.
