@@ -64,6 +64,14 @@ pub fn decode(id: u8, data: &[u8]) {
     let [a, b, low, high, payload @ ..] = data else { return };
     let n = usize::from(u16::from_le_bytes([*low, *high])) % N_MAX + 1;
     let codec = codec(id, *a, *b);
+    read(codec, payload, n);
+    // Where the length is fixed, hardly any payload has it: give it this one.
+    let mut fitted = payload.to_vec();
+    fitted.resize(codec.payload_bytes_max(n), 0);
+    read(codec, &fitted, n);
+}
+
+fn read(codec: Codec, payload: &[u8], n: usize) {
     // The values, the copy of a padded last block, and small change.
     let most = 4 * n + 4 * n.next_power_of_two() + 1024;
     if let Ok(values) = within(most, || codec.decode(payload, n, SEEDS)) {
