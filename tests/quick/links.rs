@@ -53,7 +53,7 @@ fn devices_that_connect_only_for_work_finish_their_rounds_and_are_seldom_there()
     }
     let aggregator = fleet.aggregator().unwrap();
     assert_eq!(aggregator.head().version.0, 3);
-    assert!(aggregator.counters().accepted >= 3 * 4 + 1, "three rounds and an evaluation");
+    assert!(aggregator.counters().accepted > 3 * 4, "three rounds and an evaluation");
     let share = f64::from(connected) / f64::from(4 * seconds);
     assert!(share < 0.05, "connected {share:.3} of {seconds} s");
 }

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
-use dunlin_aggregator::settings::Settings;
+use dunlin_aggregator::settings::{ANCHOR_EVERY, Downlink, Settings};
 use dunlin_fleet::experiment::{self, Experiment};
 use dunlin_fleet::judge::{self, Alone, AloneSettings, Judge};
 use dunlin_fleet::live::{self, LiveOutcome, LiveSettings};
@@ -56,9 +56,16 @@ struct Arguments {
     /// Burn backend: flex or ndarray.
     #[arg(long, default_value = "flex")]
     backend: Backend,
-    /// How updates are written: f32, int8 or int8=BLOCK.
-    #[arg(long, default_value = "int8")]
+    /// How updates are written: f32, int8, ecdq=STEP, eden=BITS, uniform=BITS or sparse=STEP.
+    #[arg(long, default_value = "int8", value_name = "CODEC")]
     codec: Codec,
+    /// Instead of a codec: at most so many bytes an update message, framing included.
+    #[arg(long, value_name = "BYTES", conflicts_with = "codec")]
+    budget: Option<u32>,
+    /// How versions go down: f32 for whole models, or deltas by int8, ecdq=STEP, eden=BITS or
+    /// sparse=STEP.
+    #[arg(long, default_value = "f32", value_name = "CODEC")]
+    downlink: Codec,
     /// Persons that judge instead of the unseen ones and no longer learn, for choosing settings:
     /// device names separated by commas.
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
@@ -135,7 +142,12 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
         (None, None) => return Err(failed("no broker")),
     };
     let mut federation = live::demonstration(&experiment).map_err(failed)?;
-    federation.codec = arguments.codec;
+    federation.codec = match arguments.budget {
+        None => arguments.codec,
+        Some(bytes) => Codec::within_message(bytes)
+            .ok_or_else(|| usage(format!("--budget {bytes}: 65 or more")))?,
+    };
+    federation.downlink = Downlink::new(arguments.downlink, ANCHOR_EVERY).map_err(usage)?;
     let settings = LiveSettings {
         broker: url,
         federation,
@@ -226,7 +238,7 @@ fn report(
         n_params: layout.n_params(),
         n_devices,
         backend: settings.backend.to_string(),
-        codec: arguments.codec.to_string(),
+        codec: settings.federation.codec.to_string(),
         seed: arguments.seed,
         rounds,
         outcome,

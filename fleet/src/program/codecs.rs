@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use super::plot::{self, Axes, Series};
 use super::{Common, Failure, bar, failed, usage};
+use plotters::prelude::SeriesLabelPosition::LowerLeft;
 
 /// Codecs that are compared when none is named.
 const LADDER: [&str; 17] = [
@@ -213,6 +214,11 @@ fn draw(rows: &[Row]) -> Option<String> {
         points: points.collect(),
         joined: true,
     });
-    let axes = Axes { x: "bits a coordinate", y: "squared error / squared norm", log_y: true };
+    let axes = Axes {
+        x: "bits a coordinate",
+        y: "squared error / squared norm",
+        log_y: true,
+        legend: LowerLeft,
+    };
     plot::draw(&axes, &series)
 }

@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use super::plot::{self, Axes, Series};
 use super::{Common, Failure, bar, failed, usage};
+use plotters::prelude::SeriesLabelPosition::LowerRight;
 
 /// Versions whose mean accuracy counts as the end of a federation.
 const LAST: usize = 5;
@@ -248,6 +249,7 @@ fn draw(rows: &[Row]) -> Option<String> {
         x: "bytes of a device, both ways",
         y: "accuracy on unseen persons, %",
         log_y: false,
+        legend: LowerRight,
     };
     plot::draw(&axes, &rows.iter().map(series).collect::<Vec<_>>())
 }

@@ -4,13 +4,14 @@ use plotters::coord::ranged1d::ValueFormatter;
 use plotters::prelude::*;
 
 /// Colours that people with any colour vision tell apart (Okabe and Ito, 2008).
-const COLOURS: [RGBColor; 7] = [
+const COLOURS: [RGBColor; 8] = [
     RGBColor(0, 114, 178),
     RGBColor(213, 94, 0),
     RGBColor(0, 158, 115),
     RGBColor(204, 121, 167),
     RGBColor(230, 159, 0),
     RGBColor(86, 180, 233),
+    RGBColor(150, 60, 60),
     RGBColor(90, 90, 90),
 ];
 const SIZE: (u32, u32) = (860, 520);
@@ -35,6 +36,8 @@ pub(crate) struct Axes {
     pub(crate) y: &'static str,
     /// Whether the vertical axis is logarithmic.
     pub(crate) log_y: bool,
+    /// A corner without points.
+    pub(crate) legend: SeriesLabelPosition,
 }
 
 /// Draws `series`; none, with a warning, when there are no points or the library fails.
@@ -101,7 +104,7 @@ where
     }
     chart
         .configure_series_labels()
-        .position(SeriesLabelPosition::LowerRight)
+        .position(axes.legend.clone())
         .background_style(WHITE.mix(0.85))
         .border_style(BLACK.mix(0.3))
         .draw()?;
@@ -112,7 +115,7 @@ where
 /// A number in few characters: `0.0052`, `12.5 k`.
 fn short(value: f64) -> String {
     match value {
-        v if v >= 1e6 => format!("{:.3} M", v / 1e6),
+        v if v >= 1e6 => format!("{} M", v / 1e6),
         v if v >= 1e4 => format!("{:.0} k", v / 1e3),
         v if v >= 100.0 => format!("{v:.0}"),
         v if v >= 0.1 => format!("{v:.1}"),
