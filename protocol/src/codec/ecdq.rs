@@ -145,16 +145,23 @@ impl Search {
     }
 }
 
+/// The step in front of a payload, and the code behind it.
+pub(super) fn take_step(payload: &[u8]) -> Result<(f32, &[u8]), WireError> {
+    let (step, code) = payload.split_first_chunk::<HEADER_BYTES>().ok_or(WireError::Truncated)?;
+    let step = f32::from_le_bytes(*step);
+    if step.is_finite() && step >= 0.0 {
+        Ok((step, code))
+    } else {
+        Err(WireError::Invalid("a step is finite and not negative"))
+    }
+}
+
 /// Reads values into `out`.
 ///
 /// # Errors
 /// [`WireError`] when the payload is not one step and one code of `out.len()` values.
 pub(super) fn decode(payload: &[u8], out: &mut [f32], seed: u64) -> Result<(), WireError> {
-    let (step, code) = payload.split_first_chunk::<HEADER_BYTES>().ok_or(WireError::Truncated)?;
-    let step = f32::from_le_bytes(*step);
-    if !step.is_finite() || step < 0.0 {
-        return Err(WireError::Invalid("a step is finite and not negative"));
-    }
+    let (step, code) = take_step(payload)?;
     if step < f32::MIN_POSITIVE {
         out.fill(0.0);
         return Decoder::new(code).finish();

@@ -7,7 +7,7 @@
 
 use alloc::vec::Vec;
 
-use super::ecdq::{HEADER_BYTES, root_mean_square};
+use super::ecdq::{HEADER_BYTES, root_mean_square, take_step};
 use super::range::{Decoder, Encoder};
 use super::symbols::{MAGNITUDE_MAX, Side, Symbols};
 use crate::wire::WireError;
@@ -46,11 +46,7 @@ pub(super) fn encode(values: &[f32], relative: f32) -> Vec<u8> {
 /// # Errors
 /// [`WireError`] when the payload is not one step and one code of `out.len()` values.
 pub(super) fn decode(payload: &[u8], out: &mut [f32]) -> Result<(), WireError> {
-    let (step, code) = payload.split_first_chunk::<HEADER_BYTES>().ok_or(WireError::Truncated)?;
-    let step = f32::from_le_bytes(*step);
-    if !step.is_finite() || step < 0.0 {
-        return Err(WireError::Invalid("a step is finite and not negative"));
-    }
+    let (step, code) = take_step(payload)?;
     if step < f32::MIN_POSITIVE {
         out.fill(0.0);
         return Decoder::new(code).finish();
