@@ -5,6 +5,7 @@ mod quick {
     mod downlink;
     mod links;
     mod rounds;
+    mod simulation;
     mod tidy;
     mod transfers;
     mod vectors;

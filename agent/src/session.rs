@@ -7,6 +7,7 @@ mod feedback;
 mod fetch;
 mod io;
 mod phase;
+mod resting;
 mod route;
 mod send;
 #[cfg(test)]
@@ -34,6 +35,7 @@ use crate::state::DeviceState;
 use feedback::Fate;
 pub use io::{Input, Output, SessionCounters, Settings};
 use phase::{Item, Phase};
+pub use resting::{Common, Resting};
 use route::route;
 pub use thrift::LinkPolicy;
 use transfer::Retry;
@@ -358,7 +360,7 @@ impl Session {
 
     /// The item as this device would do it, if it can, was drawn and has not done it yet.
     fn wanted(&self, plan: &Plan, item: &WorkItem) -> Option<Item> {
-        let work = WorkRef { lineage: plan.lineage, round: item.round, kind: item.kind };
+        let work = resting::work_of(plan, item);
         if self.ended.contains(&work) || route(plan, self.held(), item.base_version).is_none() {
             return None;
         }
@@ -367,8 +369,7 @@ impl Session {
             Work::Evaluate => None,
             Work::Unknown(_) => return None,
         };
-        let (federation, key) = (&self.settings.federation, &self.state.lottery);
-        let drawn = key.selects(federation, plan.lineage, item.round, item.kind, item.fraction);
+        let drawn = resting::drawn(&self.state, &self.settings.federation, plan, item);
         drawn.then_some(Item { work, base_version: item.base_version, train })
     }
 

@@ -395,6 +395,7 @@ impl Aggregator {
 
     /// Does everything that the time alone asks for.
     fn advance(&mut self, now: Instant) {
+        self.roster.expire(now);
         let due = self.unwritten.due.is_some_and(|due| now >= due);
         if due || self.unwritten.updates.len() >= COMMIT_UPDATES_MAX {
             self.commit(now);

@@ -1,6 +1,6 @@
 //! Which devices are online.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use dunlin_protocol::id::DeviceId;
 use dunlin_protocol::presence::{Presence, State};
@@ -28,28 +28,57 @@ struct Seen {
     asleep_until: Option<Instant>,
 }
 
-/// The enrolled devices that are online or asleep until their next check-in.
+/// The enrolled devices that are online or asleep until their next check-in. Both are counted as
+/// they come and go: the counts are asked for with every message.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Roster(BTreeMap<DeviceId, Seen>);
+pub(crate) struct Roster {
+    devices: BTreeMap<DeviceId, Seen>,
+    /// Those asleep, by the time from which they no longer count.
+    asleep: BTreeSet<(Instant, DeviceId)>,
+}
 
 impl Roster {
     /// Devices connected.
     pub(crate) fn online(&self) -> u32 {
-        self.count(|seen| seen.asleep_until.is_none())
+        u32::try_from(self.devices.len() - self.asleep.len()).unwrap_or(u32::MAX)
     }
 
     /// Devices that can take part in a round: connected, or about to come back.
-    pub(crate) fn reachable(&self, now: Instant) -> u32 {
-        self.count(|seen| seen.asleep_until.is_none_or(|until| until > now))
+    pub(crate) fn reachable(&self) -> u32 {
+        u32::try_from(self.devices.len()).unwrap_or(u32::MAX)
     }
 
-    fn count(&self, which: impl Fn(&Seen) -> bool) -> u32 {
-        u32::try_from(self.0.values().filter(|seen| which(seen)).count()).unwrap_or(u32::MAX)
+    /// Forgets devices that are long overdue.
+    pub(crate) fn expire(&mut self, now: Instant) {
+        while let Some((_, device)) = self.overdue(now) {
+            self.devices.remove(&device);
+        }
+    }
+
+    fn overdue(&mut self, now: Instant) -> Option<(Instant, DeviceId)> {
+        self.asleep.first().filter(|(until, _)| *until <= now)?;
+        self.asleep.pop_first()
     }
 
     /// Forgets everybody; the broker's retained messages tell again who is there.
     pub(crate) fn clear(&mut self) {
-        self.0.clear();
+        self.devices.clear();
+        self.asleep.clear();
+    }
+
+    fn insert(&mut self, device: &DeviceId, seen: Seen) {
+        self.remove(device);
+        if let Some(until) = seen.asleep_until {
+            self.asleep.insert((until, device.clone()));
+        }
+        self.devices.insert(device.clone(), seen);
+    }
+
+    fn remove(&mut self, device: &DeviceId) {
+        let known = self.devices.remove(device);
+        if let Some(until) = known.and_then(|known| known.asleep_until) {
+            self.asleep.remove(&(until, device.clone()));
+        }
     }
 
     /// Takes a presence message of an enrolled device; `None` stands for a message that was
@@ -62,15 +91,15 @@ impl Roster {
         presence: Option<Presence>,
         asleep_until: Instant,
     ) -> Change {
-        let known = self.0.get(device).copied();
-        let room = known.is_some() || self.0.len() < DEVICES_MAX;
+        let known = self.devices.get(device).copied();
+        let room = known.is_some() || self.devices.len() < DEVICES_MAX;
         let left = match presence {
             Some(Presence { state: State::Online, boot }) => {
                 let seen = Seen { boot, asleep_until: None };
                 if known == Some(seen) || !room {
                     return Change::None;
                 }
-                self.0.insert(device.clone(), seen);
+                self.insert(device, seen);
                 return Change::Came;
             }
             Some(Presence { state: State::Asleep, boot }) => {
@@ -78,7 +107,7 @@ impl Roster {
                     return Change::None;
                 }
                 let seen = Seen { boot, asleep_until: Some(asleep_until) };
-                self.0.insert(device.clone(), seen);
+                self.insert(device, seen);
                 let was_here = known.is_some_and(|known| known.asleep_until.is_none());
                 return if was_here { Change::Left } else { Change::None };
             }
@@ -91,7 +120,7 @@ impl Roster {
             None => known.is_some(),
         };
         if left {
-            self.0.remove(device);
+            self.remove(device);
             return Change::Left;
         }
         Change::None
@@ -136,10 +165,13 @@ mod tests {
         let mut roster = Roster::default();
         say(&mut roster, State::Online, 1);
         assert_eq!(say(&mut roster, State::Asleep, 1), Change::Left, "its round goes on without");
-        assert_eq!((roster.online(), roster.reachable(Instant(99))), (0, 1));
-        assert_eq!(roster.reachable(Instant(100)), 0);
+        roster.expire(Instant(99));
+        assert_eq!((roster.online(), roster.reachable()), (0, 1));
+        roster.expire(Instant(100));
+        assert_eq!((roster.online(), roster.reachable()), (0, 0));
         assert_eq!(say(&mut roster, State::Asleep, 2), Change::None, "heard of after a restart");
         assert_eq!(say(&mut roster, State::Online, 2), Change::Came);
-        assert_eq!((roster.online(), roster.reachable(Instant(1000))), (1, 1));
+        roster.expire(Instant(1000));
+        assert_eq!((roster.online(), roster.reachable()), (1, 1));
     }
 }

@@ -11,7 +11,7 @@ use dunlin_protocol::plan::{Augment, Training};
 use dunlin_protocol::task::TaskSpec;
 
 /// Devices that `enrolled = "any"` keeps track of at the most.
-pub const DEVICES_MAX: usize = 100_000;
+pub const DEVICES_MAX: usize = 1 << 20;
 
 /// Which devices may take part.
 #[derive(Clone, Debug, PartialEq, Eq)]

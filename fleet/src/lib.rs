@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`memory`] | a federation in one thread on virtual time, without Burn and without sockets |
 //! | `federate` | an experiment in memory, trained by Burn |
+//! | [`sim`] | any number of devices on virtual time, with faults and checks |
 //! | `live` | a federation of real agents over a real broker |
 //! | `experiment`, `synthetic` | whose data: invented persons, or those of a data set |
 //! | `judge` | accuracy on unseen persons, and of devices that train alone |
@@ -19,4 +20,5 @@ pub mod judge;
 pub mod live;
 pub mod memory;
 pub mod report;
+pub mod sim;
 pub mod synthetic;

@@ -5,16 +5,17 @@ mod program;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use program::{codecs, curve};
+use program::{codecs, curve, simulate};
 
 /// Exit code for arguments that cannot be used (`EX_CONFIG` of sysexits.h).
 const EXIT_CONFIG: u8 = 78;
 
-/// Federations on one machine, on virtual time: what codecs cost and what they cost in accuracy.
+/// Federations on one machine, on virtual time: what codecs cost, what they cost in accuracy, and
+/// whole fleets with bad links and faults.
 #[derive(Parser)]
 #[command(
     version,
-    after_help = "Examples:\n  dunlin-fleet codecs --data \"UCI HAR Dataset\"\n  dunlin-fleet curve --data \"UCI HAR Dataset\" --codec f32 --codec ecdq=3 --downlink f32 --downlink ecdq=1"
+    after_help = "Examples:\n  dunlin-fleet codecs --data \"UCI HAR Dataset\"\n  dunlin-fleet curve --data \"UCI HAR Dataset\" --codec f32 --codec ecdq=3 --downlink f32 --downlink ecdq=1\n  dunlin-fleet simulate wearables --seed 7\n  dunlin-fleet simulate hostile --soak 100"
 )]
 struct Arguments {
     #[command(subcommand)]
@@ -27,6 +28,8 @@ enum Command {
     Codecs(codecs::Arguments),
     /// Train with each codec and compare accuracy and bytes.
     Curve(curve::Arguments),
+    /// Run a scenario: any number of devices, links, faults, checks.
+    Simulate(simulate::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -35,6 +38,7 @@ fn main() -> ExitCode {
     let outcome = match arguments.command {
         Command::Codecs(arguments) => codecs::run(&arguments),
         Command::Curve(arguments) => curve::run(&arguments),
+        Command::Simulate(arguments) => simulate::run(&arguments),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

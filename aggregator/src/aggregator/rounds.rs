@@ -39,7 +39,7 @@ impl Aggregator {
 
     /// Opens a training round when one is wanted and enough devices are online.
     pub(super) fn open_training(&mut self, now: Instant) {
-        let online = self.roster.reachable(now);
+        let online = self.roster.reachable();
         let devices = online >= self.settings.min_online;
         if self.stopped
             || !self.is_settled(now)
@@ -73,7 +73,7 @@ impl Aggregator {
         let bounds = Bounds { target, invited: settings.invited(target), quorum: 1 };
         let fraction = match wanted {
             0 => Fraction::ALL,
-            _ => Fraction::of(bounds.invited, self.roster.reachable(now)),
+            _ => Fraction::of(bounds.invited, self.roster.reachable()),
         };
         let Ok(scale) = Scale::new(1.0, 1, EVERYBODY) else {
             unreachable!("constant bounds that leave 45 fraction bits")
@@ -121,7 +121,7 @@ impl Aggregator {
         if !self.is_settled(now) {
             return;
         }
-        let online = self.roster.reachable(now);
+        let online = self.roster.reachable();
         let mut raised = Vec::new();
         for round in self.rounds.values_mut().filter(|round| round.wants_more(now)) {
             let from_online = Fraction::of(round.bounds.invited, online);

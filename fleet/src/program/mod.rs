@@ -3,6 +3,7 @@
 pub(crate) mod codecs;
 pub(crate) mod curve;
 mod plot;
+pub(crate) mod simulate;
 
 use std::fmt::Display;
 use std::io::IsTerminal;

@@ -1,0 +1,165 @@
+//! A session that waits, in as few bytes as it needs: what a simulation keeps of a million devices
+//! while nothing concerns them.
+
+use alloc::boxed::Box;
+use alloc::collections::VecDeque;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use dunlin_protocol::id::{DeviceId, FederationId, Lineage, ModelVersion};
+use dunlin_protocol::message::WorkRef;
+use dunlin_protocol::plan::{Plan, WorkItem};
+use dunlin_protocol::rng::Rng;
+use dunlin_protocol::task::TaskSpec;
+use dunlin_protocol::time::Instant;
+
+use super::phase::Phase;
+use super::{Session, SessionCounters, Settings};
+use crate::state::{CachedTask, DeviceState};
+
+/// The work that `item` is in `plan`.
+pub(super) fn work_of(plan: &Plan, item: &WorkItem) -> WorkRef {
+    WorkRef { lineage: plan.lineage, round: item.round, kind: item.kind }
+}
+
+/// Whether the draw gives `item` to this device.
+pub(super) fn drawn(
+    state: &DeviceState,
+    federation: &FederationId,
+    plan: &Plan,
+    item: &WorkItem,
+) -> bool {
+    state.lottery.selects(federation, plan.lineage, item.round, item.kind, item.fraction)
+}
+
+/// What a waiting session keeps. Task and plan, the same for all devices, are kept by the caller.
+#[derive(Clone, Debug)]
+pub struct Resting {
+    state: DeviceState,
+    rng: Rng,
+    model: Option<(Lineage, ModelVersion, Arc<Vec<f32>>)>,
+    windows: u32,
+    ended: Box<[WorkRef]>,
+    counters: SessionCounters,
+    now: Instant,
+}
+
+/// What all devices of a federation have in common.
+#[derive(Clone, Debug)]
+pub struct Common {
+    /// The task, as it was fetched and as it reads.
+    pub task: (CachedTask, Arc<TaskSpec>),
+    /// The plan that the device heard last.
+    pub plan: Plan,
+    /// Whether the aggregator is there.
+    pub server_online: bool,
+}
+
+impl Session {
+    /// What this session has in common with all others; `None` before it has task and plan.
+    pub fn common(&self) -> Option<Common> {
+        let (cached, task) = (self.state.task.clone()?, self.task.clone()?);
+        let plan = self.plan.clone()?;
+        Some(Common { task: (cached, task), plan, server_online: self.server_online })
+    }
+
+    /// The work that the session is at.
+    pub fn current_work(&self) -> Option<WorkRef> {
+        self.phase.work()
+    }
+
+    /// Puts a session to rest that is connected and waits for work, with nothing to be done for it.
+    ///
+    /// # Errors
+    /// The session itself while anything is under way, or its link has a cost of its own.
+    pub fn rest_now(self) -> Result<Resting, Box<Self>> {
+        let idle = matches!(self.phase, Phase::Waiting) && self.outputs.is_empty();
+        let settled = self.connected && self.plan.is_some() && self.windows_counted;
+        let plain = self.settings.link == super::LinkPolicy::default();
+        if !(idle && settled && plain) || self.task.is_none() || self.state.pending.is_some() {
+            return Err(Box::new(self));
+        }
+        let mut state = self.state;
+        state.task = None;
+        Ok(Resting {
+            state,
+            rng: self.rng,
+            model: self.model,
+            windows: self.windows,
+            ended: Vec::from(self.ended).into_boxed_slice(),
+            counters: self.counters,
+            now: self.now,
+        })
+    }
+}
+
+impl Resting {
+    /// Whether `plan` asks something of this device: work that it was drawn for and has not ended,
+    /// or another task than that of `common`. Anything else changes nothing that rests.
+    pub fn concerns(&self, federation: &FederationId, common: &Common, plan: &Plan) -> bool {
+        let other_task = plan.task.digest != common.task.0.digest;
+        let other_server = plan.instance != common.plan.instance;
+        let new_work = |item: &WorkItem| {
+            !self.ended.contains(&work_of(plan, item)) && drawn(&self.state, federation, plan, item)
+        };
+        other_task || other_server || plan.work.iter().any(new_work)
+    }
+
+    /// What the device would find on its disk: what it saves only changes when it does something.
+    pub fn saved(&self, common: &Common) -> Vec<u8> {
+        let mut state = self.state.clone();
+        state.task = Some(common.task.0.clone());
+        state.encode()
+    }
+
+    /// The version that the device holds and its parameters, `[n_model]`.
+    pub fn model(&self) -> Option<(ModelVersion, &Arc<Vec<f32>>)> {
+        self.model.as_ref().map(|(_, version, params)| (*version, params))
+    }
+
+    /// Puts equal parameters, kept once for all devices, in place of this device's own.
+    pub fn share(&mut self, params: Arc<Vec<f32>>) {
+        if let Some((_, _, own)) = &mut self.model {
+            *own = params;
+        }
+    }
+
+    /// Figures for an operator.
+    pub fn counters(&self) -> SessionCounters {
+        self.counters
+    }
+
+    /// The number of the device's start.
+    pub fn boot(&self) -> u32 {
+        self.state.boot
+    }
+
+    /// The session as it was, with what it would have heard meanwhile.
+    pub fn wake(self, device: DeviceId, settings: &Settings, common: &Common) -> Session {
+        let mut state = self.state;
+        state.task = Some(common.task.0.clone());
+        Session {
+            settings: Settings { device, ..settings.clone() },
+            state,
+            rng: self.rng,
+            connected: true,
+            server_online: common.server_online,
+            plan: Some(common.plan.clone()),
+            plan_due: None,
+            task: Some(common.task.1.clone()),
+            model: self.model,
+            windows: self.windows,
+            phase: Phase::Waiting,
+            ended: VecDeque::from(self.ended.into_vec()),
+            outputs: VecDeque::new(),
+            now: self.now,
+            meter: None,
+            room_at: None,
+            connected_at: self.now,
+            plan_heard: true,
+            windows_counted: true,
+            asleep: false,
+            counters: self.counters,
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! A task and a learner without a network: exact, fast, and different for each device and round.
+
+use dunlin_agent::job::{Job, JobFailure, Trained};
+use dunlin_protocol::rng::Rng;
+use dunlin_protocol::task::{Channel, Features, Input, Layer, Op, Share, Target, TaskSpec};
+use dunlin_protocol::update::Score;
+
+use super::data::quantity;
+use super::scenario::Scenario;
+use super::workers::Learner;
+
+/// Samples of a window: 82 parameters.
+const WINDOW: u16 = 40;
+
+/// One dense layer and two classes.
+pub(super) fn task() -> TaskSpec {
+    dense_task("toy", WINDOW, 2)
+}
+
+/// One dense layer from `window` samples of one channel to `classes` classes.
+pub(super) fn dense_task(name: &str, window: u16, classes: u16) -> TaskSpec {
+    let channel = Channel { name: "x".into(), unit: "1".into(), offset: 0.0, scale: 1.0 };
+    let Ok(name) = dunlin_protocol::id::Name::new(name) else {
+        unreachable!("names of tasks are constants")
+    };
+    TaskSpec {
+        name,
+        input: Input { channels: vec![channel], rate_millihertz: 1000, window, hop: window },
+        features: Features::Raw,
+        layers: vec![Layer { op: Op::Dense { out: classes }, share: Share::Shared }],
+        target: Target::Classes((0..classes).map(|class| format!("class {class}")).collect()),
+    }
+}
+
+/// Draws its updates.
+pub(super) struct ToyLearner {
+    scenario: Scenario,
+}
+
+impl ToyLearner {
+    pub(super) fn new(scenario: &Scenario) -> Self {
+        Self { scenario: scenario.clone() }
+    }
+}
+
+impl Learner for ToyLearner {
+    fn windows(&self, device: u32) -> u32 {
+        quantity(&self.scenario, device)
+    }
+
+    fn run(&mut self, device: u32, job: &Job) -> Result<Trained, JobFailure> {
+        let layout = job.task.layout().map_err(|error| JobFailure(error.to_string()))?;
+        let mut rng = Rng::for_stream(job.seed, u64::from(device));
+        let training = job.training.is_some();
+        let n = if training { layout.n_update() } else { 0 };
+        let delta = (0..n).map(|_| rng.uniform(-0.01, 0.01)).collect();
+        let windows = self.windows(device);
+        let score = Score { windows: 4, correct: 2, loss_sum: 2.5 };
+        let after = if training { score } else { Score::default() };
+        let examples = if training { windows } else { score.windows };
+        Ok(Trained { delta, local: vec![], examples, train_loss: 0.5, before: score, after })
+    }
+}

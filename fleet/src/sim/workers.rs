@@ -1,0 +1,127 @@
+//! Threads that train. Jobs are handed out as they begin on virtual time and their outcome is asked
+//! for when they end on it: how many threads there are changes when a machine works, not what comes
+//! out.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Condvar, Mutex};
+use std::thread::JoinHandle;
+
+use dunlin_agent::job::{Job, JobFailure, Trained};
+
+/// A trainer for any device: its data is a function of the device's number.
+pub trait Learner: Send {
+    /// Training windows of `device`.
+    fn windows(&self, device: u32) -> u32;
+
+    /// Does `job` for `device`; a function of both.
+    ///
+    /// # Errors
+    /// Why it failed.
+    fn run(&mut self, device: u32, job: &Job) -> Result<Trained, JobFailure>;
+}
+
+type Outcome = Result<Trained, JobFailure>;
+
+#[derive(Default)]
+struct State {
+    waiting: VecDeque<(u64, u32, Box<Job>)>,
+    done: HashMap<u64, Outcome>,
+    /// Jobs whose outcome nobody wants any more.
+    stop: bool,
+}
+
+type Shared = Arc<(Mutex<State>, Condvar, Condvar)>;
+
+/// Trains on threads, or at once on the caller's thread.
+pub(super) struct Workers {
+    shared: Shared,
+    threads: Vec<JoinHandle<()>>,
+    /// The caller's own learner: counts windows, and trains when there are no threads.
+    own: Box<dyn Learner>,
+    tickets: u64,
+    held: HashMap<u64, (u32, Box<Job>)>,
+}
+
+impl Workers {
+    /// `threads` threads, each with a learner of its own; with one or none the caller trains.
+    pub(super) fn new(threads: usize, learner: impl Fn() -> Box<dyn Learner>) -> Self {
+        let shared: Shared = Arc::default();
+        let threads = if threads < 2 { 0 } else { threads };
+        let threads = (0..threads)
+            .map(|_| {
+                let (shared, learner) = (shared.clone(), learner());
+                std::thread::spawn(move || work(&shared, learner))
+            })
+            .collect();
+        Self { shared, threads, own: learner(), tickets: 0, held: HashMap::new() }
+    }
+
+    pub(super) fn windows(&self, device: u32) -> u32 {
+        self.own.windows(device)
+    }
+
+    /// Begins a job; the ticket asks for its outcome.
+    pub(super) fn begin(&mut self, device: u32, job: Box<Job>) -> u64 {
+        self.tickets += 1;
+        if self.threads.is_empty() {
+            self.held.insert(self.tickets, (device, job));
+        } else if let Ok(mut state) = self.shared.0.lock() {
+            state.waiting.push_back((self.tickets, device, job));
+            self.shared.1.notify_one();
+        }
+        self.tickets
+    }
+
+    /// The outcome of a job; waits for it. `None` for a ticket that was given back.
+    pub(super) fn finish(&mut self, ticket: u64) -> Option<Outcome> {
+        if let Some((device, job)) = self.held.remove(&ticket) {
+            return Some(self.own.run(device, &job));
+        }
+        let mut state = self.shared.0.lock().ok()?;
+        loop {
+            if let Some(outcome) = state.done.remove(&ticket) {
+                return Some(outcome);
+            }
+            if self.threads.is_empty() {
+                return None;
+            }
+            state = self.shared.2.wait(state).ok()?;
+        }
+    }
+}
+
+fn work(shared: &Shared, mut learner: Box<dyn Learner>) {
+    let (state, begun, done) = &**shared;
+    loop {
+        let Ok(mut waiting) = state.lock() else { return };
+        let (ticket, device, job) = loop {
+            if waiting.stop {
+                return;
+            }
+            if let Some(next) = waiting.waiting.pop_front() {
+                break next;
+            }
+            match begun.wait(waiting) {
+                Ok(again) => waiting = again,
+                Err(_) => return,
+            }
+        };
+        drop(waiting);
+        let outcome = learner.run(device, &job);
+        let Ok(mut state) = state.lock() else { return };
+        state.done.insert(ticket, outcome);
+        done.notify_all();
+    }
+}
+
+impl Drop for Workers {
+    fn drop(&mut self) {
+        if let Ok(mut state) = self.shared.0.lock() {
+            state.stop = true;
+        }
+        self.shared.1.notify_all();
+        for thread in self.threads.drain(..) {
+            let _ = thread.join();
+        }
+    }
+}
