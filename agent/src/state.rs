@@ -56,6 +56,7 @@ pub struct Pending {
     /// The version that it starts from.
     pub base_version: ModelVersion,
     /// The update object.
+    #[serde(with = "serde_bytes")]
     pub object: Vec<u8>,
     /// What it lost, `[n_update]`, if that is to be made up for once it is counted.
     pub lost: Option<Vec<f32>>,
@@ -76,6 +77,7 @@ pub struct CachedTask {
     /// Its digest.
     pub digest: Digest,
     /// Its bytes.
+    #[serde(with = "serde_bytes")]
     pub object: Vec<u8>,
 }
 

@@ -117,10 +117,13 @@ fn ceil_log2(x: f32) -> i32 {
     exponent + i32::from(bits & ((1 << 52) - 1) != 0)
 }
 
-/// The nearest integer of `x`; all callers keep `x` well inside 64 bits.
+/// The nearest integer of `x`, halves away from zero; all callers keep `x` well inside 64 bits.
+/// Without SSE 4.1, `f64::round` is a call of a function.
 #[allow(clippy::cast_possible_truncation)] // `as` saturates, and the additions are checked
 fn to_fixed(x: f64) -> i64 {
-    x.round() as i64
+    let whole = x as i64;
+    let rest = x - from_fixed(whole);
+    whole.saturating_add(i64::from(rest >= 0.5) - i64::from(rest <= -0.5))
 }
 
 #[allow(clippy::cast_precision_loss)] // sums of more than 53 bits are rounded once, to nearest

@@ -94,13 +94,16 @@ impl Session {
 }
 
 impl Resting {
-    /// Whether `plan` asks something of this device: work that it was drawn for and has not ended,
-    /// or another task than that of `common`. Anything else changes nothing that rests.
+    /// Whether `plan` asks something of this device, which has heard the plan of `common`: new work
+    /// that it was drawn for, or another task. Anything else changes nothing that rests.
     pub fn concerns(&self, federation: &FederationId, common: &Common, plan: &Plan) -> bool {
         let other_task = plan.task.digest != common.task.0.digest;
-        let other_server = plan.instance != common.plan.instance;
+        let other_server = (plan.instance.clone(), plan.lineage)
+            != (common.plan.instance.clone(), common.plan.lineage);
         let new_work = |item: &WorkItem| {
-            !self.ended.contains(&work_of(plan, item)) && drawn(&self.state, federation, plan, item)
+            !common.plan.work.contains(item)
+                && !self.ended.contains(&work_of(plan, item))
+                && drawn(&self.state, federation, plan, item)
         };
         other_task || other_server || plan.work.iter().any(new_work)
     }

@@ -112,7 +112,12 @@ impl Learner for BurnLearner {
     fn run(&mut self, device: u32, job: &Job) -> Result<Trained, JobFailure> {
         let failure = |error: &dyn std::fmt::Display| JobFailure(error.to_string());
         let local = self.local(device);
-        let mut before = self.layout.initial_params(job.seed);
+        // Only local layers begin on the device itself.
+        let all_sent = self.layout.n_model() == self.layout.n_params();
+        let mut before = match all_sent {
+            true => vec![0.0; self.layout.n_params()],
+            false => self.layout.initial_params(job.seed),
+        };
         self.layout.load_model(&mut before, &job.model);
         self.network.set_params(&before).map_err(|error| failure(&error))?;
         let windows = Windows::new(&self.task, &local.values, &local.labels)

@@ -31,6 +31,11 @@ impl Default for Pipe {
 }
 
 impl Pipe {
+    /// Whether everything has arrived, but for what it repeats or lets be overtaken.
+    pub(super) fn is_quiet(&self, now: Instant) -> bool {
+        self.last < now
+    }
+
     /// Gives `bytes` to the pipe at `now`.
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
     pub(super) fn carry(

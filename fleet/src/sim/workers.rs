@@ -2,11 +2,12 @@
 //! for when they end on it: how many threads there are changes when a machine works, not what comes
 //! out.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
 
 use dunlin_agent::job::{Job, JobFailure, Trained};
+use dunlin_protocol::time::Instant;
 
 /// A trainer for any device: its data is a function of the device's number.
 pub trait Learner: Send {
@@ -20,13 +21,23 @@ pub trait Learner: Send {
     fn run(&mut self, device: u32, job: &Job) -> Result<Trained, JobFailure>;
 }
 
+/// A job that was begun: when it ends on virtual time, and its number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Ticket {
+    due: Instant,
+    number: u64,
+}
+
 type Outcome = Result<Trained, JobFailure>;
 
 #[derive(Default)]
 struct State {
-    waiting: VecDeque<(u64, u32, Box<Job>)>,
-    done: HashMap<u64, Outcome>,
-    /// Jobs whose outcome nobody wants any more.
+    /// Those that end first on virtual time come first: what is asked for next is done next.
+    waiting: BTreeMap<Ticket, (u32, Box<Job>)>,
+    done: BTreeMap<Ticket, Outcome>,
+    running: BTreeSet<Ticket>,
+    /// Of those running, the ones whose outcome nobody wants any more.
+    unwanted: BTreeSet<Ticket>,
     stop: bool,
 }
 
@@ -39,7 +50,7 @@ pub(super) struct Workers {
     /// The caller's own learner: counts windows, and trains when there are no threads.
     own: Box<dyn Learner>,
     tickets: u64,
-    held: HashMap<u64, (u32, Box<Job>)>,
+    held: BTreeMap<Ticket, (u32, Box<Job>)>,
 }
 
 impl Workers {
@@ -53,27 +64,40 @@ impl Workers {
                 std::thread::spawn(move || work(&shared, learner))
             })
             .collect();
-        Self { shared, threads, own: learner(), tickets: 0, held: HashMap::new() }
+        Self { shared, threads, own: learner(), tickets: 0, held: BTreeMap::new() }
     }
 
     pub(super) fn windows(&self, device: u32) -> u32 {
         self.own.windows(device)
     }
 
-    /// Begins a job; the ticket asks for its outcome.
-    pub(super) fn begin(&mut self, device: u32, job: Box<Job>) -> u64 {
+    /// Begins a job that ends at `due`; the ticket asks for its outcome.
+    pub(super) fn begin(&mut self, device: u32, job: Box<Job>, due: Instant) -> Ticket {
         self.tickets += 1;
+        let ticket = Ticket { due, number: self.tickets };
         if self.threads.is_empty() {
-            self.held.insert(self.tickets, (device, job));
+            self.held.insert(ticket, (device, job));
         } else if let Ok(mut state) = self.shared.0.lock() {
-            state.waiting.push_back((self.tickets, device, job));
+            state.waiting.insert(ticket, (device, job));
             self.shared.1.notify_one();
         }
-        self.tickets
+        ticket
+    }
+
+    /// Gives a ticket back: nobody wants its outcome.
+    pub(super) fn forget(&mut self, ticket: Ticket) {
+        self.held.remove(&ticket);
+        if let Ok(mut state) = self.shared.0.lock()
+            && state.waiting.remove(&ticket).is_none()
+            && state.done.remove(&ticket).is_none()
+            && state.running.contains(&ticket)
+        {
+            state.unwanted.insert(ticket);
+        }
     }
 
     /// The outcome of a job; waits for it. `None` for a ticket that was given back.
-    pub(super) fn finish(&mut self, ticket: u64) -> Option<Outcome> {
+    pub(super) fn finish(&mut self, ticket: Ticket) -> Option<Outcome> {
         if let Some((device, job)) = self.held.remove(&ticket) {
             return Some(self.own.run(device, &job));
         }
@@ -94,11 +118,11 @@ fn work(shared: &Shared, mut learner: Box<dyn Learner>) {
     let (state, begun, done) = &**shared;
     loop {
         let Ok(mut waiting) = state.lock() else { return };
-        let (ticket, device, job) = loop {
+        let (ticket, (device, job)) = loop {
             if waiting.stop {
                 return;
             }
-            if let Some(next) = waiting.waiting.pop_front() {
+            if let Some(next) = waiting.waiting.pop_first() {
                 break next;
             }
             match begun.wait(waiting) {
@@ -106,10 +130,14 @@ fn work(shared: &Shared, mut learner: Box<dyn Learner>) {
                 Err(_) => return,
             }
         };
+        waiting.running.insert(ticket);
         drop(waiting);
         let outcome = learner.run(device, &job);
         let Ok(mut state) = state.lock() else { return };
-        state.done.insert(ticket, outcome);
+        state.running.remove(&ticket);
+        if !state.unwanted.remove(&ticket) {
+            state.done.insert(ticket, outcome);
+        }
         done.notify_all();
     }
 }

@@ -1,0 +1,80 @@
+//! What happens in a world.
+
+use std::sync::Arc;
+
+use dunlin_protocol::message::WorkRef;
+use dunlin_protocol::topic::{Down, Topic};
+
+use crate::sim::workers::Ticket;
+
+pub(super) enum Event {
+    ServerTick,
+    ServerStart,
+    Tick {
+        device: u32,
+        life: u32,
+    },
+    /// At the broker, from a device's connection.
+    Said {
+        device: u32,
+        epoch: u32,
+        said: Said,
+    },
+    /// At a device, on its connection.
+    Heard {
+        device: u32,
+        epoch: u32,
+        heard: Heard,
+    },
+    JobDone {
+        device: u32,
+        life: u32,
+        work: WorkRef,
+        ticket: Option<Ticket>,
+    },
+    Connect {
+        device: u32,
+        life: u32,
+    },
+    PowerOn {
+        device: u32,
+    },
+    PowerCut {
+        device: u32,
+    },
+    Leave {
+        device: u32,
+    },
+    Cut {
+        device: u32,
+    },
+    BrokerRestart,
+    ServerKill,
+    Partition,
+}
+
+pub(super) enum Said {
+    Publish(Topic, Vec<u8>),
+    Listen(Topic),
+    Unlisten(Topic),
+}
+
+#[derive(Clone)]
+pub(super) enum Heard {
+    Plan(Arc<[u8]>),
+    Server(Arc<[u8]>),
+    Object(Topic, Arc<[u8]>),
+    Down(Down, Arc<[u8]>),
+}
+
+impl Heard {
+    pub(super) fn payload(&self) -> &Arc<[u8]> {
+        match self {
+            Self::Plan(payload)
+            | Self::Server(payload)
+            | Self::Object(_, payload)
+            | Self::Down(_, payload) => payload,
+        }
+    }
+}
+
