@@ -230,7 +230,7 @@ impl World {
             }
             Event::JobDone { device, life, work, ticket } => {
                 self.job_ends(device, life, work, ticket);
-            },
+            }
             Event::Connect { device, life } => {
                 let slot = &self.slots[device as usize];
                 if slot.life == life && !slot.connected {
@@ -277,4 +277,3 @@ fn ms(seconds: f64) -> u64 {
 fn hours(hours: f64) -> Instant {
     Instant((hours * HOUR_MS) as u64)
 }
-
