@@ -6,6 +6,7 @@ extern crate alloc;
 pub mod job;
 pub mod meter;
 pub mod session;
+pub mod slots;
 pub mod state;
 
 #[cfg(feature = "std")]

@@ -124,6 +124,7 @@ impl Session {
                 self.server_online = false;
             }
             Input::Message { topic, payload } => {
+                self.counters.bytes_in += payload.len() as u64;
                 self.spend(message_bytes(topic.len(), payload.len()));
                 self.on_message(now, topic, payload);
             }

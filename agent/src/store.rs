@@ -5,12 +5,10 @@ use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 use crate::ports::StateStore;
+use crate::slots;
 use crate::state::STATE_BYTES_MAX;
 
-const MAGIC: &[u8; 8] = b"DUNLINS1";
-const HEADER_BYTES: usize = 8 + 8 + 4;
-
-/// Two files in a directory: magic, sequence number and CRC-32, then the state.
+/// Two files in a directory, one for each slot.
 #[derive(Debug)]
 pub struct FileStore {
     dir: PathBuf,
@@ -30,57 +28,44 @@ impl FileStore {
     }
 
     fn slot(&self, sequence: u64) -> PathBuf {
-        self.dir.join(if sequence.is_multiple_of(2) { "state.a" } else { "state.b" })
+        self.dir.join(["state.a", "state.b"][slots::slot_of(sequence)])
     }
 
     fn write(&self, sequence: u64, state: &[u8]) -> std::io::Result<()> {
         let temporary = self.dir.join("state.tmp");
         let mut file = File::create(&temporary)?;
-        let mut crc = crc32fast::Hasher::new();
-        crc.update(&sequence.to_le_bytes());
-        crc.update(state);
-        file.write_all(MAGIC)?;
-        file.write_all(&sequence.to_le_bytes())?;
-        file.write_all(&crc.finalize().to_le_bytes())?;
-        file.write_all(state)?;
+        file.write_all(&slots::seal(sequence, state))?;
         file.sync_all()?;
         fs::rename(&temporary, self.slot(sequence))?;
         File::open(&self.dir)?.sync_all()
     }
 }
 
-/// The sequence number and state of a slot; `None` when it is not there or not whole.
-fn read_slot(path: &Path) -> std::io::Result<Option<(u64, Vec<u8>)>> {
-    let file = match File::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error),
-    };
+/// The bytes of a slot, none where there is no file.
+fn read_slot(path: &Path) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    file.take((HEADER_BYTES + STATE_BYTES_MAX) as u64).read_to_end(&mut bytes)?;
-    let Some((magic, rest)) = bytes.split_first_chunk::<8>() else { return Ok(None) };
-    let Some((sequence, rest)) = rest.split_first_chunk::<8>() else { return Ok(None) };
-    let Some((crc, state)) = rest.split_first_chunk::<4>() else { return Ok(None) };
-    let mut found = crc32fast::Hasher::new();
-    found.update(sequence);
-    found.update(state);
-    let whole = magic == MAGIC && found.finalize() == u32::from_le_bytes(*crc);
-    Ok(whole.then(|| (u64::from_le_bytes(*sequence), state.to_vec())))
+    match File::open(path) {
+        Ok(file) => {
+            file.take((slots::HEADER_BYTES + STATE_BYTES_MAX) as u64).read_to_end(&mut bytes)?;
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    Ok(bytes)
 }
 
 impl StateStore for FileStore {
     fn load(&mut self) -> Result<Option<Vec<u8>>, String> {
-        let mut newest = None;
-        for path in [self.slot(0), self.slot(1)] {
-            let slot = read_slot(&path).map_err(|error| {
+        let read = |sequence| {
+            let path = self.slot(sequence);
+            read_slot(&path).map_err(|error| {
                 format!("state file {}: {error}; check its owner and the disk", path.display())
-            })?;
-            newest = newest.max(slot);
-        }
-        Ok(newest.map(|(sequence, state)| {
-            self.sequence = sequence;
-            state
-        }))
+            })
+        };
+        let files = [read(0)?, read(1)?];
+        let newest = slots::newest([&files[0], &files[1]]);
+        self.sequence = newest.map_or(self.sequence, |(sequence, _)| sequence);
+        Ok(newest.map(|(_, state)| state.to_vec()))
     }
 
     fn save(&mut self, state: &[u8]) -> Result<(), String> {

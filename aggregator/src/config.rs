@@ -102,11 +102,18 @@ fn parse<T: for<'de> Deserialize<'de>>(path: &Path, text: &str) -> Result<T, Con
         .map_err(|error| ConfigError::Parse { path: path.to_owned(), text: error.to_string() })
 }
 
+/// Reads a task file.
+///
+/// # Errors
+/// [`ConfigError`] when it cannot be read or is no task.
+pub fn read_task(path: &Path) -> Result<TaskSpec, ConfigError> {
+    let task_bytes_max = u64::try_from(TASK_BYTES_MAX).unwrap_or(u64::MAX);
+    parse(path, &read(path, task_bytes_max)?)
+}
+
 impl File {
     fn check(self, path: &Path, folder: &Path) -> Result<Config, ConfigError> {
-        let task_path = folder.join(&self.task);
-        let task_bytes_max = u64::try_from(TASK_BYTES_MAX).unwrap_or(u64::MAX);
-        let task: TaskSpec = parse(&task_path, &read(&task_path, task_bytes_max)?)?;
+        let task = read_task(&folder.join(&self.task))?;
         let mut problems = Vec::new();
         let mut settings = Settings::new(self.federation.clone().0, self.instance.clone().0, task);
         if let Some(root) = &self.topics_root {

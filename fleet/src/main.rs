@@ -5,7 +5,7 @@ mod program;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use program::{codecs, curve, simulate};
+use program::{codecs, curve, simulate, soak};
 
 /// Exit code for arguments that cannot be used (`EX_CONFIG` of sysexits.h).
 const EXIT_CONFIG: u8 = 78;
@@ -15,7 +15,7 @@ const EXIT_CONFIG: u8 = 78;
 #[derive(Parser)]
 #[command(
     version,
-    after_help = "Examples:\n  dunlin-fleet codecs --data \"UCI HAR Dataset\"\n  dunlin-fleet curve --data \"UCI HAR Dataset\" --codec f32 --codec ecdq=3 --downlink f32 --downlink ecdq=1\n  dunlin-fleet simulate wearables --seed 7\n  dunlin-fleet simulate hostile --soak 100"
+    after_help = "Examples:\n  dunlin-fleet codecs --data \"UCI HAR Dataset\"\n  dunlin-fleet curve --data \"UCI HAR Dataset\" --codec f32 --codec ecdq=3 --downlink f32 --downlink ecdq=1\n  dunlin-fleet simulate wearables --seed 7\n  dunlin-fleet soak hostile --seeds 100"
 )]
 struct Arguments {
     #[command(subcommand)]
@@ -30,6 +30,8 @@ enum Command {
     Curve(curve::Arguments),
     /// Run a scenario: any number of devices, links, faults, checks.
     Simulate(simulate::Arguments),
+    /// Run a scenario with many seeds and say which broke a rule.
+    Soak(soak::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -39,6 +41,7 @@ fn main() -> ExitCode {
         Command::Codecs(arguments) => codecs::run(&arguments),
         Command::Curve(arguments) => curve::run(&arguments),
         Command::Simulate(arguments) => simulate::run(&arguments),
+        Command::Soak(arguments) => soak::run(&arguments),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

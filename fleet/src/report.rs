@@ -4,11 +4,13 @@
 //! Accuracies are parts of 1, losses are in nats a window. A figure that was not measured is NaN:
 //! `null` in JSON, a dash elsewhere, and left out of charts.
 
+pub(crate) mod chart;
 mod charts;
 mod html;
+pub(crate) mod page;
 #[cfg(test)]
 mod tests;
-mod text;
+pub(crate) mod text;
 
 pub use html::html;
 pub use text::summary_table;

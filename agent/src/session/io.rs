@@ -98,4 +98,8 @@ pub struct SessionCounters {
     pub unreadable: u32,
     /// How often the data cap made the device wait.
     pub cap_waits: u32,
+    /// Payload bytes given to the connection, whether it stood or not.
+    pub bytes_out: u64,
+    /// Payload bytes heard.
+    pub bytes_in: u64,
 }

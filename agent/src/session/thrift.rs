@@ -48,6 +48,9 @@ impl Session {
             | Output::Sleep { .. } => 0,
         };
         self.spend(cost);
+        if let Output::Publish { payload, .. } = &output {
+            self.counters.bytes_out += payload.len() as u64;
+        }
         self.outputs.push_back(output);
     }
 

@@ -4,6 +4,7 @@ pub(crate) mod codecs;
 pub(crate) mod curve;
 mod plot;
 pub(crate) mod simulate;
+pub(crate) mod soak;
 
 use std::fmt::Display;
 use std::io::IsTerminal;

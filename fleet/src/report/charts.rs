@@ -1,51 +1,24 @@
-//! The charts of the page, as SVG.
-//!
-//! Colours here are only marks: the page's style sheet gives each of them its colour for light and
-//! for dark screens by the attribute that it finds in the SVG.
-
-use std::ops::Range;
+//! The charts of the demo's page.
 
 use plotters::coord::ranged1d::SegmentValue;
-use plotters::coord::types::{RangedCoordf64, RangedCoordu32};
-use plotters::coord::{Shift, cartesian::Cartesian2d};
 use plotters::prelude::*;
-use plotters::style::text_anchor::{HPos, Pos, VPos};
 
+use super::chart::{
+    AXIS, Area, Drawn, FIRST, GRID, Line, OVER_ROUNDS, ROUNDS, SECOND, draw, ink, note, plane,
+    series, span, top,
+};
 use super::{DeviceReport, Report};
 
-/// The federation, and bytes up: `#0000A1`.
-const FIRST: RGBColor = RGBColor(0, 0, 0xA1);
-/// Devices alone, and bytes down: `#0000A2`.
-const SECOND: RGBColor = RGBColor(0, 0, 0xA2);
-/// Grid lines: `#0000A3`.
-const GRID: RGBColor = RGBColor(0, 0, 0xA3);
-/// Axis lines, and lines between two dots: `#0000A4`.
-const AXIS: RGBColor = RGBColor(0, 0, 0xA4);
-/// Labels: `#0000A5`.
-const INK: RGBColor = RGBColor(0, 0, 0xA5);
-
-/// Width and height of a chart over rounds in user units; the page scales it.
-const OVER_ROUNDS: (u32, u32) = (360, 250);
 /// Width of a chart of devices.
 const DEVICES_WIDTH: u32 = 480;
-/// Size of letters in the library's measure: 13 user units on the page.
-const LETTERS: u32 = 16;
 /// Height of one device in a chart of devices.
 const ROW: u32 = 26;
 /// Devices in a chart at the most; the page says when there are more.
 pub(super) const DEVICES_MAX: usize = 40;
-/// Rounds up to which each one gets a dot.
-const DOTTED_ROUNDS: usize = 40;
 /// Values from here on are left out, as are those that are not numbers.
 const VALUE_MAX: f64 = 1e12;
 /// Characters of a device's name that a chart shows.
 const NAME_CHARS: usize = 14;
-
-type Drawn = Result<(), Box<dyn std::error::Error>>;
-type Plane<'a> = ChartContext<'a, SVGBackend<'a>, Cartesian2d<RangedCoordu32, RangedCoordf64>>;
-
-/// A line over rounds: `(round, value)`.
-type Line = Vec<(u32, f64)>;
 
 /// Accuracy in per cent over rounds, with the mean of the devices alone as a broken line.
 pub(super) fn accuracy(report: &Report) -> Option<String> {
@@ -53,7 +26,8 @@ pub(super) fn accuracy(report: &Report) -> Option<String> {
     let alone = report.outcome.alone_accuracy_mean * 100.0;
     let rounds = span(&[&line])?;
     draw(OVER_ROUNDS, |area| {
-        let mut chart = plane(area, rounds.clone(), 100.0, &|value| format!("{value:.0} %"))?;
+        let mut chart =
+            plane(area, ROUNDS, rounds.clone(), 100.0, &|value| format!("{value:.0} %"))?;
         if alone.is_finite() {
             let ends = [rounds.start, rounds.end].map(|round| (round, alone));
             chart.draw_series(DashedLineSeries::new(ends, 6, 5, SECOND.stroke_width(2)))?;
@@ -73,7 +47,7 @@ pub(super) fn loss(report: &Report) -> Option<String> {
     let line = line(report, |round| round.loss);
     let (rounds, top) = (span(&[&line])?, top(&[&line]));
     draw(OVER_ROUNDS, |area| {
-        let mut chart = plane(area, rounds, top, &|value| format!("{value:.1}"))?;
+        let mut chart = plane(area, ROUNDS, rounds, top, &|value| format!("{value:.1}"))?;
         series(&mut chart, &line, FIRST)
     })
 }
@@ -94,7 +68,7 @@ pub(super) fn traffic(report: &Report) -> Option<String> {
     let (up, down) = lines(unit);
     let (rounds, top) = (span(&[&up, &down])?, top(&[&up, &down]));
     draw(OVER_ROUNDS, |area| {
-        let mut chart = plane(area, rounds, top, &|value| format!("{value:.0} {name}"))?;
+        let mut chart = plane(area, ROUNDS, rounds, top, &|value| format!("{value:.0} {name}"))?;
         series(&mut chart, &down, SECOND)?;
         series(&mut chart, &up, FIRST)
     })
@@ -162,91 +136,10 @@ fn dumbbells(area: &Area<'_>, rows: u32, shown: &[(String, f64, f64)]) -> Drawn 
     Ok(())
 }
 
-type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
-
-/// An SVG of this width and height; none, with a warning, when the library fails.
-fn draw(size: (u32, u32), content: impl FnOnce(&Area<'_>) -> Drawn) -> Option<String> {
-    let mut svg = String::new();
-    {
-        let area = SVGBackend::with_string(&mut svg, size).into_drawing_area();
-        if let Err(error) = content(&area) {
-            log::warn!("a chart could not be drawn: {error}");
-            return None;
-        }
-        area.present().ok()?;
-    }
-    Some(svg)
-}
-
-/// Axes and grid: rounds to the right, values from 0 to `top` upwards.
-fn plane<'a>(
-    area: &Area<'a>,
-    rounds: Range<u32>,
-    top: f64,
-    label: &dyn Fn(&f64) -> String,
-) -> Result<Plane<'a>, Box<dyn std::error::Error>> {
-    let labels = (rounds.end - rounds.start).min(6) as usize + 1;
-    let mut chart = ChartBuilder::on(area)
-        .margin(8)
-        .margin_right(20)
-        .x_label_area_size(42)
-        .y_label_area_size(62)
-        .build_cartesian_2d(rounds, 0.0..top)?;
-    chart
-        .configure_mesh()
-        .disable_x_mesh()
-        .light_line_style(TRANSPARENT)
-        .bold_line_style(GRID)
-        .axis_style(AXIS)
-        .x_labels(labels)
-        .x_desc("round")
-        .axis_desc_style(ink())
-        .y_labels(6)
-        .y_label_formatter(&label)
-        .label_style(ink())
-        .draw()?;
-    Ok(chart)
-}
-
-fn series(chart: &mut Plane<'_>, line: &Line, colour: RGBColor) -> Drawn {
-    chart.draw_series(LineSeries::new(line.iter().copied(), colour.stroke_width(2)))?;
-    if line.len() <= DOTTED_ROUNDS {
-        let dots = line.iter().map(|point| Circle::new(*point, 3, colour.filled()));
-        chart.draw_series(dots)?;
-    }
-    Ok(())
-}
-
-fn ink() -> TextStyle<'static> {
-    ("sans-serif", LETTERS).into_font().color(&INK)
-}
-
-/// Text that ends at a point and hangs below it.
-fn note(chart: &mut Plane<'_>, text: String, point: (u32, f64), colour: RGBColor) -> Drawn {
-    let style = ("sans-serif", LETTERS).into_font().color(&colour);
-    let style = style.pos(Pos::new(HPos::Right, VPos::Top));
-    chart.draw_series([Text::new(text, point, style)])?;
-    Ok(())
-}
-
 /// The measured values of all rounds, without those that no axis could show.
 fn line(report: &Report, value: impl Fn(&super::RoundReport) -> f64) -> Line {
-    let points = report.rounds.iter().map(|round| (round.round, value(round)));
+    let points = report.rounds.iter().map(|round| (f64::from(round.round), value(round)));
     points.filter(|(_, value)| value.abs() < VALUE_MAX).collect()
-}
-
-/// First and last round of these lines, at least one apart; none without a point.
-fn span(lines: &[&Line]) -> Option<Range<u32>> {
-    let rounds = || lines.iter().flat_map(|line| line.iter().map(|(round, _)| *round));
-    let (first, last) = (rounds().min()?, rounds().max()?);
-    if first < last { Some(first..last) } else { Some(first.saturating_sub(1)..last.max(1)) }
-}
-
-/// Where the axis ends: a little above the largest value, and above zero.
-fn top(lines: &[&Line]) -> f64 {
-    let values = lines.iter().flat_map(|line| line.iter().map(|(_, value)| *value));
-    let largest = values.fold(0.0, f64::max);
-    if largest > 0.0 { largest * 1.1 } else { 1.0 }
 }
 
 /// The name, or its beginning.

@@ -8,17 +8,17 @@ use super::Report;
 const MISSING: &str = "–";
 
 /// A part of 1 in per cent, such as `86.8 %`.
-pub(super) fn percent(part: f64) -> String {
+pub(crate) fn percent(part: f64) -> String {
     if part.is_finite() { format!("{:.1} %", part * 100.0) } else { MISSING.to_owned() }
 }
 
 /// A number with so many decimals.
-pub(super) fn number(value: f64, decimals: usize) -> String {
+pub(crate) fn number(value: f64, decimals: usize) -> String {
     if value.is_finite() { format!("{value:.decimals$}") } else { MISSING.to_owned() }
 }
 
 /// A number of bytes in the unit that suits it, such as `6.3 KiB`.
-pub(super) fn bytes(count: f64) -> String {
+pub(crate) fn bytes(count: f64) -> String {
     if !count.is_finite() {
         return MISSING.to_owned();
     }
@@ -30,7 +30,7 @@ pub(super) fn bytes(count: f64) -> String {
 }
 
 /// A duration, such as `41.2 s` or `3 min 20 s`.
-pub(super) fn duration(seconds: f64) -> String {
+pub(crate) fn duration(seconds: f64) -> String {
     if !seconds.is_finite() || seconds < 0.0 {
         return MISSING.to_owned();
     }
@@ -42,7 +42,7 @@ pub(super) fn duration(seconds: f64) -> String {
 }
 
 /// Points of accuracy with their sign, such as `+29.5 points`.
-pub(super) fn points(lead: f64) -> String {
+pub(crate) fn points(lead: f64) -> String {
     if lead.is_finite() { format!("{lead:+.1} points") } else { MISSING.to_owned() }
 }
 

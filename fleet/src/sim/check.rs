@@ -1,28 +1,54 @@
 //! What must hold in every simulation. The first thing that does not ends the run.
+//!
+//! The watchers are told what crosses the borders of the cores: messages as they arrive, what is
+//! written, what is answered. They compute from that what must be so, on their own.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod progress;
+mod rounds;
 
-use dunlin_aggregator::admit::{self, Terms};
-use dunlin_aggregator::combine::Accumulator;
-use dunlin_aggregator::io::RoundEvent;
-use dunlin_aggregator::round::{Job, RoundKey};
-use dunlin_aggregator::snapshot::{Record, Save};
-use dunlin_protocol::codec::Seeds;
-use dunlin_protocol::id::{DeviceId, LayoutHash, ModelVersion};
+use std::collections::BTreeMap;
+
+use dunlin_aggregator::round::RoundKey;
+use dunlin_protocol::id::{DeviceId, LayoutHash, ModelVersion, ShortDigest};
 use dunlin_protocol::object::{Assembly, Chunk};
 use dunlin_protocol::time::Instant;
-use dunlin_protocol::update::Update;
+use progress::Progress;
+use rounds::{Closed, OpenRound};
 
-/// How long after its deadline an update may still be written: it came in time and waited for a
-/// group.
-const WRITE_MS: u64 = 5_000;
-/// Events at one moment beyond which time no longer moves.
-const STANDSTILL: u64 = 50_000_000;
+/// The rules, as a violation names them.
+pub mod rule {
+    /// An accepted update is neither added again nor forgotten.
+    pub const ONCE: &str = "no update counts twice";
+    /// Nothing is accepted after the end of its round.
+    pub const IN_TIME: &str = "no update counts after its deadline";
+    /// What is stored is the sum of the updates that were accepted.
+    pub const SUMS: &str = "the sum is that of the accepted updates";
+    /// Versions of the model count up.
+    pub const VERSIONS: &str = "versions only grow";
+    /// A device hears that its update counts once that is on the disk.
+    pub const WRITTEN: &str = "verdicts follow the write";
+    /// Rounds end at their deadline at the latest.
+    pub const ROUNDS_END: &str = "rounds end";
+    /// While enough devices are there, rounds open.
+    pub const GOES_ON: &str = "the federation goes on";
+    /// A device ends its work with a verdict or a timeout.
+    pub const WORK_ENDS: &str = "every device's work ends";
+    /// Events are finite at each moment, and there is always one more.
+    pub const TIME_MOVES: &str = "time moves";
+    /// Devices that hold a version hold the same bits.
+    pub const SAME_BITS: &str = "all devices have the same bits";
+    /// A device reads back what it wrote last.
+    pub const STORAGE: &str = "storage is never torn";
+    /// Both ends of a link counted the same bytes.
+    pub const BYTES: &str = "byte counters agree";
+    /// An aggregator starts again from what it wrote.
+    pub const RESTARTS: &str = "restarts work";
+}
 
 /// A rule that was broken.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
-    /// Which rule, in a word.
+    /// Which, one of [`rule`].
     pub rule: &'static str,
     /// What was seen.
     pub what: String,
@@ -30,45 +56,50 @@ pub struct Violation {
     pub at_ms: u64,
 }
 
-struct OpenRound {
-    base: ModelVersion,
-    job: Job,
-    deadline: Instant,
-    accepted: BTreeSet<DeviceId>,
-    /// The sum that the accepted updates make.
-    sums: Accumulator,
+/// What the watchers know of the model and of the settings.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Known {
+    pub(super) layout: LayoutHash,
+    pub(super) n_update: usize,
+    pub(super) examples_max: u32,
+    pub(super) devices: u32,
+    /// From the last sign of life of rounds to the next one, at the most.
+    pub(super) patience_ms: u64,
+    /// Devices with which rounds open.
+    pub(super) min_online: u32,
+    /// How much longer a round is by the slowest clock of a device.
+    pub(super) drift_ms: u64,
 }
 
 /// The watchers.
 pub(super) struct Checks {
-    layout: LayoutHash,
-    n_update: usize,
-    examples_max: u32,
+    known: Known,
     version: Option<ModelVersion>,
     rounds: BTreeMap<RoundKey, OpenRound>,
-    closed: BTreeSet<RoundKey>,
-    /// Whole updates that reached the aggregator, by device.
-    arrived: BTreeMap<DeviceId, Vec<u8>>,
+    /// The rounds that ended last.
+    closed: BTreeMap<RoundKey, Closed>,
+    /// Whole updates that reached the aggregator, the newest of each device.
+    arrived: BTreeMap<DeviceId, (ShortDigest, Vec<u8>)>,
     assemblies: BTreeMap<DeviceId, Assembly>,
-    at: (Instant, u64),
-    /// Payload bytes handed to the aggregator since it started.
+    progress: Progress,
+    /// Payload bytes handed to the aggregator since it started, and taken from it.
     pub(super) bytes_in: u64,
+    pub(super) bytes_out: u64,
     first: Option<Violation>,
 }
 
 impl Checks {
-    pub(super) fn new(layout: LayoutHash, n_update: usize, examples_max: u32) -> Self {
+    pub(super) fn new(known: Known) -> Self {
         Self {
-            layout,
-            n_update,
-            examples_max,
+            known,
             version: None,
             rounds: BTreeMap::new(),
-            closed: BTreeSet::new(),
+            closed: BTreeMap::new(),
             arrived: BTreeMap::new(),
             assemblies: BTreeMap::new(),
-            at: (Instant(0), 0),
+            progress: Progress::default(),
             bytes_in: 0,
+            bytes_out: 0,
             first: None,
         }
     }
@@ -83,20 +114,12 @@ impl Checks {
         self.first.get_or_insert(Violation { rule, what, at_ms });
     }
 
-    /// Virtual time must move.
-    pub(super) fn time(&mut self, now: Instant) {
-        self.at = if self.at.0 == now { (now, self.at.1 + 1) } else { (now, 0) };
-        if self.at.1 > STANDSTILL {
-            self.broken(now, "time moves", format!("{STANDSTILL} events at one moment"));
-        }
-    }
-
     /// A message of a device reached the aggregator: the watchers put updates together too.
     pub(super) fn up(&mut self, device: &DeviceId, payload: &[u8]) {
         let Ok(chunk) = Chunk::decode(payload) else { return };
-        let fits = |assembly: &Assembly| assembly.object() == chunk.object;
-        let known = self.assemblies.get(device).is_some_and(fits);
-        if !known {
+        let object = chunk.object;
+        let fits = |assembly: &Assembly| assembly.object() == object;
+        if !self.assemblies.get(device).is_some_and(fits) {
             self.assemblies.insert(device.clone(), Assembly::for_chunk(&chunk));
         }
         let Some(assembly) = self.assemblies.get_mut(device) else { return };
@@ -104,107 +127,20 @@ impl Checks {
         if assembly.is_complete() {
             let whole = self.assemblies.remove(device).map(Assembly::finish);
             if let Some(Ok(bytes)) = whole {
-                self.arrived.insert(device.clone(), bytes);
+                self.arrived.insert(device.clone(), (object, bytes));
             }
         }
     }
 
-    /// What the aggregator writes: sums must be those of the accepted updates.
-    pub(super) fn saved(&mut self, now: Instant, save: &Save) {
-        for record in &save.records {
-            match record {
-                Record::Round(round) if self.rounds.contains_key(&round.key) => {
-                    // While an aggregator was down, its rounds did not grow older.
-                    if let Some(open) = self.rounds.get_mut(&round.key) {
-                        open.deadline = open.deadline.max(now.after(round.remaining_ms));
-                    }
-                }
-                Record::Round(round) => {
-                    let deadline = now.after(round.remaining_ms);
-                    let sums = save.records.iter().find_map(|record| match record {
-                        Record::Sums(key, sums) if *key == round.key => Some(sums.clone()),
-                        Record::Sums(..)
-                        | Record::Head(_)
-                        | Record::Model(_)
-                        | Record::ForgetModel(_)
-                        | Record::Round(_)
-                        | Record::Close(..) => None,
-                    });
-                    if let Some(sums) = sums {
-                        let (base, job) = (round.base, round.job.clone());
-                        let accepted = BTreeSet::new();
-                        let open = OpenRound { base, job, deadline, accepted, sums };
-                        self.rounds.insert(round.key, open);
-                    }
-                }
-                Record::Head(head) => self.version(now, head.version),
-                Record::Close(closed, summary) => {
-                    let figures = self.rounds.remove(&closed.key).map(|round| round.sums.figures());
-                    if figures.is_some_and(|figures| figures != summary.figures) {
-                        let what = format!("{}: the figures are not those accepted", closed.key);
-                        self.broken(now, "sums are those accepted", what);
-                    }
-                    self.closed.insert(closed.key);
-                }
-                Record::Sums(..) | Record::Model(_) | Record::ForgetModel(_) => {}
-            }
-        }
-    }
-
-    /// The sums on the disk, after a group of verdicts.
-    pub(super) fn sums(&mut self, now: Instant, key: RoundKey, sums: &Accumulator) {
-        if self.rounds.get(&key).is_some_and(|round| round.sums != *sums) {
-            self.broken(now, "sums are those accepted", format!("{key}: another sum is stored"));
-        }
-    }
-
-    fn version(&mut self, now: Instant, version: ModelVersion) {
-        if self.version.is_some_and(|known| version < known) {
-            self.broken(now, "versions only grow", format!("{version} after {:?}", self.version));
-        }
-        self.version = self.version.max(Some(version));
-    }
-
-    /// What the aggregator reports.
-    pub(super) fn event(&mut self, now: Instant, event: &RoundEvent) {
-        if let RoundEvent::UpdateAccepted { key, device, .. } = event {
-            self.accepted(now, *key, device);
-        }
-    }
-
-    fn accepted(&mut self, now: Instant, key: RoundKey, device: &DeviceId) {
-        let Some(round) = self.rounds.get_mut(&key) else {
-            let what = format!("{device} in {key}, which is not open");
-            return self.broken(now, "no update after its deadline", what);
-        };
-        if !round.accepted.insert(device.clone()) {
-            let what = format!("{device} twice in {key}");
-            return self.broken(now, "no update counts twice", what);
-        }
-        if now > round.deadline.after(WRITE_MS) {
-            let what = format!("{device} in {key}, {} ms late", now.since(round.deadline));
-            return self.broken(now, "no update after its deadline", what);
-        }
-        let Some(bytes) = self.arrived.remove(device) else {
-            return self.broken(now, "sums are those accepted", format!("{device} sent nothing"));
-        };
-        let contribution = Update::decode(&bytes).ok().and_then(|update| {
-            let header = &update.header;
-            let work = key.work_ref(dunlin_protocol::id::Lineage(super::world::LINEAGE));
-            let terms = Terms {
-                base: round.base,
-                layout: self.layout,
-                n_update: self.n_update,
-                seeds: Seeds::of_update(device, work.lineage, header.round, header.kind),
-                job: &round.job,
-                examples_max: self.examples_max,
-                scale: round.sums.scale(),
-            };
-            admit::admit(&update, &terms).ok()
-        });
-        let added = contribution.is_some_and(|share| round.sums.add(&share).is_ok());
-        if !added {
-            self.broken(now, "sums are those accepted", format!("{device}: not admissible"));
+    /// What the aggregator counted since it started.
+    pub(super) fn counted(&mut self, now: Instant, bytes_in: u64, bytes_out: u64) {
+        let (given, taken) = (self.bytes_in, self.bytes_out);
+        if (bytes_in, bytes_out) != (given, taken) {
+            let what = format!(
+                "the aggregator was given {given} bytes and counted {bytes_in}; {taken} were \
+                 taken from it and it counted {bytes_out}"
+            );
+            self.broken(now, rule::BYTES, what);
         }
     }
 }

@@ -17,7 +17,7 @@ pub(super) fn rng(scenario: &Scenario, device: u32) -> Rng {
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
 pub(super) fn quantity(scenario: &Scenario, device: u32) -> u32 {
     let learning = &scenario.learning;
-    if learning.quantity_skew == 0.0 {
+    if learning.quantity_skew == 0.0 || learning.windows == 0 {
         return learning.windows;
     }
     let luck = f64::from(rng(scenario, device).uniform(-1.0, 1.0));

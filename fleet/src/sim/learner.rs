@@ -1,72 +1,104 @@
-//! Learners that train by Burn: one network a thread, data made for each job.
+//! Learners that train by Burn, as devices do: one network a thread, data made for each job.
 
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use dunlin_agent::data::WindowSet;
 use dunlin_agent::job::{Job, JobFailure, Trained};
-use dunlin_models::{Backend, Network, Windows};
+use dunlin_agent::trainer::NetworkTrainer;
+use dunlin_models::Backend;
 use dunlin_protocol::rng::Rng;
-use dunlin_protocol::task::{ParamLayout, TaskSpec};
-use dunlin_protocol::update::Score;
+use dunlin_protocol::task::TaskSpec;
 
 use super::data::{draw_label, label_shares, quantity, rng};
 use super::scenario::Scenario;
-use super::toy::dense_task;
+use super::shards::Shards;
 use super::workers::Learner;
 use crate::synthetic::{self, Mix};
 
-/// Pixels and classes of the FLUTE table's logistic regression.
-const PIXELS: u16 = 784;
-const DIGITS: u16 = 10;
+/// Devices that do not learn and judge by their windows, where data are invented.
+const JUDGES: u32 = 20;
 
-/// Windows and labels of one device.
-pub(super) struct Local {
-    pub(super) values: Vec<f32>,
-    pub(super) labels: Vec<u16>,
-}
-
-/// The task of this name.
-pub(super) fn task(name: &str) -> Result<TaskSpec, String> {
-    match name {
-        "wrist" => Ok(synthetic::task()),
-        "flute-lr" => Ok(dense_task("flute-lr", PIXELS, DIGITS)),
-        "har-like" => Ok(dunlin_models::tasks::har_cnn()),
-        other => Err(format!("no task {other:?}")),
-    }
-}
-
-/// Trains a scenario's task on invented data.
+/// Trains a scenario's task on invented or recorded data.
 pub(super) struct BurnLearner {
     scenario: Scenario,
-    task: TaskSpec,
-    layout: ParamLayout,
-    network: Network,
-    /// The middle of each class, `[classes, window_values]`.
+    task: Arc<TaskSpec>,
+    trainer: NetworkTrainer,
+    shards: Option<Arc<Shards>>,
+    /// The middle of each class, `[classes, window_values]`, where noise around it is the data.
     middles: Vec<f32>,
+    unseen: Option<WindowSet>,
 }
 
 impl BurnLearner {
-    pub(super) fn new(scenario: &Scenario) -> Result<Self, String> {
-        let text = |error: &dyn std::fmt::Display| error.to_string();
-        let task = task(&scenario.learning.task)?;
-        let layout = task.layout().map_err(|error| text(&error))?;
-        let network = Network::new(&task, Backend::Flex).map_err(|error| text(&error))?;
+    pub(super) fn new(scenario: &Scenario, task: &TaskSpec, shards: Option<Arc<Shards>>) -> Self {
         let mut rng = Rng::for_stream(scenario.seed, 2);
-        let n = task.labels().len() * task.window_values();
-        let middles = (0..n).map(|_| rng.uniform(-0.5, 0.5)).collect();
-        Ok(Self { scenario: scenario.clone(), task, layout, network, middles })
+        let n = if shards.is_some() { 0 } else { task.labels().len() * task.window_values() };
+        Self {
+            scenario: scenario.clone(),
+            task: Arc::new(task.clone()),
+            trainer: NetworkTrainer::new(Backend::Flex),
+            shards,
+            middles: (0..n).map(|_| rng.uniform(-0.5, 0.5)).collect(),
+            unseen: None,
+        }
     }
 
     /// The windows of `device`.
-    pub(super) fn local(&self, device: u32) -> Local {
+    fn local(&self, device: u32) -> Cow<'_, WindowSet> {
         let n = quantity(&self.scenario, device) as usize;
-        if self.scenario.learning.task == "wrist" {
+        if let Some(shards) = &self.shards {
+            let part = shards.of(device);
+            return match n {
+                0 => Cow::Borrowed(part),
+                _ => Cow::Owned(self.drawn(device, part, n)),
+            };
+        }
+        if self.scenario.learning.task_name() == "wrist" {
             let (mut values, labels) =
                 synthetic::person_windows(self.scenario.seed, device, n, Mix::Own);
             self.task.scale(&mut values);
-            return Local { values, labels };
+            let window_values = self.task.window_values();
+            return Cow::Owned(WindowSet { values, labels, window_values });
         }
+        Cow::Owned(self.around_middles(device, n))
+    }
+
+    /// `n` windows of `part`, drawn with replacement.
+    fn drawn(&self, device: u32, part: &WindowSet, n: usize) -> WindowSet {
+        let mut rng = rng(&self.scenario, device);
+        let dirichlet = self.scenario.learning.dirichlet;
+        let mut by_label: Vec<Vec<usize>> = Vec::new();
+        if dirichlet > 0.0 && !part.labels.is_empty() {
+            by_label = vec![Vec::new(); self.task.labels().len()];
+            for (at, label) in part.labels.iter().enumerate() {
+                by_label[usize::from(*label)].push(at);
+            }
+            by_label.retain(|windows| !windows.is_empty());
+        }
+        let shares = label_shares(&mut rng, by_label.len(), dirichlet);
+        let mut drawn = WindowSet::empty(part.window_values);
+        for _ in 0..n {
+            let at = match by_label.as_slice() {
+                [] => rng.below(part.len()),
+                by_label => {
+                    let windows = &by_label[usize::from(draw_label(&mut rng, &shares))];
+                    windows[rng.below(windows.len())]
+                }
+            };
+            drawn.values.extend_from_slice(part.window(at));
+            drawn.labels.extend(part.labels.get(at));
+        }
+        drawn
+    }
+
+    /// `n` windows of noise around the middles of their classes.
+    fn around_middles(&self, device: u32, n: usize) -> WindowSet {
         let (classes, width) = (self.task.labels().len(), self.task.window_values());
         let mut rng = rng(&self.scenario, device);
         let shares = label_shares(&mut rng, classes, self.scenario.learning.dirichlet);
-        let mut local = Local { values: Vec::with_capacity(n * width), labels: Vec::new() };
+        let mut local = WindowSet::empty(width);
+        local.values.reserve_exact(n * width);
         for _ in 0..n {
             let label = draw_label(&mut rng, &shares);
             local.labels.push(label);
@@ -74,6 +106,7 @@ impl BurnLearner {
             for part in middle.chunks(4) {
                 let bits = rng.next_u64();
                 for (at, middle) in part.iter().enumerate() {
+                    #[allow(clippy::cast_possible_truncation)] // sixteen of the bits
                     let noise = f32::from((bits >> (16 * at)) as u16) * (1.0 / 32_768.0) - 1.0;
                     local.values.push(middle + 2.0 * noise);
                 }
@@ -82,66 +115,54 @@ impl BurnLearner {
         local
     }
 
-    /// Windows of devices that do not learn, to judge by.
-    pub(super) fn unseen(&self) -> Local {
-        let mut all = Local { values: Vec::new(), labels: Vec::new() };
-        for device in 0..20 {
+    /// Windows that nobody learns from.
+    fn judging(&self) -> WindowSet {
+        if let Some(shards) = &self.shards {
+            return shards.unseen.clone();
+        }
+        let mut all = WindowSet::empty(self.task.window_values());
+        for device in 0..JUDGES {
             let one = self.local(u32::MAX - device);
-            all.values.extend(one.values);
-            all.labels.extend(one.labels);
+            all.values.extend_from_slice(&one.values);
+            all.labels.extend_from_slice(&one.labels);
         }
         all
     }
 
-    /// Accuracy of a version, `[n_model]`, on those windows.
-    pub(super) fn judge(&mut self, model: &[f32], unseen: &Local) -> Result<f64, String> {
-        let mut params = self.layout.initial_params(self.scenario.seed);
-        self.layout.load_model(&mut params, model);
-        self.network.set_params(&params).map_err(|error| error.to_string())?;
-        let windows = Windows::new(&self.task, &unseen.values, &unseen.labels)
-            .map_err(|error| error.to_string())?;
-        self.network.evaluate(&windows).map(|score| score.accuracy()).map_err(|e| e.to_string())
+    fn accuracy(&mut self, model: &[f32], windows: &WindowSet) -> Option<f64> {
+        if windows.labels.is_empty() {
+            return None;
+        }
+        let score = self.trainer.score(&self.task, model, self.scenario.seed, windows);
+        score.ok().map(|score| score.accuracy())
     }
 }
 
 impl Learner for BurnLearner {
     fn windows(&self, device: u32) -> u32 {
-        quantity(&self.scenario, device)
+        match (&self.shards, quantity(&self.scenario, device)) {
+            (Some(shards), 0) => u32::try_from(shards.of(device).len()).unwrap_or(u32::MAX),
+            (_, drawn) => drawn,
+        }
     }
 
     fn run(&mut self, device: u32, job: &Job) -> Result<Trained, JobFailure> {
-        let failure = |error: &dyn std::fmt::Display| JobFailure(error.to_string());
-        let local = self.local(device);
-        // Only local layers begin on the device itself.
-        let all_sent = self.layout.n_model() == self.layout.n_params();
-        let mut before = match all_sent {
-            true => vec![0.0; self.layout.n_params()],
-            false => self.layout.initial_params(job.seed),
-        };
-        self.layout.load_model(&mut before, &job.model);
-        self.network.set_params(&before).map_err(|error| failure(&error))?;
-        let windows = Windows::new(&self.task, &local.values, &local.labels)
-            .map_err(|error| failure(&error))?;
-        let examples = u32::try_from(local.labels.len()).unwrap_or(u32::MAX);
-        let none = Score::default();
-        let Some(training) = &job.training else {
-            let score = self.network.evaluate(&windows).map_err(|error| failure(&error))?;
-            let (delta, local) = (vec![], vec![]);
-            return Ok(Trained {
-                delta,
-                local,
-                examples,
-                train_loss: 0.0,
-                before: score,
-                after: none,
-            });
-        };
-        let report = self
-            .network
-            .train(&windows, training, job.seed, &mut || false)
-            .map_err(|error| failure(&error))?;
-        let delta = self.layout.update_of(&before, self.network.params());
-        let train_loss = report.mean_loss;
-        Ok(Trained { delta, local: vec![], examples, train_loss, before: none, after: none })
+        let local = self.local(device).into_owned();
+        let none = WindowSet::empty(local.window_values);
+        // An evaluation measures on all that a device has.
+        let (train, held) = if job.training.is_some() { (&local, &none) } else { (&none, &local) };
+        self.trainer.run(job, train, held, &|| false)
+    }
+
+    fn accuracy_unseen(&mut self, model: &[f32]) -> Option<f64> {
+        let unseen = self.unseen.take().unwrap_or_else(|| self.judging());
+        let accuracy = self.accuracy(model, &unseen);
+        self.unseen = Some(unseen);
+        accuracy
+    }
+
+    fn accuracy_on(&mut self, model: &[f32], device: u32) -> Option<f64> {
+        let local = self.local(device).into_owned();
+        self.accuracy(model, &local)
     }
 }

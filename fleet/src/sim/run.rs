@@ -1,103 +1,73 @@
 //! A whole run and its figures.
 
-use std::collections::BTreeMap;
-
 use dunlin_aggregator::io::RoundEvent;
+use dunlin_aggregator::round::RoundKey;
 use dunlin_aggregator::summary::RoundSummary;
-use dunlin_protocol::id::ModelVersion;
+use dunlin_protocol::id::Digest;
 use dunlin_protocol::plan::WorkKind;
-use serde::Serialize;
+use dunlin_protocol::time::Instant;
 
-use super::scenario::Scenario;
-use super::{Step, Tally, Violation, World, setup};
+use super::figures::{Fairness, Outcome, RoundFigures};
+use super::profile::Seconds;
+use super::setup::Prepared;
+use super::workers::Learner;
+pub use super::world::Options;
+use super::world::{Step, World};
 
-/// One training round, over.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct RoundFigures {
-    /// Its number.
-    pub round: u32,
-    /// The version that it made; none when it failed.
-    pub version: Option<u32>,
-    /// Virtual time of its end in seconds.
-    pub ended_s: f64,
-    /// How long it took in seconds.
-    pub took_s: f64,
-    /// Updates in the version.
-    pub accepted: u32,
-    /// Devices that were let in.
-    pub granted: u32,
-    /// Claims and updates refused, by reason.
-    pub refused: BTreeMap<String, u32>,
-    /// Bytes of the updates.
-    pub update_bytes: u64,
-    /// Accuracy of the version on devices that do not learn, where it was judged.
-    pub accuracy: Option<f64>,
+/// Devices whose own windows judge the last version.
+const FAIRNESS_DEVICES: u32 = 200;
+
+/// What a run tells its caller on the way.
+pub struct News<'a> {
+    /// The round that has just ended.
+    pub round: &'a RoundFigures,
+    /// Virtual time in seconds.
+    pub now_s: f64,
 }
 
-/// What came out. Equal for equal scenarios and seeds, whatever the number of threads.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Outcome {
-    /// Each training round.
-    pub rounds: Vec<RoundFigures>,
-    /// Updates accepted over all rounds.
-    pub accepted: u64,
-    /// Virtual time of the end in seconds.
-    pub ended_s: f64,
-    /// Whether all rounds were done in time.
-    pub finished: bool,
-    /// First eight bytes of the SHA-256 of the last version, as text.
-    pub model_digest: String,
-    /// Counts.
-    pub tally: Tally,
-    /// The rule that was broken, if one was.
-    #[serde(skip)]
-    pub violation: Option<Violation>,
+/// A run in progress.
+struct Run<'a> {
+    prepared: &'a Prepared,
+    world: World,
+    judge: Box<dyn Learner>,
+    rounds: Vec<RoundFigures>,
+    /// When the open round began, and when it had its quorum.
+    opened: Option<(RoundKey, Instant)>,
+    quorum_at: Option<Instant>,
+    /// Bytes up and down at the end of the last round.
+    bytes: (u64, u64),
 }
 
-/// Accuracy of a version, where the task has one.
-pub type Judge<'a> = &'a mut dyn FnMut(&[f32]) -> Option<f64>;
-
-/// Runs a scenario to its end; `on_round` hears of each training round.
+/// Runs a scenario to its end; `on_round` hears of each training round. Also gives where the time
+/// went, zeros unless `options` ask for it.
 ///
 /// # Errors
 /// When the scenario cannot be begun.
 pub fn run(
-    scenario: &Scenario,
-    threads: usize,
-    judge: Judge<'_>,
-    mut on_round: impl FnMut(&RoundFigures),
-) -> Result<Outcome, String> {
-    let settings = setup::settings(scenario)?;
-    setup::learner(scenario)?;
-    let learner = || match setup::learner(scenario) {
-        Ok(learner) => learner,
-        Err(_) => unreachable!("it was built a moment ago"),
+    prepared: &Prepared,
+    options: Options,
+    mut on_round: impl FnMut(&News<'_>),
+) -> Result<(Outcome, Seconds), String> {
+    let world = World::new(prepared, options).map_err(|error| error.to_string())?;
+    let mut run = Run {
+        prepared,
+        world,
+        judge: prepared.learner(),
+        rounds: Vec::new(),
+        opened: None,
+        quorum_at: None,
+        bytes: (0, 0),
     };
-    let mut world =
-        World::new(scenario, settings, threads, learner).map_err(|error| error.to_string())?;
-    let mut rounds: Vec<RoundFigures> = Vec::new();
     let (mut finished, mut violation) = (false, None);
     loop {
-        match world.step() {
+        match run.world.step() {
             Step::Event(at, event) => {
                 finished |= matches!(event, RoundEvent::Finished { .. });
-                let version = match &event {
-                    RoundEvent::RoundPublished { version, .. } => Some(*version),
-                    _ => None,
-                };
-                let Some(summary) = event.ended().filter(|s| s.key.kind == WorkKind::Train) else {
-                    continue;
-                };
-                let mut figures = figures(summary, version, at.0);
-                if let RoundEvent::RoundPublished { params, version, .. } = &event {
-                    let last = version.0 == scenario.rounds.count;
-                    let every = scenario.rounds.judge_every;
-                    if last || every > 0 && version.0.is_multiple_of(every) {
-                        figures.accuracy = judge(params);
-                    }
+                if run.heard(at, &event)
+                    && let Some(round) = run.rounds.last()
+                {
+                    on_round(&News { round, now_s: at.0 as f64 / 1000.0 });
                 }
-                on_round(&figures);
-                rounds.push(figures);
             }
             Step::Broken(broken) => {
                 violation = Some(broken);
@@ -106,30 +76,93 @@ pub fn run(
             Step::End => break,
         }
     }
-    let params = world.server().map_or(&[][..], |server| server.params());
-    let bytes: Vec<u8> = params.iter().flat_map(|value| value.to_le_bytes()).collect();
-    Ok(Outcome {
-        accepted: rounds.iter().map(|round| u64::from(round.accepted)).sum(),
-        rounds,
-        ended_s: world.now().0 as f64 / 1000.0,
-        finished,
-        model_digest: dunlin_protocol::id::Digest::of(&bytes).short().to_string(),
-        tally: world.tally.clone(),
-        violation,
-    })
+    let seconds = run.world.seconds();
+    let outcome = run.outcome();
+    Ok((Outcome { finished, violation, ..outcome }, seconds))
 }
 
-fn figures(summary: &RoundSummary, version: Option<ModelVersion>, at_ms: u64) -> RoundFigures {
-    let refused = summary.tally.refused.iter();
-    RoundFigures {
-        round: summary.key.round.0,
-        version: version.map(|version| version.0),
-        ended_s: at_ms as f64 / 1000.0,
-        took_s: summary.took_ms as f64 / 1000.0,
-        accepted: summary.accepted,
-        granted: summary.tally.granted,
-        refused: refused.map(|(reason, count)| (reason.name().to_owned(), *count)).collect(),
-        update_bytes: summary.tally.update_bytes,
-        accuracy: None,
+impl Run<'_> {
+    /// Takes what the aggregator reports; whether a training round ended with it.
+    fn heard(&mut self, at: Instant, event: &RoundEvent) -> bool {
+        match event {
+            RoundEvent::RoundOpened { key, .. } if key.kind == WorkKind::Train => {
+                (self.opened, self.quorum_at) = (Some((*key, at)), None);
+            }
+            RoundEvent::UpdateAccepted { key, accepted, .. }
+                if key.kind == WorkKind::Train && *accepted >= self.prepared.settings.quorum =>
+            {
+                self.quorum_at.get_or_insert(at);
+            }
+            _ => {}
+        }
+        let Some(summary) = event.ended().filter(|s| s.key.kind == WorkKind::Train) else {
+            return false;
+        };
+        let mut figures = self.figures(summary, at);
+        if let RoundEvent::RoundPublished { params, version, .. } = event {
+            figures.version = Some(version.0);
+            let rounds = &self.prepared.scenario.rounds;
+            let last = version.0 == rounds.count;
+            if last || rounds.judge_every > 0 && version.0.is_multiple_of(rounds.judge_every) {
+                figures.accuracy = self.judge.accuracy_unseen(params);
+            }
+        }
+        self.rounds.push(figures);
+        true
+    }
+
+    fn figures(&mut self, summary: &RoundSummary, at: Instant) -> RoundFigures {
+        let seconds = |ms: u64| ms as f64 / 1000.0;
+        let refused = summary.tally.refused.iter();
+        let bytes = (self.world.tally.bytes_up, self.world.tally.bytes_down);
+        let before = std::mem::replace(&mut self.bytes, bytes);
+        let opened = self.opened.filter(|(key, _)| *key == summary.key).map(|(_, at)| at);
+        let quorum = self.quorum_at.zip(opened);
+        RoundFigures {
+            round: summary.key.round.0,
+            version: None,
+            ended_s: seconds(at.0),
+            took_s: seconds(summary.took_ms),
+            quorum_s: quorum.map(|(quorum, opened)| seconds(quorum.since(opened))),
+            waited_s: quorum.map(|(quorum, _)| seconds(at.since(quorum))),
+            online: self.world.connected(),
+            granted: summary.tally.granted,
+            accepted: summary.accepted,
+            refused: refused.map(|(reason, count)| (reason.name().to_owned(), *count)).collect(),
+            update_bytes: summary.tally.update_bytes,
+            bytes_up: bytes.0 - before.0,
+            bytes_down: bytes.1 - before.1,
+            accuracy: None,
+        }
+    }
+
+    fn outcome(mut self) -> Outcome {
+        let params = self.world.params().to_vec();
+        let bytes: Vec<u8> = params.iter().flat_map(|value| value.to_le_bytes()).collect();
+        let mut refused = std::collections::BTreeMap::new();
+        for (reason, count) in self.rounds.iter().flat_map(|round| &round.refused) {
+            *refused.entry(reason.clone()).or_insert(0) += u64::from(*count);
+        }
+        Outcome {
+            accepted: self.rounds.iter().map(|round| u64::from(round.accepted)).sum(),
+            refused,
+            ended_s: self.world.now().0 as f64 / 1000.0,
+            finished: false,
+            model_digest: Digest::of(&bytes).short().to_string(),
+            accuracy: self.rounds.iter().rev().find_map(|round| round.accuracy),
+            fairness: self.fairness(&params),
+            classes: self.world.classes(),
+            tally: self.world.tally.clone(),
+            rounds: self.rounds,
+            violation: None,
+        }
+    }
+
+    /// Asks devices spread evenly over the fleet how well the version does on their windows.
+    fn fairness(&mut self, params: &[f32]) -> Option<Fairness> {
+        let devices = self.prepared.scenario.population.devices;
+        let asked = devices.min(FAIRNESS_DEVICES);
+        let device = |n: u32| (u64::from(n) * u64::from(devices) / u64::from(asked)) as u32;
+        Fairness::of((0..asked).filter_map(|n| self.judge.accuracy_on(params, device(n))).collect())
     }
 }

@@ -1,10 +1,25 @@
 //! What a simulation is told: a TOML file, checked, with defaults for everything.
 
+mod check;
+mod class;
+mod faults;
+mod learning;
+
+pub use class::Class;
+pub use faults::{Faults, Partition};
+pub use learning::{Data, Learning};
+
 use std::fmt;
+use std::path::{Path, PathBuf};
 
 use dunlin_aggregator::settings::{ANCHOR_EVERY, Downlink, Schedule};
 use dunlin_protocol::codec::Codec;
 use serde::{Deserialize, Serialize};
+
+/// Most devices of a simulation.
+pub const DEVICES_MAX: u32 = 2_000_000;
+/// Longest scenario file that is read, in bytes.
+const FILE_BYTES_MAX: u64 = 1 << 20;
 
 /// A whole federation and what happens to it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -15,7 +30,7 @@ pub struct Scenario {
     /// Seed of everything that is drawn.
     #[serde(default = "one")]
     pub seed: u64,
-    /// Virtual time after which the run ends, in hours.
+    /// Virtual time after which the run ends, in hours, above 0 and up to 100,000.
     #[serde(default = "a_week")]
     pub end_h: f64,
     /// The devices.
@@ -25,7 +40,7 @@ pub struct Scenario {
     pub learning: Learning,
     /// How rounds go.
     pub rounds: Rounds,
-    /// Kinds of devices; shares add up to 1.
+    /// Kinds of devices; shares add up to 1. One plain kind where there is none.
     #[serde(default = "plain_class", rename = "class")]
     pub classes: Vec<Class>,
     /// What goes wrong.
@@ -49,14 +64,17 @@ fn plain_class() -> Vec<Class> {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Population {
-    /// Devices, 1 to 2,000,000.
+    /// Devices, 1 to [`DEVICES_MAX`].
     pub devices: u32,
-    /// They join over this time, in seconds.
+    /// They join one after the other over this time, in seconds.
     #[serde(default = "a_minute")]
     pub join_s: f64,
     /// When they are there.
     #[serde(default)]
     pub availability: Availability,
+    /// File of the times at which devices are there, for `availability = "trace"`; a relative path
+    /// starts at the scenario's folder. See [`super::trace`] for its rows.
+    pub trace: Option<PathBuf>,
 }
 
 fn a_minute() -> f64 {
@@ -73,61 +91,23 @@ pub enum Availability {
     /// Some hours of each day, more of them at night than by day by four to one, as published for
     /// phones that train while they charge (Bonawitz et al. 2019, arXiv:1902.01046, section 9).
     Diurnal,
-}
-
-/// What is learned, by whom, from which data.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Learning {
-    /// `toy` (exact arithmetic, no network), `wrist` (invented persons), `flute-lr` or `har-like`.
-    pub task: String,
-    /// Windows of one device.
-    pub windows: u32,
-    /// Spread of the windows over devices: each has between `windows / (1 + s)` and
-    /// `windows * (1 + s)`.
-    pub quantity_skew: f64,
-    /// Concentration of the Dirichlet draw of each device's labels; 0 is even.
-    pub dirichlet: f64,
-    /// Local passes.
-    pub epochs: u16,
-    /// Windows in a batch.
-    pub batch: u16,
-    /// Step length in the first round.
-    pub learning_rate: f32,
-    /// Share of the last step that is kept.
-    pub momentum: f32,
-    /// How the step length goes to 0 over the rounds.
-    pub schedule: String,
-}
-
-impl Default for Learning {
-    fn default() -> Self {
-        Self {
-            task: "toy".into(),
-            windows: 60,
-            quantity_skew: 0.0,
-            dirichlet: 0.0,
-            epochs: 1,
-            batch: 10,
-            learning_rate: 0.05,
-            momentum: 0.0,
-            schedule: "constant".into(),
-        }
-    }
+    /// At the times of `trace`, which repeat.
+    Trace,
 }
 
 /// How rounds go.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rounds {
-    /// Versions to make.
+    /// Versions to make, 1 or more.
     pub count: u32,
-    /// Updates that a round wants.
+    /// Updates that a round wants, 1 to the number of devices.
     pub target: u32,
-    /// Fewest updates that make a version, as a share of the target.
+    /// Fewest updates that make a version, as a share of the target, 0 to 1.
     #[serde(default = "half")]
     pub quorum: f64,
-    /// Devices invited for each update wanted (1.3 by default: Bonawitz et al. 2019, section 3.3).
+    /// Devices invited for each update wanted, 1 to 16 (1.3 by default: Bonawitz et al. 2019,
+    /// section 3.3).
     #[serde(default = "overselect")]
     pub overselect: f32,
     /// A round's longest time in seconds.
@@ -136,10 +116,11 @@ pub struct Rounds {
     /// Rest between rounds in seconds.
     #[serde(default)]
     pub pause_s: f64,
-    /// How updates are written.
+    /// How updates are written: `f32`, `int8`, `ecdq=STEP`, `eden=BITS`, `uniform=BITS`,
+    /// `sparse=STEP`.
     #[serde(default = "int8")]
     pub codec: String,
-    /// How versions go down.
+    /// How versions go down: `f32` for whole models, else deltas by this codec.
     #[serde(default = "plain")]
     pub downlink: String,
     /// Versions are judged when this divides their number; 0 is the last one only.
@@ -167,79 +148,6 @@ fn plain() -> String {
     "f32".into()
 }
 
-/// One kind of device and its link.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Class {
-    /// Its name.
-    pub name: String,
-    /// Share of the devices.
-    pub share: f64,
-    /// Time that training takes for each window and epoch, in milliseconds.
-    pub ms_per_window: f64,
-    /// Share of jobs that never end: the device is needed for something else (6 to 10 % of phones
-    /// drop out: Bonawitz et al. 2019, section 9).
-    pub drop_out: f64,
-    /// Rate of the uplink in kbit/s.
-    pub up_kbps: f64,
-    /// Rate of the downlink in kbit/s.
-    pub down_kbps: f64,
-    /// Time from one end to the other in milliseconds.
-    pub delay_ms: f64,
-    /// Up to so much more, at random.
-    pub jitter_ms: f64,
-    /// Share of messages that the link loses once: they come a timeout later.
-    pub loss: f64,
-    /// Share of messages that come twice.
-    pub duplicate: f64,
-    /// Share of messages that overtake those before them.
-    pub reorder: f64,
-    /// Connections that break, an hour.
-    pub cuts_per_h: f64,
-    /// Codecs that the device's program has, by their texts; empty is all: older programs.
-    pub only_codecs: Vec<String>,
-}
-
-impl Default for Class {
-    fn default() -> Self {
-        Self {
-            name: "device".into(),
-            share: 1.0,
-            ms_per_window: 10.0,
-            drop_out: 0.0,
-            up_kbps: 10_000.0,
-            down_kbps: 10_000.0,
-            delay_ms: 20.0,
-            jitter_ms: 0.0,
-            loss: 0.0,
-            duplicate: 0.0,
-            reorder: 0.0,
-            cuts_per_h: 0.0,
-            only_codecs: Vec::new(),
-        }
-    }
-}
-
-/// What goes wrong beyond links.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Faults {
-    /// Power cuts of a device, an hour.
-    pub power_cuts_per_h: f64,
-    /// Share of power cuts during which the last write to the disk is lost.
-    pub lost_write: f64,
-    /// Restarts of the broker, an hour.
-    pub broker_restarts_per_h: f64,
-    /// Share of these after which it remembers nothing.
-    pub broker_forgets: f64,
-    /// Kills of the aggregator, an hour; it is back after some seconds.
-    pub aggregator_kills_per_h: f64,
-    /// Partitions an hour: for a minute, a tenth of the devices cannot reach the broker.
-    pub partitions_per_h: f64,
-    /// Devices' clocks run up to so many parts in a million fast or slow.
-    pub clock_drift_ppm: f64,
-}
-
 /// Everything that is wrong with a scenario, one line each.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ScenarioError(pub Vec<String>);
@@ -252,9 +160,6 @@ impl fmt::Display for ScenarioError {
 
 impl std::error::Error for ScenarioError {}
 
-/// Tasks that a scenario can name.
-pub const TASKS: [&str; 4] = ["toy", "wrist", "flute-lr", "har-like"];
-
 impl Scenario {
     /// Reads and checks a scenario.
     ///
@@ -265,6 +170,31 @@ impl Scenario {
             toml::from_str(text).map_err(|error| ScenarioError(vec![error.to_string()]))?;
         let problems = scenario.problems();
         if problems.is_empty() { Ok(scenario) } else { Err(ScenarioError(problems)) }
+    }
+
+    /// Reads and checks a scenario file; relative paths in it start at its folder.
+    ///
+    /// # Errors
+    /// Every problem found, with the file's path.
+    pub fn load(path: &Path) -> Result<Self, ScenarioError> {
+        let named = |what: String| ScenarioError(vec![format!("{}: {what}", path.display())]);
+        let bytes = path.metadata().map_err(|error| named(error.to_string()))?.len();
+        if bytes > FILE_BYTES_MAX {
+            return Err(named(format!("{bytes} bytes; a scenario has at most {FILE_BYTES_MAX}")));
+        }
+        let text = std::fs::read_to_string(path).map_err(|error| named(error.to_string()))?;
+        let mut scenario = Self::parse(&text).map_err(|error| named(error.to_string()))?;
+        let folder = path.parent().unwrap_or(Path::new(""));
+        let task_file = scenario.learning.task_file_mut();
+        let trace = scenario.population.trace.as_mut();
+        for file in task_file.into_iter().chain(trace) {
+            *file = folder.join(&*file);
+        }
+        if let Some(data) = &mut scenario.learning.data {
+            let dir = data.dir_mut();
+            *dir = folder.join(&*dir);
+        }
+        Ok(scenario)
     }
 
     /// How updates are written.
@@ -289,49 +219,10 @@ impl Scenario {
         }
     }
 
-    /// Everything that is wrong.
-    pub fn problems(&self) -> Vec<String> {
-        let mut found = Vec::new();
-        let mut unless = |right: bool, text: &str| {
-            if !right {
-                found.push(text.to_owned());
-            }
-        };
-        let devices = self.population.devices;
-        unless((1..=2_000_000).contains(&devices), "population.devices: 1 to 2000000");
-        unless(self.end_h > 0.0 && self.end_h <= 1e5, "end_h: above 0, at most 100000");
-        unless(self.population.join_s >= 0.0, "population.join_s: 0 or more");
-        let learning = &self.learning;
-        unless(
-            TASKS.contains(&learning.task.as_str()),
-            "learning.task: toy, wrist, flute-lr or har-like",
-        );
-        unless((1..=100_000).contains(&learning.windows), "learning.windows: 1 to 100000");
-        unless(learning.quantity_skew >= 0.0, "learning.quantity_skew: 0 or more");
-        unless(learning.dirichlet >= 0.0, "learning.dirichlet: 0 or more");
-        let rounds = &self.rounds;
-        unless(rounds.count > 0, "rounds.count: 1 or more");
-        unless((1..=devices.max(1)).contains(&rounds.target), "rounds.target: 1 to the devices");
-        unless((0.0..=1.0).contains(&rounds.quorum), "rounds.quorum: a share from 0 to 1");
-        unless(rounds.deadline_s >= 1.0, "rounds.deadline_s: 1 or more");
-        let shares: f64 = self.classes.iter().map(|class| class.share).sum();
-        unless((shares - 1.0).abs() < 1e-6, "class.share: shares add up to 1");
-        for class in &self.classes {
-            let rates = class.up_kbps > 0.0 && class.down_kbps > 0.0;
-            unless(rates, "class.up_kbps, down_kbps: above 0");
-            let parts = [class.drop_out, class.loss, class.duplicate, class.reorder];
-            let shares = parts.iter().all(|part| (0.0..1.0).contains(part));
-            unless(shares, "class: drop_out, loss, duplicate and reorder are from 0 to below 1");
-            let times = [class.ms_per_window, class.delay_ms, class.jitter_ms, class.cuts_per_h];
-            unless(times.iter().all(|time| *time >= 0.0), "class: times are 0 or more");
-            let known = class.only_codecs.iter().all(|text| text.parse::<Codec>().is_ok());
-            unless(known, "class.only_codecs: texts of codecs");
-        }
-        found.extend(
-            [self.codec().err(), self.downlink().err(), self.schedule().err()]
-                .into_iter()
-                .flatten(),
-        );
-        found
+    /// Fewest updates that make a version.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // `as` saturates
+    pub fn quorum(&self) -> u32 {
+        let wanted = f64::from(self.rounds.target) * self.rounds.quorum;
+        (wanted.ceil() as u32).clamp(1, self.rounds.target.max(1))
     }
 }

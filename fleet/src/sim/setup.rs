@@ -1,12 +1,18 @@
-//! From a scenario to a running world: settings, tasks, learners, presets.
+//! From a scenario to everything that a run needs: settings, task, data, learners, presets.
 
+use std::path::Path;
+use std::sync::Arc;
+
+use dunlin_aggregator::config::read_task;
 use dunlin_aggregator::settings::{Enrolment, Settings, Weighting};
 use dunlin_protocol::id::Name;
 use dunlin_protocol::plan::{Augment, Training};
 use dunlin_protocol::task::TaskSpec;
 
 use super::scenario::{Scenario, ScenarioError};
+use super::shards::Shards;
 use super::toy::{self, ToyLearner};
+use super::trace::Trace;
 use super::workers::Learner;
 use super::world::server_name;
 
@@ -20,6 +26,10 @@ pub const PRESETS: [(&str, &str); 6] = [
     ("million", include_str!("presets/million.toml")),
 ];
 
+/// Pixels and classes of the FLUTE table's logistic regression.
+const PIXELS: u16 = 784;
+const DIGITS: u16 = 10;
+
 /// The scenario of this name.
 ///
 /// # Errors
@@ -27,62 +37,102 @@ pub const PRESETS: [(&str, &str); 6] = [
 pub fn preset(name: &str) -> Result<Scenario, ScenarioError> {
     let found = PRESETS.iter().find(|(known, _)| *known == name);
     let names = PRESETS.map(|(name, _)| name).join(", ");
-    let (_, text) = found
-        .ok_or_else(|| ScenarioError(vec![format!("no preset {name:?}; there are {names}")]))?;
+    let (_, text) = found.ok_or_else(|| {
+        let text = format!("{name:?} is neither a file nor a preset; presets are {names}");
+        ScenarioError(vec![text])
+    })?;
     Scenario::parse(text)
 }
 
-/// The task that a scenario names.
-pub fn task(scenario: &Scenario) -> Result<TaskSpec, String> {
-    match scenario.learning.task.as_str() {
-        "toy" => Ok(toy::task()),
-        #[cfg(feature = "burn")]
-        other => super::learner::task(other),
-        #[cfg(not(feature = "burn"))]
-        other => Err(format!("learning.task = {other:?} needs the feature \"burn\"")),
-    }
+/// A scenario with all that it names read and checked.
+pub struct Prepared {
+    /// The scenario.
+    pub scenario: Scenario,
+    /// What its aggregator is told.
+    pub settings: Settings,
+    pub(super) trace: Option<Trace>,
+    pub(super) shards: Option<Arc<Shards>>,
+    /// Memory that a training job takes, in KiB.
+    pub(super) job_kib: u32,
 }
 
-/// What trains in a scenario.
-///
-/// # Errors
-/// When the task cannot be built.
-pub fn learner(scenario: &Scenario) -> Result<Box<dyn Learner>, String> {
-    match scenario.learning.task.as_str() {
-        "toy" => Ok(Box::new(ToyLearner::new(scenario))),
-        #[cfg(feature = "burn")]
-        _ => super::learner::BurnLearner::new(scenario)
-            .map(|learner| Box::new(learner) as Box<dyn Learner>),
-        #[cfg(not(feature = "burn"))]
-        other => Err(format!("learning.task = {other:?} needs the feature \"burn\"")),
-    }
-}
-
-/// A judge of versions in a scenario; it has no opinion where there is no network.
-///
-/// # Errors
-/// When the task cannot be built.
-pub fn judge(scenario: &Scenario) -> Result<Box<dyn FnMut(&[f32]) -> Option<f64>>, String> {
-    if scenario.learning.task == "toy" {
-        return Ok(Box::new(|_| None));
-    }
-    #[cfg(feature = "burn")]
-    {
-        let mut learner = super::learner::BurnLearner::new(scenario)?;
-        let unseen = learner.unseen();
-        Ok(Box::new(move |params| learner.judge(params, &unseen).ok()))
-    }
-    #[cfg(not(feature = "burn"))]
-    Err("the task needs the feature \"burn\"".into())
-}
-
-/// The aggregator's settings in a scenario.
+/// Reads what the scenario names and checks that it fits together.
 ///
 /// # Errors
 /// What is wrong, in words.
-pub fn settings(scenario: &Scenario) -> Result<Settings, String> {
+pub fn prepare(scenario: &Scenario) -> Result<Prepared, String> {
+    let task = task(scenario)?;
+    let trace = scenario.population.trace.as_deref().map(Trace::load).transpose()?;
+    let shards = scenario.learning.data.as_ref().map(|data| Shards::load(data, &task));
+    let shards = shards.transpose()?.map(Arc::new);
+    let job_kib = job_kib(&task, scenario.learning.batch)?;
+    let settings = settings(scenario, task)?;
+    Ok(Prepared { scenario: scenario.clone(), settings, trace, shards, job_kib })
+}
+
+impl Prepared {
+    /// The same with another seed.
+    #[must_use]
+    pub fn with_seed(&self, seed: u64) -> Self {
+        let scenario = Scenario { seed, ..self.scenario.clone() };
+        let Self { settings, trace, shards, job_kib, .. } = self;
+        let (settings, trace) = (settings.clone(), trace.clone());
+        Self { scenario, settings, trace, shards: shards.clone(), job_kib: *job_kib }
+    }
+
+    /// What trains and judges.
+    pub fn learner(&self) -> Box<dyn Learner> {
+        match self.scenario.learning.task_name() {
+            "toy" => Box::new(ToyLearner::new(&self.scenario)),
+            #[cfg(feature = "burn")]
+            _ => {
+                let (task, shards) = (&self.settings.task, self.shards.clone());
+                Box::new(super::learner::BurnLearner::new(&self.scenario, task, shards))
+            }
+            #[cfg(not(feature = "burn"))]
+            _ => unreachable!("tasks with a network are refused without Burn"),
+        }
+    }
+}
+
+/// The task that a scenario names.
+fn task(scenario: &Scenario) -> Result<TaskSpec, String> {
+    let learning = &scenario.learning;
+    if learning.task_name() == "toy" {
+        return Ok(toy::task());
+    }
+    if !cfg!(feature = "burn") {
+        let name = learning.task_name();
+        return Err(format!("learning.task = {name:?}: this program was built without Burn"));
+    }
+    match learning.task_name() {
+        "wrist" => Ok(crate::synthetic::task()),
+        "flute-lr" => Ok(toy::dense_task("flute-lr", PIXELS, DIGITS)),
+        #[cfg(feature = "burn")]
+        "har-like" => Ok(dunlin_models::tasks::har_cnn()),
+        #[cfg(feature = "burn")]
+        name if !learning.is_task_file() => dunlin_models::tasks::task(name)
+            .ok_or_else(|| format!("learning.task = {name:?}: no such task")),
+        path => read_task(Path::new(path)).map_err(|error| format!("learning.task: {error}")),
+    }
+}
+
+/// Memory of a training job in KiB, roughly: parameters, gradients, momentum and base, and for a
+/// batch the values of each layer and their gradients.
+fn job_kib(task: &TaskSpec, batch: u16) -> Result<u32, String> {
+    let unusable = |error: &dyn std::fmt::Display| format!("learning.task: {error}");
+    let layout = task.layout().map_err(|error| unusable(&error))?;
+    let shapes = task.shapes().map_err(|error| unusable(&error))?;
+    let values: usize = shapes.iter().map(|shape| shape.values()).sum();
+    let batch = usize::from(batch) * (task.window_values() + 2 * values);
+    let bytes = 4 * (4 * layout.n_params() + batch);
+    Ok(u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX))
+}
+
+/// The aggregator's settings in a scenario.
+fn settings(scenario: &Scenario, task: TaskSpec) -> Result<Settings, String> {
     let name = |text: &str| Name::new(text).map_err(|error| error.to_string());
-    let mut settings = Settings::new(name("fleet")?, name(server_name())?, task(scenario)?);
+    let mut settings = Settings::new(name("fleet")?, name(server_name())?, task);
     let (learning, rounds) = (&scenario.learning, &scenario.rounds);
     settings.training = Training {
         epochs: learning.epochs,
@@ -95,7 +145,7 @@ pub fn settings(scenario: &Scenario) -> Result<Settings, String> {
         augment: Augment::default(),
     };
     settings.schedule = scenario.schedule()?;
-    settings.learning_rate_final = match scenario.learning.schedule.as_str() {
+    settings.learning_rate_final = match learning.schedule.as_str() {
         "constant" => learning.learning_rate,
         _ => 0.0,
     };
@@ -103,12 +153,11 @@ pub fn settings(scenario: &Scenario) -> Result<Settings, String> {
     settings.downlink = scenario.downlink()?;
     settings.rounds = rounds.count;
     settings.target = rounds.target;
-    settings.quorum =
-        ((f64::from(rounds.target) * rounds.quorum).ceil() as u32).clamp(1, rounds.target);
-    settings.min_online = settings.quorum.max(1);
+    settings.quorum = scenario.quorum();
+    settings.min_online = settings.quorum;
     settings.overselect = rounds.overselect;
-    settings.deadline_ms = (rounds.deadline_s * 1000.0) as u64;
-    settings.pause_ms = (rounds.pause_s * 1000.0) as u64;
+    settings.deadline_ms = milliseconds(rounds.deadline_s);
+    settings.pause_ms = milliseconds(rounds.pause_s);
     settings.claim_wait_ms = settings.claim_wait_ms.min(settings.deadline_ms);
     settings.enrolled = Enrolment::Any;
     settings.clip_norm = 20.0;
@@ -120,4 +169,9 @@ pub fn settings(scenario: &Scenario) -> Result<Settings, String> {
         Some(problem) => Err(problem.to_string()),
         None => Ok(settings),
     }
+}
+
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // checked: 0 to 1e9 seconds
+pub(super) fn milliseconds(seconds: f64) -> u64 {
+    (seconds * 1000.0) as u64
 }

@@ -19,6 +19,17 @@ pub trait Learner: Send {
     /// # Errors
     /// Why it failed.
     fn run(&mut self, device: u32, job: &Job) -> Result<Trained, JobFailure>;
+
+    /// Accuracy of a version, `[n_model]`, on windows that no device learns from; `None` where
+    /// there is nothing to judge by.
+    fn accuracy_unseen(&mut self, _model: &[f32]) -> Option<f64> {
+        None
+    }
+
+    /// Accuracy of a version, `[n_model]`, on the windows of `device`.
+    fn accuracy_on(&mut self, _model: &[f32], _device: u32) -> Option<f64> {
+        None
+    }
 }
 
 /// A job that was begun: when it ends on virtual time, and its number.

@@ -13,11 +13,17 @@ use dunlin_protocol::rng::Rng;
 use dunlin_protocol::time::Instant;
 use dunlin_protocol::topic::Topics;
 
+use super::HOUR_MS;
+use super::breakage::Breakage;
 use super::broker::Broker;
-use super::check::{Checks, Violation};
+use super::check::{Checks, Known, Violation, rule};
+use super::figures::{ClassFigures, Tally};
+use super::profile::{Profile, Seconds};
 use super::queue::Queue;
 use super::scenario::{Class, Scenario};
-use super::workers::{Learner, Workers};
+use super::setup::Prepared;
+use super::trace::Trace;
+use super::workers::Workers;
 use event::Event;
 use population::Slot;
 
@@ -28,46 +34,36 @@ mod jobs;
 mod population;
 mod routing;
 mod server;
+mod watch;
 
 /// The history of every simulation.
 pub(super) const LINEAGE: [u8; 16] = [5; 16];
 /// Name of the aggregator.
 const SERVER: &str = "dunlin-aggregator";
-const HOUR_MS: f64 = 3_600_000.0;
-/// A device that lost its connection tries again after this long, and up to so much more.
+/// A device that lost its connection tries again after this long, and a little more.
 const RECONNECT_MS: u64 = 1_000;
-const DAY_MS: u64 = 86_400_000;
 
-/// Counts of a run.
-#[derive(Clone, Debug, Default, PartialEq, serde::Serialize)]
-pub struct Tally {
-    /// Events that happened.
-    pub events: u64,
-    /// Payload bytes that reached the broker from devices.
-    pub bytes_up: u64,
-    /// Payload bytes that reached devices.
-    pub bytes_down: u64,
-    /// Jobs that were trained to their end.
-    pub jobs: u64,
-    /// Jobs that a device gave up for something else.
-    pub dropped_jobs: u64,
-    /// Jobs that could not be trained.
-    pub failed_jobs: u64,
-    /// Power cuts, broken connections, broker restarts, aggregator kills, partitions.
-    pub power_cuts: u64,
-    /// Connections that broke by themselves.
-    pub cuts: u64,
-    /// Restarts of the broker.
-    pub broker_restarts: u64,
-    /// Kills of the aggregator.
-    pub server_kills: u64,
-    /// Partitions.
-    pub partitions: u64,
+/// How a scenario is run; none of it changes what comes out.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Threads that train.
+    pub threads: usize,
+    /// Whether to measure where the time goes.
+    pub profile: bool,
+    /// What is done wrong on purpose, in tests of the checks; this does change what comes out.
+    pub breakage: Option<Breakage>,
+}
+
+impl Options {
+    /// So many threads that train, and nothing else.
+    pub fn threads(threads: usize) -> Self {
+        Self { threads, profile: false, breakage: None }
+    }
 }
 
 /// What a step of the run says to its caller.
 #[derive(Debug)]
-pub enum Step {
+pub(super) enum Step {
     /// The aggregator reported this at this time.
     Event(Instant, RoundEvent),
     /// The run is over: all rounds are done, or the end of time has come.
@@ -77,30 +73,40 @@ pub enum Step {
 }
 
 /// A running simulation.
-pub struct World {
+pub(super) struct World {
     scenario: Scenario,
+    trace: Option<Trace>,
+    job_kib: u32,
+    breakage: Option<Breakage>,
     server_settings: ServerSettings,
     device_settings: Settings,
     topics: Topics,
     queue: Queue<Event>,
     slots: Vec<Slot>,
+    /// Devices that are connected.
+    connected: u32,
     broker: Broker,
     server: Option<Aggregator>,
+    /// What is on the aggregator's disk.
     snapshot: Option<Snapshot>,
+    backup: Option<Snapshot>,
     server_connected: bool,
+    /// Since when it is connected.
+    server_since: Instant,
     server_tick: Option<Instant>,
+    /// Whether the aggregator dies at its next write: before it, or after it.
+    server_doom: Option<bool>,
     common: Option<Common>,
     /// Parameters of the versions that devices hold, each once.
     models: BTreeMap<ModelVersion, Arc<Vec<f32>>>,
     workers: Workers,
     rng: Rng,
     checks: Checks,
+    profile: Profile,
     reported: VecDeque<(Instant, RoundEvent)>,
     finished: bool,
-    server_heard: Option<Arc<[u8]>>,
     seed: u64,
-    /// Counts so far.
-    pub tally: Tally,
+    pub(super) tally: Tally,
 }
 
 impl World {
@@ -108,14 +114,9 @@ impl World {
     ///
     /// # Errors
     /// When the settings cannot be used.
-    pub fn new(
-        scenario: &Scenario,
-        settings: ServerSettings,
-        threads: usize,
-        learner: impl Fn() -> Box<dyn Learner>,
-    ) -> Result<Self, StartError> {
-        let layout = settings.task.layout().map_err(|_| StartError::Inconsistent("the task"))?;
-        let checks = Checks::new(layout.hash(), layout.n_update(), settings.examples_max);
+    pub(super) fn new(prepared: &Prepared, options: Options) -> Result<Self, StartError> {
+        let (scenario, settings) = (prepared.scenario.clone(), prepared.settings.clone());
+        let checks = Checks::new(known(&scenario, &settings)?);
         let Ok(device) = Name::new("device") else { unreachable!("a constant, valid name") };
         let topics = Topics::new(settings.topics_root.clone());
         let device_settings = Settings {
@@ -128,49 +129,57 @@ impl World {
         let mut this = Self {
             seed: scenario.seed,
             rng: Rng::for_stream(scenario.seed, 1),
-            scenario: scenario.clone(),
+            trace: prepared.trace.clone(),
+            job_kib: prepared.job_kib,
+            breakage: options.breakage,
+            scenario,
             server_settings: settings,
             device_settings,
             topics,
             queue: Queue::new(),
             slots: Vec::new(),
+            connected: 0,
             broker: Broker::default(),
             server: None,
             snapshot: None,
+            backup: None,
             server_connected: false,
+            server_since: Instant(0),
             server_tick: None,
+            server_doom: None,
             common: None,
             models: BTreeMap::new(),
-            workers: Workers::new(threads, learner),
+            workers: Workers::new(options.threads, || prepared.learner()),
             checks,
+            profile: Profile::new(options.profile),
             reported: VecDeque::new(),
             finished: false,
-            server_heard: None,
             tally: Tally::default(),
         };
         this.populate();
         this.start_server()?;
         this.schedule_faults();
+        this.queue.after(0, Event::Look);
         Ok(this)
     }
 
     /// Runs until the aggregator reports something, a rule is broken or all is done.
-    pub fn step(&mut self) -> Step {
-        let end = hours(self.scenario.end_h);
+    pub(super) fn step(&mut self) -> Step {
         loop {
+            if let Some(violation) = self.checks.violation() {
+                return Step::Broken(violation.clone());
+            }
             if let Some((at, event)) = self.reported.pop_front() {
                 self.finished |= matches!(event, RoundEvent::Finished { .. });
                 return Step::Event(at, event);
             }
-            if let Some(violation) = self.checks.violation() {
-                return Step::Broken(violation.clone());
-            }
-            if self.finished || self.queue.now() > end {
+            if self.finished || self.is_over() {
                 return Step::End;
             }
             let Some(event) = self.queue.pop() else {
                 let now = self.queue.now();
-                self.checks.broken(now, "time moves", "nothing will ever happen again".into());
+                let what = "nothing will ever happen again".into();
+                self.checks.broken(now, rule::TIME_MOVES, what);
                 continue;
             };
             self.tally.events += 1;
@@ -180,18 +189,39 @@ impl World {
     }
 
     /// The virtual time.
-    pub fn now(&self) -> Instant {
+    pub(super) fn now(&self) -> Instant {
         self.queue.now()
     }
 
-    /// The aggregator, while it runs.
-    pub fn server(&self) -> Option<&Aggregator> {
-        self.server.as_ref()
+    /// The parameters of the last version on the aggregator's disk, `[n_model]`.
+    pub(super) fn params(&self) -> &[f32] {
+        let snapshot = self.snapshot.as_ref();
+        let model = snapshot.and_then(|snapshot| snapshot.models.get(&snapshot.head.version));
+        model.map_or(&[], |model| model.given())
     }
 
-    /// Devices that are connected now.
-    pub fn connected(&self) -> usize {
-        self.slots.iter().filter(|slot| slot.connected).count()
+    /// Where the time went.
+    pub(super) fn seconds(&self) -> Seconds {
+        self.profile.seconds()
+    }
+
+    /// Devices that are connected.
+    pub(super) fn connected(&self) -> u32 {
+        self.connected
+    }
+
+    /// What each kind of device had a part in.
+    pub(super) fn classes(&self) -> Vec<ClassFigures> {
+        let names = self.scenario.classes.iter().map(|class| class.name.clone());
+        let mut classes: Vec<ClassFigures> =
+            names.map(|name| ClassFigures { name, ..ClassFigures::default() }).collect();
+        for slot in &self.slots {
+            let class = &mut classes[usize::from(slot.class)];
+            class.devices += 1;
+            class.took_part += u32::from(slot.counted > 0);
+            class.updates += u64::from(slot.counted);
+        }
+        classes
     }
 
     fn class(&self, device: u32) -> &Class {
@@ -209,13 +239,14 @@ impl World {
                     && let Err(error) = self.start_server()
                 {
                     let now = self.queue.now();
-                    self.checks.broken(now, "restarts work", error.to_string());
+                    self.checks.broken(now, rule::RESTARTS, error.to_string());
                 }
             }
             Event::Tick { device, life } => {
-                if self.slots[device as usize].life == life {
-                    self.slots[device as usize].tick = None;
-                    self.tell(device, Input::Tick);
+                let slot = &mut self.slots[device as usize];
+                if slot.life == life {
+                    slot.tick = None;
+                    self.tick(device);
                 }
             }
             Event::Said { device, epoch, said } => {
@@ -228,9 +259,7 @@ impl World {
                     self.heard(device, &heard);
                 }
             }
-            Event::JobDone { device, life, work, ticket } => {
-                self.job_ends(device, life, work, ticket);
-            }
+            Event::JobDone { device, life, work, fate } => self.job_ends(device, life, work, fate),
             Event::Connect { device, life } => {
                 let slot = &self.slots[device as usize];
                 if slot.life == life && !slot.connected {
@@ -239,17 +268,27 @@ impl World {
             }
             Event::PowerOn { device } => self.power_on(device),
             Event::PowerCut { device } => self.power_cut(device),
-            Event::Leave { device } => self.leave(device),
+            Event::Leave { device, life } => self.leave(device, life),
             Event::Cut { device } => {
                 let cuts = self.class(device).cuts_per_h;
                 self.later(cuts, Event::Cut { device });
                 self.tally.cuts += 1;
-                self.lose(device, RECONNECT_MS);
+                self.lose(device);
             }
             Event::BrokerRestart => self.broker_restart(),
             Event::ServerKill => self.server_kill(),
-            Event::Partition => self.partition(),
+            Event::Partition { share, for_ms, again } => self.partition(share, for_ms, again),
+            Event::Presences => self.tell_presences(),
+            Event::Look => self.look(),
+            Event::WorkOver { work, left } => self.work_over(work, left),
         }
+    }
+
+    fn tick(&mut self, device: u32) {
+        if self.breakage == Some(Breakage::StuckDevices) && device % 10 == 3 {
+            return;
+        }
+        self.tell(device, Input::Tick);
     }
 
     fn name(device: u32) -> DeviceId {
@@ -265,15 +304,28 @@ impl World {
     }
 }
 
+/// What the checks know beforehand.
+fn known(scenario: &Scenario, settings: &ServerSettings) -> Result<Known, StartError> {
+    let layout = settings.task.layout().map_err(|_| StartError::Inconsistent("the task"))?;
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // up to a tenth of it
+    let drift = (settings.deadline_ms as f64 * scenario.faults.clock_drift_ppm * 1e-6) as u64;
+    Ok(Known {
+        layout: layout.hash(),
+        n_update: layout.n_update(),
+        examples_max: settings.examples_max,
+        devices: scenario.population.devices,
+        patience_ms: settings.pause_ms + settings.settle_ms + 60_000,
+        min_online: settings.min_online,
+        drift_ms: 2 * drift,
+    })
+}
+
 /// The name of the aggregator in every simulation.
-pub fn server_name() -> &'static str {
+pub(super) fn server_name() -> &'static str {
     SERVER
 }
 
-fn ms(seconds: f64) -> u64 {
-    (seconds * 1000.0) as u64
-}
-
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // checked: up to 1e9
 fn hours(hours: f64) -> Instant {
     Instant((hours * HOUR_MS) as u64)
 }

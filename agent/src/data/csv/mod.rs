@@ -50,14 +50,7 @@ impl CsvSource {
     /// [`DataError`] when the ring belongs to another configuration or process, when files cannot
     /// be made, or when no thread can be started. A missing input is no error: it may come later.
     pub fn open(config: &CsvConfig, state_dir: &Path) -> Result<Self, DataError> {
-        let channels = config.channels.keys();
-        let header = Header {
-            channels: channels.map(|name| (name.clone(), config.quantum_of(name))).collect(),
-            period_ns: config.period_ns(),
-            capacity: config.capacity(),
-        };
-        let store = SampleStore::open(state_dir, header)?;
-        let reader = CsvReader::open(config, state_dir.join("samples.position"), &store)?;
+        let (store, reader) = open_reader(config, state_dir)?;
         let labels = config.labels_path.as_ref();
         let labels = labels.map(|path| LabelReader::new(path, config.delimiter, config.time_unit));
         let store = Arc::new(Mutex::new(store));
@@ -67,10 +60,47 @@ impl CsvSource {
             .name("samples".to_owned())
             .spawn(move || run(&shared, reader, labels, &stopped))
             .map_err(DataError::io(&config.path, "start a thread"))?;
-        let bytes = usize::try_from(config.windows_mb).unwrap_or(1).saturating_mul(1_000_000);
-        let values_max = bytes / size_of::<f32>();
+        let values_max = values_max(config);
         Ok(Self { store, values_max, stop: Some(stop), thread: Some(thread) })
     }
+}
+
+fn open_reader(
+    config: &CsvConfig,
+    state_dir: &Path,
+) -> Result<(SampleStore, CsvReader), DataError> {
+    let channels = config.channels.keys();
+    let header = Header {
+        channels: channels.map(|name| (name.clone(), config.quantum_of(name))).collect(),
+        period_ns: config.period_ns(),
+        capacity: config.capacity(),
+    };
+    let store = SampleStore::open(state_dir, header)?;
+    let reader = CsvReader::open(config, state_dir.join("samples.position"), &store)?;
+    Ok((store, reader))
+}
+
+/// Most values of the windows of one round.
+fn values_max(config: &CsvConfig) -> usize {
+    let bytes = usize::try_from(config.windows_mb).unwrap_or(1).saturating_mul(1_000_000);
+    bytes / size_of::<f32>()
+}
+
+/// The windows for `task` in a file that does not grow; `scratch` is an empty folder for what is
+/// kept on the way.
+///
+/// # Errors
+/// [`DataError`] when the file is not there, or cannot serve the task.
+pub fn read_file(
+    config: &CsvConfig,
+    scratch: &Path,
+    task: &TaskSpec,
+) -> Result<WindowSet, DataError> {
+    std::fs::metadata(&config.path).map_err(DataError::io(&config.path, "read"))?;
+    let (store, mut reader) = open_reader(config, scratch)?;
+    let store = Mutex::new(store);
+    while reader.poll(&store) {}
+    lock(&store).windows(task, values_max(config))
 }
 
 impl WindowSource for CsvSource {

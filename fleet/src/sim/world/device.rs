@@ -9,10 +9,12 @@ use dunlin_protocol::time::Instant;
 use dunlin_protocol::topic::Topic;
 
 use super::event::{Event, Said};
-use super::population::{Body, next_day_start, secret};
-use super::{DAY_MS, HOUR_MS, World};
+use super::population::{Body, secret};
+use super::{RECONNECT_MS, World};
+use crate::sim::breakage::Breakage;
 use crate::sim::broker::Shared;
-use crate::sim::scenario::Availability;
+use crate::sim::check::rule;
+use crate::sim::profile::Part;
 
 impl World {
     pub(super) fn is_current(&self, device: u32, epoch: u32) -> bool {
@@ -20,51 +22,103 @@ impl World {
         slot.connected && slot.epoch == epoch
     }
 
-    /// A device's own time: its clock is fast or slow.
+    /// A device's own time: its clock starts with it, somewhere, and is fast or slow.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
     pub(super) fn local(&self, device: u32, at: Instant) -> Instant {
-        let ppm = f64::from(self.slots[device as usize].drift_ppm);
-        Instant((at.0 as f64 * (1.0 + ppm * 1e-6)) as u64)
+        let slot = &self.slots[device as usize];
+        let ticks = at.since(slot.booted) as f64 * (1.0 + f64::from(slot.drift_ppm) * 1e-6);
+        Instant(u64::from(slot.ahead_ms) + ticks as u64)
     }
 
     /// When a device's own time is `at`.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
     pub(super) fn global(&self, device: u32, at: Instant) -> Instant {
-        let ppm = f64::from(self.slots[device as usize].drift_ppm);
-        Instant((at.0 as f64 / (1.0 + ppm * 1e-6)).ceil() as u64)
+        let slot = &self.slots[device as usize];
+        let ticks = at.0.saturating_sub(u64::from(slot.ahead_ms)) as f64;
+        slot.booted.after((ticks / (1.0 + f64::from(slot.drift_ppm) * 1e-6)).ceil() as u64)
     }
 
     pub(super) fn power_on(&mut self, device: u32) {
         let now = self.queue.now();
-        let secret = secret(self.seed, device);
-        let slot = &mut self.slots[device as usize];
-        if !matches!(slot.body, Body::Off) {
+        if !matches!(self.slots[device as usize].body, Body::Off) {
             return;
         }
-        let state = match slot.saved.as_slice() {
-            [] => Ok(DeviceState::fresh(secret)),
-            saved => DeviceState::decode(saved),
-        };
-        let state = match state {
-            Ok(state) => state,
-            Err(error) => {
-                let what = format!("d{device}: {error}");
-                return self.checks.broken(now, "storage is never torn", what);
+        if self.trace.is_some() {
+            let comes = self.comes_at(device, now);
+            if comes > now {
+                return self.queue.at(comes, Event::PowerOn { device });
             }
-        };
+        }
+        let Some(state) = self.read_state(device) else { return };
+        let skew = crate::sim::setup::milliseconds(self.scenario.faults.clock_skew_s);
+        let slot = &mut self.slots[device as usize];
         slot.life += 1;
         slot.tick = None;
+        slot.booted = now;
+        slot.ahead_ms = u32::try_from(slot.rng.below(usize::try_from(skew).unwrap_or(0) + 1))
+            .unwrap_or(u32::MAX);
+        (slot.bytes_out, slot.bytes_in) = (0, 0);
+        let life = slot.life;
         let settings = Settings { device: Self::name(device), ..self.device_settings.clone() };
         slot.body = Body::Awake(Box::new(Session::new(settings, state)));
-        self.connect(device);
-        if self.scenario.population.availability == Availability::Diurnal {
-            let hours =
-                -libm::log(1.0 - f64::from(self.slots[device as usize].rng.unit_f32())) * 3.0;
-            self.queue.after(60_000 + (hours * HOUR_MS) as u64, Event::Leave { device });
+        if let Some(leaves) = self.leaves_at(device, now) {
+            self.queue.at(leaves, Event::Leave { device, life });
         }
+        self.connect(device);
     }
 
-    /// A device is no longer there for the federation until tomorrow.
-    pub(super) fn leave(&mut self, device: u32) {
-        if matches!(self.slots[device as usize].body, Body::Off) {
+    /// What a device finds on its disk; `None`, a violation, when it is not what it wrote.
+    fn read_state(&mut self, device: u32) -> Option<DeviceState> {
+        let slot = &mut self.slots[device as usize];
+        let found = slot.disk.load();
+        let digest = found.as_ref().map(|state| dunlin_protocol::id::Digest::of(state).short());
+        let state = match (&found, slot.written == digest) {
+            (None, true) => return Some(DeviceState::fresh(secret(self.seed, device))),
+            (Some(state), true) => DeviceState::decode(state).map_err(|error| error.to_string()),
+            (None, false) => Err("nothing whole is on the disk".into()),
+            (Some(_), false) => Err("another state than the last one written".into()),
+        };
+        let error = match state {
+            Ok(state) => return Some(state),
+            Err(error) => error,
+        };
+        let now = self.queue.now();
+        self.checks.broken(now, rule::STORAGE, format!("d{device}: {error}"));
+        None
+    }
+
+    /// Writes a device's state; whether its program goes on after that.
+    fn write_state(&mut self, device: u32, state: &[u8]) -> bool {
+        let turns = self.breakage != Some(Breakage::OneSlot);
+        let failed_write = self.scenario.faults.failed_write;
+        let slot = &mut self.slots[device as usize];
+        if slot.doomed {
+            let bytes = slot.rng.below(crate::sim::disk::Disk::written_bytes(state));
+            slot.disk.tear(state, bytes, turns);
+            slot.doomed = false;
+            self.tally.torn_writes += 1;
+            return false;
+        }
+        if failed_write > 0.0 && f64::from(slot.rng.unit_f32()) < failed_write {
+            self.tally.failed_writes += 1;
+            return false;
+        }
+        slot.disk.save(state, turns);
+        slot.written = Some(dunlin_protocol::id::Digest::of(state).short());
+        true
+    }
+
+    /// A device's program ends at once, and starts again `back_ms` later.
+    pub(super) fn crash(&mut self, device: u32, back_ms: u64) {
+        self.break_connection(device);
+        self.switch_off(device);
+        self.queue.after(back_ms, Event::PowerOn { device });
+    }
+
+    /// A device is no longer there for the federation for a while.
+    pub(super) fn leave(&mut self, device: u32, life: u32) {
+        let slot = &self.slots[device as usize];
+        if matches!(slot.body, Body::Off) || slot.life != life {
             return;
         }
         self.tell(device, Input::Stop);
@@ -72,27 +126,33 @@ impl World {
         self.disconnect(device);
         self.presence(device, Presence { state: State::Offline, boot });
         self.switch_off(device);
-        let today = self.queue.now().0 / DAY_MS;
-        let slot = &mut self.slots[device as usize];
-        let next = next_day_start(&mut slot.rng, today + 1);
-        self.queue.at(Instant(next), Event::PowerOn { device });
+        let comes = self.comes_at(device, self.queue.now());
+        self.queue.at(comes, Event::PowerOn { device });
     }
 
-    pub(super) fn switch_off(&mut self, device: u32) {
+    fn switch_off(&mut self, device: u32) {
         let slot = &mut self.slots[device as usize];
         let body = std::mem::replace(&mut slot.body, Body::Off);
         slot.life += 1;
         if let (Body::Resting(resting), Some(common), true) =
-            (body, &self.common, slot.saved.is_empty())
+            (body, &self.common, slot.disk.is_empty())
         {
-            slot.saved = resting.saved(common);
+            slot.disk.save(&resting.saved(common), true);
         }
     }
 
+    /// Connects a device, or lets it try again when the broker can be reached.
     pub(super) fn connect(&mut self, device: u32) {
+        let now = self.queue.now();
         let slot = &mut self.slots[device as usize];
+        if slot.cut_off_until > now {
+            let (life, again) = (slot.life, slot.cut_off_until.after(slot.rng.below(2_000) as u64));
+            return self.queue.at(again, Event::Connect { device, life });
+        }
+        self.connected += u32::from(!slot.connected);
         slot.epoch += 1;
         slot.connected = true;
+        slot.connected_at = now;
         slot.hears_down = false;
         self.tell(device, Input::Connected);
     }
@@ -100,6 +160,7 @@ impl World {
     /// The broker's side of a lost connection: no listener, and the last will.
     pub(super) fn disconnect(&mut self, device: u32) {
         let slot = &mut self.slots[device as usize];
+        self.connected -= u32::from(slot.connected);
         slot.connected = false;
         slot.hears_down = false;
         let objects = std::mem::take(&mut slot.objects);
@@ -112,21 +173,26 @@ impl World {
         }
     }
 
-    /// Breaks a device's connection; it comes back after `back_ms` and a little more.
-    pub(super) fn lose(&mut self, device: u32, back_ms: u64) {
+    /// Breaks a device's connection; the broker publishes its last will.
+    fn break_connection(&mut self, device: u32) -> bool {
         if !self.slots[device as usize].connected {
-            return;
+            return false;
         }
         self.disconnect(device);
         if let Some(boot) = self.slots[device as usize].presence.as_ref().map(|p| p.boot) {
             self.presence(device, Presence { state: State::Lost, boot });
         }
-        if back_ms == u64::MAX {
+        true
+    }
+
+    /// Breaks a device's connection; it comes back a little later.
+    pub(super) fn lose(&mut self, device: u32) {
+        if !self.break_connection(device) {
             return;
         }
         self.tell(device, Input::Disconnected);
         let slot = &mut self.slots[device as usize];
-        let back = back_ms + slot.rng.below(2_000) as u64;
+        let back = RECONNECT_MS + slot.rng.below(2_000) as u64;
         let life = slot.life;
         self.queue.after(back, Event::Connect { device, life });
     }
@@ -135,7 +201,9 @@ impl World {
     pub(super) fn tell(&mut self, device: u32, input: Input<'_>) {
         let now = self.local(device, self.queue.now());
         let Some(mut session) = self.wake(device) else { return };
+        let before = self.profile.enter(Part::Devices);
         session.handle(now, input);
+        self.profile.enter(before);
         self.drain(device, session);
     }
 
@@ -152,32 +220,27 @@ impl World {
     }
 
     /// Performs what a session asks for and puts it back, to rest if it can.
-    pub(super) fn drain(&mut self, device: u32, mut session: Box<Session>) {
+    fn drain(&mut self, device: u32, mut session: Box<Session>) {
         let epoch = self.slots[device as usize].epoch;
-        let connected = self.slots[device as usize].connected;
         while let Some(output) = session.poll_output() {
             match output {
                 Output::Publish { topic, payload, .. } => {
-                    if let Some(topic) = self.topics.parse(&topic).filter(|_| connected) {
-                        let bytes = payload.len();
-                        self.send(device, epoch, bytes, Said::Publish(topic, payload));
-                    }
+                    self.publishes(device, epoch, &topic, payload);
                 }
                 Output::Subscribe(topic) => {
-                    if let Some(topic) = self.topics.parse(&topic).filter(|_| connected) {
+                    if let Some(topic) = self.topics.parse(&topic) {
                         self.send(device, epoch, 0, Said::Listen(topic));
                     }
                 }
                 Output::Unsubscribe(topic) => {
-                    if let Some(topic) = self.topics.parse(&topic).filter(|_| connected) {
+                    if let Some(topic) = self.topics.parse(&topic) {
                         self.send(device, epoch, 0, Said::Unlisten(topic));
                     }
                 }
                 Output::Save(state) => {
-                    let slot = &mut self.slots[device as usize];
-                    slot.before = std::mem::replace(&mut slot.saved, state);
-                    if self.scenario.faults.lost_write == 0.0 {
-                        slot.before = Vec::new();
+                    if !self.write_state(device, &state) {
+                        let back = 2_000 + self.slots[device as usize].rng.below(20_000) as u64;
+                        return self.crash(device, back);
                     }
                 }
                 Output::UseTask(_) => {
@@ -193,11 +256,30 @@ impl World {
                 Output::Cancel(_) | Output::Sleep { .. } => {}
             }
         }
+        let (slot, counted) = (&self.slots[device as usize], session.counters());
+        if (slot.bytes_out, slot.bytes_in) != (counted.bytes_out, counted.bytes_in) {
+            let what = format!(
+                "d{device} counts {} bytes out and {} in, its link {} and {}",
+                counted.bytes_out, counted.bytes_in, slot.bytes_out, slot.bytes_in
+            );
+            let now = self.queue.now();
+            self.checks.broken(now, rule::BYTES, what);
+        }
         self.schedule_tick(device, &session);
         self.put_back(device, session);
     }
 
-    pub(super) fn schedule_tick(&mut self, device: u32, session: &Session) {
+    fn publishes(&mut self, device: u32, epoch: u32, topic: &str, mut payload: Vec<u8>) {
+        let Some(topic) = self.topics.parse(topic) else { return };
+        if self.breakage == Some(Breakage::ShortUpdates) && matches!(topic, Topic::Up(..)) {
+            payload.pop();
+        }
+        let bytes = payload.len();
+        self.slots[device as usize].bytes_out += bytes as u64;
+        self.send(device, epoch, bytes, Said::Publish(topic, payload));
+    }
+
+    fn schedule_tick(&mut self, device: u32, session: &Session) {
         let Some(due) = session.next_deadline() else { return };
         let due = self.global(device, due).max(self.queue.now().after(1));
         let slot = &mut self.slots[device as usize];
@@ -208,39 +290,52 @@ impl World {
         }
     }
 
-    pub(super) fn put_back(&mut self, device: u32, session: Box<Session>) {
+    fn put_back(&mut self, device: u32, session: Box<Session>) {
         if self.common.is_none() {
             self.common = session.common();
         }
-        let connected = self.slots[device as usize].connected;
-        let body = if self.common.is_some() && connected {
-            match session.rest_now() {
-                Ok(mut resting) => {
-                    self.share_model(device, &mut resting);
-                    Body::Resting(Box::new(resting))
-                }
-                Err(session) => Body::Awake(session),
-            }
-        } else {
-            Body::Awake(session)
+        let slot = &mut self.slots[device as usize];
+        let Some(common) = self.common.as_ref().filter(|_| slot.connected) else {
+            slot.body = Body::Awake(session);
+            return;
         };
-        self.slots[device as usize].body = body;
+        let mut resting = match session.rest_now() {
+            Ok(resting) => resting,
+            Err(session) => {
+                slot.body = Body::Awake(session);
+                return;
+            }
+        };
+        // Where no write is ever torn, a state that can be written again need not be kept.
+        let faults = &self.scenario.faults;
+        let whole = faults.torn_write == 0.0 && faults.failed_write == 0.0;
+        if whole && slot.disk.load().is_some_and(|state| state == resting.saved(common)) {
+            slot.disk.page_out();
+        }
+        self.share_model(device, &mut resting);
+        self.slots[device as usize].body = Body::Resting(Box::new(resting));
     }
 
     /// Devices that hold the same version share its parameters, which must be the same bits.
-    pub(super) fn share_model(&mut self, device: u32, resting: &mut Resting) {
+    fn share_model(&mut self, device: u32, resting: &mut Resting) {
+        if self.breakage == Some(Breakage::OtherBits) && device % 10 == 3 {
+            let changed = |params: &Arc<Vec<f32>>| params.iter().map(|value| -value).collect();
+            let changed: Option<Vec<f32>> = resting.model().map(|(_, params)| changed(params));
+            changed.into_iter().for_each(|params| resting.share(Arc::new(params)));
+        }
         let Some((version, params)) = resting.model() else { return };
         let known = self.models.entry(version).or_insert_with(|| params.clone());
-        if !Arc::ptr_eq(known, params) {
-            let same = known.len() == params.len()
-                && known.iter().zip(params.iter()).all(|(a, b)| a.to_bits() == b.to_bits());
-            let known = known.clone();
-            if !same {
-                let what = format!("d{device} has another version {version}");
-                let now = self.queue.now();
-                return self.checks.broken(now, "all devices have the same bits", what);
-            }
-            resting.share(known);
+        if Arc::ptr_eq(known, params) {
+            return;
+        }
+        let same = known.len() == params.len()
+            && known.iter().zip(params.iter()).all(|(a, b)| a.to_bits() == b.to_bits());
+        if same {
+            resting.share(known.clone());
+        } else {
+            let what = format!("d{device} has another version {version}");
+            let now = self.queue.now();
+            self.checks.broken(now, rule::SAME_BITS, what);
         }
     }
 }

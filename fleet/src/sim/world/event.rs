@@ -5,7 +5,7 @@ use std::sync::Arc;
 use dunlin_protocol::message::WorkRef;
 use dunlin_protocol::topic::{Down, Topic};
 
-use crate::sim::workers::Ticket;
+use super::jobs::Fate;
 
 pub(super) enum Event {
     ServerTick,
@@ -30,7 +30,7 @@ pub(super) enum Event {
         device: u32,
         life: u32,
         work: WorkRef,
-        ticket: Option<Ticket>,
+        fate: Fate,
     },
     Connect {
         device: u32,
@@ -44,13 +44,28 @@ pub(super) enum Event {
     },
     Leave {
         device: u32,
+        life: u32,
     },
     Cut {
         device: u32,
     },
     BrokerRestart,
     ServerKill,
-    Partition,
+    /// So many devices cannot reach the broker for so long; `again` when another will follow.
+    Partition {
+        share: f64,
+        for_ms: u64,
+        again: bool,
+    },
+    /// The watchers look whether things go on.
+    Look,
+    /// The broker gives the aggregator the presences that it keeps.
+    Presences,
+    /// A round has ended, and so must the work of these devices; of all where nothing is said.
+    WorkOver {
+        work: WorkRef,
+        left: Option<Vec<u32>>,
+    },
 }
 
 pub(super) enum Said {

@@ -5,7 +5,12 @@ use dunlin_aggregator::io::Input as ServerInput;
 
 use super::event::Event;
 use super::population::Body;
-use super::{HOUR_MS, RECONNECT_MS, World};
+use super::{RECONNECT_MS, World, hours};
+use crate::sim::HOUR_MS;
+use crate::sim::setup::milliseconds;
+
+/// A partition that comes by itself: its length, and the share of devices that it takes.
+const PARTITION: (u64, f64) = (60_000, 0.1);
 
 impl World {
     pub(super) fn schedule_faults(&mut self) {
@@ -17,15 +22,26 @@ impl World {
         }
         self.later(faults.broker_restarts_per_h, Event::BrokerRestart);
         self.later(faults.aggregator_kills_per_h, Event::ServerKill);
-        self.later(faults.partitions_per_h, Event::Partition);
+        self.next_partition();
+        for partition in &faults.partition {
+            let (share, for_ms) = (partition.share, milliseconds(partition.for_s));
+            let event = Event::Partition { share, for_ms, again: false };
+            self.queue.at(hours(partition.at_h), event);
+        }
     }
 
     /// Lets an event happen that happens so often an hour.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // `as` saturates
     pub(super) fn later(&mut self, per_h: f64, event: Event) {
         if per_h > 0.0 {
             let wait = -libm::log(1.0 - f64::from(self.rng.unit_f32())) / per_h * HOUR_MS;
             self.queue.after(wait.min(1e15) as u64, event);
         }
+    }
+
+    /// Whether something happens that happens in this share of cases.
+    pub(super) fn happens(&mut self, share: f64) -> bool {
+        share > 0.0 && f64::from(self.rng.unit_f32()) < share
     }
 
     pub(super) fn power_cut(&mut self, device: u32) {
@@ -34,21 +50,18 @@ impl World {
             return;
         }
         self.tally.power_cuts += 1;
-        self.lose(device, u64::MAX);
-        self.switch_off(device);
-        let lost = f64::from(self.rng.unit_f32()) < self.scenario.faults.lost_write;
-        let slot = &mut self.slots[device as usize];
-        if lost && !slot.before.is_empty() {
-            slot.saved = std::mem::take(&mut slot.before);
+        if self.happens(self.scenario.faults.torn_write) {
+            self.slots[device as usize].doomed = true;
+            return;
         }
-        let back = 2_000 + slot.rng.below(60_000) as u64;
-        self.queue.after(back, Event::PowerOn { device });
+        let back = 2_000 + self.slots[device as usize].rng.below(60_000) as u64;
+        self.crash(device, back);
     }
 
     pub(super) fn broker_restart(&mut self) {
         self.later(self.scenario.faults.broker_restarts_per_h, Event::BrokerRestart);
         self.tally.broker_restarts += 1;
-        let forgets = f64::from(self.rng.unit_f32()) < self.scenario.faults.broker_forgets;
+        let forgets = self.happens(self.scenario.faults.broker_forgets);
         if forgets {
             self.broker.forget_messages();
         }
@@ -68,18 +81,49 @@ impl World {
         if self.server.is_some() {
             self.broker.forget_aggregator();
             self.tell_server(ServerInput::Disconnected);
+            self.server_since = self.queue.now();
             self.tell_server(ServerInput::Connected);
         }
     }
 
-    /// For a minute, a tenth of the devices cannot reach the broker.
-    pub(super) fn partition(&mut self) {
-        self.later(self.scenario.faults.partitions_per_h, Event::Partition);
+    fn next_partition(&mut self) {
+        let (for_ms, share) = PARTITION;
+        let event = Event::Partition { share, for_ms, again: true };
+        self.later(self.scenario.faults.partitions_per_h, event);
+    }
+
+    /// Some devices cannot reach the broker for a while.
+    pub(super) fn partition(&mut self, share: f64, for_ms: u64, again: bool) {
+        if again {
+            self.next_partition();
+        }
         self.tally.partitions += 1;
+        let until = self.queue.now().after(for_ms);
         for device in 0..self.scenario.population.devices {
-            if self.rng.below(10) == 0 {
-                self.lose(device, 60_000);
+            if self.happens(share) {
+                let slot = &mut self.slots[device as usize];
+                slot.cut_off_until = slot.cut_off_until.max(until);
+                self.lose(device);
             }
         }
+    }
+
+    /// The aggregator dies, now or in the middle of its next write.
+    pub(super) fn server_kill(&mut self) {
+        self.later(self.scenario.faults.aggregator_kills_per_h, Event::ServerKill);
+        if self.server.is_none() {
+            return;
+        }
+        self.tally.server_kills += 1;
+        if self.happens(self.scenario.faults.killed_writing) {
+            self.server_doom = Some(self.happens(0.5));
+        } else {
+            self.end_server();
+        }
+    }
+
+    /// Whether the scenario's time has passed.
+    pub(super) fn is_over(&self) -> bool {
+        self.queue.now() > hours(self.scenario.end_h)
     }
 }

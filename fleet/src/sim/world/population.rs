@@ -1,15 +1,19 @@
 //! The devices at their beginning: which class each is of, and when it is there.
 
 use dunlin_agent::session::{Resting, Session};
+use dunlin_protocol::id::ShortDigest;
 use dunlin_protocol::presence::Presence;
 use dunlin_protocol::rng::Rng;
 use dunlin_protocol::time::Instant;
 use dunlin_protocol::topic::Topic;
 
+use super::World;
 use super::event::Event;
-use super::{DAY_MS, HOUR_MS, World, ms};
+use crate::sim::disk::Disk;
 use crate::sim::scenario::{Availability, Class};
+use crate::sim::setup::milliseconds;
 use crate::sim::wire::Pipe;
+use crate::sim::{DAY_MS, HOUR_MS};
 
 pub(super) enum Body {
     Off,
@@ -20,59 +24,111 @@ pub(super) enum Body {
 /// One device.
 pub(super) struct Slot {
     pub(super) body: Body,
-    /// What is on its disk; empty on a device that never started.
-    pub(super) saved: Vec<u8>,
-    /// What was there before the last write.
-    pub(super) before: Vec<u8>,
+    pub(super) disk: Disk,
+    /// Digest of the state that was written last.
+    pub(super) written: Option<ShortDigest>,
     pub(super) presence: Option<Presence>,
     pub(super) up_pipe: Pipe,
     pub(super) down_pipe: Pipe,
     pub(super) rng: Rng,
     pub(super) tick: Option<Instant>,
+    /// When it was switched on.
+    pub(super) booted: Instant,
+    /// What its clock said then, in milliseconds.
+    pub(super) ahead_ms: u32,
+    /// Parts in a million by which its clock is fast.
+    pub(super) drift_ppm: f32,
+    /// Payload bytes that its session said and heard since it was switched on.
+    pub(super) bytes_out: u64,
+    pub(super) bytes_in: u64,
     /// Topics of single objects that it listens to.
     pub(super) objects: Vec<Topic>,
+    /// Until when it cannot reach the broker.
+    pub(super) cut_off_until: Instant,
+    /// Since when it is connected.
+    pub(super) connected_at: Instant,
     pub(super) epoch: u32,
     pub(super) life: u32,
+    /// How long its last training took, in milliseconds.
+    pub(super) trained_ms: u32,
+    /// Its updates that counted.
+    pub(super) counted: u32,
     pub(super) class: u16,
     pub(super) connected: bool,
     pub(super) hears_down: bool,
-    /// Parts in a million by which its clock is fast.
-    pub(super) drift_ppm: f32,
+    /// Whether the power goes in the middle of its next write.
+    pub(super) doomed: bool,
 }
 
 impl World {
     pub(super) fn populate(&mut self) {
         let devices = self.scenario.population.devices;
         self.slots.reserve_exact(devices as usize);
-        let join_ms = ms(self.scenario.population.join_s);
+        let join_ms = milliseconds(self.scenario.population.join_s);
         for device in 0..devices {
             let mut rng = Rng::for_stream(self.seed, 1_000 + u64::from(device));
             let class = pick(&self.scenario.classes, f64::from(rng.unit_f32()));
             let drift = self.scenario.faults.clock_drift_ppm;
             #[allow(clippy::cast_possible_truncation)]
             let drift_ppm = drift as f32 * rng.uniform(-1.0, 1.0);
-            let joins = match self.scenario.population.availability {
-                Availability::Always => rng.below(usize::try_from(join_ms).unwrap_or(0) + 1) as u64,
-                Availability::Diurnal => next_day_start(&mut rng, 0),
+            let joins = rng.below(usize::try_from(join_ms).unwrap_or(0) + 1) as u64;
+            let joins = match (self.scenario.population.availability, &self.trace) {
+                (Availability::Diurnal, _) => next_day_start(&mut rng, 0),
+                (Availability::Trace, Some(trace)) => joins.max(trace.stay(device, joins).0),
+                (Availability::Always | Availability::Trace, _) => joins,
             };
             self.queue.at(Instant(joins), Event::PowerOn { device });
             self.slots.push(Slot {
                 body: Body::Off,
-                saved: Vec::new(),
-                before: Vec::new(),
+                disk: Disk::default(),
+                written: None,
                 presence: None,
                 up_pipe: Pipe::default(),
                 down_pipe: Pipe::default(),
                 rng,
                 tick: None,
+                booted: Instant(0),
+                ahead_ms: 0,
+                drift_ppm,
+                bytes_out: 0,
+                bytes_in: 0,
                 objects: Vec::new(),
+                cut_off_until: Instant(0),
+                connected_at: Instant(0),
                 epoch: 0,
                 life: 0,
+                trained_ms: 0,
+                counted: 0,
                 class,
                 connected: false,
                 hears_down: false,
-                drift_ppm,
+                doomed: false,
             });
+        }
+    }
+
+    /// When `device`, which comes at `now`, leaves again; `None` when it stays.
+    pub(super) fn leaves_at(&mut self, device: u32, now: Instant) -> Option<Instant> {
+        match (self.scenario.population.availability, &self.trace) {
+            (Availability::Always, _) | (Availability::Trace, None) => None,
+            (Availability::Diurnal, _) => {
+                let luck = f64::from(self.slots[device as usize].rng.unit_f32());
+                let hours = -libm::log(1.0 - luck) * 3.0;
+                #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+                Some(now.after(60_000 + (hours * HOUR_MS) as u64))
+            }
+            (Availability::Trace, Some(trace)) => Some(Instant(trace.stay(device, now.0).1)),
+        }
+    }
+
+    /// When `device`, which leaves at `now`, comes back.
+    pub(super) fn comes_at(&mut self, device: u32, now: Instant) -> Instant {
+        match &self.trace {
+            Some(trace) => Instant(trace.stay(device, now.0).0).max(now),
+            None => {
+                let rng = &mut self.slots[device as usize].rng;
+                Instant(next_day_start(rng, now.0 / DAY_MS + 1))
+            }
         }
     }
 }
@@ -98,11 +154,12 @@ fn pick(classes: &[Class], mut luck: f64) -> u16 {
 }
 
 /// When a device comes on day `day`: likelier at night than by day, by four to one.
-pub(super) fn next_day_start(rng: &mut Rng, day: u64) -> u64 {
+fn next_day_start(rng: &mut Rng, day: u64) -> u64 {
     loop {
         let hour = f64::from(rng.unit_f32()) * 24.0;
         let weight = 2.5 + 1.5 * libm::cos((hour - 2.0) / 24.0 * core::f64::consts::TAU);
         if f64::from(rng.unit_f32()) * 4.0 < weight {
+            #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // below 24 hours
             return day * DAY_MS + (hour * HOUR_MS) as u64;
         }
     }

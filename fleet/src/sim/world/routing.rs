@@ -1,19 +1,48 @@
 //! Messages between devices and the broker.
 
 use dunlin_agent::session::Input;
+use dunlin_protocol::codec::Codec;
+use dunlin_protocol::message::Claim;
 use dunlin_protocol::presence::Presence;
-use dunlin_protocol::topic::Topic;
+use dunlin_protocol::topic::{Down, Topic};
+use dunlin_protocol::wire;
 
 use super::World;
 use super::event::{Event, Heard, Said};
+use super::population::Body;
+use crate::sim::breakage::Breakage;
 use crate::sim::broker::Shared;
+use crate::sim::profile::Part;
+use crate::sim::scenario::Class;
+
+impl Said {
+    /// The same from a program with fewer codecs or of another version of the wire format.
+    fn from_program_of(self, class: &Class) -> Self {
+        let Self::Publish(topic @ Topic::Up(..), mut payload) = self else { return self };
+        if !class.codecs.is_empty()
+            && let Ok(claim) = wire::decode::<Claim>(&payload)
+        {
+            let known = class.codecs.iter().filter_map(|text| text.parse::<Codec>().ok());
+            let codecs = known.fold(0, |bits, codec| bits | 1 << codec.spec().id);
+            payload = wire::encode(&Claim { codecs, ..claim }).unwrap_or(payload);
+        }
+        if class.schema != 0 {
+            payload.iter_mut().take(1).for_each(|byte| *byte = class.schema);
+        }
+        Self::Publish(topic, payload)
+    }
+}
 
 impl World {
     /// Gives something to a device's uplink.
     pub(super) fn send(&mut self, device: u32, epoch: u32, bytes: usize, said: Said) {
         let now = self.queue.now();
         let slot = &mut self.slots[device as usize];
+        if !slot.connected {
+            return;
+        }
         let class = &self.scenario.classes[usize::from(slot.class)];
+        let said = said.from_program_of(class);
         let arrival = slot.up_pipe.carry(now, bytes, class.up_kbps, class, &mut slot.rng);
         if let (Some(again), Said::Publish(topic, payload)) = (arrival.again, &said) {
             let said = Said::Publish(topic.clone(), payload.clone());
@@ -50,8 +79,9 @@ impl World {
                     }
                     Topic::Up(..) => {
                         if self.server_connected && self.broker.hears_updates {
-                            let name = Self::name(device);
-                            self.checks.up(&name, &payload);
+                            let before = self.profile.enter(Part::Checks);
+                            self.checks.up(&Self::name(device), &payload);
+                            self.profile.enter(before);
                             self.tell_server_message(topic, &payload);
                         }
                     }
@@ -96,8 +126,13 @@ impl World {
     }
 
     pub(super) fn heard(&mut self, device: u32, heard: &Heard) {
+        if self.is_stuck(device, heard) {
+            return;
+        }
         let payload = heard.payload().clone();
-        self.tally.bytes_down += payload.len() as u64;
+        let bytes = payload.len() as u64;
+        self.tally.bytes_down += bytes;
+        self.slots[device as usize].bytes_in += bytes;
         let federation = self.device_settings.federation.clone();
         let topic = match heard {
             Heard::Plan(_) => Topic::Plan(federation),
@@ -106,12 +141,35 @@ impl World {
             Heard::Down(down, _) => Topic::Down(Self::name(device), *down),
         };
         let topic = self.topics.name(&topic);
-        self.tell(device, Input::Message { topic: &topic, payload: &payload });
+        match (self.class(device).schema, heard) {
+            (0, _) | (_, Heard::Server(_)) => {
+                self.tell(device, Input::Message { topic: &topic, payload: &payload });
+            }
+            // What a program of another version reads in it.
+            (_, _) => {
+                let mut foreign = payload.to_vec();
+                foreign.iter_mut().take(1).for_each(|byte| *byte = u8::MAX);
+                self.tell(device, Input::Message { topic: &topic, payload: &foreign });
+            }
+        }
+    }
+
+    /// Whether this device is one that a broken simulation leaves alone with its work.
+    pub(super) fn is_stuck(&self, device: u32, heard: &Heard) -> bool {
+        let working = match &self.slots[device as usize].body {
+            Body::Awake(session) => session.current_work().is_some(),
+            Body::Off | Body::Resting(_) => false,
+        };
+        let ends = matches!(heard, Heard::Plan(_) | Heard::Down(Down::Verdict, _));
+        self.breakage == Some(Breakage::StuckDevices) && device % 10 == 3 && working && ends
     }
 
     /// A device's presence, kept by the broker.
     pub(super) fn presence(&mut self, device: u32, presence: Presence) {
         self.slots[device as usize].presence = Some(presence.clone());
+        if self.breakage == Some(Breakage::DeafAggregator) {
+            return;
+        }
         if self.server_connected && self.broker.hears_states {
             let payload = presence.encode().into_bytes();
             self.tell_server_message(Topic::DeviceState(Self::name(device)), &payload);

@@ -3,99 +3,185 @@
 use std::sync::Arc;
 
 use dunlin_aggregator::aggregator::{Aggregator, Initial, Start, StartError};
-use dunlin_aggregator::combine::Accumulator;
-use dunlin_aggregator::io::{Input as ServerInput, Output as ServerOutput};
-use dunlin_aggregator::round::RoundKey;
-use dunlin_aggregator::snapshot::{Record, Snapshot};
+use dunlin_aggregator::io::{Input as ServerInput, Output as ServerOutput, RoundEvent};
+use dunlin_aggregator::round::Progress;
+use dunlin_aggregator::snapshot::{Record, Save, Snapshot};
 use dunlin_protocol::id::Lineage;
+use dunlin_protocol::message::Verdict;
 use dunlin_protocol::plan::Plan;
 use dunlin_protocol::presence::{Presence, State};
-use dunlin_protocol::topic::Topic;
+use dunlin_protocol::time::Instant;
+use dunlin_protocol::topic::{Down, Topic};
 use dunlin_protocol::wire;
 
 use super::event::{Event, Heard};
 use super::population::Body;
 use super::{LINEAGE, World};
+use crate::sim::breakage::Breakage;
 use crate::sim::broker::Shared;
+use crate::sim::profile::Part;
 
 impl World {
     pub(super) fn start_server(&mut self) -> Result<(), StartError> {
-        let start = match &self.snapshot {
-            Some(snapshot) => Start::Restored(Box::new(snapshot.clone())),
+        let backup = self.backup.clone().filter(|_| self.breakage == Some(Breakage::OldBackup));
+        let start = match backup.as_ref().or(self.snapshot.as_ref()) {
+            Some(snapshot) => Start::Restored(Box::new(self.stored(snapshot.clone()))),
             None => Start::Fresh { lineage: Lineage(LINEAGE), initial: Initial::Seed(self.seed) },
         };
         let now = self.queue.now();
-        self.checks.bytes_in = 0;
-        self.server = Some(Aggregator::new(self.server_settings.clone(), start, now)?);
+        self.checks.restarted(now);
+        let at = self.server_time(now);
+        self.server = Some(Aggregator::new(self.server_settings.clone(), start, at)?);
         self.server_connected = true;
+        self.server_since = now;
         self.tell_server(ServerInput::Connected);
         Ok(())
     }
 
+    /// What an aggregator reads back; a broken store forgets who was accepted.
+    fn stored(&self, mut snapshot: Snapshot) -> Snapshot {
+        if self.breakage == Some(Breakage::ForgottenAccepted) {
+            let rounds = snapshot.rounds.values_mut();
+            for progress in rounds.flat_map(|round| round.devices.values_mut()) {
+                *progress = Progress::Gone;
+            }
+        }
+        snapshot
+    }
+
+    /// The aggregator's clock.
+    fn server_time(&self, now: Instant) -> Instant {
+        match self.breakage {
+            Some(Breakage::SlowClock) => Instant(now.0 / 2),
+            Some(_) | None => now,
+        }
+    }
+
     pub(super) fn tell_server_message(&mut self, topic: Topic, payload: &[u8]) {
         self.checks.bytes_in += payload.len() as u64;
+        let lost = usize::from(self.breakage == Some(Breakage::ShortMessages));
+        let payload = &payload[..payload.len().saturating_sub(lost)];
         self.tell_server(ServerInput::Message { topic, payload });
     }
 
     pub(super) fn tell_server(&mut self, input: ServerInput<'_>) {
         let now = self.queue.now();
+        let at = self.server_time(now);
         let Some(server) = &mut self.server else { return };
-        server.handle(now, input);
+        let before = self.profile.enter(Part::Aggregator);
+        server.handle(at, input);
         let mut outputs = Vec::new();
         while let Some(output) = server.poll_output() {
+            if let ServerOutput::Publish { payload, .. } = &output {
+                self.checks.bytes_out += payload.len() as u64;
+            }
             outputs.push(output);
         }
+        self.profile.enter(before);
         let due = server.next_deadline();
-        let counted = server.counters().bytes_in;
-        if counted != self.checks.bytes_in {
-            let what = format!("{} bytes handed over, {counted} counted", self.checks.bytes_in);
-            self.checks.broken(now, "byte counters agree", what);
+        let counted = server.counters();
+        self.checks.counted(now, counted.bytes_in, counted.bytes_out);
+        if self.breakage == Some(Breakage::EarlyVerdicts) {
+            let verdict = |output: &ServerOutput| match output {
+                ServerOutput::Publish { topic: Topic::Down(_, Down::Verdict), .. } => 0,
+                _ => 1,
+            };
+            outputs.sort_by_key(verdict);
         }
         self.perform(outputs);
-        if let Some(due) = due
-            && self.server_tick.is_none_or(|tick| due < tick)
-        {
-            let due = due.max(now.after(1));
+        self.schedule_server(due);
+    }
+
+    fn schedule_server(&mut self, due: Option<Instant>) {
+        let (now, factor) = match self.breakage {
+            Some(Breakage::DeadTimer) => return,
+            Some(Breakage::SlowClock) => (self.queue.now(), 2),
+            Some(_) | None => (self.queue.now(), 1),
+        };
+        let Some(due) = due.map(|due| Instant(due.0 * factor)) else { return };
+        if self.server_tick.is_none_or(|tick| due < tick) {
+            let busy = self.breakage == Some(Breakage::BusyTimer);
+            let due = if busy { now } else { due.max(now.after(1)) };
             self.server_tick = Some(due);
             self.queue.at(due, Event::ServerTick);
         }
     }
 
-    pub(super) fn perform(&mut self, outputs: Vec<ServerOutput>) {
+    fn perform(&mut self, outputs: Vec<ServerOutput>) {
         let now = self.queue.now();
-        let mut written: Vec<(RoundKey, Accumulator)> = Vec::new();
         for output in outputs {
             match output {
                 ServerOutput::Subscribe(filter) => {
                     self.broker.hears_updates |= filter.contains("/up/");
                     if filter.ends_with("/state") {
                         self.broker.hears_states = true;
-                        self.tell_presences();
+                        self.queue.after(1, Event::Presences);
                     }
                 }
-                ServerOutput::Publish { topic, payload, .. } => self.publish(topic, payload),
-                ServerOutput::Save(save) => {
-                    self.checks.saved(now, &save);
-                    for record in &save.records {
-                        if let Record::Sums(key, sums) = record {
-                            written.push((*key, sums.clone()));
+                ServerOutput::Publish { topic, payload, .. } => {
+                    if let Topic::Down(device, Down::Verdict) = &topic
+                        && let Ok(verdict) = wire::decode::<Verdict>(&payload)
+                    {
+                        self.checks.verdict(now, device, &verdict);
+                    }
+                    self.publish(topic, payload);
+                }
+                ServerOutput::Save(save) => match self.server_doom.take() {
+                    None => self.write(*save),
+                    Some(written) => {
+                        if written {
+                            self.write(*save);
                         }
+                        return self.end_server();
                     }
-                    self.snapshot = Snapshot::after(self.snapshot.take(), &save);
-                }
-                ServerOutput::Event(event) => {
-                    self.checks.event(now, &event);
-                    self.reported.push_back((now, event));
+                },
+                ServerOutput::Event(event) => self.server_event(event),
+            }
+        }
+    }
+
+    fn write(&mut self, mut save: Save) {
+        if self.breakage == Some(Breakage::StaleSums) {
+            let stale = self.snapshot.as_ref().map(|snapshot| &snapshot.sums);
+            for record in &mut save.records {
+                if let (Record::Sums(key, sums), Some(stale)) = (record, stale)
+                    && let Some(old) = stale.get(key)
+                {
+                    *sums = old.clone();
                 }
             }
         }
-        for (key, sums) in written {
-            self.checks.sums(now, key, &sums);
+        let before = self.profile.enter(Part::Checks);
+        self.checks.saved(self.queue.now(), &save);
+        self.profile.enter(before);
+        self.snapshot = Snapshot::after(self.snapshot.take(), &save);
+        if self.backup.is_none() && self.breakage == Some(Breakage::OldBackup) {
+            self.backup.clone_from(&self.snapshot);
         }
+    }
+
+    fn server_event(&mut self, event: RoundEvent) {
+        let now = self.queue.now();
+        self.checks.event(&event);
+        if let RoundEvent::UpdateAccepted { device, .. } = &event
+            && let Some(slot) = Self::number(device).and_then(|n| self.slots.get_mut(n as usize))
+        {
+            slot.counted += 1;
+            self.tally.counted_ms += u64::from(slot.trained_ms);
+        }
+        if let Some(summary) = event.ended() {
+            let work = summary.key.work_ref(Lineage(LINEAGE));
+            let at = self.checks.work_ends_by(now, summary.key);
+            self.queue.at(at, Event::WorkOver { work, left: None });
+        }
+        self.reported.push_back((now, event));
     }
 
     /// The aggregator hears every presence that the broker keeps.
     pub(super) fn tell_presences(&mut self) {
+        if !self.server_connected || self.breakage == Some(Breakage::DeafAggregator) {
+            return;
+        }
         for device in 0..self.scenario.population.devices {
             if let Some(presence) = self.slots[device as usize].presence.clone() {
                 let payload = presence.encode().into_bytes();
@@ -105,7 +191,7 @@ impl World {
     }
 
     /// A message of the aggregator at the broker.
-    pub(super) fn publish(&mut self, topic: Topic, payload: Vec<u8>) {
+    fn publish(&mut self, topic: Topic, payload: Vec<u8>) {
         let payload: Arc<[u8]> = payload.into();
         match topic {
             Topic::Plan(_) => self.publish_plan(payload),
@@ -114,7 +200,6 @@ impl World {
                 if let Some(common) = &mut self.common {
                     common.server_online = online;
                 }
-                self.server_heard = Some(payload.clone());
                 self.broker.retain(Shared::Server, payload.clone());
                 for device in self.broker.listeners(Shared::Server) {
                     self.deliver(device, Heard::Server(payload.clone()));
@@ -141,7 +226,7 @@ impl World {
     }
 
     /// A plan: devices that rest and that it does not concern hear it without waking.
-    pub(super) fn publish_plan(&mut self, payload: Arc<[u8]>) {
+    fn publish_plan(&mut self, payload: Arc<[u8]>) {
         self.broker.retain(Shared::Plan, payload.clone());
         let Ok(plan) = wire::decode::<Plan>(&payload) else { return };
         // Versions that nobody can fetch any more are held by few.
@@ -172,18 +257,15 @@ impl World {
         }
     }
 
-    pub(super) fn server_kill(&mut self) {
-        self.later(self.scenario.faults.aggregator_kills_per_h, Event::ServerKill);
-        if self.server.take().is_none() {
-            return;
-        }
-        self.tally.server_kills += 1;
+    pub(super) fn end_server(&mut self) {
+        self.server = None;
+        self.server_doom = None;
         self.lose_server();
         let back = 2_000 + self.rng.below(30_000) as u64;
         self.queue.after(back, Event::ServerStart);
     }
 
-    pub(super) fn lose_server(&mut self) {
+    fn lose_server(&mut self) {
         self.server_connected = false;
         self.broker.forget_aggregator();
         let boot = self.snapshot.as_ref().map_or(0, |snapshot| snapshot.head.boot);

@@ -1,0 +1,33 @@
+//! Faults of our own making: each breaks one thing that the field does right, so that tests can
+//! show that the checks see it. Nothing else uses them.
+
+/// One thing that is done wrong on purpose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Breakage {
+    /// The aggregator's store forgets which devices were accepted.
+    ForgottenAccepted,
+    /// The aggregator's clock runs at half speed.
+    SlowClock,
+    /// The aggregator's store keeps the sum of an earlier write.
+    StaleSums,
+    /// The aggregator goes on from an old backup after a kill.
+    OldBackup,
+    /// Devices hear verdicts before the sum is written.
+    EarlyVerdicts,
+    /// The aggregator's timer never fires.
+    DeadTimer,
+    /// The aggregator's timer fires again at once, for ever.
+    BusyTimer,
+    /// The aggregator hears of no device.
+    DeafAggregator,
+    /// Some devices hear neither plans nor verdicts, and their timers never fire.
+    StuckDevices,
+    /// Some devices have another version than they should.
+    OtherBits,
+    /// Devices write their state into one slot instead of two.
+    OneSlot,
+    /// A device's messages lose their last byte.
+    ShortUpdates,
+    /// The aggregator is told less than what arrived.
+    ShortMessages,
+}

@@ -1,0 +1,201 @@
+//! Rounds as they are written: who is accepted, and what the sum must be.
+
+use std::collections::BTreeMap;
+
+use dunlin_aggregator::admit::{self, Terms};
+use dunlin_aggregator::combine::Accumulator;
+use dunlin_aggregator::round::{Job, Progress, RoundKey};
+use dunlin_aggregator::snapshot::{ClosedRound, Record, RoundRecord, Save};
+use dunlin_aggregator::summary::RoundSummary;
+use dunlin_protocol::codec::Seeds;
+use dunlin_protocol::id::{DeviceId, Lineage, ModelVersion, ShortDigest};
+use dunlin_protocol::message::{Outcome, Verdict};
+use dunlin_protocol::time::Instant;
+use dunlin_protocol::update::Update;
+
+use super::{Checks, rule};
+use crate::sim::world::LINEAGE;
+
+/// How long after its deadline an update may still be written: it came in time and waited for its
+/// group.
+pub(super) const WRITE_MS: u64 = 1_000;
+/// How long after the deadline of its round a device may still be at work.
+const WORK_MS: u64 = 60_000;
+/// Ended rounds whose devices may still be told that they are accepted.
+const CLOSED_MAX: usize = 4;
+
+pub(super) struct OpenRound {
+    base: ModelVersion,
+    job: Job,
+    pub(super) deadline: Instant,
+    /// Time left as the round was last written: what it has after a restart.
+    remaining_ms: u64,
+    accepted: BTreeMap<DeviceId, ShortDigest>,
+    /// The sum that the accepted updates make.
+    sums: Accumulator,
+}
+
+/// A round that has ended.
+pub(super) struct Closed {
+    accepted: BTreeMap<DeviceId, ShortDigest>,
+    deadline: Instant,
+}
+
+impl Checks {
+    /// When, after the end of a round, no device may still be at its work: devices measure the
+    /// deadline by clocks of their own, from an answer that took its time.
+    pub(in crate::sim) fn work_ends_by(&self, now: Instant, key: RoundKey) -> Instant {
+        let deadline = self.closed.get(&key).map_or(now, |round| round.deadline).max(now);
+        deadline.after(WORK_MS + self.known.drift_ms)
+    }
+
+    /// What the aggregator has written.
+    pub(in crate::sim) fn saved(&mut self, now: Instant, save: &Save) {
+        for record in &save.records {
+            match record {
+                Record::Round(round) => self.round(now, round, save),
+                Record::Head(head) => self.version(now, head.version),
+                Record::Close(closed, summary) => self.close(now, closed, summary),
+                Record::Sums(..) | Record::Model(_) | Record::ForgetModel(_) => {}
+            }
+        }
+        for record in &save.records {
+            if let Record::Sums(key, sums) = record
+                && self.rounds.get(key).is_some_and(|round| round.sums != *sums)
+            {
+                self.broken(now, rule::SUMS, format!("{key}: another sum is stored"));
+            }
+        }
+    }
+
+    fn round(&mut self, now: Instant, record: &RoundRecord, save: &Save) {
+        let key = record.key;
+        if !self.rounds.contains_key(&key) {
+            let sums = save.records.iter().find_map(|record| match record {
+                Record::Sums(of, sums) if *of == key => Some(sums.clone()),
+                Record::Sums(..)
+                | Record::Head(_)
+                | Record::Model(_)
+                | Record::ForgetModel(_)
+                | Record::Round(_)
+                | Record::Close(..) => None,
+            });
+            let Some(sums) = sums else { return };
+            let (base, job) = (record.base, record.job.clone());
+            let deadline = now.after(record.remaining_ms);
+            let (remaining_ms, accepted) = (record.remaining_ms, BTreeMap::new());
+            let open = OpenRound { base, job, deadline, remaining_ms, accepted, sums };
+            self.rounds.insert(key, open);
+        }
+        let Some(open) = self.rounds.get_mut(&key) else { return };
+        open.remaining_ms = record.remaining_ms;
+        // Both are in the order of names: one walk finds what is new and what is missing.
+        let mut known = open.accepted.iter().peekable();
+        let mut new = Vec::new();
+        let mut lost = None;
+        for (device, progress) in &record.devices {
+            let Progress::Accepted(object) = progress else { continue };
+            match known.peek() {
+                Some((before, _)) if *before < device => {
+                    lost = Some((*before).clone());
+                    break;
+                }
+                Some((same, known_object)) if *same == device => {
+                    if *known_object != object {
+                        lost = Some(device.clone());
+                    }
+                    known.next();
+                }
+                Some(_) | None => new.push((device.clone(), *object)),
+            }
+        }
+        lost = lost.or_else(|| known.next().map(|(device, _)| device.clone()));
+        if let Some(device) = lost {
+            let what = format!("{device} was accepted in {key}, and no longer is");
+            return self.broken(now, rule::ONCE, what);
+        }
+        for (device, object) in new {
+            self.accepted(now, key, &device, object);
+        }
+    }
+
+    fn accepted(&mut self, now: Instant, key: RoundKey, device: &DeviceId, object: ShortDigest) {
+        let Some(round) = self.rounds.get_mut(&key) else { return };
+        let late = now.since(round.deadline);
+        if late > WRITE_MS {
+            return self.broken(now, rule::IN_TIME, format!("{device} in {key}, {late} ms late"));
+        }
+        round.accepted.insert(device.clone(), object);
+        let Some((_, bytes)) = self.arrived.get(device).filter(|(arrived, _)| *arrived == object)
+        else {
+            return self.broken(now, rule::SUMS, format!("{device} in {key} never sent {object}"));
+        };
+        let contribution = Update::decode(bytes).ok().and_then(|update| {
+            let header = &update.header;
+            let work = key.work_ref(Lineage(LINEAGE));
+            let terms = Terms {
+                base: round.base,
+                layout: self.known.layout,
+                n_update: self.known.n_update,
+                seeds: Seeds::of_update(device, work.lineage, header.round, header.kind),
+                job: &round.job,
+                examples_max: self.known.examples_max,
+                scale: round.sums.scale(),
+            };
+            admit::admit(&update, &terms).ok()
+        });
+        self.arrived.remove(device);
+        let added = contribution.is_some_and(|share| round.sums.add(&share).is_ok());
+        if !added {
+            self.broken(now, rule::SUMS, format!("{device} in {key} is not admissible"));
+        }
+    }
+
+    fn close(&mut self, now: Instant, closed: &ClosedRound, summary: &RoundSummary) {
+        let key = closed.key;
+        if let Some(round) = self.rounds.remove(&key) {
+            if round.sums.figures() != summary.figures || round.accepted != closed.accepted {
+                let what = format!("{key} ends with other devices than were accepted");
+                self.broken(now, rule::SUMS, what);
+            }
+            let OpenRound { accepted, deadline, .. } = round;
+            self.closed.insert(key, Closed { accepted, deadline });
+            while self.closed.len() > CLOSED_MAX {
+                self.closed.pop_first();
+            }
+        }
+        if self.rounds.is_empty() {
+            self.arrived.clear();
+            self.assemblies.clear();
+        }
+    }
+
+    fn version(&mut self, now: Instant, version: ModelVersion) {
+        if let Some(known) = self.version.filter(|known| version < *known) {
+            self.broken(now, rule::VERSIONS, format!("{version} after {known}"));
+        }
+        self.version = self.version.max(Some(version));
+    }
+
+    /// The aggregator runs again: its rounds did not grow older meanwhile.
+    pub(in crate::sim) fn restarted(&mut self, now: Instant) {
+        (self.bytes_in, self.bytes_out) = (0, 0);
+        for round in self.rounds.values_mut() {
+            round.deadline = now.after(round.remaining_ms);
+        }
+    }
+
+    /// What a device is told.
+    pub(in crate::sim) fn verdict(&mut self, now: Instant, device: &DeviceId, verdict: &Verdict) {
+        if verdict.outcome != Outcome::Accepted {
+            return;
+        }
+        let Some(key) = RoundKey::of(verdict.work) else { return };
+        let open = self.rounds.get(&key).map(|round| &round.accepted);
+        let accepted = open.or_else(|| self.closed.get(&key).map(|round| &round.accepted));
+        if accepted.is_none_or(|accepted| accepted.get(device) != Some(&verdict.object)) {
+            let what = format!("{device} hears that it is accepted in {key}, which is not written");
+            self.broken(now, rule::WRITTEN, what);
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! A device's disk: the two slots of the field, and writes that a power cut tears.
+
+use dunlin_agent::slots;
+
+/// What is on a device's disk.
+#[derive(Debug, Default)]
+pub(super) struct Disk {
+    slots: [Vec<u8>; 2],
+    sequence: u64,
+}
+
+impl Disk {
+    /// The newest whole state.
+    pub(super) fn load(&mut self) -> Option<Vec<u8>> {
+        let (sequence, state) = slots::newest([&self.slots[0], &self.slots[1]])?;
+        let state = state.to_vec();
+        self.sequence = sequence;
+        Some(state)
+    }
+
+    /// Writes a state; `turns` is how the field does it, each write into the other slot.
+    pub(super) fn save(&mut self, state: &[u8], turns: bool) {
+        self.write(state, usize::MAX, turns);
+    }
+
+    /// Writes the first `bytes` of a state, and then the power is gone.
+    pub(super) fn tear(&mut self, state: &[u8], bytes: usize, turns: bool) {
+        self.write(state, bytes, turns);
+        self.sequence -= 1;
+    }
+
+    fn write(&mut self, state: &[u8], bytes: usize, turns: bool) {
+        self.sequence += 1;
+        let mut slot = slots::seal(self.sequence, state);
+        slot.truncate(bytes);
+        self.slots[if turns { slots::slot_of(self.sequence) } else { 0 }] = slot;
+    }
+
+    /// Bytes that a write of this state has.
+    pub(super) fn written_bytes(state: &[u8]) -> usize {
+        slots::HEADER_BYTES + state.len()
+    }
+
+    /// Whether nothing is on it.
+    pub(super) fn is_empty(&self) -> bool {
+        self.slots.iter().all(Vec::is_empty)
+    }
+
+    /// Drops what is on it: its owner knows the state and writes it again before it is read.
+    pub(super) fn page_out(&mut self) {
+        self.slots = Default::default();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_torn_write_leaves_the_state_before_it() {
+        let mut disk = Disk::default();
+        assert_eq!((disk.load(), disk.is_empty()), (None, true));
+        disk.save(b"one", true);
+        disk.save(b"two", true);
+        for bytes in 0..Disk::written_bytes(b"three") {
+            disk.tear(b"three", bytes, true);
+            assert_eq!(disk.load().unwrap(), b"two");
+        }
+        disk.save(b"four", true);
+        assert_eq!(disk.load().unwrap(), b"four");
+    }
+
+    #[test]
+    fn with_one_slot_a_torn_write_loses_everything() {
+        let mut disk = Disk::default();
+        disk.save(b"one", false);
+        disk.tear(b"two", 10, false);
+        assert_eq!(disk.load(), None);
+    }
+}

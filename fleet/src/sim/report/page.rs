@@ -1,0 +1,240 @@
+//! The page: one file that needs nothing else.
+
+use super::Report;
+use crate::report::chart::{Line, Over, lines};
+use crate::report::page::{card, escape, figures, grouped, page, table};
+use crate::report::text::{bytes, duration, number, percent};
+use crate::sim::figures::{Outcome, RoundFigures};
+
+const ROUND: Over = Over { name: "round", whole: true };
+const HOURS: Over = Over { name: "virtual hours", whole: false };
+const PER_CENT: &dyn Fn(&f64) -> String = &|value| format!("{value:.0} %");
+const COUNT: &dyn Fn(&f64) -> String = &|value| format!("{value:.0}");
+
+/// The simulation as one self-contained page. All text is escaped.
+pub fn html(report: &Report) -> String {
+    let scenario = &report.scenario;
+    let mut body = format!(
+        "<p class=\"about\">{} devices, {} rounds, task {}, codec {}, downlink {}, seed {}.</p>\n",
+        grouped(scenario.population.devices as usize),
+        report.outcome.rounds.len(),
+        escape(scenario.learning.task_name()),
+        escape(&scenario.rounds.codec),
+        escape(&scenario.rounds.downlink),
+        scenario.seed,
+    );
+    body.push_str(&on_top(report));
+    body.push_str("<div class=\"charts three\">\n");
+    body.push_str(&charts(&report.outcome));
+    body.push_str("</div>\n<div class=\"charts\">\n");
+    body.push_str(&refusals(&report.outcome));
+    body.push_str(&classes(&report.outcome));
+    body.push_str("</div>\n");
+    body.push_str(&faults(&report.outcome));
+    body.push_str(&rounds_table(&report.outcome.rounds));
+    page(&format!("Simulation: {}", scenario.name), &body)
+}
+
+fn on_top(report: &Report) -> String {
+    let (outcome, cost) = (&report.outcome, &report.cost);
+    let made = outcome.rounds.iter().filter(|round| round.version.is_some()).count();
+    let waited: f64 = outcome.rounds.iter().filter_map(|round| round.waited_s).sum();
+    let took: f64 = outcome.rounds.iter().map(|round| round.took_s).sum();
+    let tally = &outcome.tally;
+    let wasted = 1.0 - tally.counted_ms as f64 / tally.device_ms.max(1) as f64;
+    let devices: u32 = outcome.classes.iter().map(|class| class.devices).sum();
+    let took_part: u32 = outcome.classes.iter().map(|class| class.took_part).sum();
+    figures(&[
+        (
+            "Accuracy",
+            percent(outcome.accuracy.unwrap_or(f64::NAN)),
+            "on windows that no device learns from".into(),
+        ),
+        (
+            "Versions",
+            grouped(made),
+            format!(
+                "of {} rounds, in {} virtual hours",
+                outcome.rounds.len(),
+                number(outcome.ended_s / 3600.0, 1)
+            ),
+        ),
+        (
+            "Took part",
+            percent(f64::from(took_part) / f64::from(devices.max(1))),
+            format!("of the devices, with {} updates", grouped(outcome.accepted as usize)),
+        ),
+        (
+            "Lost to stragglers",
+            percent(waited / took.max(1e-9)),
+            format!("of the time of rounds; {} of the devices' training", percent(wasted)),
+        ),
+        (
+            "Simulated in",
+            duration(cost.seconds),
+            format!(
+                "{} client-rounds a second, {} of memory",
+                number(cost.client_rounds_per_second, 0),
+                bytes(cost.peak_memory_bytes as f64)
+            ),
+        ),
+    ])
+}
+
+/// The line of a figure of each round that has it.
+fn over_rounds(outcome: &Outcome, value: impl Fn(&RoundFigures) -> Option<f64>) -> Line {
+    let point = |round: &RoundFigures| Some((f64::from(round.round), value(round)?));
+    outcome.rounds.iter().filter_map(point).collect()
+}
+
+fn charts(outcome: &Outcome) -> String {
+    let accuracy = |round: &RoundFigures| round.accuracy.map(|accuracy| accuracy * 100.0);
+    let by_time = outcome.rounds.iter();
+    let by_time: Line =
+        by_time.filter_map(|round| Some((round.ended_s / 3600.0, accuracy(round)?))).collect();
+    let each = |bytes: u64, round: &RoundFigures| {
+        (round.accepted > 0).then(|| bytes as f64 / f64::from(round.accepted) / 1024.0)
+    };
+    let devices = [
+        over_rounds(outcome, |round| Some(f64::from(round.accepted))),
+        over_rounds(outcome, |round| Some(f64::from(round.granted))),
+    ];
+    let time = [
+        over_rounds(outcome, |round| round.waited_s),
+        over_rounds(outcome, |round| Some(round.took_s)),
+    ];
+    let traffic = [
+        over_rounds(outcome, |round| each(round.bytes_up, round)),
+        over_rounds(outcome, |round| each(round.bytes_down, round)),
+    ];
+    let kib: &dyn Fn(&f64) -> String = &|value| format!("{value:.1} KiB");
+    let seconds: &dyn Fn(&f64) -> String = &|value| format!("{value:.0} s");
+    let cards = [
+        (
+            "Accuracy over rounds",
+            "Of each version that was judged, on windows that no device learns from.",
+            &["accuracy"][..],
+            lines(ROUND, &[over_rounds(outcome, accuracy)], Some(100.0), PER_CENT),
+        ),
+        (
+            "Accuracy over time",
+            "The same over virtual time: what an operator would wait for.",
+            &["accuracy"],
+            lines(HOURS, &[by_time], Some(100.0), PER_CENT),
+        ),
+        (
+            "Accuracy on single devices",
+            "Each device that was asked, from the worst served to the best: the flatter the line, \
+             the fairer the model.",
+            &["accuracy on its own windows"],
+            fairness(outcome),
+        ),
+        (
+            "Participation",
+            "Devices that were let in, and those whose updates count: the gap dropped out, was late \
+             or not needed.",
+            &["in the version", "let in"],
+            lines(ROUND, &devices, None, COUNT),
+        ),
+        (
+            "Time of rounds",
+            "How long a round took, and how much of that it waited for stragglers after it had its \
+             quorum.",
+            &["lost to stragglers", "whole round"],
+            lines(ROUND, &time, None, seconds),
+        ),
+        (
+            "Traffic for each update",
+            "Payload bytes of the whole fleet, for each update that counts.",
+            &["up", "down"],
+            lines(ROUND, &traffic, None, kib),
+        ),
+    ];
+    cards.into_iter().map(|(heading, read, legend, svg)| card(heading, read, legend, svg)).collect()
+}
+
+fn fairness(outcome: &Outcome) -> Option<String> {
+    let fairness = outcome.fairness.as_ref()?;
+    let n = fairness.accuracies.len() as f64;
+    let points = fairness.accuracies.iter().zip(0..);
+    let line: Line = points
+        .map(|(accuracy, at)| ((f64::from(at) + 0.5) / n * 100.0, accuracy * 100.0))
+        .collect();
+    lines(Over { name: "% of the devices", whole: false }, &[line], Some(100.0), PER_CENT)
+}
+
+fn refusals(outcome: &Outcome) -> String {
+    let rows = outcome.refused.iter();
+    let rows: Vec<Vec<String>> =
+        rows.map(|(reason, count)| vec![reason.replace('_', " "), count.to_string()]).collect();
+    table("Claims and updates refused", &["reason", "times"], &rows)
+}
+
+fn classes(outcome: &Outcome) -> String {
+    let all: u64 = outcome.classes.iter().map(|class| class.updates).sum();
+    let devices: u32 = outcome.classes.iter().map(|class| class.devices).sum();
+    let rows = outcome.classes.iter().map(|class| {
+        vec![
+            escape(&class.name),
+            grouped(class.devices as usize),
+            percent(f64::from(class.devices) / f64::from(devices.max(1))),
+            percent(f64::from(class.took_part) / f64::from(class.devices.max(1))),
+            grouped(class.updates as usize),
+            percent(class.updates as f64 / all.max(1) as f64),
+        ]
+    });
+    let head = ["kind", "devices", "share", "took part", "updates", "share of updates"];
+    table("Kinds of devices", &head, &rows.collect::<Vec<_>>())
+}
+
+fn faults(outcome: &Outcome) -> String {
+    let tally = &outcome.tally;
+    let rows = [
+        ("power cuts of devices", tally.power_cuts),
+        ("writes torn by a power cut", tally.torn_writes),
+        ("writes that failed", tally.failed_writes),
+        ("connections that broke", tally.cuts),
+        ("partitions", tally.partitions),
+        ("restarts of the broker", tally.broker_restarts),
+        ("kills of the aggregator", tally.server_kills),
+        ("jobs that devices dropped", tally.dropped_jobs),
+        ("jobs that failed", tally.failed_jobs),
+    ];
+    let rows: Vec<Vec<String>> = rows
+        .into_iter()
+        .filter(|(_, count)| *count > 0)
+        .map(|(name, count)| vec![name.to_owned(), count.to_string()])
+        .collect();
+    if rows.is_empty() { String::new() } else { table("What went wrong", &["", "times"], &rows) }
+}
+
+fn rounds_table(rounds: &[RoundFigures]) -> String {
+    let head = [
+        "round",
+        "version",
+        "devices",
+        "let in",
+        "refused",
+        "accuracy",
+        "took",
+        "to quorum",
+        "ended, h",
+        "update bytes",
+    ];
+    let row = |round: &RoundFigures| {
+        let missing = |value: Option<f64>| value.unwrap_or(f64::NAN);
+        vec![
+            round.round.to_string(),
+            round.version.map_or("failed".into(), |version| version.to_string()),
+            round.accepted.to_string(),
+            round.granted.to_string(),
+            round.refused.values().sum::<u32>().to_string(),
+            percent(missing(round.accuracy)),
+            duration(round.took_s),
+            duration(missing(round.quorum_s)),
+            number(round.ended_s / 3600.0, 2),
+            bytes(round.update_bytes as f64),
+        ]
+    };
+    table("Rounds", &head, &rounds.iter().map(row).collect::<Vec<_>>())
+}

@@ -1,0 +1,98 @@
+//! The table for a terminal.
+
+use std::fmt::Write as _;
+
+use super::Report;
+use crate::report::text::{bytes, duration, number, percent};
+use crate::sim::figures::RoundFigures;
+
+/// Rounds that the table shows: the last ones.
+const ROUNDS_SHOWN: usize = 20;
+
+/// The simulation as lines of text.
+pub fn table(report: &Report) -> String {
+    let scenario = &report.scenario;
+    let mut text = format!(
+        "{}: {} devices, seed {}\n\nround  version  devices  let in  refused  accuracy    took s  \
+         waited s  up/device  down/device\n",
+        scenario.name, scenario.population.devices, scenario.seed
+    );
+    let rounds = &report.outcome.rounds;
+    for round in &rounds[rounds.len().saturating_sub(ROUNDS_SHOWN)..] {
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "{}", row(round));
+    }
+    text.push_str(&ending(report));
+    text
+}
+
+fn row(round: &RoundFigures) -> String {
+    let missing = |value: Option<f64>| value.unwrap_or(f64::NAN);
+    let refused: u32 = round.refused.values().sum();
+    let version = round.version.map_or("failed".into(), |version| version.to_string());
+    let each = |bytes: u64| bytes as f64 / f64::from(round.accepted.max(1));
+    format!(
+        "{:5}  {version:>7}  {:7}  {:6}  {refused:7}  {:>8}  {:8}  {:>8}  {:>9}  {:>11}",
+        round.round,
+        round.accepted,
+        round.granted,
+        percent(missing(round.accuracy)),
+        number(round.took_s, 1),
+        number(missing(round.waited_s), 1),
+        bytes(each(round.bytes_up)),
+        bytes(each(round.bytes_down)),
+    )
+}
+
+fn ending(report: &Report) -> String {
+    let (outcome, cost) = (&report.outcome, &report.cost);
+    let tally = &outcome.tally;
+    let mut text = format!(
+        "\n{} updates in {}: {:.0} client-rounds a second, peak memory {:.0} MB\n",
+        outcome.accepted,
+        duration(cost.seconds),
+        cost.client_rounds_per_second,
+        cost.peak_memory_bytes as f64 / 1e6,
+    );
+    if let Some(fairness) = &outcome.fairness {
+        let _ = writeln!(
+            text,
+            "accuracy on single devices: mean {}, deviation {}, a tenth below {}",
+            percent(fairness.mean),
+            percent(fairness.deviation),
+            percent(fairness.lowest_tenth)
+        );
+    }
+    let _ = writeln!(
+        text,
+        "{:.1} virtual hours, {} events: {} power cuts, {} torn and {} failed writes, {} broken \
+         connections, {} partitions, {} broker restarts, {} aggregator kills, {} jobs dropped\n\
+         model {}",
+        outcome.ended_s / 3600.0,
+        tally.events,
+        tally.power_cuts,
+        tally.torn_writes,
+        tally.failed_writes,
+        tally.cuts,
+        tally.partitions,
+        tally.broker_restarts,
+        tally.server_kills,
+        tally.dropped_jobs,
+        outcome.model_digest
+    );
+    if let Some(spent) = cost.spent {
+        let parts = [
+            ("data and training", spent.training),
+            ("devices", spent.devices),
+            ("aggregator", spent.aggregator),
+            ("checks", spent.checks),
+            ("events, links, broker", spent.world),
+        ];
+        text.push_str("\nwhere the time goes\n");
+        for (name, seconds) in parts {
+            let share = percent(seconds / cost.seconds.max(1e-9));
+            let _ = writeln!(text, "{name:<22} {seconds:8.2} s  {share:>7}");
+        }
+    }
+    text
+}

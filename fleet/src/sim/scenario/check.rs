@@ -1,0 +1,165 @@
+//! What is wrong with a scenario.
+
+use dunlin_protocol::codec::Codec;
+
+use super::learning::INVENTED;
+use super::{Availability, Class, DEVICES_MAX, Data, Scenario};
+
+/// Most windows of one device.
+const WINDOWS_MAX: u32 = 100_000;
+/// Most kinds of devices.
+const CLASSES_MAX: usize = 1000;
+
+/// Problems found so far.
+struct Problems(Vec<String>);
+
+impl Problems {
+    fn unless(&mut self, right: bool, text: impl Into<String>) {
+        if !right {
+            self.0.push(text.into());
+        }
+    }
+
+    fn shares(&mut self, section: &str, shares: &[(&str, f64)]) {
+        for (key, share) in shares {
+            let right = (0.0..=1.0).contains(share);
+            self.unless(right, format!("{section}.{key} = {share}: a share from 0 to 1"));
+        }
+    }
+
+    fn from_zero(&mut self, section: &str, values: &[(&str, f64)]) {
+        for (key, value) in values {
+            let right = (0.0..=1e9).contains(value);
+            self.unless(right, format!("{section}.{key} = {value}: 0 to 1e9"));
+        }
+    }
+}
+
+impl Scenario {
+    /// Everything that is wrong, a line each.
+    pub fn problems(&self) -> Vec<String> {
+        let mut found = Problems(Vec::new());
+        found.unless(self.end_h > 0.0 && self.end_h <= 1e5, "end_h: above 0, at most 100000");
+        self.population_problems(&mut found);
+        self.learning_problems(&mut found);
+        self.round_problems(&mut found);
+        let classes = (1..=CLASSES_MAX).contains(&self.classes.len());
+        found.unless(classes, format!("class: 1 to {CLASSES_MAX} kinds of devices"));
+        let shares: f64 = self.classes.iter().map(|class| class.share).sum();
+        found.unless((shares - 1.0).abs() < 1e-6, "class.share: shares add up to 1");
+        self.classes.iter().for_each(|class| class_problems(class, &mut found));
+        self.fault_problems(&mut found);
+        let texts = [self.codec().err(), self.downlink().err(), self.schedule().err()];
+        found.0.extend(texts.into_iter().flatten());
+        found.0
+    }
+
+    fn population_problems(&self, found: &mut Problems) {
+        let population = &self.population;
+        let devices = (1..=DEVICES_MAX).contains(&population.devices);
+        found.unless(devices, format!("population.devices: 1 to {DEVICES_MAX}"));
+        found.from_zero("population", &[("join_s", population.join_s)]);
+        let traced = population.availability == Availability::Trace;
+        found.unless(
+            traced == population.trace.is_some(),
+            "population.trace: the file of availability = \"trace\", and of no other",
+        );
+    }
+
+    fn learning_problems(&self, found: &mut Problems) {
+        let learning = &self.learning;
+        let invented = INVENTED.contains(&learning.task_name());
+        let named = ["har-cnn", "har-mlp"].contains(&learning.task_name());
+        let task = match &learning.data {
+            None => invented,
+            Some(Data::Har { .. }) => named || learning.is_task_file(),
+            Some(Data::Csv { .. }) => named || learning.is_task_file(),
+        };
+        found.unless(
+            task,
+            format!(
+                "learning.task = {:?}: without learning.data one of {}; with it har-cnn, har-mlp \
+                 or a task file (.toml)",
+                learning.task_name(),
+                INVENTED.join(", ")
+            ),
+        );
+        let fewest = u32::from(learning.data.is_none());
+        let windows = (fewest..=WINDOWS_MAX).contains(&learning.windows);
+        found.unless(windows, format!("learning.windows: {fewest} to {WINDOWS_MAX}"));
+        let skews = [("quantity_skew", learning.quantity_skew), ("dirichlet", learning.dirichlet)];
+        found.from_zero("learning", &skews);
+        let most = f64::from(learning.windows) * (1.0 + learning.quantity_skew);
+        found.unless(
+            most <= f64::from(WINDOWS_MAX),
+            format!("learning.quantity_skew: a device would have up to {most:.0} windows"),
+        );
+        if let Some(Data::Csv { rate_hz, channels, .. }) = &learning.data {
+            found.unless(*rate_hz > 0.0, "learning.data.rate_hz: above 0");
+            found.unless(!channels.is_empty(), "learning.data.channels: channel = \"column\"");
+        }
+    }
+
+    fn round_problems(&self, found: &mut Problems) {
+        let rounds = &self.rounds;
+        found.unless(rounds.count > 0, "rounds.count: 1 or more");
+        let target = (1..=self.population.devices.max(1)).contains(&rounds.target);
+        found.unless(target, "rounds.target: 1 to the number of devices");
+        found.shares("rounds", &[("quorum", rounds.quorum)]);
+        found.unless((1.0..=16.0).contains(&rounds.overselect), "rounds.overselect: 1 to 16");
+        found.unless((1.0..=1e9).contains(&rounds.deadline_s), "rounds.deadline_s: 1 to 1e9");
+        found.from_zero("rounds", &[("pause_s", rounds.pause_s)]);
+    }
+
+    fn fault_problems(&self, found: &mut Problems) {
+        let faults = &self.faults;
+        let rates = [
+            ("power_cuts_per_h", faults.power_cuts_per_h),
+            ("broker_restarts_per_h", faults.broker_restarts_per_h),
+            ("aggregator_kills_per_h", faults.aggregator_kills_per_h),
+            ("partitions_per_h", faults.partitions_per_h),
+            ("clock_skew_s", faults.clock_skew_s),
+        ];
+        found.from_zero("faults", &rates);
+        let shares = [
+            ("torn_write", faults.torn_write),
+            ("failed_write", faults.failed_write),
+            ("broker_forgets", faults.broker_forgets),
+            ("killed_writing", faults.killed_writing),
+        ];
+        found.shares("faults", &shares);
+        let drift = (0.0..=100_000.0).contains(&faults.clock_drift_ppm);
+        found.unless(drift, "faults.clock_drift_ppm: 0 to 100000");
+        for partition in &faults.partition {
+            let times = [("at_h", partition.at_h), ("for_s", partition.for_s)];
+            found.from_zero("faults.partition", &times);
+            found.shares("faults.partition", &[("share", partition.share)]);
+        }
+    }
+}
+
+fn class_problems(class: &Class, found: &mut Problems) {
+    let section = format!("class {:?}", class.name);
+    let rates = class.up_kbps > 0.0 && class.down_kbps > 0.0;
+    found.unless(rates, format!("{section}: up_kbps and down_kbps are above 0"));
+    let shares = [
+        ("share", class.share),
+        ("drop_out", class.drop_out),
+        ("loss", class.loss),
+        ("duplicate", class.duplicate),
+        ("reorder", class.reorder),
+    ];
+    found.shares(&section, &shares);
+    let times = [
+        ("ms_per_window", class.ms_per_window),
+        ("delay_ms", class.delay_ms),
+        ("jitter_ms", class.jitter_ms),
+        ("cuts_per_h", class.cuts_per_h),
+    ];
+    found.from_zero(&section, &times);
+    for text in &class.codecs {
+        if let Err(error) = text.parse::<Codec>() {
+            found.0.push(format!("{section}: codecs = {text:?}: {error}"));
+        }
+    }
+}
