@@ -4,4 +4,5 @@
 
 mod learning {
     mod federations;
+    mod simulation;
 }

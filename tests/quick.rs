@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::wildcard_enum_match_arm)] // a failed test may panic
 
 mod quick {
+    mod breakages;
     mod downlink;
     mod links;
     mod rounds;

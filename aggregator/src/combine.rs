@@ -117,6 +117,26 @@ fn ceil_log2(x: f32) -> i32 {
     exponent + i32::from(bits & ((1 << 52) - 1) != 0)
 }
 
+/// `value * 2^fraction_bits` as the nearest integer, halves away from zero: the digits of a finite
+/// `value` shifted, since its product with a power of two has the same ones. A caller keeps the
+/// result inside 63 bits.
+fn shifted(value: f32, fraction_bits: i8) -> i64 {
+    let bits = value.to_bits();
+    let exponent = (bits >> 23 & 0xff).cast_signed();
+    let hidden = i64::from(exponent != 0) << 23;
+    let digits = i64::from(bits & 0x7f_ffff) | hidden;
+    // A float is `digits * 2^(exponent - 150)`; those without the hidden digit have exponent 1.
+    let shift = exponent.max(1) - 150 + i32::from(fraction_bits);
+    let size = match shift {
+        // 24 digits: none are lost.
+        0..40 => digits << shift,
+        40.. => i64::MAX * digits.signum(),
+        -24..0 => (digits + (1 << (-shift - 1))) >> -shift,
+        _ => 0,
+    };
+    if bits >> 31 == 0 { size } else { -size }
+}
+
 /// The nearest integer of `x`, halves away from zero; all callers keep `x` well inside 64 bits.
 /// Without SSE 4.1, `f64::round` is a call of a function.
 #[allow(clippy::cast_possible_truncation)] // `as` saturates, and the additions are checked
@@ -139,9 +159,9 @@ impl Contribution {
     /// The share of `values: [n_update]`, each of magnitude up to the scale's `max_abs`, with
     /// `weight`, and of the figures in `header`.
     pub fn new(scale: Scale, values: &[f32], weight: u32, header: &UpdateHeader) -> Self {
-        let (factor, times) = (scale.factor(), i64::from(weight));
+        let (fraction_bits, times) = (scale.fraction_bits, i64::from(weight));
         let mut sums = Vec::with_capacity(values.len() + EXTRAS);
-        let fixed = |value: &f32| to_fixed(f64::from(*value) * factor).saturating_mul(times);
+        let fixed = |value: &f32| shifted(*value, fraction_bits).saturating_mul(times);
         sums.extend(values.iter().map(fixed));
         let loss = |sum: f64| to_fixed(sum.min(LOSS_SUM_MAX) * LOSS_FRACTION);
         let train_loss = f64::from(header.train_loss) * f64::from(header.examples);

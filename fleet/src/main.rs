@@ -5,7 +5,7 @@ mod program;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use program::{codecs, curve, simulate, soak};
+use program::{bench, codecs, curve, scale, simulate, soak};
 
 /// Exit code for arguments that cannot be used (`EX_CONFIG` of sysexits.h).
 const EXIT_CONFIG: u8 = 78;
@@ -32,6 +32,10 @@ enum Command {
     Simulate(simulate::Arguments),
     /// Run a scenario with many seeds and say which broke a rule.
     Soak(soak::Arguments),
+    /// Measure how fast the simulator is, and where its time goes.
+    Bench(bench::Arguments),
+    /// Measure what fleets of growing size cost.
+    Scale(scale::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -42,6 +46,8 @@ fn main() -> ExitCode {
         Command::Curve(arguments) => curve::run(&arguments),
         Command::Simulate(arguments) => simulate::run(&arguments),
         Command::Soak(arguments) => soak::run(&arguments),
+        Command::Bench(arguments) => bench::run(&arguments),
+        Command::Scale(arguments) => scale::run(&arguments),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -5,9 +5,11 @@
 //! tensor operations in [`crate::forward`], which also check these kernels.
 
 mod block;
+mod cross_entropy;
 mod op;
 mod pool;
 mod product;
 
 pub(crate) use block::Block;
+pub(crate) use cross_entropy::cross_entropy;
 pub(crate) use op::run_block;

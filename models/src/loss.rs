@@ -6,6 +6,8 @@ use burn::Tensor;
 use burn::tensor::activation;
 use dunlin_protocol::task::{Target, TaskSpec};
 
+use crate::kernel::cross_entropy;
+
 /// Appends what the network should answer for one window, `[outputs]`.
 ///
 /// For a class that is a probability for each class, with `smoothing` of it spread evenly.
@@ -34,9 +36,16 @@ pub(crate) fn append_wanted(
 
 /// Mean loss of `output` against `wanted`, both `[batch, outputs]`.
 ///
-/// Classes: cross-entropy of softmax. Values: squared difference, mean over all values.
-pub(crate) fn loss(target: &Target, output: Tensor<2>, wanted: Tensor<2>) -> Tensor<1> {
+/// Classes: cross-entropy of softmax, by an operation of our own where `fused`; the device must be
+/// Flex then. Values: squared difference, mean over all values.
+pub(crate) fn loss(
+    target: &Target,
+    output: Tensor<2>,
+    wanted: Tensor<2>,
+    fused: bool,
+) -> Tensor<1> {
     match target {
+        Target::Classes(_) if fused => cross_entropy(output, wanted),
         Target::Classes(_) => {
             let [batch, _] = output.dims();
             #[allow(clippy::cast_precision_loss)]

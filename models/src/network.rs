@@ -136,8 +136,10 @@ impl Network {
         let samples = [len, time, channels];
         let input = Tensor::from_data(TensorData::new(seen, samples), device);
         let wanted = TensorData::new(wanted, [len, self.task.output_values()]);
-        let output = forward(&self.task, params, input, self.backend == Backend::Flex);
-        let loss = loss(&self.task.target, output.clone(), Tensor::from_data(wanted, device));
+        let fused = self.backend == Backend::Flex;
+        let output = forward(&self.task, params, input, fused);
+        let wanted = Tensor::from_data(wanted, device);
+        let loss = loss(&self.task.target, output.clone(), wanted, fused);
         (output, loss)
     }
 

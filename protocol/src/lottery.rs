@@ -23,6 +23,11 @@ impl Fraction {
         Self((u64::from(part) << 32).div_ceil(u64::from(whole)))
     }
 
+    /// Whether a device with this draw is in the share.
+    pub fn takes(self, draw: u64) -> bool {
+        draw >> 32 < self.0
+    }
+
     /// The share as a number from 0 to 1.
     #[allow(clippy::cast_precision_loss)]
     pub fn as_f64(self) -> f64 {
@@ -77,7 +82,7 @@ impl LotteryKey {
         kind: u8,
         fraction: Fraction,
     ) -> bool {
-        self.draw(federation, lineage, round, kind) >> 32 < fraction.0
+        fraction.takes(self.draw(federation, lineage, round, kind))
     }
 }
 

@@ -250,4 +250,9 @@ impl Assembly {
         let matches = if whole { digest == known } else { digest.short() == known.short() };
         if matches { Ok(self.bytes) } else { Err(WireError::Checksum) }
     }
+
+    /// The bytes as they are: chunks that are missing are zeros, and nothing was checked.
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.bytes
+    }
 }

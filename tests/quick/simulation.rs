@@ -1,21 +1,37 @@
 //! Simulations with the exact learner: checks that never fire, and the same bytes twice.
 
-use dunlin_fleet::sim::run::{Outcome, run};
-use dunlin_fleet::sim::scenario::Scenario;
-use dunlin_fleet::sim::setup::{PRESETS, preset};
+use std::fs;
+use std::path::{Path, PathBuf};
 
-fn simulate(scenario: &Scenario, threads: usize) -> Outcome {
-    run(scenario, threads, &mut |_| None, |_| {}).unwrap()
+use dunlin_fleet::sim::figures::Outcome;
+use dunlin_fleet::sim::report::{Cost, Report, html, table};
+use dunlin_fleet::sim::run::{Options, run};
+use dunlin_fleet::sim::scenario::{Availability, Scenario};
+use dunlin_fleet::sim::setup::{PRESETS, prepare, preset};
+
+pub(super) fn simulate(scenario: &Scenario, options: Options) -> Outcome {
+    run(&prepare(scenario).unwrap(), options, |_| {}).unwrap().0
 }
 
-/// Runs `hostile` with this seed; panics with the line that repeats it.
-fn hostile(seed: u64) -> Outcome {
-    let scenario = Scenario { seed, ..preset("hostile").unwrap() };
-    let outcome = simulate(&scenario, 1);
-    if let Some(violation) = &outcome.violation {
-        panic!("dunlin-fleet simulate hostile --seed {seed}: {violation:?}");
-    }
-    outcome
+fn scenario(text: &str) -> Scenario {
+    Scenario::parse(text).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// A federation in which nothing goes wrong.
+fn calm() -> Scenario {
+    scenario(
+        r#"
+        name = "calm"
+        [population]
+        devices = 300
+        [rounds]
+        count = 5
+        target = 50
+        overselect = 1.0
+        [learning]
+        windows = 20
+        "#,
+    )
 }
 
 #[test]
@@ -28,62 +44,248 @@ fn every_preset_reads_and_keeps_its_rules() {
 
 #[test]
 fn no_check_fires_in_a_hostile_world_of_any_of_these_seeds() {
-    let (mut done, mut worst) = (0, (0, 0, 0));
+    let hostile = prepare(&preset("hostile").unwrap()).unwrap();
+    let (mut done, mut worst) = (0, [0; 8]);
     for seed in 0..60 {
-        let outcome = hostile(seed);
+        let (outcome, _) = run(&hostile.with_seed(seed), Options::threads(1), |_| {}).unwrap();
+        if let Some(violation) = &outcome.violation {
+            panic!("dunlin-fleet simulate hostile --seed {seed}: {violation:?}");
+        }
         done += u32::from(outcome.finished);
         let tally = &outcome.tally;
         assert!(tally.power_cuts > 20 && tally.cuts > 50, "{tally:?}");
-        worst.0 += tally.broker_restarts;
-        worst.1 += tally.server_kills;
-        worst.2 += tally.partitions;
+        let counts = [
+            tally.torn_writes,
+            tally.failed_writes,
+            tally.broker_restarts,
+            tally.server_kills,
+            tally.partitions,
+            tally.dropped_jobs,
+            tally.failed_jobs,
+            outcome.refused.get("codec").copied().unwrap_or(0),
+        ];
+        worst.iter_mut().zip(counts).for_each(|(all, one)| *all += one);
     }
     assert!(done >= 55, "{done} of 60 came to their end");
-    assert!(worst.0 > 60 && worst.1 > 60 && worst.2 > 60, "{worst:?}");
+    assert!(worst.iter().all(|count| *count > 60), "something never went wrong: {worst:?}");
+}
+
+#[test]
+fn failures_that_were_found_once_stay_mended() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");
+    let mut files: Vec<PathBuf> =
+        fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.retain(|path| path.extension().is_some_and(|ending| ending == "toml"));
+    files.sort();
+    assert!(!files.is_empty());
+    for path in files {
+        let outcome = simulate(&Scenario::load(&path).unwrap(), Options::threads(1));
+        assert_eq!(outcome.violation, None, "dunlin-fleet simulate {}", path.display());
+        assert!(outcome.finished, "{} came to no end", path.display());
+    }
 }
 
 #[test]
 fn the_same_seed_gives_the_same_bytes_with_one_thread_and_with_two() {
     let scenario = preset("hostile").unwrap();
-    let (one, two) = (simulate(&scenario, 1), simulate(&scenario, 2));
-    assert_eq!(one, two);
-    let other = simulate(&Scenario { seed: 2, ..scenario }, 1);
-    assert_ne!(one.model_digest, other.model_digest);
+    let json = |threads| {
+        let outcome = simulate(&scenario, Options::threads(threads));
+        let cost = Cost::default();
+        Report { scenario: scenario.clone(), outcome, cost }.json().unwrap()
+    };
+    assert_eq!(json(1), json(2));
+    let other = simulate(&Scenario { seed: 2, ..scenario.clone() }, Options::threads(1));
+    assert_ne!(other, simulate(&scenario, Options::threads(1)));
 }
 
 #[test]
 fn a_calm_federation_takes_everybody_and_loses_nothing() {
-    let text = r#"
-        name = "calm"
-        [population]
-        devices = 300
-        [rounds]
-        count = 5
-        target = 50
-        overselect = 1.0
-        [learning]
-        windows = 20
-    "#;
-    let outcome = simulate(&Scenario::parse(text).unwrap(), 1);
+    let outcome = simulate(&calm(), Options::threads(1));
     assert_eq!(outcome.violation, None);
     assert!(outcome.finished);
     assert!(outcome.rounds.iter().all(|round| round.accepted == 50), "{:?}", outcome.rounds);
     assert_eq!(outcome.accepted, 250);
+    assert_eq!(outcome.tally.device_ms, outcome.tally.counted_ms + evaluation_ms(&outcome));
+    let in_classes: u64 = outcome.classes.iter().map(|class| class.updates).sum();
+    assert!(in_classes >= 250, "updates and the last evaluation: {in_classes}");
+}
+
+/// What training time no version got: the last evaluation's, and that of devices not needed.
+fn evaluation_ms(outcome: &Outcome) -> u64 {
+    let left = outcome.tally.device_ms - outcome.tally.counted_ms;
+    assert!(left < outcome.tally.device_ms / 4, "{left} ms of {}", outcome.tally.device_ms);
+    left
+}
+
+#[test]
+fn rounds_wait_for_stragglers_and_the_report_says_how_long() {
+    let mut slow = calm();
+    slow.classes = vec![Default::default(), Default::default()];
+    (slow.classes[0].share, slow.classes[1].share) = (0.7, 0.3);
+    slow.classes[1].ms_per_window = 2_000.0;
+    let outcome = simulate(&slow, Options::threads(1));
+    for round in &outcome.rounds {
+        let (quorum, waited) = (round.quorum_s.unwrap(), round.waited_s.unwrap());
+        assert!(quorum < 15.0 && waited > 20.0, "{round:?}");
+        assert!((quorum + waited - round.took_s).abs() < 1.0, "{round:?}");
+    }
+}
+
+#[test]
+fn old_programs_and_small_devices_are_refused_and_counted() {
+    let mut mixed = calm();
+    mixed.rounds.codec = "ecdq=1".into();
+    mixed.classes = vec![Default::default(); 4];
+    mixed.classes.iter_mut().for_each(|class| class.share = 0.25);
+    mixed.classes[1].codecs = vec!["int8".into()];
+    mixed.classes[2].memory_kib = 1;
+    mixed.classes[3].schema = 9;
+    let outcome = simulate(&mixed, Options::threads(1));
+    assert_eq!(outcome.violation, None);
+    assert!(outcome.finished);
+    assert!(outcome.refused["codec"] > 10, "{:?}", outcome.refused);
+    assert!(outcome.tally.failed_jobs > 10, "{:?}", outcome.tally);
+    // Small devices can measure, which takes less; the other two can do nothing.
+    let updates: Vec<u64> = outcome.classes.iter().map(|class| class.updates).collect();
+    assert!(updates[0] >= 250 && updates[3] == 0, "{updates:?}");
+}
+
+#[test]
+fn devices_come_and_go_as_a_trace_says() {
+    let folder = tempfile::tempdir().unwrap();
+    // One device is always there, one for the first minute, one from the third hour on.
+    let rows = "device,from_s,to_s\nalways,0,86400\nfirst,0,60\nlate,10800,86400\n";
+    fs::write(folder.path().join("trace.csv"), rows).unwrap();
+    let path = folder.path().join("scenario.toml");
+    let text = r#"
+        name = "traced"
+        end_h = 4.0
+        [population]
+        devices = 30
+        join_s = 10.0
+        availability = "trace"
+        trace = "trace.csv"
+        [rounds]
+        count = 1000
+        target = 8
+        quorum = 1.0
+        deadline_s = 300.0
+        pause_s = 300.0
+    "#;
+    fs::write(&path, text).unwrap();
+    let scenario = Scenario::load(&path).unwrap();
+    assert_eq!(scenario.population.availability, Availability::Trace);
+    let outcome = simulate(&scenario, Options::threads(1));
+    assert_eq!(outcome.violation, None);
+    let online = |hours: std::ops::Range<f64>| {
+        let within = |round: &&dunlin_fleet::sim::figures::RoundFigures| {
+            hours.contains(&(round.ended_s / 3600.0))
+        };
+        let rounds: Vec<u32> =
+            outcome.rounds.iter().filter(within).map(|round| round.online).collect();
+        assert!(!rounds.is_empty(), "{hours:?}");
+        rounds
+    };
+    assert!(online(0.5..2.9).iter().all(|online| *online == 10));
+    assert!(online(3.2..4.0).iter().all(|online| *online == 20));
+}
+
+#[test]
+fn a_partition_at_a_given_time_keeps_its_share_of_devices_away() {
+    let mut cut = calm();
+    cut.rounds.pause_s = 60.0;
+    cut.rounds.count = 8;
+    let partition = r#"
+        [[partition]]
+        at_h = 0.05
+        for_s = 240.0
+        share = 0.5
+    "#;
+    cut.faults = toml::from_str(partition).unwrap();
+    let outcome = simulate(&cut, Options::threads(1));
+    assert_eq!((outcome.violation, outcome.tally.partitions), (None, 1));
+    let online = |from: f64, to: f64| {
+        let rounds = outcome.rounds.iter().filter(|round| (from..to).contains(&round.ended_s));
+        let online: Vec<u32> = rounds.map(|round| round.online).collect();
+        assert!(!online.is_empty(), "{from} to {to}");
+        online
+    };
+    assert!(online(0.0, 180.0).iter().all(|online| *online > 295));
+    assert!(online(190.0, 420.0).iter().all(|online| (110..190).contains(online)));
+    assert!(online(430.0, 1e9).iter().all(|online| *online > 295));
+}
+
+#[test]
+fn a_report_is_one_page_without_anything_from_elsewhere() {
+    let mut scenario = preset("hostile").unwrap();
+    scenario.name = "<b>&\"hostile\"".into();
+    let outcome = simulate(&scenario, Options::threads(1));
+    let report = Report { scenario, outcome, cost: Cost::new(1.5, 2, 240, None) };
+    let page = html(&report);
+    assert!(page.contains("&lt;b&gt;&amp;&quot;hostile") && !page.contains("<b>"));
+    assert!(!page.replace("http://www.w3.org", "").contains("http"), "loads nothing");
+    for part in ["Participation", "stragglers", "Claims and updates refused", "old program"] {
+        assert!(page.contains(part), "{part}");
+    }
+    assert!(page.matches("<svg").count() >= 3);
+    let json: serde_json::Value = serde_json::from_str(&report.json().unwrap()).unwrap();
+    assert_eq!(json["final"]["client_rounds_per_second"], 160.0);
+    assert!(json["final"]["peak_memory_bytes"].is_u64());
+    assert!(table(&report).contains("160 client-rounds a second"));
+    let folder = tempfile::tempdir().unwrap();
+    assert!(report.write(folder.path()).unwrap().exists());
 }
 
 #[test]
 fn a_wrong_scenario_names_every_problem() {
     let text = r#"
         name = "wrong"
+        end_h = nan
         [population]
         devices = 0
+        availability = "trace"
         [rounds]
         count = 0
         target = 5
         codec = "zip"
+        overselect = 0.5
+        [learning]
+        task = "chess"
+        [[class]]
+        share = 0.5
+        loss = 1.5
+        codecs = ["zip"]
+        [faults]
+        torn_write = 2.0
     "#;
     let error = Scenario::parse(text).unwrap_err().to_string();
-    for part in ["population.devices", "rounds.count", "rounds.target", "rounds.codec"] {
+    let parts = [
+        "end_h",
+        "population.devices",
+        "population.trace",
+        "rounds.count",
+        "rounds.target",
+        "rounds.codec",
+        "rounds.overselect",
+        "learning.task",
+        "class.share",
+        "loss = 1.5",
+        "codecs = \"zip\"",
+        "faults.torn_write",
+    ];
+    for part in parts {
         assert!(error.contains(part), "{part} in {error}");
     }
+    let unknown = Scenario::parse("name = \"x\"\nspeed = 3\n").unwrap_err().to_string();
+    assert!(unknown.contains("speed"), "{unknown}");
+    let missing = Scenario::load(Path::new("nowhere.toml")).unwrap_err().to_string();
+    assert!(missing.contains("nowhere.toml"), "{missing}");
+}
+
+#[test]
+fn files_that_a_scenario_names_are_checked_before_it_begins() {
+    let mut traced = calm();
+    traced.population.availability = Availability::Trace;
+    traced.population.trace = Some("no-such-trace.csv".into());
+    assert!(prepare(&traced).err().unwrap().contains("no-such-trace.csv"));
 }

@@ -42,6 +42,8 @@ pub struct Resting {
     ended: Box<[WorkRef]>,
     counters: SessionCounters,
     now: Instant,
+    /// The last draw that was looked at.
+    draw: Option<(WorkRef, u64)>,
 }
 
 /// What all devices of a federation have in common.
@@ -89,6 +91,7 @@ impl Session {
             ended: Vec::from(self.ended).into_boxed_slice(),
             counters: self.counters,
             now: self.now,
+            draw: None,
         })
     }
 }
@@ -96,16 +99,30 @@ impl Session {
 impl Resting {
     /// Whether `plan` asks something of this device, which has heard the plan of `common`: new work
     /// that it was drawn for, or another task. Anything else changes nothing that rests.
-    pub fn concerns(&self, federation: &FederationId, common: &Common, plan: &Plan) -> bool {
+    pub fn concerns(&mut self, federation: &FederationId, common: &Common, plan: &Plan) -> bool {
+        let known = &common.plan;
         let other_task = plan.task.digest != common.task.0.digest;
-        let other_server = (plan.instance.clone(), plan.lineage)
-            != (common.plan.instance.clone(), common.plan.lineage);
-        let new_work = |item: &WorkItem| {
-            !common.plan.work.contains(item)
-                && !self.ended.contains(&work_of(plan, item))
-                && drawn(&self.state, federation, plan, item)
+        let other_server = plan.instance != known.instance || plan.lineage != known.lineage;
+        let mut new_work = |item: &WorkItem| {
+            let work = work_of(plan, item);
+            !known.work.contains(item)
+                && !self.ended.contains(&work)
+                && item.fraction.takes(self.draw(federation, work))
         };
-        other_task || other_server || plan.work.iter().any(new_work)
+        other_task || other_server || plan.work.iter().any(&mut new_work)
+    }
+
+    /// The draw for `work`: the same however often the fraction is raised.
+    fn draw(&mut self, federation: &FederationId, work: WorkRef) -> u64 {
+        match self.draw {
+            Some((known, draw)) if known == work => draw,
+            Some(_) | None => {
+                let WorkRef { lineage, round, kind } = work;
+                let draw = self.state.lottery.draw(federation, lineage, round, kind);
+                self.draw = Some((work, draw));
+                draw
+            }
+        }
     }
 
     /// What the device would find on its disk: what it saves only changes when it does something.

@@ -113,3 +113,22 @@ fn a_loss_that_exploded_counts_as_the_bound() {
     total.add(&Contribution::new(scale, &[], 1, &wild)).unwrap();
     assert_eq!(total.figures().before.loss_sum, LOSS_SUM_MAX);
 }
+
+#[test]
+fn shifting_digits_is_multiplying_and_rounding() {
+    let mut rng = Rng::new(5);
+    let bits = |rng: &mut Rng| f32::from_bits(u32::try_from(rng.next_u64() >> 32).unwrap());
+    let special = [0.0, -0.0, 0.5, -0.5, 1.5, f32::MIN_POSITIVE, f32::from_bits(1), 8.0, -8.0];
+    let mut compared = 0;
+    for value in special.into_iter().chain((0..200_000).map(|_| bits(&mut rng))) {
+        for fraction_bits in [0, 16, 38, 59] {
+            let product = f64::from(value) * f64::from(fraction_bits).exp2();
+            if product.abs() < 2_f64.powi(62) {
+                let fraction_bits = i8::try_from(fraction_bits).unwrap();
+                assert_eq!(shifted(value, fraction_bits), to_fixed(product), "{value:e}");
+                compared += 1;
+            }
+        }
+    }
+    assert!(compared > 300_000, "{compared}");
+}

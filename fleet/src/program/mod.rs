@@ -1,8 +1,10 @@
 //! The subcommands and what they share: data, failures, files, progress.
 
+pub(crate) mod bench;
 pub(crate) mod codecs;
 pub(crate) mod curve;
 mod plot;
+pub(crate) mod scale;
 pub(crate) mod simulate;
 pub(crate) mod soak;
 

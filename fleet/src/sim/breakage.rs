@@ -10,12 +10,14 @@ pub enum Breakage {
     SlowClock,
     /// The aggregator's store keeps the sum of an earlier write.
     StaleSums,
+    /// The aggregator's store loses the sums of open rounds.
+    LostSums,
     /// The aggregator goes on from an old backup after a kill.
     OldBackup,
     /// Devices hear verdicts before the sum is written.
     EarlyVerdicts,
-    /// The aggregator's timer never fires.
-    DeadTimer,
+    /// The aggregator hangs after a minute: it runs and does nothing.
+    HungAggregator,
     /// The aggregator's timer fires again at once, for ever.
     BusyTimer,
     /// The aggregator hears of no device.

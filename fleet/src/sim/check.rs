@@ -125,10 +125,8 @@ impl Checks {
         let Some(assembly) = self.assemblies.get_mut(device) else { return };
         let _ = assembly.take(&chunk);
         if assembly.is_complete() {
-            let whole = self.assemblies.remove(device).map(Assembly::finish);
-            if let Some(Ok(bytes)) = whole {
-                self.arrived.insert(device.clone(), (object, bytes));
-            }
+            let whole = self.assemblies.remove(device).map(Assembly::into_bytes);
+            self.arrived.extend(whole.map(|bytes| (device.clone(), (object, bytes))));
         }
     }
 

@@ -98,17 +98,15 @@ impl BurnLearner {
         let mut rng = rng(&self.scenario, device);
         let shares = label_shares(&mut rng, classes, self.scenario.learning.dirichlet);
         let mut local = WindowSet::empty(width);
-        local.values.reserve_exact(n * width);
-        for _ in 0..n {
+        local.values.resize(n * width, 0.0);
+        for window in local.values.chunks_exact_mut(width) {
             let label = draw_label(&mut rng, &shares);
             local.labels.push(label);
             let middle = &self.middles[usize::from(label) * width..][..width];
-            for part in middle.chunks(4) {
-                let bits = rng.next_u64();
-                for (at, middle) in part.iter().enumerate() {
-                    #[allow(clippy::cast_possible_truncation)] // sixteen of the bits
-                    let noise = f32::from((bits >> (16 * at)) as u16) * (1.0 / 32_768.0) - 1.0;
-                    local.values.push(middle + 2.0 * noise);
+            for (values, middles) in window.chunks_mut(8).zip(middle.chunks(8)) {
+                let noise = rng.next_u64().to_le_bytes();
+                for ((value, middle), noise) in values.iter_mut().zip(middles).zip(noise) {
+                    *value = middle + f32::from(noise) * (1.0 / 64.0) - 2.0;
                 }
             }
         }

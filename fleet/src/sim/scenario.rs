@@ -72,9 +72,16 @@ pub struct Population {
     /// When they are there.
     #[serde(default)]
     pub availability: Availability,
+    /// How long a device stays there with `availability = "diurnal"`, in hours, on average.
+    #[serde(default = "three")]
+    pub stay_h: f64,
     /// File of the times at which devices are there, for `availability = "trace"`; a relative path
     /// starts at the scenario's folder. See [`super::trace`] for its rows.
     pub trace: Option<PathBuf>,
+}
+
+fn three() -> f64 {
+    3.0
 }
 
 fn a_minute() -> f64 {

@@ -54,28 +54,27 @@ struct State {
 
 type Shared = Arc<(Mutex<State>, Condvar, Condvar)>;
 
-/// Trains on threads, or at once on the caller's thread.
+/// Trains on threads of its own and on the caller's, which would only wait meanwhile.
 pub(super) struct Workers {
     shared: Shared,
     threads: Vec<JoinHandle<()>>,
-    /// The caller's own learner: counts windows, and trains when there are no threads.
+    /// The caller's own learner: counts windows, and trains while the caller waits.
     own: Box<dyn Learner>,
     tickets: u64,
-    held: BTreeMap<Ticket, (u32, Box<Job>)>,
 }
 
 impl Workers {
-    /// `threads` threads, each with a learner of its own; with one or none the caller trains.
+    /// The caller and `threads - 1` threads more train, each with a learner of its own.
     pub(super) fn new(threads: usize, learner: impl Fn() -> Box<dyn Learner>) -> Self {
         let shared: Shared = Arc::default();
-        let threads = if threads < 2 { 0 } else { threads };
-        let threads = (0..threads)
-            .map(|_| {
-                let (shared, learner) = (shared.clone(), learner());
-                std::thread::spawn(move || work(&shared, learner))
-            })
-            .collect();
-        Self { shared, threads, own: learner(), tickets: 0, held: BTreeMap::new() }
+        let thread = |_| {
+            let (shared, learner) = (shared.clone(), learner());
+            let thread = std::thread::Builder::new().name("trainer".into());
+            // Where no thread can be had, the caller trains alone.
+            thread.spawn(move || work(&shared, learner)).ok()
+        };
+        let threads = (1..threads).filter_map(thread).collect();
+        Self { shared, threads, own: learner(), tickets: 0 }
     }
 
     pub(super) fn windows(&self, device: u32) -> u32 {
@@ -86,9 +85,7 @@ impl Workers {
     pub(super) fn begin(&mut self, device: u32, job: Box<Job>, due: Instant) -> Ticket {
         self.tickets += 1;
         let ticket = Ticket { due, number: self.tickets };
-        if self.threads.is_empty() {
-            self.held.insert(ticket, (device, job));
-        } else if let Ok(mut state) = self.shared.0.lock() {
+        if let Ok(mut state) = self.shared.0.lock() {
             state.waiting.insert(ticket, (device, job));
             self.shared.1.notify_one();
         }
@@ -97,7 +94,6 @@ impl Workers {
 
     /// Gives a ticket back: nobody wants its outcome.
     pub(super) fn forget(&mut self, ticket: Ticket) {
-        self.held.remove(&ticket);
         if let Ok(mut state) = self.shared.0.lock()
             && state.waiting.remove(&ticket).is_none()
             && state.done.remove(&ticket).is_none()
@@ -107,20 +103,24 @@ impl Workers {
         }
     }
 
-    /// The outcome of a job; waits for it. `None` for a ticket that was given back.
+    /// The outcome of a job. While it is not there, the caller does the next job itself. `None` for
+    /// a ticket that was given back, or when a thread has died.
     pub(super) fn finish(&mut self, ticket: Ticket) -> Option<Outcome> {
-        if let Some((device, job)) = self.held.remove(&ticket) {
-            return Some(self.own.run(device, &job));
-        }
         let mut state = self.shared.0.lock().ok()?;
         loop {
             if let Some(outcome) = state.done.remove(&ticket) {
                 return Some(outcome);
             }
-            if self.threads.is_empty() {
+            if let Some((next, (device, job))) = state.waiting.pop_first() {
+                drop(state);
+                let outcome = self.own.run(device, &job);
+                state = self.shared.0.lock().ok()?;
+                state.done.insert(next, outcome);
+            } else if state.running.contains(&ticket) {
+                state = self.shared.2.wait(state).ok()?;
+            } else {
                 return None;
             }
-            state = self.shared.2.wait(state).ok()?;
         }
     }
 }

@@ -230,9 +230,12 @@ impl World {
 
     fn happen(&mut self, event: Event) {
         match event {
+            // A timer that was set anew for an earlier moment still fires at the later one.
             Event::ServerTick => {
-                self.server_tick = None;
-                self.tell_server(ServerInput::Tick);
+                if self.server_tick == Some(self.queue.now()) {
+                    self.server_tick = None;
+                    self.tell_server(ServerInput::Tick);
+                }
             }
             Event::ServerStart => {
                 if self.server.is_none()
@@ -244,7 +247,7 @@ impl World {
             }
             Event::Tick { device, life } => {
                 let slot = &mut self.slots[device as usize];
-                if slot.life == life {
+                if slot.life == life && slot.tick == Some(self.queue.now()) {
                     slot.tick = None;
                     self.tick(device);
                 }

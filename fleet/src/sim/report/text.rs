@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::Report;
+use super::{Cost, Report};
 use crate::report::text::{bytes, duration, number, percent};
 use crate::sim::figures::RoundFigures;
 
@@ -80,7 +80,14 @@ fn ending(report: &Report) -> String {
         tally.dropped_jobs,
         outcome.model_digest
     );
-    if let Some(spent) = cost.spent {
+    text.push_str(&cost.where_it_went());
+    text
+}
+
+impl Cost {
+    /// Where the time went, as lines; nothing where it was not asked for.
+    pub fn where_it_went(&self) -> String {
+        let Some(spent) = self.spent else { return String::new() };
         let parts = [
             ("data and training", spent.training),
             ("devices", spent.devices),
@@ -88,11 +95,11 @@ fn ending(report: &Report) -> String {
             ("checks", spent.checks),
             ("events, links, broker", spent.world),
         ];
-        text.push_str("\nwhere the time goes\n");
+        let mut text = String::from("\nwhere the time of the deciding thread goes\n");
         for (name, seconds) in parts {
-            let share = percent(seconds / cost.seconds.max(1e-9));
+            let share = percent(seconds / self.seconds.max(1e-9));
             let _ = writeln!(text, "{name:<22} {seconds:8.2} s  {share:>7}");
         }
+        text
     }
-    text
 }

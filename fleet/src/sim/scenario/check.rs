@@ -58,7 +58,8 @@ impl Scenario {
         let population = &self.population;
         let devices = (1..=DEVICES_MAX).contains(&population.devices);
         found.unless(devices, format!("population.devices: 1 to {DEVICES_MAX}"));
-        found.from_zero("population", &[("join_s", population.join_s)]);
+        let times = [("join_s", population.join_s), ("stay_h", population.stay_h)];
+        found.from_zero("population", &times);
         let traced = population.availability == Availability::Trace;
         found.unless(
             traced == population.trace.is_some(),

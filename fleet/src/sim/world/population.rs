@@ -1,7 +1,6 @@
 //! The devices at their beginning: which class each is of, and when it is there.
 
 use dunlin_agent::session::{Resting, Session};
-use dunlin_protocol::id::ShortDigest;
 use dunlin_protocol::presence::Presence;
 use dunlin_protocol::rng::Rng;
 use dunlin_protocol::time::Instant;
@@ -25,8 +24,8 @@ pub(super) enum Body {
 pub(super) struct Slot {
     pub(super) body: Body,
     pub(super) disk: Disk,
-    /// Digest of the state that was written last.
-    pub(super) written: Option<ShortDigest>,
+    /// Checksum of the state that was written last.
+    pub(super) written: Option<u32>,
     pub(super) presence: Option<Presence>,
     pub(super) up_pipe: Pipe,
     pub(super) down_pipe: Pipe,
@@ -113,7 +112,7 @@ impl World {
             (Availability::Always, _) | (Availability::Trace, None) => None,
             (Availability::Diurnal, _) => {
                 let luck = f64::from(self.slots[device as usize].rng.unit_f32());
-                let hours = -libm::log(1.0 - luck) * 3.0;
+                let hours = -libm::log(1.0 - luck) * self.scenario.population.stay_h;
                 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
                 Some(now.after(60_000 + (hours * HOUR_MS) as u64))
             }

@@ -38,13 +38,16 @@ impl World {
         Ok(())
     }
 
-    /// What an aggregator reads back; a broken store forgets who was accepted.
+    /// What an aggregator reads back; a broken store has forgotten something.
     fn stored(&self, mut snapshot: Snapshot) -> Snapshot {
         if self.breakage == Some(Breakage::ForgottenAccepted) {
             let rounds = snapshot.rounds.values_mut();
             for progress in rounds.flat_map(|round| round.devices.values_mut()) {
                 *progress = Progress::Gone;
             }
+        }
+        if self.breakage == Some(Breakage::LostSums) {
+            snapshot.sums.clear();
         }
         snapshot
     }
@@ -67,6 +70,9 @@ impl World {
     pub(super) fn tell_server(&mut self, input: ServerInput<'_>) {
         let now = self.queue.now();
         let at = self.server_time(now);
+        if self.breakage == Some(Breakage::HungAggregator) && now.0 > 60_000 {
+            return;
+        }
         let Some(server) = &mut self.server else { return };
         let before = self.profile.enter(Part::Aggregator);
         server.handle(at, input);
@@ -94,7 +100,6 @@ impl World {
 
     fn schedule_server(&mut self, due: Option<Instant>) {
         let (now, factor) = match self.breakage {
-            Some(Breakage::DeadTimer) => return,
             Some(Breakage::SlowClock) => (self.queue.now(), 2),
             Some(_) | None => (self.queue.now(), 1),
         };
@@ -237,10 +242,10 @@ impl World {
         }
         let (now, federation) = (self.queue.now(), self.device_settings.federation.clone());
         for device in self.broker.listeners(Shared::Plan) {
-            let slot = &self.slots[device as usize];
+            let slot = &mut self.slots[device as usize];
             // What is on its way may wake it, and then the plan comes after that.
             let quiet = slot.down_pipe.is_quiet(now);
-            let concerned = match (&slot.body, &self.common) {
+            let concerned = match (&mut slot.body, &self.common) {
                 (Body::Resting(resting), Some(common)) if quiet => {
                     resting.concerns(&federation, common, &plan)
                 }

@@ -1,0 +1,91 @@
+//! Each check sees the fault that it is for: one thing at a time is broken on purpose.
+
+use dunlin_fleet::sim::run::{Options, run};
+use dunlin_fleet::sim::setup::{prepare, preset};
+use dunlin_fleet::sim::{Breakage, rule};
+
+/// Seeds that are tried at the most until the fault shows.
+const SEEDS: u64 = 20;
+
+fn assert_seen(breakage: Breakage, expected: &str) {
+    let hostile = prepare(&preset("hostile").unwrap()).unwrap();
+    let broken = Options { breakage: Some(breakage), ..Options::threads(1) };
+    for seed in 0..SEEDS {
+        let (outcome, _) = run(&hostile.with_seed(seed), broken, |_| {}).unwrap();
+        if let Some(violation) = outcome.violation {
+            assert_eq!(violation.rule, expected, "seed {seed}: {violation:?}");
+            return;
+        }
+    }
+    panic!("{breakage:?} was not seen with {SEEDS} seeds");
+}
+
+#[test]
+fn a_store_that_forgets_who_was_accepted_is_seen() {
+    assert_seen(Breakage::ForgottenAccepted, rule::ONCE);
+}
+
+#[test]
+fn an_update_after_its_deadline_is_seen() {
+    assert_seen(Breakage::SlowClock, rule::IN_TIME);
+}
+
+#[test]
+fn a_sum_that_is_not_that_of_the_accepted_updates_is_seen() {
+    assert_seen(Breakage::StaleSums, rule::SUMS);
+}
+
+#[test]
+fn an_aggregator_that_cannot_start_again_is_seen() {
+    assert_seen(Breakage::LostSums, rule::RESTARTS);
+}
+
+#[test]
+fn a_version_that_goes_back_is_seen() {
+    assert_seen(Breakage::OldBackup, rule::VERSIONS);
+}
+
+#[test]
+fn a_verdict_before_the_write_is_seen() {
+    assert_seen(Breakage::EarlyVerdicts, rule::WRITTEN);
+}
+
+#[test]
+fn a_round_that_does_not_end_is_seen() {
+    assert_seen(Breakage::HungAggregator, rule::ROUNDS_END);
+}
+
+#[test]
+fn time_that_stands_still_is_seen() {
+    assert_seen(Breakage::BusyTimer, rule::TIME_MOVES);
+}
+
+#[test]
+fn an_aggregator_that_hears_of_nobody_is_seen() {
+    assert_seen(Breakage::DeafAggregator, rule::GOES_ON);
+}
+
+#[test]
+fn a_device_that_never_ends_its_work_is_seen() {
+    assert_seen(Breakage::StuckDevices, rule::WORK_ENDS);
+}
+
+#[test]
+fn a_device_with_other_bits_is_seen() {
+    assert_seen(Breakage::OtherBits, rule::SAME_BITS);
+}
+
+#[test]
+fn a_torn_state_is_seen() {
+    assert_seen(Breakage::OneSlot, rule::STORAGE);
+}
+
+#[test]
+fn bytes_that_a_link_loses_are_seen() {
+    assert_seen(Breakage::ShortUpdates, rule::BYTES);
+}
+
+#[test]
+fn bytes_that_the_aggregator_is_not_given_are_seen() {
+    assert_seen(Breakage::ShortMessages, rule::BYTES);
+}
