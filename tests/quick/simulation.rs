@@ -45,7 +45,7 @@ fn every_preset_reads_and_keeps_its_rules() {
 #[test]
 fn no_check_fires_in_a_hostile_world_of_any_of_these_seeds() {
     let hostile = prepare(&preset("hostile").unwrap()).unwrap();
-    let (mut done, mut worst) = (0, [0; 8]);
+    let (mut done, mut worst) = (0, [0; 9]);
     for seed in 0..60 {
         let (outcome, _) = run(&hostile.with_seed(seed), Options::threads(1), |_| {}).unwrap();
         if let Some(violation) = &outcome.violation {
@@ -55,6 +55,7 @@ fn no_check_fires_in_a_hostile_world_of_any_of_these_seeds() {
         let tally = &outcome.tally;
         assert!(tally.power_cuts > 20 && tally.cuts > 50, "{tally:?}");
         let counts = [
+            tally.server_cuts,
             tally.torn_writes,
             tally.failed_writes,
             tally.broker_restarts,
@@ -105,16 +106,11 @@ fn a_calm_federation_takes_everybody_and_loses_nothing() {
     assert!(outcome.finished);
     assert!(outcome.rounds.iter().all(|round| round.accepted == 50), "{:?}", outcome.rounds);
     assert_eq!(outcome.accepted, 250);
-    assert_eq!(outcome.tally.device_ms, outcome.tally.counted_ms + evaluation_ms(&outcome));
     let in_classes: u64 = outcome.classes.iter().map(|class| class.updates).sum();
-    assert!(in_classes >= 250, "updates and the last evaluation: {in_classes}");
-}
-
-/// What training time no version got: the last evaluation's, and that of devices not needed.
-fn evaluation_ms(outcome: &Outcome) -> u64 {
-    let left = outcome.tally.device_ms - outcome.tally.counted_ms;
-    assert!(left < outcome.tally.device_ms / 4, "{left} ms of {}", outcome.tally.device_ms);
-    left
+    assert_eq!(in_classes, 250);
+    // What training no version got is the last evaluation's.
+    let tally = &outcome.tally;
+    assert!(tally.counted_ms <= tally.device_ms && tally.counted_ms > tally.device_ms / 2);
 }
 
 #[test]
@@ -145,9 +141,8 @@ fn old_programs_and_small_devices_are_refused_and_counted() {
     assert!(outcome.finished);
     assert!(outcome.refused["codec"] > 10, "{:?}", outcome.refused);
     assert!(outcome.tally.failed_jobs > 10, "{:?}", outcome.tally);
-    // Small devices can measure, which takes less; the other two can do nothing.
     let updates: Vec<u64> = outcome.classes.iter().map(|class| class.updates).collect();
-    assert!(updates[0] >= 250 && updates[3] == 0, "{updates:?}");
+    assert_eq!(updates, [250, 0, 0, 0]);
 }
 
 #[test]

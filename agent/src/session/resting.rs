@@ -42,6 +42,7 @@ pub struct Resting {
     ended: Box<[WorkRef]>,
     counters: SessionCounters,
     now: Instant,
+    server_online: bool,
     /// The last draw that was looked at.
     draw: Option<(WorkRef, u64)>,
 }
@@ -51,10 +52,8 @@ pub struct Resting {
 pub struct Common {
     /// The task, as it was fetched and as it reads.
     pub task: (CachedTask, Arc<TaskSpec>),
-    /// The plan that the device heard last.
+    /// The plan that devices heard last.
     pub plan: Plan,
-    /// Whether the aggregator is there.
-    pub server_online: bool,
 }
 
 impl Session {
@@ -62,7 +61,7 @@ impl Session {
     pub fn common(&self) -> Option<Common> {
         let (cached, task) = (self.state.task.clone()?, self.task.clone()?);
         let plan = self.plan.clone()?;
-        Some(Common { task: (cached, task), plan, server_online: self.server_online })
+        Some(Common { task: (cached, task), plan })
     }
 
     /// The work that the session is at.
@@ -76,7 +75,7 @@ impl Session {
     /// The session itself while anything is under way, or its link has a cost of its own.
     pub fn rest_now(self) -> Result<Resting, Box<Self>> {
         let idle = matches!(self.phase, Phase::Waiting) && self.outputs.is_empty();
-        let settled = self.connected && self.plan.is_some() && self.windows_counted;
+        let settled = self.connected && self.plan_heard && self.windows_counted;
         let plain = self.settings.link == super::LinkPolicy::default();
         if !(idle && settled && plain) || self.task.is_none() || self.state.pending.is_some() {
             return Err(Box::new(self));
@@ -91,6 +90,7 @@ impl Session {
             ended: Vec::from(self.ended).into_boxed_slice(),
             counters: self.counters,
             now: self.now,
+            server_online: self.server_online,
             draw: None,
         })
     }
@@ -125,13 +125,6 @@ impl Resting {
         }
     }
 
-    /// What the device would find on its disk: what it saves only changes when it does something.
-    pub fn saved(&self, common: &Common) -> Vec<u8> {
-        let mut state = self.state.clone();
-        state.task = Some(common.task.0.clone());
-        state.encode()
-    }
-
     /// The version that the device holds and its parameters, `[n_model]`.
     pub fn model(&self) -> Option<(ModelVersion, &Arc<Vec<f32>>)> {
         self.model.as_ref().map(|(_, version, params)| (*version, params))
@@ -163,7 +156,7 @@ impl Resting {
             state,
             rng: self.rng,
             connected: true,
-            server_online: common.server_online,
+            server_online: self.server_online,
             plan: Some(common.plan.clone()),
             plan_due: None,
             task: Some(common.task.1.clone()),

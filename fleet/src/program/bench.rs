@@ -40,6 +40,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         if let Some(violation) = &report.outcome.violation {
             return Err(failed(format!("{}: {}", violation.rule, violation.what)));
         }
+        if !report.outcome.finished {
+            return Err(failed("the rounds did not end in virtual time: ask for fewer --seconds"));
+        }
         if report.cost.seconds >= arguments.seconds {
             break report;
         }
@@ -59,6 +62,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
 fn rounds_of(rounds: u32, arguments: &Arguments) -> Result<Report, Failure> {
     let mut scenario: Scenario = preset(PRESET).map_err(failed)?;
     scenario.rounds.count = rounds;
+    scenario.end_h = 1e5;
     let prepared = prepare(&scenario).map_err(failed)?;
     let options = Options { profile: true, ..Options::threads(arguments.threads) };
     measure(&prepared, options, !arguments.json)

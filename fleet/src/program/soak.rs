@@ -1,5 +1,6 @@
 //! `dunlin-fleet soak`: one scenario with many seeds, to find what breaks a rule.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -75,17 +76,24 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
             }
             let seed = first + at;
             let prepared = prepared.with_seed(seed);
-            let (outcome, _) = simulate(&prepared, Options::threads(1), |_| {}).map_err(failed)?;
+            let run = || simulate(&prepared, Options::threads(1), |_| {});
+            let outcome = catch_unwind(AssertUnwindSafe(run));
             bar.inc(1);
             let Ok(mut found) = found.lock() else { return Ok(()) };
-            found.add(&outcome);
-            if let Some(Violation { rule, what, .. }) = outcome.violation {
-                let replay = arguments.which.replay(seed);
-                if !arguments.json {
-                    bar.suspend(|| println!("{replay}: {rule}: {what}"));
+            let (rule, what) = match outcome {
+                Ok(outcome) => {
+                    let (outcome, _) = outcome.map_err(failed)?;
+                    found.add(&outcome);
+                    let Some(Violation { rule, what, .. }) = outcome.violation else { continue };
+                    (rule, what)
                 }
-                found.broken.push(Broken { seed, replay, rule, what });
+                Err(_) => ("nothing panics", "a panic; see above".to_owned()),
+            };
+            let replay = arguments.which.replay(seed);
+            if !arguments.json {
+                bar.suspend(|| println!("{replay}: {rule}: {what}"));
             }
+            found.broken.push(Broken { seed, replay, rule, what });
         }
     };
     std::thread::scope(|scope| {

@@ -12,6 +12,8 @@ use dunlin_aggregator::round::RoundKey;
 use dunlin_protocol::id::{DeviceId, LayoutHash, ModelVersion, ShortDigest};
 use dunlin_protocol::object::{Assembly, Chunk};
 use dunlin_protocol::time::Instant;
+use serde::Serialize;
+
 use progress::Progress;
 use rounds::{Closed, OpenRound};
 
@@ -33,7 +35,7 @@ pub mod rule {
     pub const GOES_ON: &str = "the federation goes on";
     /// A device ends its work with a verdict or a timeout.
     pub const WORK_ENDS: &str = "every device's work ends";
-    /// Events are finite at each moment, and there is always one more.
+    /// Events are finite at each moment.
     pub const TIME_MOVES: &str = "time moves";
     /// Devices that hold a version hold the same bits.
     pub const SAME_BITS: &str = "all devices have the same bits";
@@ -46,7 +48,7 @@ pub mod rule {
 }
 
 /// A rule that was broken.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Violation {
     /// Which, one of [`rule`].
     pub rule: &'static str,
@@ -118,6 +120,9 @@ impl Checks {
     pub(super) fn up(&mut self, device: &DeviceId, payload: &[u8]) {
         let Ok(chunk) = Chunk::decode(payload) else { return };
         let object = chunk.object;
+        if self.is_accepted(device, object) {
+            return;
+        }
         let fits = |assembly: &Assembly| assembly.object() == object;
         if !self.assemblies.get(device).is_some_and(fits) {
             self.assemblies.insert(device.clone(), Assembly::for_chunk(&chunk));

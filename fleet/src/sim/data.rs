@@ -33,7 +33,12 @@ pub(super) fn label_shares(rng: &mut Rng, classes: usize, alpha: f64) -> Vec<f64
     }
     let draws: Vec<f64> = (0..classes).map(|_| gamma(rng, alpha)).collect();
     let sum: f64 = draws.iter().sum();
-    draws.iter().map(|draw| draw / sum.max(f64::MIN_POSITIVE)).collect()
+    if sum < f64::MIN_POSITIVE {
+        // So uneven that numbers cannot say it: one class has all.
+        let only = rng.below(classes);
+        return (0..classes).map(|class| f64::from(u8::from(class == only))).collect();
+    }
+    draws.iter().map(|draw| draw / sum).collect()
 }
 
 /// A class by these shares.
@@ -89,5 +94,11 @@ mod tests {
             assert!((found / expected - 1.0).abs() < 0.15, "{alpha}: {found} for {expected}");
         }
         assert_eq!(label_shares(&mut rng, 4, 0.0), [0.25; 4]);
+        let mut owners = [0; 4];
+        for _ in 0..1000 {
+            let shares = label_shares(&mut rng, 4, 1e-5);
+            owners[usize::from(draw_label(&mut rng, &shares))] += 1;
+        }
+        assert!(owners.iter().all(|count| (180..320).contains(count)), "{owners:?}");
     }
 }

@@ -69,6 +69,8 @@ pub struct Tally {
     pub cuts: u64,
     /// Restarts of the broker.
     pub broker_restarts: u64,
+    /// Connections of the aggregator that broke by themselves.
+    pub server_cuts: u64,
     /// Kills of the aggregator.
     pub server_kills: u64,
     /// Partitions.
@@ -82,9 +84,9 @@ pub struct ClassFigures {
     pub name: String,
     /// Devices of this kind.
     pub devices: u32,
-    /// Those that have an update in a version.
+    /// Those that had an update accepted.
     pub took_part: u32,
-    /// Updates in versions.
+    /// Updates accepted.
     pub updates: u64,
 }
 
@@ -145,7 +147,6 @@ pub struct Outcome {
     /// Counts.
     pub tally: Tally,
     /// The rule that was broken, if one was.
-    #[serde(skip)]
     pub violation: Option<Violation>,
 }
 

@@ -146,7 +146,7 @@ impl Run<'_> {
         Outcome {
             accepted: self.rounds.iter().map(|round| u64::from(round.accepted)).sum(),
             refused,
-            ended_s: self.world.now().0 as f64 / 1000.0,
+            ended_s: self.world.ended().0 as f64 / 1000.0,
             finished: false,
             model_digest: Digest::of(&bytes).short().to_string(),
             accuracy: self.rounds.iter().rev().find_map(|round| round.accuracy),

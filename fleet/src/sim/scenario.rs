@@ -16,8 +16,8 @@ use dunlin_aggregator::settings::{ANCHOR_EVERY, Downlink, Schedule};
 use dunlin_protocol::codec::Codec;
 use serde::{Deserialize, Serialize};
 
-/// Most devices of a simulation.
-pub const DEVICES_MAX: u32 = 2_000_000;
+/// Most devices of a simulation: as many as one aggregator follows.
+pub const DEVICES_MAX: u32 = 1 << 20;
 /// Longest scenario file that is read, in bytes.
 const FILE_BYTES_MAX: u64 = 1 << 20;
 
@@ -130,9 +130,16 @@ pub struct Rounds {
     /// How versions go down: `f32` for whole models, else deltas by this codec.
     #[serde(default = "plain")]
     pub downlink: String,
+    /// Bytes of each chunk of an update or a model but the last, 4,096 to 122,880.
+    #[serde(default = "chunk_bytes")]
+    pub chunk_bytes: u32,
     /// Versions are judged when this divides their number; 0 is the last one only.
     #[serde(default)]
     pub judge_every: u32,
+}
+
+fn chunk_bytes() -> u32 {
+    dunlin_protocol::limits::CHUNK_BYTES_DEFAULT
 }
 
 fn half() -> f64 {

@@ -99,7 +99,7 @@ impl Prepared {
 fn task(scenario: &Scenario) -> Result<TaskSpec, String> {
     let learning = &scenario.learning;
     if learning.task_name() == "toy" {
-        return Ok(toy::task());
+        return Ok(toy::task(learning.toy_values));
     }
     if !cfg!(feature = "burn") {
         let name = learning.task_name();
@@ -151,6 +151,7 @@ fn settings(scenario: &Scenario, task: TaskSpec) -> Result<Settings, String> {
     };
     settings.codec = scenario.codec()?;
     settings.downlink = scenario.downlink()?;
+    settings.chunk_bytes = rounds.chunk_bytes;
     settings.rounds = rounds.count;
     settings.target = rounds.target;
     settings.quorum = scenario.quorum();
@@ -165,10 +166,11 @@ fn settings(scenario: &Scenario, task: TaskSpec) -> Result<Settings, String> {
     settings.weighting = Weighting::Examples { cap: 4096 };
     // Simulations judge versions themselves; the last round's evaluation asks a few devices.
     settings.evaluate_devices = rounds.target.min(20);
-    match settings.problems().first() {
-        Some(problem) => Err(problem.to_string()),
-        None => Ok(settings),
-    }
+    // They are named as in an aggregator's file.
+    let problems = settings.problems().into_iter();
+    let problems: Vec<String> =
+        problems.map(|problem| problem.to_string().replace("training.", "learning.")).collect();
+    if problems.is_empty() { Ok(settings) } else { Err(problems.join("\n")) }
 }
 
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // checked: 0 to 1e9 seconds

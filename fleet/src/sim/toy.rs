@@ -9,12 +9,9 @@ use super::data::quantity;
 use super::scenario::Scenario;
 use super::workers::Learner;
 
-/// Samples of a window: 82 parameters.
-const WINDOW: u16 = 40;
-
 /// One dense layer and two classes.
-pub(super) fn task() -> TaskSpec {
-    dense_task("toy", WINDOW, 2)
+pub(super) fn task(window: u16) -> TaskSpec {
+    dense_task("toy", window, 2)
 }
 
 /// One dense layer from `window` samples of one channel to `classes` classes.

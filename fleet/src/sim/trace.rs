@@ -70,9 +70,14 @@ impl Trace {
         Ok(Self { stays, period_ms: last.div_ceil(DAY_MS) * DAY_MS })
     }
 
-    /// The stay of `device` at `at`, or its next one, as virtual time.
+    /// The stay of `device` at `at`, or its next one, as virtual time. One that goes on as the
+    /// recording begins anew is one stay; it ends at `u64::MAX` when there is no other.
     pub(super) fn stay(&self, device: u32, at: u64) -> Stay {
         let stays = &self.stays[device as usize % self.stays.len()];
+        let wraps = stays[0].0 == 0 && stays[stays.len() - 1].1 == self.period_ms;
+        if wraps && stays.len() == 1 {
+            return (0, u64::MAX);
+        }
         let (turn, within) = (at / self.period_ms, at % self.period_ms);
         let next = stays.iter().find(|stay| stay.1 > within);
         let (turn, (from, to)) = match next {
@@ -80,7 +85,8 @@ impl Trace {
             None => (turn + 1, stays[0]),
         };
         let base = turn * self.period_ms;
-        (base + from, base + to)
+        let goes_on = if wraps && to == self.period_ms { stays[0].1 } else { 0 };
+        (base + from, base + to + goes_on)
     }
 }
 
@@ -122,6 +128,15 @@ mod tests {
         assert_eq!(trace.stay(1, 0), (10_000, 40_000));
         assert_eq!(trace.stay(1, 40_000), (90_000_000, 90_001_500));
         assert_eq!(trace.stay(0, 200_000), (2 * DAY_MS + 100_000, 2 * DAY_MS + 200_000));
+    }
+
+    #[test]
+    fn a_stay_goes_on_where_the_recording_begins_anew() {
+        let text = "device,from_s,to_s\nalways,0,86400\nnight,0,21600\nnight,79200,86400\n";
+        let trace = Trace::parse(text).unwrap();
+        assert_eq!(trace.stay(0, 5 * DAY_MS), (0, u64::MAX));
+        assert_eq!(trace.stay(1, 80_000_000), (79_200_000, DAY_MS + 21_600_000));
+        assert_eq!(trace.stay(1, DAY_MS), (DAY_MS, DAY_MS + 21_600_000), "later in the same one");
     }
 
     #[test]

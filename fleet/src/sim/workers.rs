@@ -2,7 +2,9 @@
 //! for when they end on it: how many threads there are changes when a machine works, not what comes
 //! out.
 
+use std::any::Any;
 use std::collections::{BTreeMap, BTreeSet};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
 
@@ -49,6 +51,8 @@ struct State {
     running: BTreeSet<Ticket>,
     /// Of those running, the ones whose outcome nobody wants any more.
     unwanted: BTreeSet<Ticket>,
+    /// What a thread panicked with; the caller goes on with it.
+    panicked: Option<Box<dyn Any + Send>>,
     stop: bool,
 }
 
@@ -104,10 +108,17 @@ impl Workers {
     }
 
     /// The outcome of a job. While it is not there, the caller does the next job itself. `None` for
-    /// a ticket that was given back, or when a thread has died.
+    /// a ticket that was given back.
+    ///
+    /// # Panics
+    /// When a thread has panicked over a job: with its panic.
     pub(super) fn finish(&mut self, ticket: Ticket) -> Option<Outcome> {
         let mut state = self.shared.0.lock().ok()?;
         loop {
+            if let Some(panic) = state.panicked.take() {
+                drop(state);
+                resume_unwind(panic);
+            }
             if let Some(outcome) = state.done.remove(&ticket) {
                 return Some(outcome);
             }
@@ -143,11 +154,15 @@ fn work(shared: &Shared, mut learner: Box<dyn Learner>) {
         };
         waiting.running.insert(ticket);
         drop(waiting);
-        let outcome = learner.run(device, &job);
+        let outcome = catch_unwind(AssertUnwindSafe(|| learner.run(device, &job)));
         let Ok(mut state) = state.lock() else { return };
         state.running.remove(&ticket);
-        if !state.unwanted.remove(&ticket) {
-            state.done.insert(ticket, outcome);
+        match outcome {
+            Err(panic) => state.panicked = Some(panic),
+            Ok(outcome) if !state.unwanted.remove(&ticket) => {
+                state.done.insert(ticket, outcome);
+            }
+            Ok(_) => {}
         }
         done.notify_all();
     }

@@ -40,13 +40,14 @@ impl Checks {
         }
     }
 
-    /// Looks, now and then, whether rounds come and go; `here` are the devices connected, `up` is
-    /// whether the aggregator runs and has anything left to do.
-    pub(in crate::sim) fn look(&mut self, now: Instant, up: bool, here: u32) {
-        if !up {
+    /// Looks, now and then, whether rounds come and go; `here` are the devices that the broker knows
+    /// to be online, `up_since` says since when the aggregator is connected, if it is and has
+    /// anything left to do.
+    pub(in crate::sim) fn look(&mut self, now: Instant, up_since: Option<Instant>, here: u32) {
+        let Some(up_since) = up_since else {
             self.progress.waiting_since = None;
             return;
-        }
+        };
         let overdue: Option<RoundKey> = self
             .rounds
             .iter()
@@ -61,7 +62,7 @@ impl Checks {
             return;
         }
         let since = *self.progress.waiting_since.get_or_insert(now);
-        let waited = now.since(since);
+        let waited = now.since(since.max(up_since));
         if waited > self.known.patience_ms {
             let what = format!("no round for {} s, with {here} devices there", waited / 1000);
             self.broken(now, rule::GOES_ON, what);

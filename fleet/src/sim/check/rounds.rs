@@ -49,6 +49,13 @@ impl Checks {
         deadline.after(WORK_MS + self.known.drift_ms)
     }
 
+    /// Whether this update counts already: it came again.
+    pub(super) fn is_accepted(&self, device: &DeviceId, object: ShortDigest) -> bool {
+        let open = self.rounds.values().map(|round| &round.accepted);
+        let closed = self.closed.values().map(|round| &round.accepted);
+        open.chain(closed).any(|accepted| accepted.get(device) == Some(&object))
+    }
+
     /// What the aggregator has written.
     pub(in crate::sim) fn saved(&mut self, now: Instant, save: &Save) {
         for record in &save.records {

@@ -23,6 +23,10 @@ pub fn html(report: &Report) -> String {
         escape(&scenario.rounds.downlink),
         scenario.seed,
     );
+    if let Some(violation) = &report.outcome.violation {
+        let (rule, what) = (escape(violation.rule), escape(&violation.what));
+        body.push_str(&format!("<p class=\"about\">Broken: {rule}: {what}</p>\n"));
+    }
     body.push_str(&on_top(report));
     body.push_str("<div class=\"charts three\">\n");
     body.push_str(&charts(&report.outcome));
@@ -54,7 +58,8 @@ fn on_top(report: &Report) -> String {
             "Versions",
             grouped(made),
             format!(
-                "of {} rounds, in {} virtual hours",
+                "of {} wanted, {} rounds, {} virtual hours",
+                report.scenario.rounds.count,
                 outcome.rounds.len(),
                 number(outcome.ended_s / 3600.0, 1)
             ),
@@ -196,6 +201,7 @@ fn faults(outcome: &Outcome) -> String {
         ("connections that broke", tally.cuts),
         ("partitions", tally.partitions),
         ("restarts of the broker", tally.broker_restarts),
+        ("broken connections of the aggregator", tally.server_cuts),
         ("kills of the aggregator", tally.server_kills),
         ("jobs that devices dropped", tally.dropped_jobs),
         ("jobs that failed", tally.failed_jobs),

@@ -54,6 +54,14 @@ fn ending(report: &Report) -> String {
         cost.client_rounds_per_second,
         cost.peak_memory_bytes as f64 / 1e6,
     );
+    if !outcome.finished {
+        let made = outcome.rounds.iter().filter(|round| round.version.is_some()).count();
+        let wanted = report.scenario.rounds.count;
+        let _ = writeln!(text, "not finished: {made} of {wanted} versions");
+    }
+    if let Some(violation) = &outcome.violation {
+        let _ = writeln!(text, "broken: {}: {}", violation.rule, violation.what);
+    }
     if let Some(fairness) = &outcome.fairness {
         let _ = writeln!(
             text,

@@ -5,6 +5,10 @@ use dunlin_protocol::codec::Codec;
 use super::learning::INVENTED;
 use super::{Availability, Class, DEVICES_MAX, Data, Scenario};
 
+/// Longest time in seconds: about a year.
+const SECONDS_MAX: f64 = 3.2e7;
+/// Most events an hour of what goes wrong.
+const RATE_MAX: f64 = 3600.0;
 /// Most windows of one device.
 const WINDOWS_MAX: u32 = 100_000;
 /// Most kinds of devices.
@@ -27,10 +31,10 @@ impl Problems {
         }
     }
 
-    fn from_zero(&mut self, section: &str, values: &[(&str, f64)]) {
+    fn from_zero(&mut self, section: &str, most: f64, values: &[(&str, f64)]) {
         for (key, value) in values {
-            let right = (0.0..=1e9).contains(value);
-            self.unless(right, format!("{section}.{key} = {value}: 0 to 1e9"));
+            let right = (0.0..=most).contains(value);
+            self.unless(right, format!("{section}.{key} = {value}: 0 to {most}"));
         }
     }
 }
@@ -59,7 +63,7 @@ impl Scenario {
         let devices = (1..=DEVICES_MAX).contains(&population.devices);
         found.unless(devices, format!("population.devices: 1 to {DEVICES_MAX}"));
         let times = [("join_s", population.join_s), ("stay_h", population.stay_h)];
-        found.from_zero("population", &times);
+        found.from_zero("population", SECONDS_MAX, &times);
         let traced = population.availability == Availability::Trace;
         found.unless(
             traced == population.trace.is_some(),
@@ -86,10 +90,12 @@ impl Scenario {
             ),
         );
         let fewest = u32::from(learning.data.is_none());
+        let toy = (1..=8_000).contains(&learning.toy_values);
+        found.unless(toy, "learning.toy_values: 1 to 8000");
         let windows = (fewest..=WINDOWS_MAX).contains(&learning.windows);
         found.unless(windows, format!("learning.windows: {fewest} to {WINDOWS_MAX}"));
         let skews = [("quantity_skew", learning.quantity_skew), ("dirichlet", learning.dirichlet)];
-        found.from_zero("learning", &skews);
+        found.from_zero("learning", 1e6, &skews);
         let most = f64::from(learning.windows) * (1.0 + learning.quantity_skew);
         found.unless(
             most <= f64::from(WINDOWS_MAX),
@@ -108,8 +114,9 @@ impl Scenario {
         found.unless(target, "rounds.target: 1 to the number of devices");
         found.shares("rounds", &[("quorum", rounds.quorum)]);
         found.unless((1.0..=16.0).contains(&rounds.overselect), "rounds.overselect: 1 to 16");
-        found.unless((1.0..=1e9).contains(&rounds.deadline_s), "rounds.deadline_s: 1 to 1e9");
-        found.from_zero("rounds", &[("pause_s", rounds.pause_s)]);
+        let deadline = (1.0..=SECONDS_MAX).contains(&rounds.deadline_s);
+        found.unless(deadline, format!("rounds.deadline_s: 1 to {SECONDS_MAX}"));
+        found.from_zero("rounds", SECONDS_MAX, &[("pause_s", rounds.pause_s)]);
     }
 
     fn fault_problems(&self, found: &mut Problems) {
@@ -119,9 +126,11 @@ impl Scenario {
             ("broker_restarts_per_h", faults.broker_restarts_per_h),
             ("aggregator_kills_per_h", faults.aggregator_kills_per_h),
             ("partitions_per_h", faults.partitions_per_h),
-            ("clock_skew_s", faults.clock_skew_s),
+            ("aggregator_cuts_per_h", faults.aggregator_cuts_per_h),
         ];
-        found.from_zero("faults", &rates);
+        found.from_zero("faults", RATE_MAX, &rates);
+        let skew = [("clock_skew_s", faults.clock_skew_s)];
+        found.from_zero("faults", 1e6, &skew);
         let shares = [
             ("torn_write", faults.torn_write),
             ("failed_write", faults.failed_write),
@@ -133,7 +142,7 @@ impl Scenario {
         found.unless(drift, "faults.clock_drift_ppm: 0 to 100000");
         for partition in &faults.partition {
             let times = [("at_h", partition.at_h), ("for_s", partition.for_s)];
-            found.from_zero("faults.partition", &times);
+            found.from_zero("faults.partition", SECONDS_MAX, &times);
             found.shares("faults.partition", &[("share", partition.share)]);
         }
     }
@@ -141,8 +150,8 @@ impl Scenario {
 
 fn class_problems(class: &Class, found: &mut Problems) {
     let section = format!("class {:?}", class.name);
-    let rates = class.up_kbps > 0.0 && class.down_kbps > 0.0;
-    found.unless(rates, format!("{section}: up_kbps and down_kbps are above 0"));
+    let rates = [class.up_kbps, class.down_kbps].iter().all(|rate| (0.001..=1e9).contains(rate));
+    found.unless(rates, format!("{section}: up_kbps and down_kbps are 0.001 to 1e9"));
     let shares = [
         ("share", class.share),
         ("drop_out", class.drop_out),
@@ -155,9 +164,9 @@ fn class_problems(class: &Class, found: &mut Problems) {
         ("ms_per_window", class.ms_per_window),
         ("delay_ms", class.delay_ms),
         ("jitter_ms", class.jitter_ms),
-        ("cuts_per_h", class.cuts_per_h),
     ];
-    found.from_zero(&section, &times);
+    found.from_zero(&section, 1e6, &times);
+    found.from_zero(&section, RATE_MAX, &[("cuts_per_h", class.cuts_per_h)]);
     for text in &class.codecs {
         if let Err(error) = text.parse::<Codec>() {
             found.0.push(format!("{section}: codecs = {text:?}: {error}"));

@@ -31,7 +31,7 @@ pub struct Class {
     pub duplicate: f64,
     /// Share of messages that those behind them may overtake.
     pub reorder: f64,
-    /// Connections that break, an hour.
+    /// Connections that break, an hour, up to 3,600. Either end may notice up to 90 seconds later.
     pub cuts_per_h: f64,
     /// Codecs that the devices' program has, by their texts; empty is all. Older programs have
     /// fewer: their claims are refused where the plan wants another.

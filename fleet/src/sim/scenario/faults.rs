@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-/// What goes wrong beyond links. Rates are for each device, or for the one broker and aggregator.
+/// What goes wrong beyond links. Rates are for each device, or for the one broker and aggregator, up
+/// to 3,600 an hour.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Faults {
@@ -17,6 +18,8 @@ pub struct Faults {
     pub broker_restarts_per_h: f64,
     /// Share of these after which it remembers nothing.
     pub broker_forgets: f64,
+    /// Connections of the aggregator that break, an hour; it is back after some seconds.
+    pub aggregator_cuts_per_h: f64,
     /// Kills of the aggregator, an hour; it is back after some seconds.
     pub aggregator_kills_per_h: f64,
     /// Share of these that come at its next write, half of them before it and half after it.

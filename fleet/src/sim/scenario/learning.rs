@@ -19,6 +19,8 @@ pub struct Learning {
     pub task: PathBuf,
     /// Recorded data, where they are not invented.
     pub data: Option<Data>,
+    /// Values in a window of `toy`, which has twice as many parameters and two more, 1 to 8,000.
+    pub toy_values: u16,
     /// Windows of one device, up to 100,000. With `data`, so many are drawn from its person or
     /// file; 0 takes all of them.
     pub windows: u32,
@@ -45,6 +47,7 @@ impl Default for Learning {
         Self {
             task: "toy".into(),
             data: None,
+            toy_values: 40,
             windows: 60,
             quantity_skew: 0.0,
             dirichlet: 0.0,

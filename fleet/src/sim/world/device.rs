@@ -5,6 +5,7 @@ use std::sync::Arc;
 use dunlin_agent::session::{Input, Output, Resting, Session, Settings};
 use dunlin_agent::state::DeviceState;
 use dunlin_protocol::presence::{Presence, State};
+use dunlin_protocol::rng::Rng;
 use dunlin_protocol::time::Instant;
 use dunlin_protocol::topic::Topic;
 
@@ -104,6 +105,9 @@ impl World {
             return false;
         }
         slot.disk.save(state, turns);
+        if self.scenario.faults.torn_write == 0.0 {
+            slot.disk.forget_older();
+        }
         slot.written = Some(crc32fast::hash(state));
         true
     }
@@ -131,14 +135,10 @@ impl World {
     }
 
     fn switch_off(&mut self, device: u32) {
+        self.job_time(device);
         let slot = &mut self.slots[device as usize];
-        let body = std::mem::replace(&mut slot.body, Body::Off);
+        slot.body = Body::Off;
         slot.life += 1;
-        if let (Body::Resting(resting), Some(common), true) =
-            (body, &self.common, slot.disk.is_empty())
-        {
-            slot.disk.save(&resting.saved(common), true);
-        }
     }
 
     /// Connects a device, or lets it try again when the broker can be reached.
@@ -149,11 +149,17 @@ impl World {
             let (life, again) = (slot.life, slot.cut_off_until.after(slot.rng.below(2_000) as u64));
             return self.queue.at(again, Event::Connect { device, life });
         }
+        // A broker that still held the old connection ends it now.
+        let epoch = slot.epoch;
+        self.will(device, epoch);
+        let slot = &mut self.slots[device as usize];
         self.connected += u32::from(!slot.connected);
         slot.epoch += 1;
         slot.connected = true;
         slot.connected_at = now;
         slot.hears_down = false;
+        // What the old connection still had to carry is gone with it.
+        (slot.up_pipe, slot.down_pipe) = Default::default();
         self.tell(device, Input::Connected);
     }
 
@@ -173,27 +179,49 @@ impl World {
         }
     }
 
-    /// Breaks a device's connection; the broker publishes its last will.
+    /// Breaks a device's connection. The broker may notice later, and publishes the last will then.
     fn break_connection(&mut self, device: u32) -> bool {
         if !self.slots[device as usize].connected {
             return false;
         }
         self.disconnect(device);
-        if let Some(boot) = self.slots[device as usize].presence.as_ref().map(|p| p.boot) {
-            self.presence(device, Presence { state: State::Lost, boot });
-        }
+        let slot = &mut self.slots[device as usize];
+        slot.has_will = true;
+        let (epoch, later) = (slot.epoch, noticed_after(&mut slot.rng));
+        self.queue.after(later, Event::Will { device, epoch });
         true
     }
 
-    /// Breaks a device's connection; it comes back a little later.
+    /// The broker publishes the last will of a connection that is gone.
+    pub(super) fn will(&mut self, device: u32, epoch: u32) {
+        let slot = &mut self.slots[device as usize];
+        if slot.epoch != epoch || !std::mem::take(&mut slot.has_will) {
+            return;
+        }
+        if let Some(boot) = slot.presence.as_ref().map(|presence| presence.boot) {
+            self.presence(device, Presence { state: State::Lost, boot });
+        }
+    }
+
+    /// Breaks a device's connection; the device notices at once or later, and comes back.
     pub(super) fn lose(&mut self, device: u32) {
         if !self.break_connection(device) {
             return;
         }
+        let slot = &mut self.slots[device as usize];
+        let (life, later) = (slot.life, noticed_after(&mut slot.rng));
+        self.queue.after(later, Event::Notice { device, life });
+    }
+
+    /// A device knows that its connection is gone.
+    pub(super) fn notice(&mut self, device: u32, life: u32) {
+        let slot = &self.slots[device as usize];
+        if slot.life != life || slot.connected {
+            return;
+        }
         self.tell(device, Input::Disconnected);
         let slot = &mut self.slots[device as usize];
-        let back = RECONNECT_MS + slot.rng.below(2_000) as u64;
-        let life = slot.life;
+        let (life, back) = (slot.life, RECONNECT_MS + slot.rng.below(2_000) as u64);
         self.queue.after(back, Event::Connect { device, life });
     }
 
@@ -253,7 +281,8 @@ impl World {
                         self.start_job(device, work, Box::new(job));
                     }
                 }
-                Output::Cancel(_) | Output::Sleep { .. } => {}
+                Output::Cancel(_) => self.job_time(device),
+                Output::Sleep { .. } => {}
             }
         }
         let (slot, counted) = (&self.slots[device as usize], session.counters());
@@ -293,12 +322,16 @@ impl World {
     fn put_back(&mut self, device: u32, session: Box<Session>) {
         if self.common.is_none() {
             self.common = session.common();
+            // This device may have heard an older plan than the others will.
+            if let (Some(common), Some(plan)) = (&mut self.common, &self.plan) {
+                common.plan = plan.clone();
+            }
         }
         let slot = &mut self.slots[device as usize];
-        let Some(common) = self.common.as_ref().filter(|_| slot.connected) else {
+        if self.common.is_none() || !slot.connected {
             slot.body = Body::Awake(session);
             return;
-        };
+        }
         let mut resting = match session.rest_now() {
             Ok(resting) => resting,
             Err(session) => {
@@ -306,12 +339,6 @@ impl World {
                 return;
             }
         };
-        // Where no write is ever torn, a state that can be written again need not be kept.
-        let faults = &self.scenario.faults;
-        let whole = faults.torn_write == 0.0 && faults.failed_write == 0.0;
-        if whole && slot.written == Some(crc32fast::hash(&resting.saved(common))) {
-            slot.disk.page_out();
-        }
         self.share_model(device, &mut resting);
         self.slots[device as usize].body = Body::Resting(Box::new(resting));
     }
@@ -324,18 +351,34 @@ impl World {
             changed.into_iter().for_each(|params| resting.share(Arc::new(params)));
         }
         let Some((version, params)) = resting.model() else { return };
-        let known = self.models.entry(version).or_insert_with(|| params.clone());
-        if Arc::ptr_eq(known, params) {
+        let known = match self.models.get(&version) {
+            Some(known) => known.clone(),
+            None => {
+                // The aggregator's own, while it has the version.
+                let models = self.snapshot.as_ref().map(|snapshot| &snapshot.models);
+                let own = models.and_then(|models| models.get(&version));
+                let known = own.map_or_else(|| params.clone(), |m| Arc::new(m.given().to_vec()));
+                self.models.insert(version, known.clone());
+                known
+            }
+        };
+        if Arc::ptr_eq(&known, params) {
             return;
         }
         let same = known.len() == params.len()
             && known.iter().zip(params.iter()).all(|(a, b)| a.to_bits() == b.to_bits());
         if same {
-            resting.share(known.clone());
+            resting.share(known);
         } else {
             let what = format!("d{device} has another version {version}");
             let now = self.queue.now();
             self.checks.broken(now, rule::SAME_BITS, what);
         }
     }
+}
+
+/// How long it takes an end to notice that a connection is gone: half of the time the other end says
+/// so, else up to one and a half keep-alive times of a minute pass (MQTT 3.1.1, section 3.1.2.10).
+fn noticed_after(rng: &mut Rng) -> u64 {
+    if rng.below(2) == 0 { 0 } else { rng.below(90_000) as u64 }
 }

@@ -10,6 +10,21 @@ use super::jobs::Fate;
 pub(super) enum Event {
     ServerTick,
     ServerStart,
+    /// The aggregator reaches the broker again.
+    ServerConnect {
+        epoch: u32,
+    },
+    ServerCut,
+    /// The broker notices that a connection is gone, and publishes the last will.
+    Will {
+        device: u32,
+        epoch: u32,
+    },
+    /// A device notices that its connection is gone.
+    Notice {
+        device: u32,
+        life: u32,
+    },
     Tick {
         device: u32,
         life: u32,

@@ -22,6 +22,7 @@ impl World {
         }
         self.later(faults.broker_restarts_per_h, Event::BrokerRestart);
         self.later(faults.aggregator_kills_per_h, Event::ServerKill);
+        self.later(faults.aggregator_cuts_per_h, Event::ServerCut);
         self.next_partition();
         for partition in &faults.partition {
             let (share, for_ms) = (partition.share, milliseconds(partition.for_s));
@@ -35,7 +36,7 @@ impl World {
     pub(super) fn later(&mut self, per_h: f64, event: Event) {
         if per_h > 0.0 {
             let wait = -libm::log(1.0 - f64::from(self.rng.unit_f32())) / per_h * HOUR_MS;
-            self.queue.after(wait.min(1e15) as u64, event);
+            self.queue.after(1 + wait.min(1e15) as u64, event);
         }
     }
 
@@ -68,7 +69,8 @@ impl World {
         for device in 0..self.scenario.population.devices {
             if forgets {
                 // No last will either: a broker that dies says nothing.
-                self.slots[device as usize].presence = None;
+                self.keep_presence(device, None);
+                self.slots[device as usize].has_will = false;
             }
             if self.slots[device as usize].connected {
                 self.disconnect(device);
@@ -78,9 +80,36 @@ impl World {
                 self.queue.after(back, Event::Connect { device, life });
             }
         }
-        if self.server.is_some() {
-            self.broker.forget_aggregator();
-            self.tell_server(ServerInput::Disconnected);
+        self.disconnect_server();
+    }
+
+    /// The aggregator's connection breaks; the broker publishes its last will.
+    pub(super) fn server_cut(&mut self) {
+        self.later(self.scenario.faults.aggregator_cuts_per_h, Event::ServerCut);
+        if self.server_connected {
+            self.tally.server_cuts += 1;
+            self.lose_server();
+            self.disconnect_server();
+        }
+    }
+
+    /// The aggregator has no connection for a while; it may come back before the devices or after.
+    fn disconnect_server(&mut self) {
+        if self.server.is_none() || !self.server_connected {
+            return;
+        }
+        self.server_connected = false;
+        self.broker.forget_aggregator();
+        self.server_epoch += 1;
+        let (epoch, back) = (self.server_epoch, RECONNECT_MS + self.rng.below(20_000) as u64);
+        self.queue.after(back, Event::ServerConnect { epoch });
+        self.tell_server(ServerInput::Disconnected);
+    }
+
+    /// The aggregator is connected again, unless it was killed meanwhile.
+    pub(super) fn server_connects(&mut self, epoch: u32) {
+        if self.server_epoch == epoch && self.server.is_some() {
+            self.server_connected = true;
             self.server_since = self.queue.now();
             self.tell_server(ServerInput::Connected);
         }

@@ -13,6 +13,9 @@ use crate::sim::workers::Ticket;
 /// What an evaluation costs beside an epoch of training: no backward pass.
 const EVALUATION_EPOCHS: f64 = 0.3;
 
+/// Longest job in milliseconds: some thirty years.
+const JOB_MS_MAX: f64 = 1e12;
+
 /// What becomes of a job.
 #[derive(Clone, Copy)]
 pub(super) enum Fate {
@@ -37,6 +40,7 @@ impl World {
         let slot = &mut self.slots[device as usize];
         let luck = f64::from(slot.rng.unit_f32());
         let took = ms_per_window * windows * epochs * f64::from(slot.rng.uniform(0.8, 1.2));
+        let took = took.min(JOB_MS_MAX);
         let mut due = self.queue.now().after(1 + took as u64);
         let fate = if training.is_some() && memory_kib > 0 && memory_kib < self.job_kib {
             due = self.queue.now().after(1);
@@ -46,12 +50,21 @@ impl World {
         } else {
             Fate::Done(self.workers.begin(device, job, due))
         };
-        let spent = due.since(self.queue.now());
-        self.tally.device_ms += spent;
+        let now = self.queue.now();
         let slot = &mut self.slots[device as usize];
-        slot.trained_ms = u32::try_from(spent).unwrap_or(u32::MAX);
+        slot.trains_since = Some(now);
         let life = slot.life;
         self.queue.at(due, Event::JobDone { device, life, work, fate });
+    }
+
+    /// A device stops training, for whatever reason.
+    pub(super) fn job_time(&mut self, device: u32) {
+        let now = self.queue.now();
+        let slot = &mut self.slots[device as usize];
+        if let Some(since) = slot.trains_since.take() {
+            slot.trained_ms = now.since(since);
+            self.tally.device_ms = self.tally.device_ms.saturating_add(slot.trained_ms);
+        }
     }
 
     /// A job ends.
@@ -70,6 +83,7 @@ impl World {
             }
             return;
         }
+        self.job_time(device);
         let outcome = match fate {
             Fate::Done(ticket) => {
                 let before = self.profile.enter(Part::Training);

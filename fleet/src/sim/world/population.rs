@@ -48,13 +48,17 @@ pub(super) struct Slot {
     pub(super) connected_at: Instant,
     pub(super) epoch: u32,
     pub(super) life: u32,
+    /// Since when it trains.
+    pub(super) trains_since: Option<Instant>,
     /// How long its last training took, in milliseconds.
-    pub(super) trained_ms: u32,
+    pub(super) trained_ms: u64,
     /// Its updates that counted.
     pub(super) counted: u32,
     pub(super) class: u16,
     pub(super) connected: bool,
     pub(super) hears_down: bool,
+    /// Whether the broker has a last will of a connection that is gone.
+    pub(super) has_will: bool,
     /// Whether the power goes in the middle of its next write.
     pub(super) doomed: bool,
 }
@@ -96,11 +100,13 @@ impl World {
                 connected_at: Instant(0),
                 epoch: 0,
                 life: 0,
+                trains_since: None,
                 trained_ms: 0,
                 counted: 0,
                 class,
                 connected: false,
                 hears_down: false,
+                has_will: false,
                 doomed: false,
             });
         }
@@ -116,7 +122,9 @@ impl World {
                 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
                 Some(now.after(60_000 + (hours * HOUR_MS) as u64))
             }
-            (Availability::Trace, Some(trace)) => Some(Instant(trace.stay(device, now.0).1)),
+            (Availability::Trace, Some(trace)) => {
+                Some(Instant(trace.stay(device, now.0).1)).filter(|leaves| leaves.0 < u64::MAX)
+            }
         }
     }
 

@@ -3,7 +3,7 @@
 use dunlin_agent::session::Input;
 use dunlin_protocol::codec::Codec;
 use dunlin_protocol::message::Claim;
-use dunlin_protocol::presence::Presence;
+use dunlin_protocol::presence::{Presence, State};
 use dunlin_protocol::topic::{Down, Topic};
 use dunlin_protocol::wire;
 
@@ -44,6 +44,7 @@ impl World {
         let class = &self.scenario.classes[usize::from(slot.class)];
         let said = said.from_program_of(class);
         let arrival = slot.up_pipe.carry(now, bytes, class.up_kbps, class, &mut slot.rng);
+        self.slowest_ms = self.slowest_ms.max(arrival.at.since(now));
         if let (Some(again), Said::Publish(topic, payload)) = (arrival.again, &said) {
             let said = Said::Publish(topic.clone(), payload.clone());
             self.queue.at(again, Event::Said { device, epoch, said });
@@ -61,6 +62,7 @@ impl World {
         let (epoch, bytes) = (slot.epoch, heard.payload().len());
         let class = &self.scenario.classes[usize::from(slot.class)];
         let arrival = slot.down_pipe.carry(now, bytes, class.down_kbps, class, &mut slot.rng);
+        self.slowest_ms = self.slowest_ms.max(arrival.at.since(now));
         if let Some(again) = arrival.again {
             self.queue.at(again, Event::Heard { device, epoch, heard: heard.clone() });
         }
@@ -164,9 +166,20 @@ impl World {
         self.breakage == Some(Breakage::StuckDevices) && device % 10 == 3 && working && ends
     }
 
-    /// A device's presence, kept by the broker.
+    /// What the broker keeps of a device's presence.
+    pub(super) fn keep_presence(&mut self, device: u32, presence: Option<Presence>) {
+        let online = |kept: &Option<Presence>| {
+            u32::from(kept.as_ref().is_some_and(|kept| kept.state == State::Online))
+        };
+        let kept = &mut self.slots[device as usize].presence;
+        self.present -= online(kept);
+        *kept = presence;
+        self.present += online(kept);
+    }
+
+    /// A device's presence, kept by the broker and told to the aggregator.
     pub(super) fn presence(&mut self, device: u32, presence: Presence) {
-        self.slots[device as usize].presence = Some(presence.clone());
+        self.keep_presence(device, Some(presence.clone()));
         if self.breakage == Some(Breakage::DeafAggregator) {
             return;
         }

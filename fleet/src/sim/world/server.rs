@@ -8,7 +8,7 @@ use dunlin_aggregator::round::Progress;
 use dunlin_aggregator::snapshot::{Record, Save, Snapshot};
 use dunlin_protocol::id::Lineage;
 use dunlin_protocol::message::Verdict;
-use dunlin_protocol::plan::Plan;
+use dunlin_protocol::plan::{Plan, WorkKind};
 use dunlin_protocol::presence::{Presence, State};
 use dunlin_protocol::time::Instant;
 use dunlin_protocol::topic::{Down, Topic};
@@ -30,6 +30,8 @@ impl World {
         };
         let now = self.queue.now();
         self.checks.restarted(now);
+        self.server_booted = now;
+        self.server_epoch += 1;
         let at = self.server_time(now);
         self.server = Some(Aggregator::new(self.server_settings.clone(), start, at)?);
         self.server_connected = true;
@@ -52,11 +54,12 @@ impl World {
         snapshot
     }
 
-    /// The aggregator's clock.
+    /// The aggregator's clock: it counts from its start.
     fn server_time(&self, now: Instant) -> Instant {
+        let ran = now.since(self.server_booted);
         match self.breakage {
-            Some(Breakage::SlowClock) => Instant(now.0 / 2),
-            Some(_) | None => now,
+            Some(Breakage::SlowClock) => Instant(ran / 2),
+            Some(_) | None => Instant(ran),
         }
     }
 
@@ -99,11 +102,9 @@ impl World {
     }
 
     fn schedule_server(&mut self, due: Option<Instant>) {
-        let (now, factor) = match self.breakage {
-            Some(Breakage::SlowClock) => (self.queue.now(), 2),
-            Some(_) | None => (self.queue.now(), 1),
-        };
-        let Some(due) = due.map(|due| Instant(due.0 * factor)) else { return };
+        let factor = if self.breakage == Some(Breakage::SlowClock) { 2 } else { 1 };
+        let (now, booted) = (self.queue.now(), self.server_booted);
+        let Some(due) = due.map(|due| booted.after(due.0.saturating_mul(factor))) else { return };
         if self.server_tick.is_none_or(|tick| due < tick) {
             let busy = self.breakage == Some(Breakage::BusyTimer);
             let due = if busy { now } else { due.max(now.after(1)) };
@@ -114,7 +115,8 @@ impl World {
 
     fn perform(&mut self, outputs: Vec<ServerOutput>) {
         let now = self.queue.now();
-        for output in outputs {
+        let mut outputs = outputs.into_iter();
+        while let Some(output) = outputs.next() {
             match output {
                 ServerOutput::Subscribe(filter) => {
                     self.broker.hears_updates |= filter.contains("/up/");
@@ -129,18 +131,31 @@ impl World {
                     {
                         self.checks.verdict(now, device, &verdict);
                     }
-                    self.publish(topic, payload);
+                    if self.server_connected {
+                        self.publish(topic, payload);
+                    }
                 }
                 ServerOutput::Save(save) => match self.server_doom.take() {
                     None => self.write(*save),
                     Some(written) => {
                         if written {
                             self.write(*save);
+                            self.last_events(outputs);
                         }
                         return self.end_server();
                     }
                 },
                 ServerOutput::Event(event) => self.server_event(event),
+            }
+        }
+    }
+
+    /// What the aggregator did with its last write, which nobody hears of any more: for the report.
+    fn last_events(&mut self, outputs: impl Iterator<Item = ServerOutput>) {
+        let unwritten = |output: &ServerOutput| matches!(output, ServerOutput::Save(_));
+        for output in outputs.take_while(|output| !unwritten(output)) {
+            if let ServerOutput::Event(event) = output {
+                self.server_event(event);
             }
         }
     }
@@ -168,16 +183,15 @@ impl World {
     fn server_event(&mut self, event: RoundEvent) {
         let now = self.queue.now();
         self.checks.event(&event);
-        if let RoundEvent::UpdateAccepted { device, .. } = &event
+        if let RoundEvent::UpdateAccepted { device, key, .. } = &event
+            && key.kind == WorkKind::Train
             && let Some(slot) = Self::number(device).and_then(|n| self.slots.get_mut(n as usize))
         {
             slot.counted += 1;
-            self.tally.counted_ms += u64::from(slot.trained_ms);
+            self.tally.counted_ms = self.tally.counted_ms.saturating_add(slot.trained_ms);
         }
         if let Some(summary) = event.ended() {
-            let work = summary.key.work_ref(Lineage(LINEAGE));
-            let at = self.checks.work_ends_by(now, summary.key);
-            self.queue.at(at, Event::WorkOver { work, left: None });
+            self.work_will_be_over(summary.key);
         }
         self.reported.push_back((now, event));
     }
@@ -201,10 +215,6 @@ impl World {
         match topic {
             Topic::Plan(_) => self.publish_plan(payload),
             Topic::ServerState(_) => {
-                let online = Presence::decode(&payload).is_some_and(|p| p.state == State::Online);
-                if let Some(common) = &mut self.common {
-                    common.server_online = online;
-                }
                 self.broker.retain(Shared::Server, payload.clone());
                 for device in self.broker.listeners(Shared::Server) {
                     self.deliver(device, Heard::Server(payload.clone()));
@@ -237,8 +247,7 @@ impl World {
         // Versions that nobody can fetch any more are held by few.
         let oldest = plan.models.iter().map(|entry| entry.version).min();
         if let Some(oldest) = oldest {
-            self.models
-                .retain(|version, params| *version >= oldest || Arc::strong_count(params) > 1);
+            self.models.retain(|version, _| *version >= oldest);
         }
         let (now, federation) = (self.queue.now(), self.device_settings.federation.clone());
         for device in self.broker.listeners(Shared::Plan) {
@@ -258,20 +267,24 @@ impl World {
             }
         }
         if let Some(common) = &mut self.common {
-            common.plan = plan;
+            common.plan = plan.clone();
         }
+        self.plan = Some(plan);
     }
 
     pub(super) fn end_server(&mut self) {
         self.server = None;
         self.server_doom = None;
-        self.lose_server();
+        if self.server_connected {
+            self.lose_server();
+        }
+        self.server_connected = false;
         let back = 2_000 + self.rng.below(30_000) as u64;
         self.queue.after(back, Event::ServerStart);
     }
 
-    fn lose_server(&mut self) {
-        self.server_connected = false;
+    /// The broker's side of the aggregator's lost connection: its last will.
+    pub(super) fn lose_server(&mut self) {
         self.broker.forget_aggregator();
         let boot = self.snapshot.as_ref().map_or(0, |snapshot| snapshot.head.boot);
         let lost = Presence { state: State::Lost, boot }.encode().into_bytes();
