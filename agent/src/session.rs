@@ -35,7 +35,7 @@ use crate::state::DeviceState;
 use feedback::Fate;
 pub use io::{Input, Output, SessionCounters, Settings};
 use phase::{Item, Phase};
-pub use resting::{Common, Resting};
+pub use resting::{Common, News, Resting};
 use route::route;
 pub use thrift::LinkPolicy;
 use transfer::Retry;

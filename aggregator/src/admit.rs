@@ -1,6 +1,6 @@
 //! Admission: what an update must be before it may touch the sum.
 
-use dunlin_protocol::codec::{Codec, Seeds};
+use dunlin_protocol::codec::{Codec, Seeds, squared_norm};
 use dunlin_protocol::id::{LayoutHash, ModelVersion};
 use dunlin_protocol::limits::OBJECT_BYTES_MAX;
 use dunlin_protocol::message::Refusal;
@@ -108,7 +108,7 @@ fn values(update: &Update<'_>, work: &TrainWork, terms: &Terms<'_>) -> Result<Ve
     if codec.keeps_largest() && values.iter().any(beyond) {
         return Err(Refusal::ValueTooLarge);
     }
-    let norm = values.iter().map(|value| f64::from(*value) * f64::from(*value)).sum::<f64>().sqrt();
+    let norm = squared_norm(&values).sqrt();
     let clip = f64::from(work.clip_norm);
     if norm > codec.norm_max(n, work.clip_norm) * (1.0 + ROUNDING) {
         return Err(Refusal::NormTooLarge);

@@ -7,7 +7,7 @@
 
 use alloc::vec::Vec;
 
-use dunlin_protocol::codec::{Codec, Seeds};
+use dunlin_protocol::codec::{Codec, Seeds, squared_norm};
 use dunlin_protocol::message::WorkRef;
 use dunlin_protocol::plan::TrainWork;
 use dunlin_protocol::task::ParamLayout;
@@ -117,7 +117,7 @@ impl Session {
 /// takes it.
 #[allow(clippy::cast_possible_truncation)] // the norm of f32 values, as f32
 fn clip(delta: &mut [f32], work: &TrainWork) {
-    let square: f64 = delta.iter().map(|&x| f64::from(x) * f64::from(x)).sum();
+    let square = squared_norm(delta);
     let limit = f64::from(work.clip_norm);
     let factor = if square > limit * limit { limit / libm::sqrt(square) } else { 1.0 };
     for value in delta {

@@ -7,6 +7,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use dunlin_protocol::id::{DeviceId, FederationId, Lineage, ModelVersion};
+use dunlin_protocol::lottery::Fraction;
 use dunlin_protocol::message::WorkRef;
 use dunlin_protocol::plan::{Plan, WorkItem};
 use dunlin_protocol::rng::Rng;
@@ -56,6 +57,27 @@ pub struct Common {
     pub plan: Plan,
 }
 
+/// What a plan says that the one before it did not.
+#[derive(Clone, Debug)]
+pub struct News {
+    /// Whether it concerns everybody: another task, aggregator or history.
+    for_all: bool,
+    /// Work that is new, or that more devices are invited to.
+    work: Vec<(WorkRef, Fraction)>,
+}
+
+impl Common {
+    /// What is new in `plan`.
+    pub fn news(&self, plan: &Plan) -> News {
+        let known = &self.plan;
+        let other_task = plan.task.digest != self.task.0.digest;
+        let other_server = plan.instance != known.instance || plan.lineage != known.lineage;
+        let new = plan.work.iter().filter(|item| !known.work.contains(item));
+        let work = new.map(|item| (work_of(plan, item), item.fraction)).collect();
+        News { for_all: other_task || other_server, work }
+    }
+}
+
 impl Session {
     /// What this session has in common with all others; `None` before it has task and plan.
     pub fn common(&self) -> Option<Common> {
@@ -97,19 +119,14 @@ impl Session {
 }
 
 impl Resting {
-    /// Whether `plan` asks something of this device, which has heard the plan of `common`: new work
-    /// that it was drawn for, or another task. Anything else changes nothing that rests.
-    pub fn concerns(&mut self, federation: &FederationId, common: &Common, plan: &Plan) -> bool {
-        let known = &common.plan;
-        let other_task = plan.task.digest != common.task.0.digest;
-        let other_server = plan.instance != known.instance || plan.lineage != known.lineage;
-        let mut new_work = |item: &WorkItem| {
-            let work = work_of(plan, item);
-            !known.work.contains(item)
-                && !self.ended.contains(&work)
-                && item.fraction.takes(self.draw(federation, work))
-        };
-        other_task || other_server || plan.work.iter().any(&mut new_work)
+    /// Whether a plan with these news asks something of this device, which has heard the plan
+    /// before: new work that it was drawn for, or anything that concerns everybody. Anything else
+    /// changes nothing that rests.
+    pub fn concerns(&mut self, federation: &FederationId, news: &News) -> bool {
+        news.for_all
+            || news.work.iter().any(|(work, fraction)| {
+                !self.ended.contains(work) && fraction.takes(self.draw(federation, *work))
+            })
     }
 
     /// The draw for `work`: the same however often the fraction is raised.

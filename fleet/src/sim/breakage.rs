@@ -6,7 +6,7 @@
 pub enum Breakage {
     /// The aggregator's store forgets which devices were accepted.
     ForgottenAccepted,
-    /// The aggregator's clock runs at half speed.
+    /// The aggregator's clock loses a second in half a minute.
     SlowClock,
     /// The aggregator's store keeps the sum of an earlier write.
     StaleSums,
@@ -16,7 +16,7 @@ pub enum Breakage {
     OldBackup,
     /// Devices hear verdicts before the sum is written.
     EarlyVerdicts,
-    /// The aggregator hangs after a minute: it runs and does nothing.
+    /// The aggregator hangs in the middle of a round: it runs and does nothing.
     HungAggregator,
     /// The aggregator's timer fires again at once, for ever.
     BusyTimer,

@@ -102,12 +102,14 @@ impl BurnLearner {
         for window in local.values.chunks_exact_mut(width) {
             let label = draw_label(&mut rng, &shares);
             local.labels.push(label);
-            let middle = &self.middles[usize::from(label) * width..][..width];
-            for (values, middles) in window.chunks_mut(8).zip(middle.chunks(8)) {
+            window.copy_from_slice(&self.middles[usize::from(label) * width..][..width]);
+            let (eights, rest) = window.as_chunks_mut::<8>();
+            for eight in eights {
                 let noise = rng.next_u64().to_le_bytes();
-                for ((value, middle), noise) in values.iter_mut().zip(middles).zip(noise) {
-                    *value = middle + f32::from(noise) * (1.0 / 64.0) - 2.0;
-                }
+                *eight = std::array::from_fn(|at| eight[at] + f32::from(noise[at]) / 64.0 - 2.0);
+            }
+            for (value, noise) in rest.iter_mut().zip(rng.next_u64().to_le_bytes()) {
+                *value += f32::from(noise) / 64.0 - 2.0;
             }
         }
         local
