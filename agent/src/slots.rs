@@ -34,7 +34,7 @@ pub fn open(slot: &[u8]) -> Option<(u64, &[u8])> {
 }
 
 /// The newest whole state of two slots, with its sequence number.
-pub fn newest<'a>(slots: [&'a [u8]; 2]) -> Option<(u64, &'a [u8])> {
+pub fn newest(slots: [&[u8]; 2]) -> Option<(u64, &[u8])> {
     slots.into_iter().filter_map(open).max()
 }
 

@@ -98,10 +98,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     };
     std::thread::scope(|scope| {
         let threads: Vec<_> = (0..arguments.threads).map(|_| scope.spawn(work)).collect();
-        let ended = threads.into_iter().map(|thread| thread.join());
-        ended
-            .map(|end| end.unwrap_or_else(|_| Err(failed("a run panicked"))))
-            .collect::<Result<(), Failure>>()
+        let mut ended = threads.into_iter().map(|thread| thread.join());
+        ended.try_for_each(|end| end.unwrap_or_else(|_| Err(failed("a run panicked"))))
     })?;
     bar.finish_and_clear();
     let mut found = found.into_inner().map_err(|_| failed("a run panicked"))?;

@@ -61,7 +61,7 @@ pub(crate) fn card(heading: &str, read: &str, legend: &[&str], chart: Option<Str
 }
 
 /// A number with a space between thousands.
-pub(crate) fn grouped(number: usize) -> String {
+pub(crate) fn grouped(number: impl ToString) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (at, digit) in digits.chars().enumerate() {

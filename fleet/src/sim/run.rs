@@ -84,16 +84,16 @@ pub fn run(
 impl Run<'_> {
     /// Takes what the aggregator reports; whether a training round ended with it.
     fn heard(&mut self, at: Instant, event: &RoundEvent) -> bool {
-        match event {
-            RoundEvent::RoundOpened { key, .. } if key.kind == WorkKind::Train => {
-                (self.opened, self.quorum_at) = (Some((*key, at)), None);
-            }
-            RoundEvent::UpdateAccepted { key, accepted, .. }
-                if key.kind == WorkKind::Train && *accepted >= self.prepared.settings.quorum =>
-            {
-                self.quorum_at.get_or_insert(at);
-            }
-            _ => {}
+        if let RoundEvent::RoundOpened { key, .. } = event
+            && key.kind == WorkKind::Train
+        {
+            (self.opened, self.quorum_at) = (Some((*key, at)), None);
+        }
+        if let RoundEvent::UpdateAccepted { key, accepted, .. } = event
+            && key.kind == WorkKind::Train
+            && *accepted >= self.prepared.settings.quorum
+        {
+            self.quorum_at.get_or_insert(at);
         }
         let Some(summary) = event.ended().filter(|s| s.key.kind == WorkKind::Train) else {
             return false;
@@ -162,7 +162,8 @@ impl Run<'_> {
     fn fairness(&mut self, params: &[f32]) -> Option<Fairness> {
         let devices = self.prepared.scenario.population.devices;
         let asked = devices.min(FAIRNESS_DEVICES);
-        let device = |n: u32| (u64::from(n) * u64::from(devices) / u64::from(asked)) as u32;
-        Fairness::of((0..asked).filter_map(|n| self.judge.accuracy_on(params, device(n))).collect())
+        let every = usize::try_from(devices / asked.max(1)).unwrap_or(1);
+        let judged = (0..devices).step_by(every.max(1)).take(asked as usize);
+        Fairness::of(judged.filter_map(|n| self.judge.accuracy_on(params, n)).collect())
     }
 }

@@ -1,6 +1,7 @@
 //! Rounds as they are written: who is accepted, and what the sum must be.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use dunlin_aggregator::admit::{self, Terms};
 use dunlin_aggregator::combine::Accumulator;
@@ -77,24 +78,20 @@ impl Checks {
 
     fn round(&mut self, now: Instant, record: &RoundRecord, save: &Save) {
         let key = record.key;
-        if !self.rounds.contains_key(&key) {
-            let sums = save.records.iter().find_map(|record| match record {
-                Record::Sums(of, sums) if *of == key => Some(sums.clone()),
-                Record::Sums(..)
-                | Record::Head(_)
-                | Record::Model(_)
-                | Record::ForgetModel(_)
-                | Record::Round(_)
-                | Record::Close(..) => None,
-            });
-            let Some(sums) = sums else { return };
-            let (base, job) = (record.base, record.job.clone());
-            let deadline = now.after(record.remaining_ms);
-            let (remaining_ms, accepted) = (record.remaining_ms, BTreeMap::new());
-            let open = OpenRound { base, job, deadline, remaining_ms, accepted, sums };
-            self.rounds.insert(key, open);
-        }
-        let Some(open) = self.rounds.get_mut(&key) else { return };
+        let open = match self.rounds.entry(key) {
+            Entry::Occupied(open) => open.into_mut(),
+            Entry::Vacant(place) => {
+                let Some(sums) = sums_of(save, key) else { return };
+                place.insert(OpenRound {
+                    base: record.base,
+                    job: record.job.clone(),
+                    deadline: now.after(record.remaining_ms),
+                    remaining_ms: record.remaining_ms,
+                    accepted: BTreeMap::new(),
+                    sums: sums.clone(),
+                })
+            }
+        };
         open.remaining_ms = record.remaining_ms;
         // Both are in the order of names: one walk finds what is new and what is missing.
         let mut known = open.accepted.iter().peekable();
@@ -205,4 +202,17 @@ impl Checks {
             self.broken(now, rule::WRITTEN, what);
         }
     }
+}
+
+/// The sum of this round in what is written.
+fn sums_of(save: &Save, key: RoundKey) -> Option<&Accumulator> {
+    save.records.iter().find_map(|record| match record {
+        Record::Sums(of, sums) if *of == key => Some(sums),
+        Record::Sums(..)
+        | Record::Head(_)
+        | Record::Model(_)
+        | Record::ForgetModel(_)
+        | Record::Round(_)
+        | Record::Close(..) => None,
+    })
 }

@@ -16,7 +16,7 @@ pub fn html(report: &Report) -> String {
     let scenario = &report.scenario;
     let mut body = format!(
         "<p class=\"about\">{} devices, {} rounds, task {}, codec {}, downlink {}, seed {}.</p>\n",
-        grouped(scenario.population.devices as usize),
+        grouped(scenario.population.devices),
         report.outcome.rounds.len(),
         escape(scenario.learning.task_name()),
         escape(&scenario.rounds.codec),
@@ -67,7 +67,7 @@ fn on_top(report: &Report) -> String {
         (
             "Took part",
             percent(f64::from(took_part) / f64::from(devices.max(1))),
-            format!("of the devices, with {} updates", grouped(outcome.accepted as usize)),
+            format!("of the devices, with {} updates", grouped(outcome.accepted)),
         ),
         (
             "Lost to stragglers",
@@ -181,10 +181,10 @@ fn classes(outcome: &Outcome) -> String {
     let rows = outcome.classes.iter().map(|class| {
         vec![
             escape(&class.name),
-            grouped(class.devices as usize),
+            grouped(class.devices),
             percent(f64::from(class.devices) / f64::from(devices.max(1))),
             percent(f64::from(class.took_part) / f64::from(class.devices.max(1))),
-            grouped(class.updates as usize),
+            grouped(class.updates),
             percent(class.updates as f64 / all.max(1) as f64),
         ]
     });

@@ -31,7 +31,7 @@ impl Problems {
         }
     }
 
-    fn from_zero(&mut self, section: &str, most: f64, values: &[(&str, f64)]) {
+    fn up_to(&mut self, section: &str, most: f64, values: &[(&str, f64)]) {
         for (key, value) in values {
             let right = (0.0..=most).contains(value);
             self.unless(right, format!("{section}.{key} = {value}: 0 to {most}"));
@@ -63,7 +63,7 @@ impl Scenario {
         let devices = (1..=DEVICES_MAX).contains(&population.devices);
         found.unless(devices, format!("population.devices: 1 to {DEVICES_MAX}"));
         let times = [("join_s", population.join_s), ("stay_h", population.stay_h)];
-        found.from_zero("population", SECONDS_MAX, &times);
+        found.up_to("population", SECONDS_MAX, &times);
         let traced = population.availability == Availability::Trace;
         found.unless(
             traced == population.trace.is_some(),
@@ -95,7 +95,7 @@ impl Scenario {
         let windows = (fewest..=WINDOWS_MAX).contains(&learning.windows);
         found.unless(windows, format!("learning.windows: {fewest} to {WINDOWS_MAX}"));
         let skews = [("quantity_skew", learning.quantity_skew), ("dirichlet", learning.dirichlet)];
-        found.from_zero("learning", 1e6, &skews);
+        found.up_to("learning", 1e6, &skews);
         let most = f64::from(learning.windows) * (1.0 + learning.quantity_skew);
         found.unless(
             most <= f64::from(WINDOWS_MAX),
@@ -116,7 +116,7 @@ impl Scenario {
         found.unless((1.0..=16.0).contains(&rounds.overselect), "rounds.overselect: 1 to 16");
         let deadline = (1.0..=SECONDS_MAX).contains(&rounds.deadline_s);
         found.unless(deadline, format!("rounds.deadline_s: 1 to {SECONDS_MAX}"));
-        found.from_zero("rounds", SECONDS_MAX, &[("pause_s", rounds.pause_s)]);
+        found.up_to("rounds", SECONDS_MAX, &[("pause_s", rounds.pause_s)]);
     }
 
     fn fault_problems(&self, found: &mut Problems) {
@@ -128,9 +128,9 @@ impl Scenario {
             ("partitions_per_h", faults.partitions_per_h),
             ("aggregator_cuts_per_h", faults.aggregator_cuts_per_h),
         ];
-        found.from_zero("faults", RATE_MAX, &rates);
+        found.up_to("faults", RATE_MAX, &rates);
         let skew = [("clock_skew_s", faults.clock_skew_s)];
-        found.from_zero("faults", 1e6, &skew);
+        found.up_to("faults", 1e6, &skew);
         let shares = [
             ("torn_write", faults.torn_write),
             ("failed_write", faults.failed_write),
@@ -142,7 +142,7 @@ impl Scenario {
         found.unless(drift, "faults.clock_drift_ppm: 0 to 100000");
         for partition in &faults.partition {
             let times = [("at_h", partition.at_h), ("for_s", partition.for_s)];
-            found.from_zero("faults.partition", SECONDS_MAX, &times);
+            found.up_to("faults.partition", SECONDS_MAX, &times);
             found.shares("faults.partition", &[("share", partition.share)]);
         }
     }
@@ -165,8 +165,8 @@ fn class_problems(class: &Class, found: &mut Problems) {
         ("delay_ms", class.delay_ms),
         ("jitter_ms", class.jitter_ms),
     ];
-    found.from_zero(&section, 1e6, &times);
-    found.from_zero(&section, RATE_MAX, &[("cuts_per_h", class.cuts_per_h)]);
+    found.up_to(&section, 1e6, &times);
+    found.up_to(&section, RATE_MAX, &[("cuts_per_h", class.cuts_per_h)]);
     for text in &class.codecs {
         if let Err(error) = text.parse::<Codec>() {
             found.0.push(format!("{section}: codecs = {text:?}: {error}"));

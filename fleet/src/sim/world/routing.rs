@@ -17,7 +17,7 @@ use crate::sim::scenario::Class;
 
 impl Said {
     /// The same from a program with fewer codecs or of another version of the wire format.
-    fn from_program_of(self, class: &Class) -> Self {
+    fn by_program_of(self, class: &Class) -> Self {
         let Self::Publish(topic @ Topic::Up(..), mut payload) = self else { return self };
         if !class.codecs.is_empty()
             && let Ok(claim) = wire::decode::<Claim>(&payload)
@@ -42,7 +42,7 @@ impl World {
             return;
         }
         let class = &self.scenario.classes[usize::from(slot.class)];
-        let said = said.from_program_of(class);
+        let said = said.by_program_of(class);
         let arrival = slot.up_pipe.carry(now, bytes, class.up_kbps, class, &mut slot.rng);
         self.slowest_ms = self.slowest_ms.max(arrival.at.since(now));
         if let (Some(again), Said::Publish(topic, payload)) = (arrival.again, &said) {

@@ -92,11 +92,10 @@ impl World {
         let counted = server.counters();
         self.checks.counted(now, counted.bytes_in, counted.bytes_out);
         if self.breakage == Some(Breakage::EarlyVerdicts) {
-            let verdict = |output: &ServerOutput| match output {
-                ServerOutput::Publish { topic: Topic::Down(_, Down::Verdict), .. } => 0,
-                _ => 1,
+            let verdict = |output: &ServerOutput| {
+                matches!(output, ServerOutput::Publish { topic: Topic::Down(_, Down::Verdict), .. })
             };
-            outputs.sort_by_key(verdict);
+            outputs.sort_by_key(|output| !verdict(output));
         }
         self.perform(outputs);
         self.schedule_server(due);
