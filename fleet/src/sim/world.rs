@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use dunlin_agent::session::{Common, Input, LinkPolicy, Settings};
+use dunlin_agent::session::{Common, LinkPolicy, Settings};
 use dunlin_aggregator::aggregator::{Aggregator, StartError};
-use dunlin_aggregator::io::{Input as ServerInput, RoundEvent};
+use dunlin_aggregator::io::RoundEvent;
 use dunlin_aggregator::settings::Settings as ServerSettings;
 use dunlin_aggregator::snapshot::Snapshot;
 use dunlin_protocol::id::{DeviceId, ModelVersion, Name};
@@ -17,7 +17,7 @@ use dunlin_protocol::topic::Topics;
 use super::HOUR_MS;
 use super::breakage::Breakage;
 use super::broker::Broker;
-use super::check::{Checks, Known, Violation, rule};
+use super::check::{Checks, Known, Violation};
 use super::figures::{ClassFigures, Tally};
 use super::profile::{Profile, Seconds};
 use super::queue::Queue;
@@ -28,6 +28,7 @@ use super::workers::Workers;
 use event::Event;
 use population::Slot;
 
+mod connection;
 mod device;
 mod event;
 mod faults;
@@ -243,76 +244,6 @@ impl World {
 
     fn class(&self, device: u32) -> &Class {
         &self.scenario.classes[usize::from(self.slots[device as usize].class)]
-    }
-
-    fn happen(&mut self, event: Event) {
-        match event {
-            // A timer that was set anew for an earlier moment still fires at the later one.
-            Event::ServerTick => {
-                if self.server_tick == Some(self.queue.now()) {
-                    self.server_tick = None;
-                    self.tell_server(ServerInput::Tick);
-                }
-            }
-            Event::ServerConnect { epoch } => self.server_connects(epoch),
-            Event::ServerCut => self.server_cut(),
-            Event::Will { device, epoch } => self.will(device, epoch),
-            Event::Notice { device, life } => self.notice(device, life),
-            Event::ServerStart => {
-                if self.server.is_none()
-                    && let Err(error) = self.start_server()
-                {
-                    let now = self.queue.now();
-                    self.checks.broken(now, rule::RESTARTS, error.to_string());
-                }
-            }
-            Event::Tick { device, life } => {
-                let slot = &mut self.slots[device as usize];
-                if slot.life == life && slot.tick == Some(self.queue.now()) {
-                    slot.tick = None;
-                    self.tick(device);
-                }
-            }
-            Event::Said { device, epoch, said } => {
-                if self.is_current(device, epoch) {
-                    self.said(device, said);
-                }
-            }
-            Event::Heard { device, epoch, heard } => {
-                if self.is_current(device, epoch) {
-                    self.heard(device, &heard);
-                }
-            }
-            Event::JobDone { device, life, work, fate } => self.job_ends(device, life, work, fate),
-            Event::Connect { device, life } => {
-                let slot = &self.slots[device as usize];
-                if slot.life == life && !slot.connected {
-                    self.connect(device);
-                }
-            }
-            Event::PowerOn { device } => self.power_on(device),
-            Event::PowerCut { device } => self.power_cut(device),
-            Event::Leave { device, life } => self.leave(device, life),
-            Event::Cut { device } => {
-                let cuts = self.class(device).cuts_per_h;
-                self.later(cuts, Event::Cut { device });
-                self.tally.cuts += 1;
-                self.lose(device);
-            }
-            Event::BrokerRestart => self.broker_restart(),
-            Event::ServerKill => self.server_kill(),
-            Event::Partition { share, for_ms, again } => self.partition(share, for_ms, again),
-            Event::Presences => self.tell_presences(),
-            Event::Look => self.look(),
-            Event::WorkOver { work, left } => self.work_over(work, left),
-        }
-    }
-
-    fn tick(&mut self, device: u32) {
-        if self.breakage == Some(Breakage::StuckDevices) && device % 10 == 3 {
-            return;
-        }
-        self.tell(device, Input::Tick);
     }
 
     fn name(device: u32) -> DeviceId {

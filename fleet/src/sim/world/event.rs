@@ -2,10 +2,15 @@
 
 use std::sync::Arc;
 
+use dunlin_agent::session::Input;
+use dunlin_aggregator::io::Input as ServerInput;
 use dunlin_protocol::message::WorkRef;
 use dunlin_protocol::topic::{Down, Topic};
 
+use super::World;
 use super::jobs::Fate;
+use crate::sim::breakage::Breakage;
+use crate::sim::check::rule;
 
 pub(super) enum Event {
     ServerTick,
@@ -105,5 +110,77 @@ impl Heard {
             | Self::Object(_, payload)
             | Self::Down(_, payload) => payload,
         }
+    }
+}
+
+impl World {
+    pub(super) fn happen(&mut self, event: Event) {
+        match event {
+            // A timer that was set anew for an earlier moment still fires at the later one.
+            Event::ServerTick => {
+                if self.server_tick == Some(self.queue.now()) {
+                    self.server_tick = None;
+                    self.tell_server(ServerInput::Tick);
+                }
+            }
+            Event::ServerConnect { epoch } => self.server_connects(epoch),
+            Event::ServerCut => self.server_cut(),
+            Event::Will { device, epoch } => self.will(device, epoch),
+            Event::Notice { device, life } => self.notice(device, life),
+            Event::ServerStart => {
+                if self.server.is_none()
+                    && let Err(error) = self.start_server()
+                {
+                    let now = self.queue.now();
+                    self.checks.broken(now, rule::RESTARTS, error.to_string());
+                }
+            }
+            Event::Tick { device, life } => {
+                let slot = &mut self.slots[device as usize];
+                if slot.life == life && slot.tick == Some(self.queue.now()) {
+                    slot.tick = None;
+                    self.tick(device);
+                }
+            }
+            Event::Said { device, epoch, said } => {
+                if self.is_current(device, epoch) {
+                    self.said(device, said);
+                }
+            }
+            Event::Heard { device, epoch, heard } => {
+                if self.is_current(device, epoch) {
+                    self.heard(device, &heard);
+                }
+            }
+            Event::JobDone { device, life, work, fate } => self.job_ends(device, life, work, fate),
+            Event::Connect { device, life } => {
+                let slot = &self.slots[device as usize];
+                if slot.life == life && !slot.connected {
+                    self.connect(device);
+                }
+            }
+            Event::PowerOn { device } => self.power_on(device),
+            Event::PowerCut { device } => self.power_cut(device),
+            Event::Leave { device, life } => self.leave(device, life),
+            Event::Cut { device } => {
+                let cuts = self.class(device).cuts_per_h;
+                self.later(cuts, Event::Cut { device });
+                self.tally.cuts += 1;
+                self.lose(device);
+            }
+            Event::BrokerRestart => self.broker_restart(),
+            Event::ServerKill => self.server_kill(),
+            Event::Partition { share, for_ms, again } => self.partition(share, for_ms, again),
+            Event::Presences => self.tell_presences(),
+            Event::Look => self.look(),
+            Event::WorkOver { work, left } => self.work_over(work, left),
+        }
+    }
+
+    fn tick(&mut self, device: u32) {
+        if self.breakage == Some(Breakage::StuckDevices) && device % 10 == 3 {
+            return;
+        }
+        self.tell(device, Input::Tick);
     }
 }
