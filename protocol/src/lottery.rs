@@ -49,6 +49,36 @@ impl core::fmt::Debug for LotteryKey {
     }
 }
 
+/// A key that draws often.
+#[derive(Clone)]
+pub struct KeyedLottery(Hmac<Sha256>);
+
+impl core::fmt::Debug for KeyedLottery {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("KeyedLottery(secret)")
+    }
+}
+
+impl KeyedLottery {
+    /// As [`LotteryKey::draw`].
+    pub fn draw(
+        &self,
+        federation: &FederationId,
+        lineage: Lineage,
+        round: RoundId,
+        kind: u8,
+    ) -> u64 {
+        let mut mac = self.0.clone();
+        mac.update(federation.as_str().as_bytes());
+        mac.update(&[0]);
+        mac.update(&lineage.0);
+        mac.update(&round.0.to_le_bytes());
+        mac.update(&[kind]);
+        let tag = mac.finalize().into_bytes();
+        tag.iter().take(8).rev().fold(0, |number, &byte| number << 8 | u64::from(byte))
+    }
+}
+
 impl LotteryKey {
     /// First eight bytes of `HMAC-SHA256(key, federation | 0 | lineage | round | kind)` as a
     /// little-endian number; `round` is four bytes, `kind` one, so that training and evaluation
@@ -60,17 +90,15 @@ impl LotteryKey {
         round: RoundId,
         kind: u8,
     ) -> u64 {
+        self.keyed().draw(federation, lineage, round, kind)
+    }
+
+    /// The key with its part of the work done, for many draws: half of their cost.
+    pub fn keyed(&self) -> KeyedLottery {
         // HMAC pads keys shorter than its 64-byte block with zeros (RFC 2104, section 2).
         let mut block = [0; 64];
         block[..32].copy_from_slice(&self.0);
-        let mut mac = Hmac::<Sha256>::new(&block.into());
-        mac.update(federation.as_str().as_bytes());
-        mac.update(&[0]);
-        mac.update(&lineage.0);
-        mac.update(&round.0.to_le_bytes());
-        mac.update(&[kind]);
-        let tag = mac.finalize().into_bytes();
-        tag.iter().take(8).rev().fold(0, |number, &byte| number << 8 | u64::from(byte))
+        KeyedLottery(Hmac::new(&block.into()))
     }
 
     /// Whether the device with this key takes part.

@@ -7,7 +7,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use dunlin_protocol::id::{DeviceId, FederationId, Lineage, ModelVersion};
-use dunlin_protocol::lottery::Fraction;
+use dunlin_protocol::lottery::{Fraction, KeyedLottery};
 use dunlin_protocol::message::WorkRef;
 use dunlin_protocol::plan::{Plan, WorkItem};
 use dunlin_protocol::rng::Rng;
@@ -46,6 +46,7 @@ pub struct Resting {
     server_online: bool,
     /// The last draw that was looked at.
     draw: Option<(WorkRef, u64)>,
+    lottery: Option<Box<KeyedLottery>>,
 }
 
 /// What all devices of a federation have in common.
@@ -114,6 +115,7 @@ impl Session {
             now: self.now,
             server_online: self.server_online,
             draw: None,
+            lottery: None,
         })
     }
 }
@@ -135,7 +137,9 @@ impl Resting {
             Some((known, draw)) if known == work => draw,
             Some(_) | None => {
                 let WorkRef { lineage, round, kind } = work;
-                let draw = self.state.lottery.draw(federation, lineage, round, kind);
+                let key = &self.state.lottery;
+                let lottery = self.lottery.get_or_insert_with(|| Box::new(key.keyed()));
+                let draw = lottery.draw(federation, lineage, round, kind);
                 self.draw = Some((work, draw));
                 draw
             }

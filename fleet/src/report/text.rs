@@ -29,13 +29,16 @@ pub(crate) fn bytes(count: f64) -> String {
     }
 }
 
-/// A duration, such as `41.2 s` or `3 min 20 s`.
+/// A duration, such as `41.2 s`, `3 min 20 s` or `5.2 h`.
 pub(crate) fn duration(seconds: f64) -> String {
     if !seconds.is_finite() || seconds < 0.0 {
         return MISSING.to_owned();
     }
     if seconds < 100.0 {
         return format!("{seconds:.1} s");
+    }
+    if seconds >= 7200.0 {
+        return format!("{:.1} h", seconds / 3600.0);
     }
     let whole = seconds.round();
     format!("{:.0} min {:.0} s", (whole / 60.0).floor(), whole % 60.0)
@@ -101,6 +104,7 @@ mod tests {
         assert_eq!(bytes(3.0 * 1024.0 * 1024.0), "3.0 MiB");
         assert_eq!(duration(41.23), "41.2 s");
         assert_eq!(duration(200.0), "3 min 20 s");
+        assert_eq!(duration(9000.0), "2.5 h");
         assert_eq!(points(29.46), "+29.5 points");
         let missing = [percent(f64::NAN), number(f64::INFINITY, 1), bytes(f64::NAN)];
         assert!(missing.iter().all(|text| text == MISSING));

@@ -1,6 +1,5 @@
 //! Learners that train by Burn, as devices do: one network a thread, data made for each job.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use dunlin_agent::data::WindowSet;
@@ -28,6 +27,8 @@ pub(super) struct BurnLearner {
     /// The middle of each class, `[classes, window_values]`, where noise around it is the data.
     middles: Vec<f32>,
     unseen: Option<WindowSet>,
+    /// Windows of the last device.
+    windows: WindowSet,
 }
 
 impl BurnLearner {
@@ -41,31 +42,30 @@ impl BurnLearner {
             shards,
             middles: (0..n).map(|_| rng.uniform(-0.5, 0.5)).collect(),
             unseen: None,
+            windows: WindowSet::default(),
         }
     }
 
-    /// The windows of `device`.
-    fn local(&self, device: u32) -> Cow<'_, WindowSet> {
+    /// Puts the windows of `device` into `windows`, whose memory is used again.
+    fn fill(&self, device: u32, windows: &mut WindowSet) {
         let n = quantity(&self.scenario, device) as usize;
-        if let Some(shards) = &self.shards {
-            let part = shards.of(device);
-            return match n {
-                0 => Cow::Borrowed(part),
-                _ => Cow::Owned(self.drawn(device, part, n)),
-            };
+        windows.labels.clear();
+        windows.window_values = self.task.window_values();
+        match &self.shards {
+            Some(shards) if n == 0 => windows.clone_from(shards.of(device)),
+            Some(shards) => self.draw(device, shards.of(device), n, windows),
+            None if self.scenario.learning.task_name() == "wrist" => {
+                let (values, labels) =
+                    synthetic::person_windows(self.scenario.seed, device, n, Mix::Own);
+                (windows.values, windows.labels) = (values, labels);
+                self.task.scale(&mut windows.values);
+            }
+            None => self.draw_around_middles(device, n, windows),
         }
-        if self.scenario.learning.task_name() == "wrist" {
-            let (mut values, labels) =
-                synthetic::person_windows(self.scenario.seed, device, n, Mix::Own);
-            self.task.scale(&mut values);
-            let window_values = self.task.window_values();
-            return Cow::Owned(WindowSet { values, labels, window_values });
-        }
-        Cow::Owned(self.around_middles(device, n))
     }
 
     /// `n` windows of `part`, drawn with replacement.
-    fn drawn(&self, device: u32, part: &WindowSet, n: usize) -> WindowSet {
+    fn draw(&self, device: u32, part: &WindowSet, n: usize, windows: &mut WindowSet) {
         let mut rng = rng(&self.scenario, device);
         let dirichlet = self.scenario.learning.dirichlet;
         let mut by_label: Vec<Vec<usize>> = Vec::new();
@@ -77,7 +77,7 @@ impl BurnLearner {
             by_label.retain(|windows| !windows.is_empty());
         }
         let shares = label_shares(&mut rng, by_label.len(), dirichlet);
-        let mut drawn = WindowSet::empty(part.window_values);
+        windows.values.clear();
         for _ in 0..n {
             let at = match by_label.as_slice() {
                 [] => rng.below(part.len()),
@@ -86,33 +86,31 @@ impl BurnLearner {
                     windows[rng.below(windows.len())]
                 }
             };
-            drawn.values.extend_from_slice(part.window(at));
-            drawn.labels.extend(part.labels.get(at));
+            windows.values.extend_from_slice(part.window(at));
+            windows.labels.extend(part.labels.get(at));
         }
-        drawn
     }
 
     /// `n` windows of noise around the middles of their classes.
-    fn around_middles(&self, device: u32, n: usize) -> WindowSet {
-        let (classes, width) = (self.task.labels().len(), self.task.window_values());
+    fn draw_around_middles(&self, device: u32, n: usize, windows: &mut WindowSet) {
+        let (classes, width) = (self.task.labels().len(), windows.window_values);
         let mut rng = rng(&self.scenario, device);
         let shares = label_shares(&mut rng, classes, self.scenario.learning.dirichlet);
-        let mut local = WindowSet::empty(width);
-        local.values.resize(n * width, 0.0);
-        for window in local.values.chunks_exact_mut(width) {
+        windows.values.resize(n * width, 0.0);
+        for window in windows.values.chunks_exact_mut(width) {
             let label = draw_label(&mut rng, &shares);
-            local.labels.push(label);
-            window.copy_from_slice(&self.middles[usize::from(label) * width..][..width]);
-            let (eights, rest) = window.as_chunks_mut::<8>();
-            for eight in eights {
+            windows.labels.push(label);
+            let middle = &self.middles[usize::from(label) * width..][..width];
+            let noisy = |middle: f32, noise: u8| middle + f32::from(noise) / 64.0 - 2.0;
+            let ((eights, rest), (middles, rest_middles)) =
+                (window.as_chunks_mut::<8>(), middle.as_chunks::<8>());
+            for (eight, middle) in eights.iter_mut().zip(middles) {
                 let noise = rng.next_u64().to_le_bytes();
-                *eight = std::array::from_fn(|at| eight[at] + f32::from(noise[at]) / 64.0 - 2.0);
+                *eight = std::array::from_fn(|at| noisy(middle[at], noise[at]));
             }
-            for (value, noise) in rest.iter_mut().zip(rng.next_u64().to_le_bytes()) {
-                *value += f32::from(noise) / 64.0 - 2.0;
-            }
+            let last = rest.iter_mut().zip(rest_middles).zip(rng.next_u64().to_le_bytes());
+            last.for_each(|((value, middle), noise)| *value = noisy(*middle, noise));
         }
-        local
     }
 
     /// Windows that nobody learns from.
@@ -121,8 +119,9 @@ impl BurnLearner {
             return shards.unseen.clone();
         }
         let mut all = WindowSet::empty(self.task.window_values());
+        let mut one = all.clone();
         for device in 0..JUDGES {
-            let one = self.local(u32::MAX - device);
+            self.fill(u32::MAX - device, &mut one);
             all.values.extend_from_slice(&one.values);
             all.labels.extend_from_slice(&one.labels);
         }
@@ -147,11 +146,14 @@ impl Learner for BurnLearner {
     }
 
     fn run(&mut self, device: u32, job: &Job) -> Result<Trained, JobFailure> {
-        let local = self.local(device).into_owned();
+        let mut local = std::mem::take(&mut self.windows);
+        self.fill(device, &mut local);
         let none = WindowSet::empty(local.window_values);
         // An evaluation measures on all that a device has.
         let (train, held) = if job.training.is_some() { (&local, &none) } else { (&none, &local) };
-        self.trainer.run(job, train, held, &|| false)
+        let outcome = self.trainer.run(job, train, held, &|| false);
+        self.windows = local;
+        outcome
     }
 
     fn accuracy_unseen(&mut self, model: &[f32]) -> Option<f64> {
@@ -162,7 +164,10 @@ impl Learner for BurnLearner {
     }
 
     fn accuracy_on(&mut self, model: &[f32], device: u32) -> Option<f64> {
-        let local = self.local(device).into_owned();
-        self.accuracy(model, &local)
+        let mut local = std::mem::take(&mut self.windows);
+        self.fill(device, &mut local);
+        let accuracy = self.accuracy(model, &local);
+        self.windows = local;
+        accuracy
     }
 }

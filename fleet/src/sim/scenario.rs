@@ -130,6 +130,9 @@ pub struct Rounds {
     /// How versions go down: `f32` for whole models, else deltas by this codec.
     #[serde(default = "plain")]
     pub downlink: String,
+    /// Share of the devices that must be there before a round opens, 0 to 1; at least a quorum must.
+    #[serde(default)]
+    pub min_online: f64,
     /// Bytes of each chunk of an update or a model but the last, 4,096 to 122,880.
     #[serde(default = "chunk_bytes")]
     pub chunk_bytes: u32,
@@ -238,5 +241,12 @@ impl Scenario {
     pub fn quorum(&self) -> u32 {
         let wanted = f64::from(self.rounds.target) * self.rounds.quorum;
         (wanted.ceil() as u32).clamp(1, self.rounds.target.max(1))
+    }
+
+    /// Devices that must be there before a round opens.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // `as` saturates
+    pub fn min_online(&self) -> u32 {
+        let wanted = f64::from(self.population.devices) * self.rounds.min_online;
+        (wanted.ceil() as u32).max(self.quorum())
     }
 }

@@ -155,7 +155,7 @@ fn settings(scenario: &Scenario, task: TaskSpec) -> Result<Settings, String> {
     settings.rounds = rounds.count;
     settings.target = rounds.target;
     settings.quorum = scenario.quorum();
-    settings.min_online = settings.quorum;
+    settings.min_online = scenario.min_online();
     settings.overselect = rounds.overselect;
     settings.deadline_ms = milliseconds(rounds.deadline_s);
     settings.pause_ms = milliseconds(rounds.pause_s);

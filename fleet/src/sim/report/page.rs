@@ -7,6 +7,7 @@ use crate::report::text::{bytes, duration, number, percent};
 use crate::sim::figures::{Outcome, RoundFigures};
 
 const ROUND: Over = Over { name: "round", whole: true };
+const MINUTES: Over = Over { name: "virtual minutes", whole: false };
 const HOURS: Over = Over { name: "virtual hours", whole: false };
 const PER_CENT: &dyn Fn(&f64) -> String = &|value| format!("{value:.0} %");
 const COUNT: &dyn Fn(&f64) -> String = &|value| format!("{value:.0}");
@@ -58,10 +59,10 @@ fn on_top(report: &Report) -> String {
             "Versions",
             grouped(made),
             format!(
-                "of {} wanted, {} rounds, {} virtual hours",
+                "of {} wanted, in {} rounds and {} of virtual time",
                 report.scenario.rounds.count,
                 outcome.rounds.len(),
-                number(outcome.ended_s / 3600.0, 1)
+                duration(outcome.ended_s)
             ),
         ),
         (
@@ -94,9 +95,10 @@ fn over_rounds(outcome: &Outcome, value: impl Fn(&RoundFigures) -> Option<f64>) 
 
 fn charts(outcome: &Outcome) -> String {
     let accuracy = |round: &RoundFigures| round.accuracy.map(|accuracy| accuracy * 100.0);
+    let (time, unit) = if outcome.ended_s < 7200.0 { (MINUTES, 60.0) } else { (HOURS, 3600.0) };
     let by_time = outcome.rounds.iter();
     let by_time: Line =
-        by_time.filter_map(|round| Some((round.ended_s / 3600.0, accuracy(round)?))).collect();
+        by_time.filter_map(|round| Some((round.ended_s / unit, accuracy(round)?))).collect();
     let each = |bytes: u64, round: &RoundFigures| {
         (round.accepted > 0).then(|| bytes as f64 / f64::from(round.accepted) / 1024.0)
     };
@@ -104,7 +106,7 @@ fn charts(outcome: &Outcome) -> String {
         over_rounds(outcome, |round| Some(f64::from(round.accepted))),
         over_rounds(outcome, |round| Some(f64::from(round.granted))),
     ];
-    let time = [
+    let lasted = [
         over_rounds(outcome, |round| round.waited_s),
         over_rounds(outcome, |round| Some(round.took_s)),
     ];
@@ -125,7 +127,7 @@ fn charts(outcome: &Outcome) -> String {
             "Accuracy over time",
             "The same over virtual time: what an operator would wait for.",
             &["accuracy"],
-            lines(HOURS, &[by_time], Some(100.0), PER_CENT),
+            lines(time, &[by_time], Some(100.0), PER_CENT),
         ),
         (
             "Accuracy on single devices",
@@ -146,7 +148,7 @@ fn charts(outcome: &Outcome) -> String {
             "How long a round took, and how much of that it waited for stragglers after it had its \
              quorum.",
             &["lost to stragglers", "whole round"],
-            lines(ROUND, &time, None, seconds),
+            lines(ROUND, &lasted, None, seconds),
         ),
         (
             "Traffic for each update",
@@ -224,7 +226,7 @@ fn rounds_table(rounds: &[RoundFigures]) -> String {
         "accuracy",
         "took",
         "to quorum",
-        "ended, h",
+        "ended",
         "update bytes",
     ];
     let row = |round: &RoundFigures| {
@@ -238,7 +240,7 @@ fn rounds_table(rounds: &[RoundFigures]) -> String {
             percent(missing(round.accuracy)),
             duration(round.took_s),
             duration(missing(round.quorum_s)),
-            number(round.ended_s / 3600.0, 2),
+            duration(round.ended_s),
             bytes(round.update_bytes as f64),
         ]
     };

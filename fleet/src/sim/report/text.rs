@@ -73,10 +73,10 @@ fn ending(report: &Report) -> String {
     }
     let _ = writeln!(
         text,
-        "{:.1} virtual hours, {} events: {} power cuts, {} torn and {} failed writes, {} broken \
+        "{} of virtual time, {} events: {} power cuts, {} torn and {} failed writes, {} broken \
          connections, {} partitions, {} broker restarts, {} aggregator kills, {} jobs dropped\n\
          model {}",
-        outcome.ended_s / 3600.0,
+        duration(outcome.ended_s),
         tally.events,
         tally.power_cuts,
         tally.torn_writes,

@@ -112,7 +112,8 @@ impl Scenario {
         found.unless(rounds.count > 0, "rounds.count: 1 or more");
         let target = (1..=self.population.devices.max(1)).contains(&rounds.target);
         found.unless(target, "rounds.target: 1 to the number of devices");
-        found.shares("rounds", &[("quorum", rounds.quorum)]);
+        let shares = [("quorum", rounds.quorum), ("min_online", rounds.min_online)];
+        found.shares("rounds", &shares);
         found.unless((1.0..=16.0).contains(&rounds.overselect), "rounds.overselect: 1 to 16");
         let deadline = (1.0..=SECONDS_MAX).contains(&rounds.deadline_s);
         found.unless(deadline, format!("rounds.deadline_s: 1 to {SECONDS_MAX}"));
