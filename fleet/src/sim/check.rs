@@ -3,19 +3,24 @@
 //! The watchers are told what crosses the borders of the cores: messages as they arrive, what is
 //! written, what is answered. They compute from that what must be so, on their own.
 
+mod audit;
+mod books;
 mod progress;
 mod rounds;
 
-use std::collections::BTreeMap;
-
-use dunlin_aggregator::round::RoundKey;
-use dunlin_protocol::id::{DeviceId, LayoutHash, ModelVersion, ShortDigest};
-use dunlin_protocol::object::{Assembly, Chunk};
+use dunlin_aggregator::io::RoundEvent;
+use dunlin_aggregator::snapshot::Save;
+use dunlin_protocol::id::{DeviceId, LayoutHash};
+use dunlin_protocol::message::Verdict;
 use dunlin_protocol::time::Instant;
 use serde::Serialize;
 
-use progress::Progress;
-use rounds::{Closed, OpenRound};
+use audit::{Audit, Note};
+use books::Books;
+
+/// Events at one moment beyond which time no longer moves, and so many more for each device.
+const STANDSTILL: u64 = 100_000;
+const STANDSTILL_DEVICE: u64 = 50;
 
 /// The rules, as a violation names them.
 pub mod rule {
@@ -69,46 +74,36 @@ pub(super) struct Known {
     pub(super) patience_ms: u64,
     /// Devices with which rounds open.
     pub(super) min_online: u32,
-    /// How much longer a round is by the slowest clock of a device.
-    pub(super) drift_ms: u64,
 }
 
-/// The watchers.
+/// The watchers: what is seen at once, and the books.
 pub(super) struct Checks {
     known: Known,
-    version: Option<ModelVersion>,
-    rounds: BTreeMap<RoundKey, OpenRound>,
-    /// The rounds that ended last.
-    closed: BTreeMap<RoundKey, Closed>,
-    /// Whole updates that reached the aggregator, the newest of each device.
-    arrived: BTreeMap<DeviceId, (ShortDigest, Vec<u8>)>,
-    assemblies: BTreeMap<DeviceId, Assembly>,
-    progress: Progress,
+    /// The present moment, and the events at it so far.
+    at: Option<(Instant, u64)>,
     /// Payload bytes handed to the aggregator since it started, and taken from it.
     pub(super) bytes_in: u64,
     pub(super) bytes_out: u64,
     first: Option<Violation>,
+    audit: Audit,
 }
 
 impl Checks {
-    pub(super) fn new(known: Known) -> Self {
-        Self {
-            known,
-            version: None,
-            rounds: BTreeMap::new(),
-            closed: BTreeMap::new(),
-            arrived: BTreeMap::new(),
-            assemblies: BTreeMap::new(),
-            progress: Progress::default(),
-            bytes_in: 0,
-            bytes_out: 0,
-            first: None,
-        }
+    /// `threaded`: the books are kept on a thread of their own.
+    pub(super) fn new(known: Known, threaded: bool) -> Self {
+        let audit = Audit::new(Books::new(known), threaded);
+        Self { known, at: None, bytes_in: 0, bytes_out: 0, first: None, audit }
     }
 
-    /// The first rule that was broken.
+    /// The first rule of those seen at once that was broken.
     pub(super) fn violation(&self) -> Option<&Violation> {
         self.first.as_ref()
+    }
+
+    /// Waits for the books; the first rule that was broken.
+    pub(super) fn settle(&mut self) -> Option<Violation> {
+        let found = self.audit.settle();
+        self.first.clone().or(found)
     }
 
     pub(super) fn broken(&mut self, now: Instant, rule: &'static str, what: String) {
@@ -116,22 +111,14 @@ impl Checks {
         self.first.get_or_insert(Violation { rule, what, at_ms });
     }
 
-    /// A message of a device reached the aggregator: the watchers put updates together too.
-    pub(super) fn up(&mut self, device: &DeviceId, payload: &[u8]) {
-        let Ok(chunk) = Chunk::decode(payload) else { return };
-        let object = chunk.object;
-        if self.is_accepted(device, object) {
-            return;
-        }
-        let fits = |assembly: &Assembly| assembly.object() == object;
-        if !self.assemblies.get(device).is_some_and(fits) {
-            self.assemblies.insert(device.clone(), Assembly::for_chunk(&chunk));
-        }
-        let Some(assembly) = self.assemblies.get_mut(device) else { return };
-        let _ = assembly.take(&chunk);
-        if assembly.is_complete() {
-            let whole = self.assemblies.remove(device).map(Assembly::into_bytes);
-            self.arrived.extend(whole.map(|bytes| (device.clone(), (object, bytes))));
+    /// Virtual time must move.
+    pub(super) fn time(&mut self, now: Instant) {
+        let before = self.at.filter(|(at, _)| *at == now);
+        let events = before.map_or(0, |(_, events)| events) + 1;
+        self.at = Some((now, events));
+        let most = STANDSTILL + STANDSTILL_DEVICE * u64::from(self.known.devices);
+        if events > most {
+            self.broken(now, rule::TIME_MOVES, format!("over {most} events at one moment"));
         }
     }
 
@@ -145,5 +132,39 @@ impl Checks {
             );
             self.broken(now, rule::BYTES, what);
         }
+    }
+
+    /// A message of a device reached the aggregator.
+    pub(super) fn up(&mut self, device: &DeviceId, payload: &[u8]) {
+        self.audit.tell(Note::Up(device.clone(), payload.to_vec()));
+    }
+
+    /// What the aggregator has written.
+    pub(super) fn saved(&mut self, now: Instant, save: Save) {
+        self.audit.tell(Note::Saved(now, Box::new(save)));
+    }
+
+    /// The aggregator runs again.
+    pub(super) fn restarted(&mut self, now: Instant) {
+        (self.bytes_in, self.bytes_out) = (0, 0);
+        self.audit.tell(Note::Restarted(now));
+    }
+
+    /// What a device is told.
+    pub(super) fn verdict(&mut self, now: Instant, device: &DeviceId, verdict: Verdict) {
+        self.audit.tell(Note::Verdict(now, device.clone(), verdict));
+    }
+
+    /// What the aggregator reports.
+    pub(super) fn event(&mut self, event: &RoundEvent) {
+        if matches!(event, RoundEvent::RoundOpened { .. }) || event.ended().is_some() {
+            self.audit.tell(Note::Moved);
+        }
+    }
+
+    /// Looks whether rounds come and go; `here` are the devices that the broker knows to be online,
+    /// `up_since` says since when the aggregator is connected, if it is and has anything left to do.
+    pub(super) fn look(&mut self, now: Instant, up_since: Option<Instant>, here: u32) {
+        self.audit.tell(Note::Look(now, up_since, here));
     }
 }

@@ -90,6 +90,8 @@ pub(super) struct World {
     present: u32,
     /// The longest that a message took, in milliseconds.
     slowest_ms: u64,
+    /// How much longer a round is by the slowest clock of a device.
+    drift_ms: u64,
     /// Rounds whose devices are still to be looked at.
     watched: u32,
     broker: Broker,
@@ -119,6 +121,8 @@ pub(super) struct World {
     reported: VecDeque<(Instant, RoundEvent)>,
     /// When all rounds were done.
     finished: Option<Instant>,
+    /// Whether the books are to be asked what they found.
+    unsettled: bool,
     seed: u64,
     pub(super) tally: Tally,
 }
@@ -130,7 +134,7 @@ impl World {
     /// When the settings cannot be used.
     pub(super) fn new(prepared: &Prepared, options: Options) -> Result<Self, StartError> {
         let (scenario, settings) = (prepared.scenario.clone(), prepared.settings.clone());
-        let checks = Checks::new(known(&scenario, &settings)?);
+        let checks = Checks::new(known(&scenario, &settings)?, options.threads > 1);
         let Ok(device) = Name::new("device") else { unreachable!("a constant, valid name") };
         let topics = Topics::new(settings.topics_root.clone());
         let device_settings = Settings {
@@ -140,6 +144,9 @@ impl World {
             memory_kib: 0,
             link: LinkPolicy::default(),
         };
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // up to a tenth of it
+        let drift_ms =
+            (2.0 * settings.deadline_ms as f64 * scenario.faults.clock_drift_ppm * 1e-6) as u64;
         let mut this = Self {
             seed: scenario.seed,
             rng: Rng::for_stream(scenario.seed, 1),
@@ -155,6 +162,7 @@ impl World {
             connected: 0,
             present: 0,
             slowest_ms: 0,
+            drift_ms,
             watched: 0,
             broker: Broker::default(),
             server: None,
@@ -174,6 +182,7 @@ impl World {
             profile: Profile::new(options.profile),
             reported: VecDeque::new(),
             finished: None,
+            unsettled: false,
             tally: Tally::default(),
         };
         this.populate();
@@ -196,10 +205,13 @@ impl World {
                 return Step::Event(at, event);
             }
             // The last round's devices are looked at too.
-            if self.finished.is_some() && self.watched == 0 || self.is_over() {
-                return Step::End;
+            let over = self.finished.is_some() && self.watched == 0 || self.is_over();
+            if (over || std::mem::take(&mut self.unsettled))
+                && let Some(violation) = self.checks.settle()
+            {
+                return Step::Broken(violation);
             }
-            let Some(event) = self.queue.pop() else { return Step::End };
+            let Some(event) = self.queue.pop().filter(|_| !over) else { return Step::End };
             self.tally.events += 1;
             self.checks.time(self.queue.now());
             self.happen(event);
@@ -262,8 +274,6 @@ impl World {
 /// What the checks know beforehand.
 fn known(scenario: &Scenario, settings: &ServerSettings) -> Result<Known, StartError> {
     let layout = settings.task.layout().map_err(|_| StartError::Inconsistent("the task"))?;
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // up to a tenth of it
-    let drift = (settings.deadline_ms as f64 * scenario.faults.clock_drift_ppm * 1e-6) as u64;
     Ok(Known {
         layout: layout.hash(),
         n_update: layout.n_update(),
@@ -271,7 +281,6 @@ fn known(scenario: &Scenario, settings: &ServerSettings) -> Result<Known, StartE
         devices: scenario.population.devices,
         patience_ms: settings.pause_ms + settings.settle_ms + 60_000,
         min_online: settings.min_online,
-        drift_ms: 2 * drift,
     })
 }
 

@@ -14,17 +14,17 @@ use dunlin_protocol::message::{Outcome, Verdict};
 use dunlin_protocol::time::Instant;
 use dunlin_protocol::update::Update;
 
-use super::{Checks, rule};
+use super::books::Books;
+use super::rule;
 use crate::sim::world::LINEAGE;
 
 /// How long after its deadline an update may still be written: it came in time and waited for its
 /// group.
 pub(super) const WRITE_MS: u64 = 1_000;
-/// How long after the deadline of its round a device may still be at work.
-const WORK_MS: u64 = 60_000;
 /// Ended rounds whose devices may still be told that they are accepted.
 const CLOSED_MAX: usize = 4;
 
+#[derive(Clone)]
 pub(super) struct OpenRound {
     base: ModelVersion,
     job: Job,
@@ -37,19 +37,12 @@ pub(super) struct OpenRound {
 }
 
 /// A round that has ended.
+#[derive(Clone)]
 pub(super) struct Closed {
     accepted: BTreeMap<DeviceId, ShortDigest>,
-    deadline: Instant,
 }
 
-impl Checks {
-    /// When, after the end of a round, no device may still be at its work: devices measure the
-    /// deadline by clocks of their own, from an answer that took its time.
-    pub(in crate::sim) fn work_ends_by(&self, now: Instant, key: RoundKey) -> Instant {
-        let deadline = self.closed.get(&key).map_or(now, |round| round.deadline).max(now);
-        deadline.after(WORK_MS + self.known.drift_ms)
-    }
-
+impl Books {
     /// Whether this update counts already: it came again.
     pub(super) fn is_accepted(&self, device: &DeviceId, object: ShortDigest) -> bool {
         let open = self.rounds.values().map(|round| &round.accepted);
@@ -58,7 +51,7 @@ impl Checks {
     }
 
     /// What the aggregator has written.
-    pub(in crate::sim) fn saved(&mut self, now: Instant, save: &Save) {
+    pub(super) fn saved(&mut self, now: Instant, save: &Save) {
         for record in &save.records {
             match record {
                 Record::Round(round) => self.round(now, round, save),
@@ -162,8 +155,7 @@ impl Checks {
                 let what = format!("{key} ends with other devices than were accepted");
                 self.broken(now, rule::SUMS, what);
             }
-            let OpenRound { accepted, deadline, .. } = round;
-            self.closed.insert(key, Closed { accepted, deadline });
+            self.closed.insert(key, Closed { accepted: round.accepted });
             while self.closed.len() > CLOSED_MAX {
                 self.closed.pop_first();
             }
@@ -182,15 +174,14 @@ impl Checks {
     }
 
     /// The aggregator runs again: its rounds did not grow older meanwhile.
-    pub(in crate::sim) fn restarted(&mut self, now: Instant) {
-        (self.bytes_in, self.bytes_out) = (0, 0);
+    pub(super) fn restarted(&mut self, now: Instant) {
         for round in self.rounds.values_mut() {
             round.deadline = now.after(round.remaining_ms);
         }
     }
 
     /// What a device is told.
-    pub(in crate::sim) fn verdict(&mut self, now: Instant, device: &DeviceId, verdict: &Verdict) {
+    pub(super) fn verdict(&mut self, now: Instant, device: &DeviceId, verdict: &Verdict) {
         if verdict.outcome != Outcome::Accepted {
             return;
         }

@@ -132,7 +132,7 @@ impl World {
                     if let Topic::Down(device, Down::Verdict) = &topic
                         && let Ok(verdict) = wire::decode::<Verdict>(&payload)
                     {
-                        self.checks.verdict(now, device, &verdict);
+                        self.checks.verdict(now, device, verdict);
                     }
                     if self.server_connected {
                         self.publish(topic, payload);
@@ -174,10 +174,10 @@ impl World {
                 }
             }
         }
-        let before = self.profile.enter(Part::Checks);
-        self.checks.saved(self.queue.now(), &save);
-        self.profile.enter(before);
         self.snapshot = Snapshot::after(self.snapshot.take(), &save);
+        let before = self.profile.enter(Part::Checks);
+        self.checks.saved(self.queue.now(), save);
+        self.profile.enter(before);
         if self.backup.is_none() && self.breakage == Some(Breakage::OldBackup) {
             self.backup.clone_from(&self.snapshot);
         }

@@ -11,7 +11,7 @@ use super::{LINEAGE, World};
 use crate::sim::check::rule;
 
 /// How often it is looked whether rounds come and go.
-const LOOK_MS: u64 = 10_000;
+const LOOK_MS: u64 = 30_000;
 /// How long a device and an aggregator that can hear each other take to end a work that is over,
 /// beside what the links take.
 const HEARD_MS: u64 = 60_000;
@@ -22,6 +22,7 @@ impl World {
         let up = self.server.as_ref().is_some_and(|server| !server.is_finished());
         let since = (up && self.server_connected).then_some(self.server_since);
         self.checks.look(now, since, self.present);
+        self.unsettled = true;
         self.queue.after(LOOK_MS, Event::Look);
     }
 
@@ -38,7 +39,9 @@ impl World {
     /// Lets it be looked, in good time, whether the work of a round that has ended has ended.
     pub(super) fn work_will_be_over(&mut self, key: RoundKey) {
         let now = self.queue.now();
-        let at = self.checks.work_ends_by(now, key).after(self.slowest_ms);
+        // Devices measure the deadline by clocks of their own, from an answer that took its time.
+        let deadline_ms = self.server_settings.deadline_ms;
+        let at = now.after(deadline_ms + self.drift_ms + HEARD_MS + self.slowest_ms);
         let work = key.work_ref(Lineage(LINEAGE));
         self.watched += 1;
         self.queue.at(at, Event::WorkOver { work, left: None });
