@@ -33,6 +33,14 @@ fn training_on_two_threads_changes_no_bit() {
 }
 
 #[test]
+fn watches_that_come_and_go_learn() {
+    let outcome = simulate(&small("wearables", 300, 30, 6), 2);
+    let accuracy = outcome.accuracy.unwrap();
+    assert!(accuracy > 0.6, "{accuracy}");
+    assert!(outcome.rounds.iter().any(|round| round.online < 300), "not all are there at a time");
+}
+
+#[test]
 fn few_hospitals_with_much_data_learn_what_gateways_learn() {
     for (scenario, least) in
         [(small("hospitals", 6, 6, 5), 0.55), (small("pi-gateways", 40, 16, 5), 0.4)]

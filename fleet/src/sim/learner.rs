@@ -60,7 +60,39 @@ impl BurnLearner {
                 (windows.values, windows.labels) = (values, labels);
                 self.task.scale(&mut windows.values);
             }
+            None if self.scenario.learning.task_name() == "har-like" => {
+                self.draw_rhythms(device, n, windows);
+            }
             None => self.draw_around_middles(device, n, windows),
+        }
+    }
+
+    /// `n` windows in which each class has a rhythm of its own, and each channel its share of it;
+    /// devices differ in how strongly they move.
+    fn draw_rhythms(&self, device: u32, n: usize, windows: &mut WindowSet) {
+        let (classes, width) = (self.task.labels().len(), windows.window_values);
+        let channels = self.task.input.channels.len();
+        let mut rng = rng(&self.scenario, device);
+        let shares = label_shares(&mut rng, classes, self.scenario.learning.dirichlet);
+        let gain = rng.uniform(0.7, 1.4);
+        windows.values.resize(n * width, 0.0);
+        for window in windows.values.chunks_exact_mut(width) {
+            let label = draw_label(&mut rng, &shares);
+            windows.labels.push(label);
+            let parts = &self.middles[usize::from(label) * width..][..channels];
+            let turn = core::f32::consts::TAU * (1.5 + 2.0 * f32::from(label)) / 128.0;
+            let (mut sin, mut cos) = libm::sincosf(rng.uniform(0.0, core::f32::consts::TAU));
+            let (turn_sin, turn_cos) = libm::sincosf(turn);
+            for sample in window.chunks_exact_mut(channels) {
+                (sin, cos) = (sin * turn_cos + cos * turn_sin, cos * turn_cos - sin * turn_sin);
+                for (values, parts) in sample.chunks_mut(8).zip(parts.chunks(8)) {
+                    let noise = rng.next_u64().to_le_bytes();
+                    for ((value, part), noise) in values.iter_mut().zip(parts).zip(noise) {
+                        let wave = if *part < 0.0 { sin } else { cos };
+                        *value = gain * (part + 0.5 * wave) + f32::from(noise) / 128.0 - 1.0;
+                    }
+                }
+            }
         }
     }
 

@@ -13,9 +13,9 @@ pub(super) const INVENTED: [&str; 4] = ["toy", "wrist", "flute-lr", "har-like"];
 #[serde(deny_unknown_fields, default)]
 pub struct Learning {
     /// With invented data: `toy` (exact arithmetic, no network), `wrist` (a watch's motion, each
-    /// device a person), `flute-lr` (784 values, ten classes) or `har-like` (`har-cnn` on noise
-    /// around a pattern for each class). With `data`: `har-cnn`, `har-mlp` or the path of a task
-    /// file; a relative path starts at the scenario's folder.
+    /// device a person), `flute-lr` (784 values, ten classes) or `har-like` (`har-cnn` on windows
+    /// of nine channels in which each class has a rhythm). With `data`: `har-cnn`, `har-mlp` or the
+    /// path of a task file; a relative path starts at the scenario's folder.
     pub task: PathBuf,
     /// Recorded data, where they are not invented.
     pub data: Option<Data>,
