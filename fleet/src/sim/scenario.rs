@@ -76,7 +76,8 @@ pub struct Population {
     #[serde(default = "three")]
     pub stay_h: f64,
     /// File of the times at which devices are there, for `availability = "trace"`; a relative path
-    /// starts at the scenario's folder. See [`super::trace`] for its rows.
+    /// starts at the scenario's folder. Its rows are `device,from_s,to_s`, a header first: stays in
+    /// seconds from the beginning of the recording, which repeats.
     pub trace: Option<PathBuf>,
 }
 
