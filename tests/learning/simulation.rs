@@ -181,6 +181,8 @@ fn devices_are_persons_of_the_har_data_set() {
         count = 3
         target = 3
         overselect = 1.0
+        [[class]]
+        drop_out = 0.0
         [learning]
         task = "har-cnn"
         windows = 0

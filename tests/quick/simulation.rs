@@ -30,6 +30,8 @@ fn calm() -> Scenario {
         overselect = 1.0
         [learning]
         windows = 20
+        [[class]]
+        drop_out = 0.0
         "#,
     )
 }
@@ -116,7 +118,7 @@ fn a_calm_federation_takes_everybody_and_loses_nothing() {
 #[test]
 fn rounds_wait_for_stragglers_and_the_report_says_how_long() {
     let mut slow = calm();
-    slow.classes = vec![Default::default(), Default::default()];
+    slow.classes = vec![slow.classes[0].clone(); 2];
     (slow.classes[0].share, slow.classes[1].share) = (0.7, 0.3);
     slow.classes[1].ms_per_window = 2_000.0;
     let outcome = simulate(&slow, Options::threads(1));
@@ -131,7 +133,7 @@ fn rounds_wait_for_stragglers_and_the_report_says_how_long() {
 fn old_programs_and_small_devices_are_refused_and_counted() {
     let mut mixed = calm();
     mixed.rounds.codec = "ecdq=1".into();
-    mixed.classes = vec![Default::default(); 4];
+    mixed.classes = vec![mixed.classes[0].clone(); 4];
     mixed.classes.iter_mut().for_each(|class| class.share = 0.25);
     mixed.classes[1].codecs = vec!["int8".into()];
     mixed.classes[2].memory_kib = 1;
@@ -183,6 +185,38 @@ fn devices_come_and_go_as_a_trace_says() {
     };
     assert!(online(0.5..2.9).iter().all(|online| *online == 10));
     assert!(online(3.2..4.0).iter().all(|online| *online == 20));
+}
+
+#[test]
+fn four_times_as_many_devices_are_there_by_night_as_by_day() {
+    for stay_h in [1.0, 3.0, 5.0] {
+        let text = format!(
+            r#"
+            name = "diurnal"
+            end_h = 120.0
+            [population]
+            devices = 3000
+            availability = "diurnal"
+            stay_h = {stay_h}
+            [rounds]
+            count = 10000
+            target = 1
+            pause_s = 900.0
+            "#
+        );
+        let outcome = simulate(&scenario(&text), Options::threads(1));
+        assert_eq!(outcome.violation, None);
+        // Mean of the devices there by the hour, from the second day on.
+        let mut hours = [(0, 0); 24];
+        for round in outcome.rounds.iter().filter(|round| round.ended_s > 86_400.0) {
+            #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+            let hour = (round.ended_s / 3600.0) as usize % 24;
+            hours[hour] = (hours[hour].0 + round.online, hours[hour].1 + 1);
+        }
+        let mean = |hour: usize| f64::from(hours[hour].0) / f64::from(hours[hour].1);
+        let swing = mean(2) / mean(14);
+        assert!((3.2..5.0).contains(&swing), "{stay_h} h: {swing}");
+    }
 }
 
 #[test]

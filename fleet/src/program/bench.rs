@@ -7,7 +7,7 @@ use dunlin_fleet::sim::scenario::Scenario;
 use dunlin_fleet::sim::setup::{prepare, preset};
 
 use super::simulate::measure;
-use super::{Failure, failed, usage};
+use super::{Failure, failed, threads, usage};
 
 /// The workload: logistic regression 784 to 10, 1,000 clients, 10 a round.
 const PRESET: &str = "flute-lr";
@@ -22,7 +22,7 @@ pub(crate) struct Arguments {
     #[arg(long, default_value_t = 20.0)]
     seconds: f64,
     /// Threads that train.
-    #[arg(long, default_value_t = 2)]
+    #[arg(long, default_value_t = 2, value_parser = threads())]
     threads: usize,
     /// Print the report of the measured run as JSON on standard output, and nothing else there.
     #[arg(long)]

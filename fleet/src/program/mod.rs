@@ -13,6 +13,7 @@ use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use clap::builder::RangedU64ValueParser;
 use dunlin_aggregator::settings::{Enrolment, Settings};
 use dunlin_fleet::experiment::{self, Experiment};
 use dunlin_fleet::live;
@@ -111,6 +112,11 @@ impl Common {
 
 fn shown(path: &Path) -> String {
     path.display().to_string()
+}
+
+/// Numbers of threads that make sense.
+pub(crate) fn threads() -> RangedU64ValueParser<usize> {
+    RangedU64ValueParser::new().range(1..=256)
 }
 
 /// A bar on standard error when that is a terminal.

@@ -16,9 +16,9 @@ const DEVICES_AN_UPDATE: u32 = 100;
 
 #[derive(Args)]
 pub(crate) struct Arguments {
-    /// Devices of each fleet, 100 to 2,000,000.
+    /// Devices of each fleet, 100 to 1,048,576.
     #[arg(long, value_delimiter = ',', default_values_t = [1_000, 10_000, 100_000, 1_000_000],
-          value_parser = clap::value_parser!(u32).range(100..=2_000_000))]
+          value_parser = clap::value_parser!(u32).range(100..=1_048_576))]
     devices: Vec<u32>,
     /// Rounds of each.
     #[arg(long, default_value_t = 20)]

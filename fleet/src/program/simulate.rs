@@ -9,7 +9,7 @@ use dunlin_fleet::sim::run::{Options, run as simulate};
 use dunlin_fleet::sim::scenario::Scenario;
 use dunlin_fleet::sim::setup::{self, Prepared, preset};
 
-use super::{Failure, bar, failed, usage};
+use super::{Failure, bar, failed, threads, usage};
 
 /// Which scenario, and what of it is different.
 #[derive(Args, Clone)]
@@ -68,7 +68,7 @@ pub(crate) struct Arguments {
     #[command(flatten)]
     which: Which,
     /// Threads that train; one thread and two give the same result.
-    #[arg(long, default_value_t = 2)]
+    #[arg(long, default_value_t = 2, value_parser = threads())]
     threads: usize,
     /// Say where the time goes.
     #[arg(long)]

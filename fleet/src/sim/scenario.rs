@@ -96,8 +96,9 @@ pub enum Availability {
     /// Always.
     #[default]
     Always,
-    /// Some hours of each day, more of them at night than by day by four to one, as published for
-    /// phones that train while they charge (Bonawitz et al. 2019, arXiv:1902.01046, section 9).
+    /// Some hours of each day. Four times as many are there at night as by day, as published for
+    /// phones that train while they charge (Bonawitz et al. 2019, arXiv:1902.01046, section 9);
+    /// stays of over five hours even that out to less.
     Diurnal,
     /// At the times of `trace`, which repeat.
     Trace,

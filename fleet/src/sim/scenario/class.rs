@@ -14,8 +14,8 @@ pub struct Class {
     pub ms_per_window: f64,
     /// Memory that training may use, in KiB; jobs that need more fail on the device. 0 is plenty.
     pub memory_kib: u32,
-    /// Share of jobs that never end: the device is needed for something else (6 to 10 % of phones
-    /// drop out: Bonawitz et al. 2019, section 9).
+    /// Share of jobs that never end: the device is needed for something else (0.08 by default: 6 to
+    /// 10 % of phones drop out, Bonawitz et al. 2019, section 9).
     pub drop_out: f64,
     /// Rate of the uplink in kbit/s.
     pub up_kbps: f64,
@@ -48,7 +48,7 @@ impl Default for Class {
             share: 1.0,
             ms_per_window: 10.0,
             memory_kib: 0,
-            drop_out: 0.0,
+            drop_out: 0.08,
             up_kbps: 10_000.0,
             down_kbps: 10_000.0,
             delay_ms: 20.0,

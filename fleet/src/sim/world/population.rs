@@ -46,6 +46,8 @@ pub(super) struct Slot {
     pub(super) cut_off_until: Instant,
     /// Since when it is connected.
     pub(super) connected_at: Instant,
+    /// The day on which it came last, where it comes once a day.
+    pub(super) day: u32,
     pub(super) epoch: u32,
     pub(super) life: u32,
     /// Since when it trains.
@@ -67,6 +69,7 @@ impl World {
     pub(super) fn populate(&mut self) {
         let devices = self.scenario.population.devices;
         self.slots.reserve_exact(devices as usize);
+        let stay_h = self.scenario.population.stay_h;
         let join_ms = milliseconds(self.scenario.population.join_s);
         for device in 0..devices {
             let mut rng = Rng::for_stream(self.seed, 1_000 + u64::from(device));
@@ -76,7 +79,7 @@ impl World {
             let drift_ppm = drift as f32 * rng.uniform(-1.0, 1.0);
             let joins = rng.below(usize::try_from(join_ms).unwrap_or(0) + 1) as u64;
             let joins = match (self.scenario.population.availability, &self.trace) {
-                (Availability::Diurnal, _) => next_day_start(&mut rng, 0),
+                (Availability::Diurnal, _) => next_day_start(&mut rng, 0, stay_h),
                 (Availability::Trace, Some(trace)) => joins.max(trace.stay(device, joins).0),
                 (Availability::Always | Availability::Trace, _) => joins,
             };
@@ -98,6 +101,7 @@ impl World {
                 objects: Vec::new(),
                 cut_off_until: Instant(0),
                 connected_at: Instant(0),
+                day: 0,
                 epoch: 0,
                 life: 0,
                 trains_since: None,
@@ -133,8 +137,16 @@ impl World {
         match &self.trace {
             Some(trace) => Instant(trace.stay(device, now.0).0).max(now),
             None => {
-                let rng = &mut self.slots[device as usize].rng;
-                Instant(next_day_start(rng, now.0 / DAY_MS + 1))
+                let stay_h = self.scenario.population.stay_h;
+                let slot = &mut self.slots[device as usize];
+                loop {
+                    // Once a day, however long the last stay was.
+                    slot.day += 1;
+                    let comes = next_day_start(&mut slot.rng, u64::from(slot.day), stay_h);
+                    if comes > now.0 {
+                        return Instant(comes);
+                    }
+                }
             }
         }
     }
@@ -160,12 +172,23 @@ fn pick(classes: &[Class], mut luck: f64) -> u16 {
     u16::try_from(classes.len().saturating_sub(1)).unwrap_or(0)
 }
 
-/// When a device comes on day `day`: likelier at night than by day, by four to one.
-fn next_day_start(rng: &mut Rng, day: u64) -> u64 {
+/// When a device comes on day `day`, so that four times as many are there at two at night as twelve
+/// hours later.
+///
+/// Stays of the mean length `stay_h` smooth and delay the swing of arrivals as a low-pass of first
+/// order does; arrivals swing so much more and so much earlier, as far as they can.
+fn next_day_start(rng: &mut Rng, day: u64, stay_h: f64) -> u64 {
+    const MEAN: f64 = 2.5;
+    const SWING: f64 = 1.5;
+    const NIGHT_H: f64 = 2.0;
+    let turn = core::f64::consts::TAU / 24.0;
+    let lag = turn * stay_h;
+    let swing = (SWING * libm::sqrt(1.0 + lag * lag)).min(MEAN);
+    let peak_h = NIGHT_H - libm::atan(lag) / turn;
     loop {
         let hour = f64::from(rng.unit_f32()) * 24.0;
-        let weight = 2.5 + 1.5 * libm::cos((hour - 2.0) / 24.0 * core::f64::consts::TAU);
-        if f64::from(rng.unit_f32()) * 4.0 < weight {
+        let weight = MEAN + swing * libm::cos((hour - peak_h) * turn);
+        if f64::from(rng.unit_f32()) * (MEAN + swing) < weight {
             #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // below 24 hours
             return day * DAY_MS + (hour * HOUR_MS) as u64;
         }
