@@ -45,6 +45,15 @@ fn every_preset_reads_and_keeps_its_rules() {
 }
 
 #[test]
+fn the_scenario_that_the_documentation_shows_can_be_run() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("fleet/README.md");
+    let text = fs::read_to_string(path).unwrap();
+    let (_, rest) = text.split_once("```toml").unwrap();
+    let (shown, _) = rest.split_once("```").unwrap();
+    assert_eq!(scenario(shown).classes.len(), 2);
+}
+
+#[test]
 fn no_check_fires_in_a_hostile_world_of_any_of_these_seeds() {
     let hostile = prepare(&preset("hostile").unwrap()).unwrap();
     let (mut done, mut worst) = (0, [0; 9]);
