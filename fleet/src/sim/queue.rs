@@ -1,47 +1,24 @@
 //! What will happen, in the order of virtual time; at one moment, in the order of asking.
 
-use std::cmp::Ordering;
+use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use dunlin_protocol::time::Instant;
 
-struct Entry<E> {
-    at: Instant,
-    sequence: u64,
-    event: E,
-}
-
-impl<E> PartialEq for Entry<E> {
-    fn eq(&self, other: &Self) -> bool {
-        (self.at, self.sequence) == (other.at, other.sequence)
-    }
-}
-
-impl<E> Eq for Entry<E> {}
-
-impl<E> PartialOrd for Entry<E> {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl<E> Ord for Entry<E> {
-    /// The earliest is the greatest: a heap gives its greatest first.
-    fn cmp(&self, other: &Self) -> Ordering {
-        (other.at, other.sequence).cmp(&(self.at, self.sequence))
-    }
-}
-
-/// The queue and its clock.
+/// The queue and its clock. Events lie still while the heap moves their places.
 pub(super) struct Queue<E> {
-    heap: BinaryHeap<Entry<E>>,
+    /// When, in which order of asking, and where the event lies: a heap gives its greatest first.
+    heap: BinaryHeap<Reverse<(Instant, u64, u32)>>,
+    events: Vec<Option<E>>,
+    free: Vec<u32>,
     sequence: u64,
     now: Instant,
 }
 
 impl<E> Queue<E> {
     pub(super) fn new() -> Self {
-        Self { heap: BinaryHeap::new(), sequence: 0, now: Instant(0) }
+        let (heap, events, free) = (BinaryHeap::new(), Vec::new(), Vec::new());
+        Self { heap, events, free, sequence: 0, now: Instant(0) }
     }
 
     pub(super) fn now(&self) -> Instant {
@@ -49,10 +26,17 @@ impl<E> Queue<E> {
     }
 
     /// Lets `event` happen at `at`, or now if that has passed.
+    ///
+    /// # Panics
+    /// When 2^32 events wait, which no memory holds.
     pub(super) fn at(&mut self, at: Instant, event: E) {
         self.sequence += 1;
-        let (at, sequence) = (at.max(self.now), self.sequence);
-        self.heap.push(Entry { at, sequence, event });
+        let place = self.free.pop().unwrap_or_else(|| {
+            self.events.push(None);
+            u32::try_from(self.events.len() - 1).expect("fewer events than memory holds")
+        });
+        self.events[place as usize] = Some(event);
+        self.heap.push(Reverse((at.max(self.now), self.sequence, place)));
     }
 
     /// Lets `event` happen in `delay_ms`.
@@ -62,9 +46,10 @@ impl<E> Queue<E> {
 
     /// The next event; the clock moves to its moment.
     pub(super) fn pop(&mut self) -> Option<E> {
-        let entry = self.heap.pop()?;
-        self.now = entry.at;
-        Some(entry.event)
+        let Reverse((at, _, place)) = self.heap.pop()?;
+        self.now = at;
+        self.free.push(place);
+        self.events[place as usize].take()
     }
 }
 
