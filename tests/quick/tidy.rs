@@ -40,6 +40,7 @@ fn cores_read_no_clock_no_file_no_socket_and_no_global_randomness() {
         "agent/src/session.rs",
         "agent/src/session",
         "agent/src/state.rs",
+        "agent/src/slots.rs",
         "agent/src/job.rs",
         "aggregator/src/aggregator.rs",
         "aggregator/src/aggregator",

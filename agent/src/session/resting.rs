@@ -158,16 +158,6 @@ impl Resting {
         }
     }
 
-    /// Figures for an operator.
-    pub fn counters(&self) -> SessionCounters {
-        self.counters
-    }
-
-    /// The number of the device's start.
-    pub fn boot(&self) -> u32 {
-        self.state.boot
-    }
-
     /// The session as it was, with what it would have heard meanwhile.
     pub fn wake(self, device: DeviceId, settings: &Settings, common: &Common) -> Session {
         let mut state = self.state;

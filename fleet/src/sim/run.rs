@@ -118,13 +118,15 @@ impl Run<'_> {
         let before = std::mem::replace(&mut self.bytes, bytes);
         let opened = self.opened.filter(|(key, _)| *key == summary.key).map(|(_, at)| at);
         let quorum = self.quorum_at.zip(opened);
+        let took_s = seconds(summary.took_ms);
         RoundFigures {
             round: summary.key.round.0,
             version: None,
             ended_s: seconds(at.0),
-            took_s: seconds(summary.took_ms),
+            took_s,
             quorum_s: quorum.map(|(quorum, opened)| seconds(quorum.since(opened))),
-            waited_s: quorum.map(|(quorum, _)| seconds(at.since(quorum))),
+            // A round takes no time while its aggregator is away.
+            waited_s: quorum.map(|(quorum, _)| seconds(at.since(quorum)).min(took_s)),
             online: self.world.connected(),
             granted: summary.tally.granted,
             accepted: summary.accepted,

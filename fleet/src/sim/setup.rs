@@ -50,7 +50,7 @@ pub struct Prepared {
     pub scenario: Scenario,
     /// What its aggregator is told.
     pub settings: Settings,
-    pub(super) trace: Option<Trace>,
+    pub(super) trace: Option<Arc<Trace>>,
     pub(super) shards: Option<Arc<Shards>>,
     /// Memory that a training job takes, in KiB.
     pub(super) job_kib: u32,
@@ -62,7 +62,7 @@ pub struct Prepared {
 /// What is wrong, in words.
 pub fn prepare(scenario: &Scenario) -> Result<Prepared, String> {
     let task = task(scenario)?;
-    let trace = scenario.population.trace.as_deref().map(Trace::load).transpose()?;
+    let trace = scenario.population.trace.as_deref().map(Trace::load).transpose()?.map(Arc::new);
     let shards = scenario.learning.data.as_ref().map(|data| Shards::load(data, &task));
     let shards = shards.transpose()?.map(Arc::new);
     let job_kib = job_kib(&task, scenario.learning.batch)?;

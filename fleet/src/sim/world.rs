@@ -77,7 +77,7 @@ pub(super) enum Step {
 /// A running simulation.
 pub(super) struct World {
     scenario: Scenario,
-    trace: Option<Trace>,
+    trace: Option<Arc<Trace>>,
     job_kib: u32,
     breakage: Option<Breakage>,
     server_settings: ServerSettings,

@@ -52,15 +52,7 @@ impl Bench {
     }
 
     fn run(&self) -> Running {
-        let channels = self.config.channels.keys();
-        let header = Header {
-            channels: channels.map(|c| (c.clone(), self.config.quantum_of(c))).collect(),
-            period_ns: self.config.period_ns(),
-            capacity: self.config.capacity(),
-        };
-        let store = SampleStore::open(&self.state(), header).unwrap();
-        let position = self.state().join("samples.position");
-        let reader = CsvReader::open(&self.config, position, &store).unwrap();
+        let (store, reader) = open_reader(&self.config, &self.state()).unwrap();
         let labels = self.config.labels_path.as_ref().unwrap();
         let labels = LabelReader::new(labels, ',', self.config.time_unit);
         let mut running = Running { store: Mutex::new(store), reader, labels };
