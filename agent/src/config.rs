@@ -139,18 +139,14 @@ impl fmt::Display for ConfigError {
 impl std::error::Error for ConfigError {}
 
 impl AgentConfig {
-    /// Reads and checks the file at `path`.
+    /// Reads and checks the file at `path` and its drop-ins.
     ///
     /// # Errors
     /// Every problem found, with its key and what to do.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        let problem = |text: String| ConfigError(vec![format!("{}: {text}", path.display())]);
-        let length = std::fs::metadata(path).map_err(|e| problem(e.to_string()))?.len();
-        if length > CONFIG_BYTES_MAX {
-            return Err(problem("longer than 1 MiB; is this the configuration?".into()));
-        }
-        let text = std::fs::read_to_string(path).map_err(|e| problem(e.to_string()))?;
-        Self::parse(&text).map_err(|ConfigError(lines)| {
+        let config = dunlin_service::config::read(path, CONFIG_BYTES_MAX);
+        let config: Self = config.map_err(|error| ConfigError(vec![error.to_string()]))?;
+        config.checked().map_err(|ConfigError(lines)| {
             ConfigError(lines.iter().map(|line| format!("{}: {line}", path.display())).collect())
         })
     }
@@ -160,8 +156,13 @@ impl AgentConfig {
     /// # Errors
     /// Every problem found, with its key and what to do.
     pub fn parse(text: &str) -> Result<Self, ConfigError> {
-        let mut config: Self =
+        let config: Self =
             toml::from_str(text).map_err(|error| ConfigError(vec![error.to_string()]))?;
+        config.checked()
+    }
+
+    fn checked(self) -> Result<Self, ConfigError> {
+        let mut config = self;
         if let Ok(password) = std::env::var(PASSWORD_VARIABLE) {
             config.broker.password = Some(password);
         }

@@ -10,6 +10,7 @@ use dunlin_link::{Counters, Link, LinkConfig, LinkError, LinkEvent};
 use dunlin_protocol::message::WorkRef;
 use dunlin_protocol::task::TaskSpec;
 use dunlin_protocol::time::Instant;
+use dunlin_service::{Manager, Pulse};
 use log::{error, warn};
 
 use crate::connection::{Connection, MakeSink};
@@ -129,7 +130,7 @@ impl Transport for Link {
     }
 }
 
-/// Runs a device until `remote` stops it.
+/// Runs a device until `remote` stops it; `manager` is told how it is.
 ///
 /// # Errors
 /// [`RunError`] when it cannot start or its state cannot be kept.
@@ -139,23 +140,34 @@ pub fn run(
     mut store: Box<dyn StateStore>,
     trainer: Box<dyn Trainer + Send>,
     remote: &Remote,
+    mut manager: Manager,
 ) -> Result<(), RunError> {
     let state = load_state(&mut *store)?;
     let session = Session::new(settings, state);
     let (topic, payload) = session.last_will();
     link_config.will = Some(dunlin_link::Will { topic, payload });
     let (sender, events) = mpsc::sync_channel(EVENTS_MAX);
-    let (orders, worker) = spawn_worker(trainer, sender.clone())?;
+    let pulse = Pulse::default();
+    let (orders, worker) = spawn_worker(trainer, sender.clone(), pulse.clone())?;
     // The boot number must be on disk before the broker hears of it.
-    let mut device =
-        Device { session, store, orders, cancel: Arc::default(), early: Vec::new(), sleep: None };
+    let mut device = Device {
+        session,
+        store,
+        orders,
+        pulse,
+        cancel: Arc::default(),
+        early: Vec::new(),
+        sleep: None,
+    };
     device.perform(None)?;
     let sink: MakeSink = Box::new(move || {
         let sender = sender.clone();
         Box::new(move |event| sender.try_send(Event::Link(event)).is_ok())
     });
     let mut connection = Connection::open(link_config, sink).map_err(RunError::Link)?;
-    let outcome = device.serve(&mut connection, &events, remote);
+    manager.ready();
+    let outcome = device.serve(&mut connection, &events, remote, &mut manager);
+    manager.stopping();
     device.cancel.store(true, Ordering::Relaxed);
     if remote.kill.load(Ordering::Relaxed) {
         connection.abort();
@@ -177,6 +189,8 @@ struct Device {
     session: Session,
     store: Box<dyn StateStore>,
     orders: Sender<Order>,
+    /// The trainer's progress.
+    pulse: Pulse,
     cancel: Arc<AtomicBool>,
     /// Outputs from before there was a connection.
     early: Vec<Output>,
@@ -190,6 +204,7 @@ impl Device {
         connection: &mut Connection,
         events: &Receiver<Event>,
         remote: &Remote,
+        manager: &mut Manager,
     ) -> Result<(), RunError> {
         let clock = start_clock();
         let now = || Instant(u64::try_from(clock.elapsed().as_millis()).unwrap_or(u64::MAX));
@@ -205,6 +220,9 @@ impl Device {
                 let (session, link) = (self.session.counters(), connection.counters());
                 *status = DeviceStatus { session, link, credentials_refused };
             }
+            // The connection rests while it sleeps, the trainer while there is nothing to do.
+            manager.alive(|| [connection.link().map(Link::pulse), self.pulse.count()]);
+            manager.status(|| self.session.in_a_line());
             let due = self.session.next_deadline().map(|at| at.since(now()));
             let due = due.map(Duration::from_millis).into_iter().chain(asleep).min();
             let wait = due.map_or(NAP, |due| due.min(NAP));
@@ -318,19 +336,26 @@ fn start_clock() -> Clock {
 fn spawn_worker(
     mut trainer: Box<dyn Trainer + Send>,
     events: SyncSender<Event>,
+    pulse: Pulse,
 ) -> Result<(Sender<Order>, JoinHandle<()>), RunError> {
     let (orders, inbox) = mpsc::channel::<Order>();
     let work = move || {
         let mut task: Option<Arc<TaskSpec>> = None;
         loop {
-            let event = match (inbox.recv_timeout(RECOUNT), &task) {
+            pulse.rest();
+            let order = inbox.recv_timeout(RECOUNT);
+            pulse.beat();
+            let event = match (order, &task) {
                 (Ok(Order::UseTask(new)), _) => {
                     let windows = trainer.use_task(&new);
                     task = Some(new);
                     Event::Windows(windows)
                 }
                 (Ok(Order::Run(job, cancel)), _) => {
-                    let stop = || cancel.load(Ordering::Relaxed);
+                    let stop = || {
+                        pulse.beat();
+                        cancel.load(Ordering::Relaxed)
+                    };
                     Event::Trained(job.work, trainer.run(&job, &stop))
                 }
                 (Err(RecvTimeoutError::Timeout), Some(task)) => {

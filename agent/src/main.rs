@@ -8,6 +8,7 @@ use dunlin_agent::config::AgentConfig;
 use dunlin_agent::driver::{self, Remote, RunError};
 use dunlin_agent::store::FileStore;
 use dunlin_agent::trainer::{BurnTrainer, TrainerSettings};
+use dunlin_service::Manager;
 use log::{error, info};
 
 /// Exit code for a wrong configuration (`EX_CONFIG` of sysexits.h): a restart does not help.
@@ -103,7 +104,10 @@ fn run(config: &AgentConfig) -> Result<(), Failure> {
     ctrlc::set_handler(move || stopper.stop())
         .map_err(|error| Failure { text: error.to_string(), is_config: false })?;
     info!("device {} of federation {}", settings.device, settings.federation);
-    driver::run(settings, link, Box::new(store), Box::new(trainer), &remote).map_err(|error| {
-        Failure { text: error.to_string(), is_config: matches!(error, RunError::Link(_)) }
+    let manager = Manager::from_environment();
+    let ran = driver::run(settings, link, Box::new(store), Box::new(trainer), &remote, manager);
+    ran.map_err(|error| Failure {
+        text: error.to_string(),
+        is_config: matches!(error, RunError::Link(_)),
     })
 }

@@ -167,6 +167,23 @@ impl Session {
         self.phase.name()
     }
 
+    /// How the device is, in one line for `systemctl status`.
+    pub fn in_a_line(&self) -> String {
+        let link = match (self.connected, self.asleep, self.server_online) {
+            (_, true, _) => "asleep until its next check-in",
+            (false, ..) => "not connected",
+            (true, _, false) => "connected, no aggregator heard",
+            (true, _, true) => "connected",
+        };
+        let (windows, accepted) = (self.windows, self.counters.accepted);
+        let mut line = alloc::format!("{link}; {}", self.phase.name());
+        if let Some(work) = self.phase.work() {
+            line.push_str(&alloc::format!(" for round {}", work.round));
+        }
+        line.push_str(&alloc::format!("; {windows} windows, {accepted} updates accepted"));
+        line
+    }
+
     /// The topic and payload that the broker publishes when the device is lost.
     pub fn last_will(&self) -> (String, Vec<u8>) {
         let presence = Presence { state: State::Lost, boot: self.state.boot };

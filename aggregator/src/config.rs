@@ -1,14 +1,13 @@
 //! The configuration file: TOML, no key that is not known, every problem named by its key.
 
 use std::fmt;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use dunlin_link::{BrokerUrl, LinkConfig, TlsFiles};
 use dunlin_protocol::codec::Codec;
 use dunlin_protocol::limits::TASK_BYTES_MAX;
 use dunlin_protocol::task::TaskSpec;
-use serde::Deserialize;
+use dunlin_service::config::{ConfigFileError, read, read_file, read_text};
 
 use crate::settings::{ANCHOR_EVERY, Downlink, Problem, Schedule, Settings, Weighting};
 
@@ -35,20 +34,8 @@ pub struct Config {
 /// Why a configuration cannot be used.
 #[derive(Debug)]
 pub enum ConfigError {
-    /// A file cannot be read.
-    Read {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        error: std::io::Error,
-    },
-    /// A file is not the TOML that it should be.
-    Parse {
-        /// Which.
-        path: PathBuf,
-        /// Where and why; several lines.
-        text: String,
-    },
+    /// A file cannot be read, or is not the TOML that it should be.
+    File(ConfigFileError),
     /// The values are wrong in these places.
     Problems {
         /// The file.
@@ -61,8 +48,7 @@ pub enum ConfigError {
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Read { path, error } => write!(f, "cannot read {}: {error}", path.display()),
-            Self::Parse { path, text } => write!(f, "{}: {}", path.display(), text.trim_end()),
+            Self::File(error) => f.write_str(error.to_string().trim_end()),
             Self::Problems { path, problems } => {
                 write!(f, "{} has {} problem(s):", path.display(), problems.len())?;
                 problems.iter().try_for_each(|problem| write!(f, "\n  {problem}"))
@@ -74,32 +60,16 @@ impl fmt::Display for ConfigError {
 impl std::error::Error for ConfigError {}
 
 impl Config {
-    /// Reads and checks the file at `path` and the files that it names; their paths are relative
-    /// to its folder.
+    /// Reads and checks the file at `path`, its drop-ins and the files that it names; their paths
+    /// are relative to its folder.
     ///
     /// # Errors
     /// [`ConfigError`] names every problem that it finds, by its key.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        let text = read(path, CONFIG_BYTES_MAX)?;
-        let file: File = parse(path, &text)?;
+        let file: File = read(path, CONFIG_BYTES_MAX).map_err(ConfigError::File)?;
         let folder = path.parent().unwrap_or(Path::new(""));
         file.check(path, folder)
     }
-}
-
-fn read(path: &Path, bytes_max: u64) -> Result<String, ConfigError> {
-    let named = |error| ConfigError::Read { path: path.to_owned(), error };
-    let bytes = fs::metadata(path).map_err(named)?.len();
-    if bytes > bytes_max {
-        let text = format!("{bytes} bytes, at most {bytes_max} are read");
-        return Err(named(std::io::Error::new(std::io::ErrorKind::InvalidData, text)));
-    }
-    fs::read_to_string(path).map_err(named)
-}
-
-fn parse<T: for<'de> Deserialize<'de>>(path: &Path, text: &str) -> Result<T, ConfigError> {
-    toml::from_str(text)
-        .map_err(|error| ConfigError::Parse { path: path.to_owned(), text: error.to_string() })
 }
 
 /// Reads a task file.
@@ -108,7 +78,7 @@ fn parse<T: for<'de> Deserialize<'de>>(path: &Path, text: &str) -> Result<T, Con
 /// [`ConfigError`] when it cannot be read or is no task.
 pub fn read_task(path: &Path) -> Result<TaskSpec, ConfigError> {
     let task_bytes_max = u64::try_from(TASK_BYTES_MAX).unwrap_or(u64::MAX);
-    parse(path, &read(path, task_bytes_max)?)
+    read_file(path, task_bytes_max).map_err(ConfigError::File)
 }
 
 impl File {
@@ -153,7 +123,7 @@ impl File {
             if broker.password.is_some() {
                 add("broker.password_file", "give this or `password`, not both".into());
             }
-            match read(&folder.join(path), 16 * 1024) {
+            match read_text(&folder.join(path), 16 * 1024) {
                 Ok(text) => link.password = Some(text.trim_end_matches(['\r', '\n']).to_owned()),
                 Err(error) => add("broker.password_file", error.to_string()),
             }

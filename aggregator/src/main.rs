@@ -14,6 +14,7 @@ use dunlin_aggregator::status::Status;
 use dunlin_aggregator::store::Store;
 use dunlin_aggregator::{model_file, run};
 use dunlin_protocol::time::Instant;
+use dunlin_service::Manager;
 
 /// Exit code of a configuration that cannot be used (`EX_CONFIG` of sysexits.h): a service manager
 /// should not start the program again before a person has looked.
@@ -103,7 +104,7 @@ fn run_until_signal(config: &Config) -> Outcome {
     let stop = Arc::new(AtomicBool::new(false));
     let flag = Arc::clone(&stop);
     ctrlc::set_handler(move || flag.store(true, Ordering::Relaxed))?;
-    Ok(run::run(config, &stop, |_, _| {})?)
+    Ok(run::run(config, &stop, Manager::from_environment(), |_, _| {})?)
 }
 
 fn export(config: &Config, file: &Path) -> Outcome {

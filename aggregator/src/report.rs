@@ -6,9 +6,23 @@ use dunlin_protocol::id::Lineage;
 use dunlin_protocol::message::Answer;
 use log::Level;
 
+use crate::aggregator::Aggregator;
 use crate::combine::Pooled;
 use crate::io::RoundEvent;
 use crate::summary::{Failure, RoundOutcome, RoundSummary, Tally};
+
+/// How the aggregator is, in one line for `systemctl status`.
+pub fn in_a_line(core: &Aggregator) -> String {
+    let mut line = format!("version {}, {} devices online", core.head().version, core.online());
+    for round in core.rounds() {
+        let (accepted, target) = (round.accepted(), round.bounds.target);
+        let _ = write!(line, "; {}: {accepted} of {target} updates", round.key);
+    }
+    if core.is_finished() {
+        line.push_str("; all rounds done");
+    }
+    line
+}
 
 /// The log line of an event and how much it matters.
 pub fn line(event: &RoundEvent) -> (Level, String) {

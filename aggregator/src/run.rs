@@ -9,6 +9,7 @@ use dunlin_link::{Link, LinkError, LinkEvent, QueueLimits, Will};
 use dunlin_protocol::id::Lineage;
 use dunlin_protocol::time::Instant;
 use dunlin_protocol::topic::Topics;
+use dunlin_service::Manager;
 
 use crate::aggregator::{Aggregator, Initial, Start, StartError};
 use crate::config::Config;
@@ -95,8 +96,8 @@ pub fn start_from(store: &Store, config: &Config) -> Result<Start, RunError> {
     Ok(Start::Fresh { lineage, initial: Initial::Seed(config.seed.unwrap_or(seed)) })
 }
 
-/// Runs an aggregator until `stop` is set or something fails; `on_event` sees everything that
-/// happens, after the log.
+/// Runs an aggregator until `stop` is set or something fails; `manager` is told how it is, and
+/// `on_event` sees everything that happens, after the log.
 ///
 /// A broker that cannot be reached is no failure: the connection is tried again and again.
 ///
@@ -106,6 +107,7 @@ pub fn start_from(store: &Store, config: &Config) -> Result<Start, RunError> {
 pub fn run(
     config: &Config,
     stop: &AtomicBool,
+    mut manager: Manager,
     mut on_event: impl FnMut(&RoundEvent, &Counters),
 ) -> Result<(), RunError> {
     let store = Store::open(&config.store)?;
@@ -116,6 +118,7 @@ pub fn run(
     let mut shell = Shell { config, store, topics, core, link: None, status_due: Instant(0) };
     shell.perform(&mut on_event)?;
     let inbox = shell.connect()?;
+    manager.ready();
     while !stop.load(Ordering::Relaxed) {
         match inbox.recv_timeout(shell.wait(clock.now())) {
             Ok(event) => shell.take(clock.now(), event),
@@ -124,7 +127,9 @@ pub fn run(
         }
         shell.perform(&mut on_event)?;
         shell.write_status(clock.now())?;
+        shell.tell(&mut manager);
     }
+    manager.stopping();
     shell.stop(clock.now(), &mut on_event)
 }
 
@@ -220,6 +225,13 @@ impl Shell<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Tells the service manager how it goes, and that store, core and connection move on.
+    fn tell(&self, manager: &mut Manager) {
+        let Some(link) = &self.link else { return };
+        manager.alive(|| [Some(link.pulse())]);
+        manager.status(|| report::in_a_line(&self.core));
     }
 
     fn write_status(&mut self, now: Instant) -> Result<(), RunError> {

@@ -21,6 +21,7 @@ use dunlin_models::Backend;
 use dunlin_protocol::id::Name;
 use dunlin_protocol::rng::Rng;
 use dunlin_protocol::topic::Topics;
+use dunlin_service::Manager;
 
 use crate::experiment::{Experiment, FixedSource};
 use crate::judge::Judge;
@@ -93,7 +94,7 @@ pub fn run(
     let config = aggregator_config(experiment, settings, dir)?;
     let aggregator_stop = stop.clone();
     let aggregator = std::thread::spawn(move || {
-        dunlin_aggregator::run::run(&config, &aggregator_stop, |event, _| {
+        dunlin_aggregator::run::run(&config, &aggregator_stop, Manager::default(), |event, _| {
             let _ = events.send(event.clone());
         })
     });
@@ -184,7 +185,7 @@ fn start_agents(
         let remote = Remote::default();
         let control = remote.clone();
         let thread = std::thread::spawn(move || {
-            driver::run(session, link, Box::new(store), trainer, &control)
+            driver::run(session, link, Box::new(store), trainer, &control, Manager::default())
         });
         agents.push(Agent { remote, thread });
     }

@@ -187,7 +187,7 @@ async fn stalled(outbox: &Outbox, patience: Duration) -> End {
 async fn left(outbox: &Outbox) -> End {
     loop {
         match outbox.leave() {
-            Leave::No => outbox.control.notified().await,
+            Leave::No => outbox.called().await,
             Leave::Overflow => {
                 let backlog = "more was queued than the limits of the queue allow";
                 return End::Lost(format!("{backlog}; starting over"));

@@ -114,6 +114,6 @@ async fn run(
 /// Waits until the user wants no more.
 async fn ended(outbox: &Outbox) {
     while !outbox.ending() {
-        outbox.control.notified().await;
+        outbox.called().await;
     }
 }

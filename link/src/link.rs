@@ -102,6 +102,12 @@ impl Link {
         self.sender.backlog()
     }
 
+    /// Asks the thread for a sign of life, and says how many it has given: a watchdog that asks
+    /// again a little later sees the number grow, connected or not, or the thread is stuck.
+    pub fn pulse(&self) -> u64 {
+        self.sender.0.pulse()
+    }
+
     /// Sends what is queued and `last` (topic, payload, retain), waits at most 2 s until all of it
     /// is acknowledged, says good-bye so that the last will stays unsaid, and ends the thread.
     ///

@@ -1,6 +1,7 @@
 //! What waits to be sent and what has been counted: the part shared by the user and the thread.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
@@ -48,6 +49,8 @@ pub(crate) struct Outbox {
     pub(crate) work: Notify,
     /// Wakes the one future that watches for `Leave`.
     pub(crate) control: Notify,
+    /// How often the thread has answered to `control`.
+    answers: AtomicU64,
 }
 
 impl Outbox {
@@ -66,7 +69,13 @@ impl Outbox {
             said_everything: false,
             counters: Counters::default(),
         };
-        Self { limits, state: Mutex::new(state), work: Notify::new(), control: Notify::new() }
+        Self {
+            limits,
+            state: Mutex::new(state),
+            work: Notify::new(),
+            control: Notify::new(),
+            answers: AtomicU64::new(0),
+        }
     }
 
     /// No code that holds the lock can panic half-way, so a poisoned state is still whole.
@@ -208,6 +217,18 @@ impl Outbox {
     pub(crate) fn abort(&self) {
         self.lock().leave = Leave::Abort;
         self.control.notify_one();
+    }
+
+    /// Asks the thread for a sign of life; how many it has given so far.
+    pub(crate) fn pulse(&self) -> u64 {
+        self.control.notify_one();
+        self.answers.load(Ordering::Relaxed)
+    }
+
+    /// Waits until the user wants to leave, or asks for a sign of life, and gives that.
+    pub(crate) async fn called(&self) {
+        self.control.notified().await;
+        self.answers.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(crate) fn leave(&self) -> Leave {

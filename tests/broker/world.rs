@@ -21,6 +21,7 @@ use dunlin_link::LinkConfig;
 use dunlin_link::testing::{Mosquitto, new_folder};
 use dunlin_protocol::codec::Codec;
 use dunlin_protocol::topic::Topics;
+use dunlin_service::Manager;
 use dunlin_tests::{ToyTrainer, name, toy_task};
 use tempfile::TempDir;
 
@@ -152,7 +153,7 @@ impl World {
         let (stop, log) = (Arc::new(AtomicBool::new(false)), Arc::clone(&self.log));
         let stopped = Arc::clone(&stop);
         let thread = std::thread::spawn(move || {
-            dunlin_aggregator::run::run(&config, &stopped, |event, counters| {
+            dunlin_aggregator::run::run(&config, &stopped, Manager::default(), |event, counters| {
                 let mut seen = log.0.lock().unwrap();
                 seen.0.push(event.clone());
                 seen.1 = counters.clone();
@@ -200,7 +201,14 @@ impl World {
         let remote = Remote::default();
         let theirs = remote.clone();
         let thread = std::thread::spawn(move || {
-            driver::run(settings, link, Box::new(store), Box::new(trainer), &theirs)
+            driver::run(
+                settings,
+                link,
+                Box::new(store),
+                Box::new(trainer),
+                &theirs,
+                Manager::default(),
+            )
         });
         self.agents.insert(device, Agent { remote, thread });
     }

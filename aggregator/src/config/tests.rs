@@ -1,3 +1,5 @@
+use std::fs;
+
 use super::*;
 use crate::example::task;
 use crate::settings::Enrolment;
