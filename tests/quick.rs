@@ -5,6 +5,7 @@ mod quick {
     mod breakages;
     mod downlink;
     mod links;
+    mod machines;
     mod rounds;
     mod simulation;
     mod tidy;

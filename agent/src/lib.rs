@@ -9,6 +9,8 @@ pub mod session;
 pub mod slots;
 pub mod state;
 
+#[cfg(all(feature = "std", feature = "burn"))]
+pub mod bench;
 #[cfg(feature = "std")]
 pub mod config;
 #[cfg(feature = "std")]

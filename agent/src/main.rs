@@ -1,13 +1,15 @@
 //! `dunlin-agent`: trains on this device's data and sends updates to its federation.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use dunlin_agent::bench::{self, BenchSettings};
 use dunlin_agent::config::AgentConfig;
 use dunlin_agent::driver::{self, Remote, RunError};
 use dunlin_agent::store::FileStore;
 use dunlin_agent::trainer::{BurnTrainer, TrainerSettings};
+use dunlin_models::Backend;
 use dunlin_service::Manager;
 use log::{error, info};
 
@@ -39,6 +41,31 @@ enum Command {
         #[command(subcommand)]
         action: ConfigAction,
     },
+    /// Measure what a task costs on this board: seconds, memory and bytes of one round.
+    ///
+    /// Trains on made-up windows; needs neither broker nor configuration.
+    Bench {
+        /// The task file, such as models/tasks/har-cnn.toml.
+        task: PathBuf,
+        /// Training windows.
+        #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+        windows: u32,
+        /// Passes over them.
+        #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=1000))]
+        epochs: u16,
+        /// Windows in a batch.
+        #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=1024))]
+        batch: u16,
+        /// Seed of windows, model and shuffles.
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+        /// Also write the update to this file: 32-bit floats, little-endian.
+        #[arg(long)]
+        update: Option<PathBuf>,
+    },
 }
 
 #[derive(Subcommand)]
@@ -50,6 +77,19 @@ enum ConfigAction {
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("info")).init();
+    if let Some(Command::Bench { task, windows, epochs, batch, seed, json, update }) =
+        &arguments.command
+    {
+        let backend = Backend::default();
+        let settings = BenchSettings {
+            windows: *windows,
+            epochs: *epochs,
+            batch: *batch,
+            seed: *seed,
+            backend,
+        };
+        return measure(task, &settings, *json, update.as_deref());
+    }
     let config = match AgentConfig::load(&arguments.config) {
         Ok(config) => config,
         Err(problems) => {
@@ -68,6 +108,27 @@ fn main() -> ExitCode {
             ExitCode::from(if failure.is_config { EXIT_CONFIG } else { 1 })
         }
     }
+}
+
+#[allow(clippy::print_stdout)] // what was asked for
+fn measure(task: &Path, settings: &BenchSettings, json: bool, update: Option<&Path>) -> ExitCode {
+    let measured = bench::read_task(task)
+        .and_then(|task| bench::run(task, settings).map_err(|failure| failure.0));
+    let kept = measured.and_then(|report| {
+        let Some(path) = update else { return Ok(report) };
+        let bytes: Vec<u8> = report.delta.iter().flat_map(|value| value.to_le_bytes()).collect();
+        let kept = std::fs::write(path, bytes);
+        kept.map(|()| report).map_err(|error| format!("{}: {error}", path.display()))
+    });
+    match kept {
+        Ok(report) if json => println!("{}", report.to_json()),
+        Ok(report) => println!("{report}"),
+        Err(problem) => {
+            error!("{problem}");
+            return ExitCode::FAILURE;
+        }
+    }
+    ExitCode::SUCCESS
 }
 
 #[allow(clippy::print_stdout)] // the answer of `config check`

@@ -1,0 +1,225 @@
+//! What a task costs on this board: time, memory and bytes, measured on made-up windows.
+
+use std::fmt;
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use dunlin_models::Backend;
+use dunlin_protocol::codec::{Codec, Seeds};
+use dunlin_protocol::id::{Lineage, Name, RoundId};
+use dunlin_protocol::limits::TASK_BYTES_MAX;
+use dunlin_protocol::message::WorkRef;
+use dunlin_protocol::plan::{Augment, Training, WorkKind};
+use dunlin_protocol::rng::Rng;
+use dunlin_protocol::task::TaskSpec;
+
+use crate::data::WindowSet;
+use crate::job::{Job, JobFailure, Trained};
+use crate::trainer::NetworkTrainer;
+
+/// Times that one window is judged; the mean counts.
+const JUDGED: u32 = 50;
+
+/// What to measure.
+#[derive(Clone, Debug)]
+pub struct BenchSettings {
+    /// Training windows, 1 to 100,000.
+    pub windows: u32,
+    /// Passes over them.
+    pub epochs: u16,
+    /// Windows in a batch.
+    pub batch: u16,
+    /// Seed of windows, model and shuffles.
+    pub seed: u64,
+    /// Which of Burn's backends computes.
+    pub backend: Backend,
+}
+
+/// What a task costs here.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BenchReport {
+    /// Parameters of the network.
+    pub n_params: usize,
+    /// Training steps.
+    pub steps: u32,
+    /// Training of one round, evaluations excluded.
+    pub training: Duration,
+    /// One window judged, as local inference does.
+    pub judging: Duration,
+    /// Highest resident memory of this process in KiB; 0 where the system does not tell.
+    pub peak_kib: u64,
+    /// Payload bytes of the update, by codec.
+    pub bytes: Vec<(Codec, usize)>,
+    /// Trained minus base, `[n_update]`.
+    pub delta: Vec<f32>,
+}
+
+/// Reads the task file at `path`.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn read_task(path: &Path) -> Result<TaskSpec, String> {
+    let task: TaskSpec = dunlin_service::config::read_file(path, TASK_BYTES_MAX as u64)
+        .map_err(|error| error.to_string())?;
+    task.layout().map_err(|error| format!("{}: {error}", path.display()))?;
+    Ok(task)
+}
+
+/// Trains one round of `task` on made-up windows and measures.
+///
+/// # Errors
+/// When the task cannot be trained as `settings` say.
+pub fn run(task: TaskSpec, settings: &BenchSettings) -> Result<BenchReport, JobFailure> {
+    let task = Arc::new(task);
+    let layout = task.layout().map_err(|error| JobFailure(error.to_string()))?;
+    let model = layout.model_of(&layout.initial_params(settings.seed));
+    let windows = made_up(&task, settings.windows, settings.seed);
+    let job = Job {
+        work: WorkRef { lineage: Lineage([0; 16]), round: RoundId(1), kind: WorkKind::Train as u8 },
+        task: task.clone(),
+        model: Arc::new(model.clone()),
+        local: None,
+        training: Some(training(settings)),
+        seed: settings.seed,
+    };
+    let mut trainer = NetworkTrainer::new(settings.backend);
+    let started = now();
+    let trained = trainer.run(&job, &windows, &WindowSet::default(), &|| false)?;
+    let training = started.elapsed();
+    let one = made_up(&task, 1, settings.seed);
+    let started = now();
+    for _ in 0..JUDGED {
+        trainer.score(&task, &model, settings.seed, &one)?;
+    }
+    let judging = started.elapsed() / JUDGED;
+    let batches = settings.windows.div_ceil(u32::from(settings.batch));
+    Ok(BenchReport {
+        n_params: layout.n_params(),
+        steps: batches * u32::from(settings.epochs),
+        training,
+        judging,
+        peak_kib: peak_kib(),
+        bytes: coded(&trained),
+        delta: trained.delta,
+    })
+}
+
+#[allow(clippy::disallowed_methods)] // it measures time
+fn now() -> Instant {
+    Instant::now()
+}
+
+fn training(settings: &BenchSettings) -> Training {
+    Training {
+        epochs: settings.epochs,
+        batch: settings.batch,
+        learning_rate: 0.02,
+        momentum: 0.9,
+        weight_decay: 0.0,
+        prox: 0.0,
+        label_smoothing: 0.0,
+        augment: Augment::default(),
+    }
+}
+
+/// `count` windows of noise, each label with a mean of its own, so that there is something to learn.
+fn made_up(task: &TaskSpec, count: u32, seed: u64) -> WindowSet {
+    let mut rng = Rng::for_stream(seed, 0xbe);
+    let mut windows = WindowSet::empty(task.window_values());
+    let classes = u32::try_from(task.labels().len()).unwrap_or(1).max(1);
+    for window in 0..count {
+        let label = window % classes;
+        let mean = f64::from(label) / f64::from(classes) - 0.5;
+        #[allow(clippy::cast_possible_truncation)] // a mean below 1
+        let mean = mean as f32;
+        windows.values.extend((0..windows.window_values).map(|_| mean + 0.5 * rng.normal()));
+        if task.needs_labels() {
+            windows.labels.push(u16::try_from(label).unwrap_or(0));
+        }
+    }
+    windows
+}
+
+/// Bytes of the update as each codec writes it.
+fn coded(trained: &Trained) -> Vec<(Codec, usize)> {
+    let codecs = [Codec::F32, Codec::INT8, Codec::Ecdq { step: 1.0 }, Codec::Ecdq { step: 3.0 }];
+    let device = Name::new("bench").ok();
+    let seeds = device.map(|device| Seeds::of_update(&device, Lineage([0; 16]), RoundId(1), 1));
+    let length = |codec: Codec| {
+        let payload = codec.encode(&mut trained.delta.clone(), seeds?, 7).ok()?;
+        Some((codec, payload.len()))
+    };
+    codecs.into_iter().filter_map(length).collect()
+}
+
+/// Highest resident memory of this process in KiB, as Linux counts it.
+fn peak_kib() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let number = line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok());
+    number.unwrap_or(0)
+}
+
+impl BenchReport {
+    /// The figures as one JSON object.
+    pub fn to_json(&self) -> String {
+        let bytes: Vec<String> =
+            self.bytes.iter().map(|(codec, bytes)| format!("\"{codec}\":{bytes}")).collect();
+        format!(
+            "{{\"parameters\":{},\"steps\":{},\"training_s\":{:.6},\"window_ms\":{:.6},\"peak_kib\":{},\"update_bytes\":{{{}}}}}",
+            self.n_params,
+            self.steps,
+            self.training.as_secs_f64(),
+            self.judging.as_secs_f64() * 1e3,
+            self.peak_kib,
+            bytes.join(",")
+        )
+    }
+}
+
+impl fmt::Display for BenchReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = self.training.as_secs_f64();
+        let speed = f64::from(self.steps) / seconds.max(1e-9);
+        writeln!(f, "parameters         {}", self.n_params)?;
+        writeln!(
+            f,
+            "one round          {seconds:.2} s, {} steps, {speed:.1} a second",
+            self.steps
+        )?;
+        writeln!(f, "one window judged  {:.2} ms", self.judging.as_secs_f64() * 1e3)?;
+        #[allow(clippy::cast_precision_loss)] // for people
+        let mib = self.peak_kib as f64 / 1024.0;
+        write!(f, "peak memory        {mib:.1} MiB, of the whole program so far")?;
+        for (codec, bytes) in &self.bytes {
+            write!(f, "\nupdate, {:<10} {bytes} bytes", codec.to_string())?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bench_trains_and_repeats_its_update_from_the_same_seed() {
+        let task = dunlin_models::tasks::har_cnn();
+        let backend = Backend::default();
+        let settings = BenchSettings { windows: 40, epochs: 1, batch: 16, seed: 3, backend };
+        let first = run(task.clone(), &settings).unwrap();
+        assert_eq!((first.steps, first.n_params), (3, 5734));
+        assert!(first.delta.iter().any(|x| *x != 0.0) && first.delta.iter().all(|x| x.is_finite()));
+        assert_eq!(first.bytes[0].1, 4 * first.delta.len());
+        assert_eq!(run(task, &settings).unwrap().delta, first.delta);
+        assert!(first.to_json().contains("\"int8\":"), "{}", first.to_json());
+    }
+
+    #[test]
+    fn a_task_file_that_is_none_is_named() {
+        let error = read_task(Path::new("/no/such/task.toml")).unwrap_err();
+        assert!(error.contains("/no/such/task.toml"), "{error}");
+    }
+}
