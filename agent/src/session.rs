@@ -169,7 +169,7 @@ impl Session {
 
     /// The topic and payload that the broker publishes when the device is lost.
     pub fn last_will(&self) -> (String, Vec<u8>) {
-        let presence = Presence { state: State::Lost, boot: self.state.boot };
+        let presence = Presence::new(State::Lost, self.state.boot);
         (self.topic(&Topic::DeviceState(self.settings.device.clone())), presence.encode().into())
     }
 
@@ -179,7 +179,7 @@ impl Session {
 
     fn say_state(&mut self, state: State) {
         let topic = self.topic(&Topic::DeviceState(self.settings.device.clone()));
-        let payload = Presence { state, boot: self.state.boot }.encode().into();
+        let payload = Presence::new(state, self.state.boot).encode().into();
         self.push(Output::Publish { topic, payload, retain: true });
     }
 

@@ -155,7 +155,7 @@ impl Bench {
     }
 
     fn hear_server(&mut self, state: State) -> Vec<Output> {
-        let payload = Presence { state, boot: 1 }.encode();
+        let payload = Presence::new(state, 1).encode();
         self.hear(&Topic::ServerState(name("agg")), payload.as_bytes())
     }
 
