@@ -1,5 +1,7 @@
 //! The session against a scripted aggregator: every message by hand, time by hand.
 
+mod held;
+
 use alloc::string::ToString;
 use alloc::{vec, vec::Vec};
 
