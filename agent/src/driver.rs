@@ -8,13 +8,15 @@ use std::time::{Duration, Instant as Clock};
 
 use dunlin_link::{Counters, Link, LinkConfig, LinkError, LinkEvent};
 use dunlin_protocol::message::WorkRef;
+use dunlin_protocol::presence::Held;
 use dunlin_protocol::task::TaskSpec;
 use dunlin_protocol::time::Instant;
 use log::{error, warn};
 
 use crate::connection::{Connection, MakeSink};
+use crate::eligibility::watch::Watch;
 use crate::job::{Job, JobFailure, Trained};
-use crate::ports::{StateStore, Trainer, Transport};
+use crate::ports::{Conditions, StateStore, Trainer, Transport};
 use crate::session::{Input, Output, Session, SessionCounters, Settings};
 use crate::state::DeviceState;
 
@@ -30,6 +32,7 @@ const NAP: Duration = Duration::from_millis(500);
 enum Event {
     Link(LinkEvent),
     Windows(Result<u32, JobFailure>),
+    Held(Option<Held>),
     Trained(WorkRef, Result<Trained, JobFailure>),
 }
 
@@ -129,11 +132,26 @@ impl Transport for Link {
     }
 }
 
-/// Runs a device until `remote` stops it.
+/// Runs a device that may always work until `remote` stops it.
 ///
 /// # Errors
 /// [`RunError`] when it cannot start or its state cannot be kept.
 pub fn run(
+    settings: Settings,
+    link_config: LinkConfig,
+    store: Box<dyn StateStore>,
+    trainer: Box<dyn Trainer + Send>,
+    remote: &Remote,
+) -> Result<(), RunError> {
+    run_under(None, settings, link_config, store, trainer, remote)
+}
+
+/// Runs a device that works only while `conditions` allow it, until `remote` stops it.
+///
+/// # Errors
+/// [`RunError`] when it cannot start or its state cannot be kept.
+pub fn run_under(
+    conditions: Option<Box<dyn Conditions + Send>>,
     settings: Settings,
     mut link_config: LinkConfig,
     mut store: Box<dyn StateStore>,
@@ -141,14 +159,19 @@ pub fn run(
     remote: &Remote,
 ) -> Result<(), RunError> {
     let state = load_state(&mut *store)?;
-    let session = Session::new(settings, state);
+    let mut session = Session::new(settings, state);
     let (topic, payload) = session.last_will();
     link_config.will = Some(dunlin_link::Will { topic, payload });
     let (sender, events) = mpsc::sync_channel(EVENTS_MAX);
-    let (orders, worker) = spawn_worker(trainer, sender.clone())?;
+    let held = Arc::new(AtomicBool::new(false));
+    let (orders, worker) = spawn_worker(trainer, sender.clone(), held.clone())?;
+    let watch = match conditions {
+        Some(conditions) => Some(watch(conditions, &mut session, sender.clone())?),
+        None => None,
+    };
     // The boot number must be on disk before the broker hears of it.
-    let mut device =
-        Device { session, store, orders, cancel: Arc::default(), early: Vec::new(), sleep: None };
+    let (cancel, early) = (Arc::default(), Vec::new());
+    let mut device = Device { session, store, orders, watch, held, cancel, early, sleep: None };
     device.perform(None)?;
     let sink: MakeSink = Box::new(move || {
         let sender = sender.clone();
@@ -177,6 +200,9 @@ struct Device {
     session: Session,
     store: Box<dyn StateStore>,
     orders: Sender<Order>,
+    watch: Option<Watch>,
+    /// Whether the device is held: then windows are not counted again.
+    held: Arc<AtomicBool>,
     cancel: Arc<AtomicBool>,
     /// Outputs from before there was a connection.
     early: Vec<Output>,
@@ -220,7 +246,12 @@ impl Device {
                     warn!("no training windows: {why}");
                     self.session.handle(now(), Input::Windows(0));
                 }
+                Ok(Event::Held(held)) => {
+                    self.held.store(held.is_some(), Ordering::Relaxed);
+                    self.session.handle(now(), Input::Held(held));
+                }
                 Ok(Event::Trained(work, outcome)) => {
+                    self.tell_watch(false);
                     self.session.handle(now(), Input::Trained { work, outcome });
                 }
                 Err(RecvTimeoutError::Timeout) => self.session.handle(now(), Input::Tick),
@@ -273,8 +304,12 @@ impl Device {
             (Output::Start(job), _) => {
                 self.cancel = Arc::new(AtomicBool::new(false));
                 self.order(Order::Run(Box::new(job), self.cancel.clone()))?;
+                self.tell_watch(true);
             }
-            (Output::Cancel(_), _) => self.cancel.store(true, Ordering::Relaxed),
+            (Output::Cancel(_), _) => {
+                self.cancel.store(true, Ordering::Relaxed);
+                self.tell_watch(false);
+            }
             (Output::Sleep { ms }, _) => self.sleep = Some(Duration::from_millis(ms)),
             (Output::Subscribe(topic), Some(link)) => link.subscribe(topic),
             (Output::Unsubscribe(topic), Some(link)) => link.unsubscribe(topic),
@@ -284,6 +319,11 @@ impl Device {
             (output, None) => self.early.push(output),
         }
         Ok(())
+    }
+
+    /// The trainer begins or ends its work.
+    fn tell_watch(&self, training: bool) {
+        self.watch.iter().for_each(|watch| watch.training(training));
     }
 
     fn order(&self, order: Order) -> Result<(), RunError> {
@@ -314,10 +354,24 @@ fn start_clock() -> Clock {
     Clock::now()
 }
 
+/// Tells the session under which conditions it begins, and watches them from then on.
+fn watch(
+    mut conditions: Box<dyn Conditions + Send>,
+    session: &mut Session,
+    events: SyncSender<Event>,
+) -> Result<Watch, RunError> {
+    let held = conditions.held(false);
+    session.handle(Instant(0), Input::Held(held));
+    let tell = move |held| events.try_send(Event::Held(held)).is_ok();
+    let failed = |error| RunError::Thread(format!("the conditions cannot be watched: {error}"));
+    Watch::start(conditions, held, tell).map_err(failed)
+}
+
 /// Starts the trainer's thread: it takes orders one by one and counts windows between them.
 fn spawn_worker(
     mut trainer: Box<dyn Trainer + Send>,
     events: SyncSender<Event>,
+    held: Arc<AtomicBool>,
 ) -> Result<(Sender<Order>, JoinHandle<()>), RunError> {
     let (orders, inbox) = mpsc::channel::<Order>();
     let work = move || {
@@ -331,8 +385,14 @@ fn spawn_worker(
                 }
                 (Ok(Order::Run(job, cancel)), _) => {
                     let stop = || cancel.load(Ordering::Relaxed);
-                    Event::Trained(job.work, trainer.run(&job, &stop))
+                    let outcome = trainer.run(&job, &stop);
+                    if stop() {
+                        // The same work may begin again: its outcome must not be taken for that one's.
+                        continue;
+                    }
+                    Event::Trained(job.work, outcome)
                 }
+                (Err(RecvTimeoutError::Timeout), _) if held.load(Ordering::Relaxed) => continue,
                 (Err(RecvTimeoutError::Timeout), Some(task)) => {
                     Event::Windows(trainer.use_task(task))
                 }

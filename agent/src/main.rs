@@ -6,6 +6,9 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use dunlin_agent::config::AgentConfig;
 use dunlin_agent::driver::{self, Remote, RunError};
+use dunlin_agent::eligibility::Eligibility;
+use dunlin_agent::nice::Nice;
+use dunlin_agent::ports::Conditions;
 use dunlin_agent::store::FileStore;
 use dunlin_agent::trainer::{BurnTrainer, TrainerSettings};
 use log::{error, info};
@@ -97,13 +100,16 @@ fn run(config: &AgentConfig) -> Result<(), Failure> {
     let source =
         dunlin_agent::data::open(&config.source, &config.state_dir).map_err(config_failure)?;
     let trainer = TrainerSettings { backend, held_back: config.training.held_back };
-    let trainer = BurnTrainer::new(source, trainer);
+    let trainer = Nice::new(BurnTrainer::new(source, trainer), config.training.nice);
+    let conditions = Eligibility::new(&config.eligibility);
+    let conditions = conditions.map(|rules| Box::new(rules) as Box<dyn Conditions + Send>);
     let remote = Remote::default();
     let stopper = remote.clone();
     ctrlc::set_handler(move || stopper.stop())
         .map_err(|error| Failure { text: error.to_string(), is_config: false })?;
     info!("device {} of federation {}", settings.device, settings.federation);
-    driver::run(settings, link, Box::new(store), Box::new(trainer), &remote).map_err(|error| {
+    let (store, trainer) = (Box::new(store), Box::new(trainer));
+    driver::run_under(conditions, settings, link, store, trainer, &remote).map_err(|error| {
         Failure { text: error.to_string(), is_config: matches!(error, RunError::Link(_)) }
     })
 }
