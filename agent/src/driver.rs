@@ -410,3 +410,6 @@ fn spawn_worker(
         .map(|worker| (orders, worker))
         .map_err(|error| RunError::Thread(format!("the trainer's thread cannot start: {error}")))
 }
+
+#[cfg(test)]
+mod tests;
