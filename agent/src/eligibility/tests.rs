@@ -143,6 +143,20 @@ fn wrong_values_are_named_with_their_key_and_a_value_that_works() {
 }
 
 #[test]
+fn every_rule_of_the_example_can_be_set_as_it_stands() {
+    let example = include_str!("../../agent.example.toml");
+    let section = example.split_once("# [eligibility]\n").unwrap().1;
+    let lines = section.lines().take_while(|line| line.starts_with('#'));
+    let is_key = |line: &&str| {
+        let key = line.split_once(" = ").map_or("", |(key, _)| key);
+        !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
+    };
+    let keys: Vec<&str> = lines.filter_map(|line| line.strip_prefix("# ")).filter(is_key).collect();
+    assert_eq!(keys.len(), 13, "{keys:?}");
+    assert_eq!(rules(&keys.join("\n")).check(), []);
+}
+
+#[test]
 fn unknown_keys_and_impossible_hours_are_refused_where_they_stand() {
     let error = |text: &str| toml::from_str::<EligibilityConfig>(text).unwrap_err().to_string();
     assert!(error("batery_min_percent = 3").contains("batery_min_percent"));

@@ -28,7 +28,7 @@ fn the_watch_looks_when_training_begins_or_ends_and_tells_changes_only() {
     for held in [None, Some(Held::Hot), Some(Held::Hot), Some(Held::Busy), None] {
         answer.send(held).unwrap();
     }
-    watch.training(true);
+    (0..5).for_each(|_| watch.training(true));
     assert!(!looks.recv().unwrap(), "what the time before was spent with");
     assert_eq!(heard.recv().unwrap(), Some(Held::Hot));
     assert_eq!(heard.recv().unwrap(), Some(Held::Busy));
