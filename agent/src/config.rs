@@ -9,6 +9,7 @@ use dunlin_protocol::topic::Topics;
 use serde::Deserialize;
 
 use crate::data::SourceConfig;
+use crate::eligibility::EligibilityConfig;
 use crate::session::{LinkPolicy, Settings};
 
 /// Environment variable that overrides `[broker] password`, so that it need not be in a file.
@@ -47,6 +48,9 @@ pub struct AgentConfig {
     /// Local training.
     #[serde(default)]
     pub training: TrainingConfig,
+    /// When the device may work.
+    #[serde(default)]
+    pub eligibility: EligibilityConfig,
     /// Where windows come from.
     pub source: SourceConfig,
 }
@@ -110,11 +114,13 @@ pub struct TrainingConfig {
     pub backend: String,
     /// Memory that training may use, in KiB; 0 when unknown.
     pub memory_kib: u32,
+    /// Niceness of the thread that trains, 0 to 19.
+    pub nice: u8,
 }
 
 impl Default for TrainingConfig {
     fn default() -> Self {
-        Self { held_back: 0.1, backend: "flex".into(), memory_kib: 0 }
+        Self { held_back: 0.1, backend: "flex".into(), memory_kib: 0, nice: 19 }
     }
 }
 
@@ -182,6 +188,9 @@ impl AgentConfig {
         if !(0.0..1.0).contains(&self.training.held_back) {
             problems.push("training.held_back: use a share from 0 to below 1".into());
         }
+        if self.training.nice > 19 {
+            problems.push("training.nice: use 0 to 19; 19 gives way to every other program".into());
+        }
         if self.link.cap_mb_per_day.is_some_and(|cap| !(CAP_MB_MIN..=1e9).contains(&cap)) {
             problems.push(format!("link.cap_mb_per_day: use {CAP_MB_MIN} or more"));
         }
@@ -196,6 +205,7 @@ impl AgentConfig {
                 }
             }
         }
+        problems.extend(self.eligibility.check().iter().map(ToString::to_string));
         problems.extend(self.source.check().into_iter().map(|line| format!("source: {line}")));
         problems
     }

@@ -1,5 +1,7 @@
 //! The loop that joins a session to MQTT, to its state file and to a trainer on its own thread.
 
+mod worker;
+
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, SyncSender};
 use std::sync::{Arc, Mutex};
@@ -8,22 +10,22 @@ use std::time::{Duration, Instant as Clock};
 
 use dunlin_link::{Counters, Link, LinkConfig, LinkError, LinkEvent};
 use dunlin_protocol::message::WorkRef;
+use dunlin_protocol::presence::Held;
 use dunlin_protocol::task::TaskSpec;
 use dunlin_protocol::time::Instant;
 use dunlin_service::{Manager, Pulse};
 use log::{error, warn};
 
 use crate::connection::{Connection, MakeSink};
+use crate::eligibility::watch::Watch;
 use crate::job::{Job, JobFailure, Trained};
-use crate::ports::{StateStore, Trainer, Transport};
+use crate::ports::{Conditions, StateStore, Trainer, Transport};
 use crate::session::{Input, Output, Session, SessionCounters, Settings};
 use crate::state::DeviceState;
+use worker::Order;
 
 /// Events that may wait for the session; more are dropped, and come again by resending.
 const EVENTS_MAX: usize = 256;
-
-/// How often windows are counted again.
-const RECOUNT: Duration = Duration::from_secs(60);
 
 /// Longest sleep without an event: bounds how late a stop is seen.
 const NAP: Duration = Duration::from_millis(500);
@@ -31,12 +33,8 @@ const NAP: Duration = Duration::from_millis(500);
 enum Event {
     Link(LinkEvent),
     Windows(Result<u32, JobFailure>),
+    Held(Option<Held>),
     Trained(WorkRef, Result<Trained, JobFailure>),
-}
-
-enum Order {
-    UseTask(Arc<TaskSpec>),
-    Run(Box<Job>, Arc<AtomicBool>),
 }
 
 /// What a running device shows to the outside.
@@ -130,41 +128,63 @@ impl Transport for Link {
     }
 }
 
-/// Runs a device until `remote` stops it; `manager` is told how it is.
+/// What a device is made of.
+pub struct Parts {
+    /// Who it is and what it can do.
+    pub settings: Settings,
+    /// The broker, without the last will.
+    pub link: LinkConfig,
+    /// Where its state is kept.
+    pub store: Box<dyn StateStore>,
+    /// Who trains.
+    pub trainer: Box<dyn Trainer + Send>,
+    /// When it may work; `None`: always.
+    pub conditions: Option<Box<dyn Conditions + Send>>,
+    /// Who is told how it is.
+    pub manager: Manager,
+}
+
+impl Parts {
+    /// A device that may always work, with nobody to tell how it is.
+    pub fn new(
+        settings: Settings,
+        link: LinkConfig,
+        store: impl StateStore + 'static,
+        trainer: impl Trainer + Send + 'static,
+    ) -> Self {
+        let (store, trainer) = (Box::new(store), Box::new(trainer));
+        Self { settings, link, store, trainer, conditions: None, manager: Manager::default() }
+    }
+}
+
+/// Runs a device until `remote` stops it.
 ///
 /// # Errors
 /// [`RunError`] when it cannot start or its state cannot be kept.
-pub fn run(
-    settings: Settings,
-    mut link_config: LinkConfig,
-    mut store: Box<dyn StateStore>,
-    trainer: Box<dyn Trainer + Send>,
-    remote: &Remote,
-    mut manager: Manager,
-) -> Result<(), RunError> {
+pub fn run(parts: Parts, remote: &Remote) -> Result<(), RunError> {
+    let Parts { settings, mut link, mut store, trainer, conditions, mut manager } = parts;
     let state = load_state(&mut *store)?;
-    let session = Session::new(settings, state);
+    let mut session = Session::new(settings, state);
     let (topic, payload) = session.last_will();
-    link_config.will = Some(dunlin_link::Will { topic, payload });
+    link.will = Some(dunlin_link::Will { topic, payload });
     let (sender, events) = mpsc::sync_channel(EVENTS_MAX);
+    let held = Arc::new(AtomicBool::new(false));
     let pulse = Pulse::default();
-    let (orders, worker) = spawn_worker(trainer, sender.clone(), pulse.clone())?;
-    // The boot number must be on disk before the broker hears of it.
-    let mut device = Device {
-        session,
-        store,
-        orders,
-        pulse,
-        cancel: Arc::default(),
-        early: Vec::new(),
-        sleep: None,
+    let (orders, worker) = worker::spawn(trainer, sender.clone(), held.clone(), pulse.clone())?;
+    let watch = match conditions {
+        Some(conditions) => Some(watch(conditions, &mut session, sender.clone())?),
+        None => None,
     };
+    // The boot number must be on disk before the broker hears of it.
+    let (cancel, early) = (Arc::default(), Vec::new());
+    let mut device =
+        Device { session, store, orders, pulse, watch, held, cancel, early, sleep: None };
     device.perform(None)?;
     let sink: MakeSink = Box::new(move || {
         let sender = sender.clone();
         Box::new(move |event| sender.try_send(Event::Link(event)).is_ok())
     });
-    let mut connection = Connection::open(link_config, sink).map_err(RunError::Link)?;
+    let mut connection = Connection::open(link, sink).map_err(RunError::Link)?;
     manager.ready();
     let outcome = device.serve(&mut connection, &events, remote, &mut manager);
     manager.stopping();
@@ -191,6 +211,9 @@ struct Device {
     orders: Sender<Order>,
     /// The trainer's progress.
     pulse: Pulse,
+    watch: Option<Watch>,
+    /// Whether the device is held: then windows are not counted again.
+    held: Arc<AtomicBool>,
     cancel: Arc<AtomicBool>,
     /// Outputs from before there was a connection.
     early: Vec<Output>,
@@ -238,7 +261,12 @@ impl Device {
                     warn!("no training windows: {why}");
                     self.session.handle(now(), Input::Windows(0));
                 }
+                Ok(Event::Held(held)) => {
+                    self.held.store(held.is_some(), Ordering::Relaxed);
+                    self.session.handle(now(), Input::Held(held));
+                }
                 Ok(Event::Trained(work, outcome)) => {
+                    self.tell_watch(false);
                     self.session.handle(now(), Input::Trained { work, outcome });
                 }
                 Err(RecvTimeoutError::Timeout) => self.session.handle(now(), Input::Tick),
@@ -291,8 +319,12 @@ impl Device {
             (Output::Start(job), _) => {
                 self.cancel = Arc::new(AtomicBool::new(false));
                 self.order(Order::Run(Box::new(job), self.cancel.clone()))?;
+                self.tell_watch(true);
             }
-            (Output::Cancel(_), _) => self.cancel.store(true, Ordering::Relaxed),
+            (Output::Cancel(_), _) => {
+                self.cancel.store(true, Ordering::Relaxed);
+                self.tell_watch(false);
+            }
             (Output::Sleep { ms }, _) => self.sleep = Some(Duration::from_millis(ms)),
             (Output::Subscribe(topic), Some(link)) => link.subscribe(topic),
             (Output::Unsubscribe(topic), Some(link)) => link.unsubscribe(topic),
@@ -302,6 +334,11 @@ impl Device {
             (output, None) => self.early.push(output),
         }
         Ok(())
+    }
+
+    /// The trainer begins or ends its work.
+    fn tell_watch(&self, training: bool) {
+        self.watch.iter().for_each(|watch| watch.training(training));
     }
 
     fn order(&self, order: Order) -> Result<(), RunError> {
@@ -332,46 +369,15 @@ fn start_clock() -> Clock {
     Clock::now()
 }
 
-/// Starts the trainer's thread: it takes orders one by one and counts windows between them.
-fn spawn_worker(
-    mut trainer: Box<dyn Trainer + Send>,
+/// Tells the session under which conditions it begins, and watches them from then on.
+fn watch(
+    mut conditions: Box<dyn Conditions + Send>,
+    session: &mut Session,
     events: SyncSender<Event>,
-    pulse: Pulse,
-) -> Result<(Sender<Order>, JoinHandle<()>), RunError> {
-    let (orders, inbox) = mpsc::channel::<Order>();
-    let work = move || {
-        let mut task: Option<Arc<TaskSpec>> = None;
-        loop {
-            pulse.rest();
-            let order = inbox.recv_timeout(RECOUNT);
-            pulse.beat();
-            let event = match (order, &task) {
-                (Ok(Order::UseTask(new)), _) => {
-                    let windows = trainer.use_task(&new);
-                    task = Some(new);
-                    Event::Windows(windows)
-                }
-                (Ok(Order::Run(job, cancel)), _) => {
-                    let stop = || {
-                        pulse.beat();
-                        cancel.load(Ordering::Relaxed)
-                    };
-                    Event::Trained(job.work, trainer.run(&job, &stop))
-                }
-                (Err(RecvTimeoutError::Timeout), Some(task)) => {
-                    Event::Windows(trainer.use_task(task))
-                }
-                (Err(RecvTimeoutError::Timeout), None) => continue,
-                (Err(RecvTimeoutError::Disconnected), _) => return,
-            };
-            if events.send(event).is_err() {
-                return;
-            }
-        }
-    };
-    std::thread::Builder::new()
-        .name("trainer".into())
-        .spawn(work)
-        .map(|worker| (orders, worker))
-        .map_err(|error| RunError::Thread(format!("the trainer's thread cannot start: {error}")))
+) -> Result<Watch, RunError> {
+    let held = conditions.held(false);
+    session.handle(Instant(0), Input::Held(held));
+    let tell = move |held| events.try_send(Event::Held(held)).is_ok();
+    let failed = |error| RunError::Thread(format!("the conditions cannot be watched: {error}"));
+    Watch::start(conditions, held, tell).map_err(failed)
 }

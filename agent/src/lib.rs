@@ -20,6 +20,10 @@ pub mod data;
 #[cfg(feature = "std")]
 pub mod driver;
 #[cfg(feature = "std")]
+pub mod eligibility;
+#[cfg(feature = "std")]
+pub mod nice;
+#[cfg(feature = "std")]
 pub mod ports;
 #[cfg(feature = "std")]
 pub mod store;

@@ -6,7 +6,10 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use dunlin_agent::bench::{self, BenchSettings};
 use dunlin_agent::config::AgentConfig;
-use dunlin_agent::driver::{self, Remote, RunError};
+use dunlin_agent::driver::{self, Parts, Remote, RunError};
+use dunlin_agent::eligibility::Eligibility;
+use dunlin_agent::nice::Nice;
+use dunlin_agent::ports::Conditions;
 use dunlin_agent::store::FileStore;
 use dunlin_agent::trainer::{BurnTrainer, TrainerSettings};
 use dunlin_models::Backend;
@@ -159,15 +162,17 @@ fn run(config: &AgentConfig) -> Result<(), Failure> {
     let source =
         dunlin_agent::data::open(&config.source, &config.state_dir).map_err(config_failure)?;
     let trainer = TrainerSettings { backend, held_back: config.training.held_back };
-    let trainer = BurnTrainer::new(source, trainer);
+    let trainer = Nice::new(BurnTrainer::new(source, trainer), config.training.nice);
+    let conditions = Eligibility::new(&config.eligibility);
+    let conditions = conditions.map(|rules| Box::new(rules) as Box<dyn Conditions + Send>);
     let remote = Remote::default();
     let stopper = remote.clone();
     ctrlc::set_handler(move || stopper.stop())
         .map_err(|error| Failure { text: error.to_string(), is_config: false })?;
     info!("device {} of federation {}", settings.device, settings.federation);
-    let manager = Manager::from_environment();
-    let ran = driver::run(settings, link, Box::new(store), Box::new(trainer), &remote, manager);
-    ran.map_err(|error| Failure {
+    let parts = Parts::new(settings, link, store, trainer);
+    let parts = Parts { conditions, manager: Manager::from_environment(), ..parts };
+    driver::run(parts, &remote).map_err(|error| Failure {
         text: error.to_string(),
         is_config: matches!(error, RunError::Link(_)),
     })

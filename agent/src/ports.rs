@@ -1,7 +1,9 @@
-//! What the session needs of the world around it: a transport, a store and a trainer.
+//! What the session needs of the world around it: a transport, a store, a trainer, and the
+//! conditions under which it may work.
 
 use std::sync::Arc;
 
+use dunlin_protocol::presence::Held;
 use dunlin_protocol::task::TaskSpec;
 
 use crate::job::{Job, JobFailure, Trained};
@@ -45,4 +47,11 @@ pub trait Trainer {
     /// # Errors
     /// Why it failed, in words for the log.
     fn run(&mut self, job: &Job, stop: &dyn Fn() -> bool) -> Result<Trained, JobFailure>;
+}
+
+/// The conditions under which the device may work. Asked again and again, on a thread of its own.
+pub trait Conditions {
+    /// Why the device must not work now; `None` when it may. `training` says whether the trainer has
+    /// been at work since the last time.
+    fn held(&mut self, training: bool) -> Option<Held>;
 }

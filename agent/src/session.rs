@@ -5,6 +5,7 @@
 
 mod feedback;
 mod fetch;
+mod hold;
 mod io;
 mod phase;
 mod resting;
@@ -22,7 +23,7 @@ use dunlin_protocol::codec::Codec;
 use dunlin_protocol::id::{DeviceId, Lineage, ModelVersion};
 use dunlin_protocol::message::{Ack, Answer, Claim, Go, Outcome, Refusal, Verdict, WorkRef};
 use dunlin_protocol::plan::{Plan, Work, WorkItem};
-use dunlin_protocol::presence::{Presence, State};
+use dunlin_protocol::presence::{Held, Presence, State};
 use dunlin_protocol::rng::Rng;
 use dunlin_protocol::task::TaskSpec;
 use dunlin_protocol::time::Instant;
@@ -72,6 +73,10 @@ pub struct Session {
     plan_heard: bool,
     windows_counted: bool,
     asleep: bool,
+    /// Why the device must not work now.
+    held: Option<Held>,
+    /// What the last presence message said of that.
+    said_held: Option<Held>,
     counters: SessionCounters,
 }
 
@@ -104,6 +109,8 @@ impl Session {
             plan_heard: false,
             windows_counted: false,
             asleep: false,
+            held: None,
+            said_held: None,
             counters: SessionCounters::default(),
         };
         this.restore_task();
@@ -133,12 +140,14 @@ impl Session {
                 self.windows_counted = true;
             }
             Input::Trained { work, outcome } => self.on_trained(now, work, outcome),
+            Input::Held(held) => self.on_held(now, held),
             Input::Tick => {}
             Input::Stop => self.say_state(State::Offline),
         }
         self.check_time(now);
         self.check_room(now);
         self.look_for_work(now);
+        self.say_held();
         self.rest(now);
     }
 
@@ -186,7 +195,7 @@ impl Session {
 
     /// The topic and payload that the broker publishes when the device is lost.
     pub fn last_will(&self) -> (String, Vec<u8>) {
-        let presence = Presence { state: State::Lost, boot: self.state.boot };
+        let presence = Presence::new(State::Lost, self.state.boot);
         (self.topic(&Topic::DeviceState(self.settings.device.clone())), presence.encode().into())
     }
 
@@ -196,7 +205,9 @@ impl Session {
 
     fn say_state(&mut self, state: State) {
         let topic = self.topic(&Topic::DeviceState(self.settings.device.clone()));
-        let payload = Presence { state, boot: self.state.boot }.encode().into();
+        self.said_held = self.held_for_others();
+        let presence = Presence { state, boot: self.state.boot, held: self.said_held };
+        let payload = presence.encode().into();
         self.push(Output::Publish { topic, payload, retain: true });
     }
 
@@ -388,7 +399,8 @@ impl Session {
             Work::Unknown(_) => return None,
         };
         let drawn = resting::drawn(&self.state, &self.settings.federation, plan, item);
-        drawn.then_some(Item { work, base_version: item.base_version, train })
+        let item = Item { work, base_version: item.base_version, train };
+        (drawn && self.may_begin(&item)).then_some(item)
     }
 
     fn publish_up(&mut self, payload: Vec<u8>) {

@@ -58,9 +58,10 @@ impl NetworkTrainer {
         let before_params = base_params(job, &layout)?;
         let network = self.network(&task)?;
         network.set_params(&before_params).map_err(failure)?;
-        let score = |network: &Network| match held.len() {
+        let mut should_stop = || stop();
+        let mut score = |network: &Network| match held.len() {
             0 => Ok(Score::default()),
-            _ => network.evaluate(&view(held, &task)?).map_err(failure),
+            _ => network.evaluate_unless(&view(held, &task)?, &mut should_stop).map_err(failure),
         };
         let before = score(network)?;
         let Some(training) = &job.training else {
@@ -69,9 +70,8 @@ impl NetworkTrainer {
             let local = local_of(&before_params, &layout);
             return Ok(Trained { delta: vec![], local, examples, train_loss: 0.0, before, after });
         };
-        let mut should_stop = || stop();
         let report = network
-            .train(&view(train, &task)?, training, job.seed, &mut should_stop)
+            .train(&view(train, &task)?, training, job.seed, &mut || stop())
             .map_err(failure)?;
         let after = score(network)?;
         let params = network.params();
@@ -118,11 +118,6 @@ impl BurnTrainer {
         let TrainerSettings { backend, held_back } = settings;
         Self { source, held_back, trainer: NetworkTrainer::new(backend) }
     }
-
-    fn split(&mut self, task: &TaskSpec) -> Result<(WindowSet, WindowSet), JobFailure> {
-        let all = self.source.windows(task).map_err(failure)?;
-        Ok(all.split(self.held_back))
-    }
 }
 
 fn failure(error: impl std::fmt::Display) -> JobFailure {
@@ -158,12 +153,13 @@ fn base_params(job: &Job, layout: &ParamLayout) -> Result<Vec<f32>, JobFailure> 
 
 impl Trainer for BurnTrainer {
     fn use_task(&mut self, task: &Arc<TaskSpec>) -> Result<u32, JobFailure> {
-        let (train, _) = self.split(task)?;
+        let (train, _) = self.source.windows(task).map_err(failure)?.split(self.held_back);
         Ok(u32::try_from(train.len()).unwrap_or(u32::MAX))
     }
 
     fn run(&mut self, job: &Job, stop: &dyn Fn() -> bool) -> Result<Trained, JobFailure> {
-        let (train, held) = self.split(&job.task)?;
+        let all = self.source.windows_unless(&job.task, stop).map_err(failure)?;
+        let (train, held) = all.split(self.held_back);
         self.trainer.run(job, &train, &held, stop)
     }
 }

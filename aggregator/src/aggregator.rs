@@ -17,7 +17,7 @@ use std::ops::Range;
 use dunlin_protocol::id::{DeviceId, LayoutHash, ShortDigest};
 use dunlin_protocol::object::ObjectRef;
 use dunlin_protocol::plan::WorkKind;
-use dunlin_protocol::presence::Presence;
+use dunlin_protocol::presence::{Held, Presence};
 use dunlin_protocol::time::Instant;
 use dunlin_protocol::topic::{Topic, Topics};
 use dunlin_protocol::wire;
@@ -268,6 +268,11 @@ impl Aggregator {
         self.roster.online()
     }
 
+    /// Enrolled devices, online or asleep, that take no work now, by their reason.
+    pub fn held(&self) -> &BTreeMap<Held, u32> {
+        self.roster.held()
+    }
+
     /// Whether all rounds that were asked for are done, final evaluation included.
     pub fn is_finished(&self) -> bool {
         self.finished
@@ -276,7 +281,7 @@ impl Aggregator {
     /// The message that the broker publishes, retained, when this process is gone.
     pub fn last_will(&self) -> (Topic, Vec<u8>) {
         let state = dunlin_protocol::presence::State::Lost;
-        let presence = Presence { state, boot: self.head.boot };
+        let presence = Presence::new(state, self.head.boot);
         let topic = Topic::ServerState(self.settings.instance.clone());
         (topic, presence.encode().into_bytes())
     }

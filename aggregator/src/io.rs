@@ -76,8 +76,8 @@ pub enum RoundEvent {
         base: ModelVersion,
         /// Share of devices invited.
         fraction: Fraction,
-        /// Devices online.
-        online: u32,
+        /// Devices that could take part: online or about to come back, and not held.
+        available: u32,
     },
     /// Too few devices came forward: more are invited.
     FractionRaised {

@@ -34,10 +34,10 @@ pub fn line(event: &RoundEvent) -> (Level, String) {
             );
             (Level::Info, text)
         }
-        RoundEvent::RoundOpened { key, base, fraction, online } => {
+        RoundEvent::RoundOpened { key, base, fraction, available } => {
             let percent = fraction.as_f64() * 100.0;
             let text = format!(
-                "{key} opened on version {base}: {percent:.1} % of {online} devices online invited"
+                "{key} opened on version {base}: {percent:.1} % of {available} available devices invited"
             );
             (Level::Info, text)
         }

@@ -1,9 +1,9 @@
-//! Which devices are online.
+//! Which devices are online, and which of them take work.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use dunlin_protocol::id::DeviceId;
-use dunlin_protocol::presence::{Presence, State};
+use dunlin_protocol::presence::{Held, Presence, State};
 use dunlin_protocol::time::Instant;
 
 use crate::settings::DEVICES_MAX;
@@ -13,7 +13,7 @@ use crate::settings::DEVICES_MAX;
 pub(crate) enum Change {
     /// The device came online, or started anew.
     Came,
-    /// The device left.
+    /// The device left, or takes no work now.
     Left,
     /// Nothing.
     None,
@@ -26,15 +26,26 @@ struct Seen {
     boot: u32,
     /// Until when it counts although it is not connected; `None` while it is.
     asleep_until: Option<Instant>,
+    /// Why it takes no work; `None` when it does.
+    held: Option<Held>,
 }
 
-/// The enrolled devices that are online or asleep until their next check-in. Both are counted as
+impl Seen {
+    /// Whether it may be at work in a round.
+    fn works(self) -> bool {
+        self.asleep_until.is_none() && self.held.is_none()
+    }
+}
+
+/// The enrolled devices that are online or asleep until their next check-in. They are counted as
 /// they come and go: the counts are asked for with every message.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Roster {
     devices: BTreeMap<DeviceId, Seen>,
     /// Those asleep, by the time from which they no longer count.
     asleep: BTreeSet<(Instant, DeviceId)>,
+    /// How many take no work, by their reason; no reason without a device.
+    held: BTreeMap<Held, u32>,
 }
 
 impl Roster {
@@ -43,27 +54,32 @@ impl Roster {
         u32::try_from(self.devices.len() - self.asleep.len()).unwrap_or(u32::MAX)
     }
 
-    /// Devices that can take part in a round: connected, or about to come back.
-    pub(crate) fn reachable(&self) -> u32 {
-        u32::try_from(self.devices.len()).unwrap_or(u32::MAX)
+    /// Devices that can take part in a round: connected or about to come back, and not held.
+    pub(crate) fn available(&self) -> u32 {
+        let known = u32::try_from(self.devices.len()).unwrap_or(u32::MAX);
+        known.saturating_sub(self.held.values().sum())
+    }
+
+    /// Devices that take no work, by their reason.
+    pub(crate) fn held(&self) -> &BTreeMap<Held, u32> {
+        &self.held
     }
 
     /// Forgets devices that are long overdue.
     pub(crate) fn expire(&mut self, now: Instant) {
-        while let Some((_, device)) = self.overdue(now) {
-            self.devices.remove(&device);
+        while let Some(device) = self.overdue(now) {
+            self.remove(&device);
         }
     }
 
-    fn overdue(&mut self, now: Instant) -> Option<(Instant, DeviceId)> {
-        self.asleep.first().filter(|(until, _)| *until <= now)?;
-        self.asleep.pop_first()
+    fn overdue(&self, now: Instant) -> Option<DeviceId> {
+        let (until, device) = self.asleep.first()?;
+        (*until <= now).then(|| device.clone())
     }
 
     /// Forgets everybody; the broker's retained messages tell again who is there.
     pub(crate) fn clear(&mut self) {
-        self.devices.clear();
-        self.asleep.clear();
+        *self = Self::default();
     }
 
     fn insert(&mut self, device: &DeviceId, seen: Seen) {
@@ -71,13 +87,21 @@ impl Roster {
         if let Some(until) = seen.asleep_until {
             self.asleep.insert((until, device.clone()));
         }
+        if let Some(held) = seen.held {
+            *self.held.entry(held).or_insert(0) += 1;
+        }
         self.devices.insert(device.clone(), seen);
     }
 
     fn remove(&mut self, device: &DeviceId) {
-        let known = self.devices.remove(device);
-        if let Some(until) = known.and_then(|known| known.asleep_until) {
+        let Some(known) = self.devices.remove(device) else { return };
+        if let Some(until) = known.asleep_until {
             self.asleep.remove(&(until, device.clone()));
+        }
+        if let Some(held) = known.held {
+            let count = self.held.entry(held).or_insert(0);
+            *count = count.saturating_sub(1);
+            self.held.retain(|_, count| *count > 0);
         }
     }
 
@@ -94,27 +118,26 @@ impl Roster {
         let known = self.devices.get(device).copied();
         let room = known.is_some() || self.devices.len() < DEVICES_MAX;
         let left = match presence {
-            Some(Presence { state: State::Online, boot }) => {
-                let seen = Seen { boot, asleep_until: None };
+            Some(Presence { state: State::Online, boot, held }) => {
+                let seen = Seen { boot, asleep_until: None, held };
                 if known == Some(seen) || !room {
                     return Change::None;
                 }
                 self.insert(device, seen);
-                return Change::Came;
+                return if held.is_some() { Change::Left } else { Change::Came };
             }
-            Some(Presence { state: State::Asleep, boot }) => {
+            Some(Presence { state: State::Asleep, boot, held }) => {
                 if known.is_some_and(|known| known.boot > boot) || !room {
                     return Change::None;
                 }
-                let seen = Seen { boot, asleep_until: Some(asleep_until) };
-                self.insert(device, seen);
-                let was_here = known.is_some_and(|known| known.asleep_until.is_none());
-                return if was_here { Change::Left } else { Change::None };
+                self.insert(device, Seen { boot, asleep_until: Some(asleep_until), held });
+                let worked = known.is_some_and(Seen::works);
+                return if worked { Change::Left } else { Change::None };
             }
-            Some(Presence { state: State::Lost, boot }) => {
+            Some(Presence { state: State::Lost, boot, .. }) => {
                 known.is_some_and(|known| known.boot == boot)
             }
-            Some(Presence { state: State::Offline, boot }) => {
+            Some(Presence { state: State::Offline, boot, .. }) => {
                 known.is_some_and(|known| known.boot <= boot)
             }
             None => known.is_some(),
@@ -133,7 +156,11 @@ mod tests {
     use dunlin_protocol::id::Name;
 
     fn say(roster: &mut Roster, state: State, boot: u32) -> Change {
-        roster.take(&Name::new("wrist-1").unwrap(), Some(Presence { state, boot }), Instant(100))
+        say_held(roster, "wrist-1", Presence::new(state, boot))
+    }
+
+    fn say_held(roster: &mut Roster, device: &str, presence: Presence) -> Change {
+        roster.take(&Name::new(device).unwrap(), Some(presence), Instant(100))
     }
 
     #[test]
@@ -166,12 +193,49 @@ mod tests {
         say(&mut roster, State::Online, 1);
         assert_eq!(say(&mut roster, State::Asleep, 1), Change::Left, "its round goes on without");
         roster.expire(Instant(99));
-        assert_eq!((roster.online(), roster.reachable()), (0, 1));
+        assert_eq!((roster.online(), roster.available()), (0, 1));
         roster.expire(Instant(100));
-        assert_eq!((roster.online(), roster.reachable()), (0, 0));
+        assert_eq!((roster.online(), roster.available()), (0, 0));
         assert_eq!(say(&mut roster, State::Asleep, 2), Change::None, "heard of after a restart");
         assert_eq!(say(&mut roster, State::Online, 2), Change::Came);
         roster.expire(Instant(1000));
-        assert_eq!((roster.online(), roster.reachable()), (1, 1));
+        assert_eq!((roster.online(), roster.available()), (1, 1));
+    }
+
+    fn held(state: State, held: Held) -> Presence {
+        Presence { held: Some(held), ..Presence::new(state, 1) }
+    }
+
+    #[test]
+    fn a_held_device_is_online_and_not_available_and_counted_by_its_reason() {
+        let mut roster = Roster::default();
+        let online = Presence::new(State::Online, 1);
+        for device in ["a", "b", "c"] {
+            assert_eq!(say_held(&mut roster, device, online.clone()), Change::Came);
+        }
+        let hot = held(State::Online, Held::Hot);
+        assert_eq!(say_held(&mut roster, "a", hot.clone()), Change::Left, "it stops its work");
+        assert_eq!(say_held(&mut roster, "a", hot.clone()), Change::None);
+        say_held(&mut roster, "b", hot);
+        assert_eq!((roster.online(), roster.available()), (3, 1));
+        assert_eq!(roster.held(), &BTreeMap::from([(Held::Hot, 2)]));
+        say_held(&mut roster, "a", held(State::Online, Held::Battery));
+        assert_eq!(roster.held(), &BTreeMap::from([(Held::Battery, 1), (Held::Hot, 1)]));
+        assert_eq!(say_held(&mut roster, "a", online), Change::Came);
+        assert_eq!(say_held(&mut roster, "b", Presence::new(State::Lost, 1)), Change::Left);
+        assert_eq!((roster.online(), roster.available()), (2, 2));
+        assert!(roster.held().is_empty());
+    }
+
+    #[test]
+    fn a_held_device_that_sleeps_is_not_available_either() {
+        let mut roster = Roster::default();
+        say_held(&mut roster, "a", held(State::Asleep, Held::Battery));
+        assert_eq!((roster.online(), roster.available()), (0, 0));
+        roster.expire(Instant(100));
+        assert!(roster.held().is_empty());
+        say_held(&mut roster, "a", held(State::Asleep, Held::Battery));
+        roster.clear();
+        assert!(roster.held().is_empty());
     }
 }

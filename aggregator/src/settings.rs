@@ -152,7 +152,7 @@ pub struct Settings {
     pub quorum: u32,
     /// Devices invited for each update wanted, 1 to 16, because some will not finish.
     pub overselect: f32,
-    /// Devices that must be online before a round opens.
+    /// Devices that must be available before a round opens: online and not held.
     pub min_online: u32,
     /// How long a round lasts at the most.
     pub deadline_ms: u64,

@@ -2,10 +2,12 @@
 //!
 //! A running aggregator keeps its status in `<store>.status.json`, because its store is locked.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use dunlin_protocol::presence::Held;
 use serde::{Deserialize, Serialize};
 
 use crate::aggregator::Aggregator;
@@ -42,6 +44,9 @@ pub struct OpenRound {
 pub struct Live {
     /// Enrolled devices online.
     pub online: u32,
+    /// Enrolled devices that take no work now, by their reason.
+    #[serde(default)]
+    pub held: BTreeMap<Held, u32>,
     /// Whether all rounds that were asked for are done.
     pub finished: bool,
     /// Counts since its start.
@@ -80,14 +85,14 @@ impl Status {
             working: round.working(),
             remaining_ms: round.deadline.since(now),
         });
-        let (online, finished) = (core.online(), core.is_finished());
+        let (online, held, finished) = (core.online(), core.held().clone(), core.is_finished());
         Self {
             lineage: report::hex(core.head().lineage),
             boot: core.head().boot,
             version: core.head().version.0,
             open: open.collect(),
             ended,
-            live: Some(Live { online, finished, counters: core.counters().clone() }),
+            live: Some(Live { online, held, finished, counters: core.counters().clone() }),
         }
     }
 
@@ -213,7 +218,11 @@ impl fmt::Display for Status {
             )?;
         }
         let Some(live) = &self.live else { return f.write_str("not running") };
-        let Live { online, finished, counters } = live;
+        let Live { online, held, finished, counters } = live;
+        if !held.is_empty() {
+            let counts = held.iter().map(|(reason, devices)| format!("{reason} {devices}"));
+            writeln!(f, "held: {}", counts.collect::<Vec<_>>().join(", "))?;
+        }
         let rest = if *finished { ", all rounds are done" } else { "" };
         let (accepted, refused) = (counters.accepted, counters.refused.values().sum::<u64>());
         write!(

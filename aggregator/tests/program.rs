@@ -165,7 +165,7 @@ impl Devices {
         }
         for device in ["d0", "d1"] {
             let topic = this.topics.name(&Topic::DeviceState(Name::new(device).unwrap()));
-            let presence = Presence { state: State::Online, boot: 1 };
+            let presence = Presence::new(State::Online, 1);
             this.client.link.publish(topic, presence.encode().into_bytes(), true);
         }
         this

@@ -7,7 +7,7 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use dunlin_agent::driver::{self, Remote};
+use dunlin_agent::driver::{self, Parts, Remote};
 use dunlin_agent::ports::StateStore;
 use dunlin_agent::session::{LinkPolicy, Settings as DeviceSettings};
 use dunlin_agent::state::DeviceState;
@@ -180,12 +180,12 @@ fn start_agents(
         };
         let trainer = TrainerSettings { backend: settings.backend, held_back: settings.held_back };
         let source = Box::new(FixedSource(device.windows.clone()));
-        let trainer = Box::new(BurnTrainer::new(source, trainer));
+        let trainer = BurnTrainer::new(source, trainer);
         let link = LinkConfig::new(settings.broker.clone(), &device.name);
         let remote = Remote::default();
         let control = remote.clone();
         let thread = std::thread::spawn(move || {
-            driver::run(session, link, Box::new(store), trainer, &control, Manager::default())
+            driver::run(Parts::new(session, link, store, trainer), &control)
         });
         agents.push(Agent { remote, thread });
     }

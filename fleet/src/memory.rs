@@ -15,6 +15,7 @@ use dunlin_aggregator::io::{Input as AggregatorInput, Output as AggregatorOutput
 use dunlin_aggregator::settings::Settings as AggregatorSettings;
 use dunlin_aggregator::snapshot::Snapshot;
 use dunlin_protocol::id::{FederationId, Lineage, Name};
+use dunlin_protocol::presence::Held;
 use dunlin_protocol::rng::Rng;
 use dunlin_protocol::time::Instant;
 use dunlin_protocol::topic::Topics;
@@ -67,6 +68,8 @@ enum Event {
     },
     JobDone {
         device: usize,
+        /// Number of the device's job.
+        number: u32,
         job: Box<Job>,
     },
 }
@@ -86,6 +89,8 @@ struct Device<T> {
     saved: Vec<u8>,
     trainer: T,
     train_ms: u64,
+    /// Number of the job that runs; grows when one begins or is cancelled.
+    job: u32,
     powered: bool,
 }
 
@@ -162,7 +167,7 @@ impl<T: Trainer> MemoryFleet<T> {
         let state = DeviceState::fresh(secret);
         let saved = state.encode();
         let session = Session::new(settings.clone(), state);
-        let device = Device { settings, session, saved, trainer, train_ms, powered: true };
+        let device = Device { settings, session, saved, trainer, train_ms, job: 0, powered: true };
         self.devices.push(device);
         let place = self.devices.len() - 1;
         self.connect(Client::Device(place));
@@ -193,7 +198,14 @@ impl<T: Trainer> MemoryFleet<T> {
     /// Cuts a device's power; only what it saved remains.
     pub fn kill_device(&mut self, device: usize) {
         self.devices[device].powered = false;
+        self.devices[device].job += 1;
         self.disconnect(Client::Device(device));
+    }
+
+    /// Tells a device why it must not work now, or that it may.
+    pub fn hold(&mut self, device: usize, held: Option<Held>) {
+        self.devices[device].session.handle(self.now, Input::Held(held));
+        self.drain_device(device);
     }
 
     /// Starts a device that was killed.
@@ -383,8 +395,8 @@ impl<T: Trainer> MemoryFleet<T> {
                     self.connect(client);
                 }
             }
-            Event::JobDone { device, job } => {
-                if !self.devices[device].powered {
+            Event::JobDone { device, number, job } => {
+                if self.devices[device].job != number {
                     return;
                 }
                 let outcome = self.devices[device].trainer.run(&job, &|| false);
@@ -503,10 +515,12 @@ impl<T: Trainer> MemoryFleet<T> {
                 Output::Save(state) => self.devices[place].saved = state,
                 Output::UseTask(task) => self.count_windows(place, &task),
                 Output::Start(job) => {
-                    let train_ms = self.devices[place].train_ms;
-                    self.after(train_ms, Event::JobDone { device: place, job: Box::new(job) });
+                    let device = &mut self.devices[place];
+                    device.job += 1;
+                    let (number, train_ms, job) = (device.job, device.train_ms, Box::new(job));
+                    self.after(train_ms, Event::JobDone { device: place, number, job });
                 }
-                Output::Cancel(_) => {}
+                Output::Cancel(_) => self.devices[place].job += 1,
                 // What was said before is still carried: the connection is closed in order.
                 Output::Sleep { ms } => {
                     self.after(HOP_MS + 1, Event::Leave { device: place, epoch });

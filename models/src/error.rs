@@ -119,7 +119,7 @@ impl fmt::Display for ModelError {
             Self::Diverged { steps } => {
                 write!(f, "training diverged after {steps} steps; lower the learning rate")
             }
-            Self::Stopped => f.write_str("training was stopped"),
+            Self::Stopped => f.write_str("the work was stopped"),
             Self::Backend(what) => write!(f, "the backend failed: {what}"),
         }
     }

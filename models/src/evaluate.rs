@@ -34,10 +34,25 @@ impl Network {
     /// [`ModelError::Diverged`] when the loss is not finite, or that the windows do not suit the
     /// task.
     pub fn evaluate(&self, windows: &Windows<'_>) -> Result<Score, ModelError> {
+        self.evaluate_unless(windows, &mut || false)
+    }
+
+    /// As [`Network::evaluate`]; `should_stop` is asked before each batch.
+    ///
+    /// # Errors
+    /// As [`Network::evaluate`], and [`ModelError::Stopped`].
+    pub fn evaluate_unless(
+        &self,
+        windows: &Windows<'_>,
+        should_stop: &mut dyn FnMut() -> bool,
+    ) -> Result<Score, ModelError> {
         windows.check_for(&self.task, true)?;
         let mut score = Score::default();
         let mut loss_sum = 0.0;
         for start in (0..windows.len()).step_by(self.evaluation_batch()) {
+            if should_stop() {
+                return Err(ModelError::Stopped);
+            }
             let part = windows.select(start..start + self.evaluation_batch());
             let (outputs, loss) = self.ask(Batch::of(&self.task, &part, 0.0))?;
             #[allow(clippy::cast_precision_loss)]

@@ -8,6 +8,7 @@ use dunlin_protocol::task::{Features, TaskSpec};
 
 use crate::augment::Augmenter;
 use crate::batch::Batch;
+use crate::error::ModelError;
 use crate::windows::Windows;
 
 /// Makes the batches of one training.
@@ -22,14 +23,31 @@ pub(crate) struct Gatherer<'a> {
 
 impl<'a> Gatherer<'a> {
     /// For training on `windows`, which suit `task`.
-    pub(crate) fn new(task: &'a TaskSpec, windows: &'a Windows<'a>, training: &Training) -> Self {
+    ///
+    /// # Errors
+    /// [`ModelError::Stopped`] when `should_stop` says so while features are computed.
+    pub(crate) fn new(
+        task: &'a TaskSpec,
+        windows: &'a Windows<'a>,
+        training: &Training,
+        should_stop: &mut dyn FnMut() -> bool,
+    ) -> Result<Self, ModelError> {
         let augmenter = Augmenter::new(training.augment, &task.input.channels);
         let smoothing = training.label_smoothing;
         let prepared = match task.features {
-            Features::Motion if augmenter.is_idle() => Some(Batch::of(task, windows, smoothing)),
+            Features::Motion if augmenter.is_idle() => {
+                let mut batch = Batch::with_room(task, windows.len());
+                for index in 0..windows.len() {
+                    if should_stop() {
+                        return Err(ModelError::Stopped);
+                    }
+                    batch.push(task, windows.window(index), windows.label(index), smoothing);
+                }
+                Some(batch)
+            }
             Features::Motion | Features::Raw => None,
         };
-        Self { task, windows, smoothing, augmenter, prepared }
+        Ok(Self { task, windows, smoothing, augmenter, prepared })
     }
 
     /// The windows with the numbers `picked`, changed anew.

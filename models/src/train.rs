@@ -27,7 +27,8 @@ impl Network {
     /// Trains all layers that are not frozen; the present parameters are where the proximal term
     /// pulls to. Equal parameters, windows, training and `seed` give equal bits on one machine.
     ///
-    /// `should_stop` is asked before each step. A last, smaller batch is used too. Rotations need
+    /// `should_stop` is asked before each step, and for each window while features are computed
+    /// ahead of the first. A last, smaller batch is used too. Rotations need
     /// channels that come in vectors of three with one scale each.
     ///
     /// # Errors
@@ -64,7 +65,7 @@ impl Network {
         let mut rng = Rng::new(seed);
         let mut sgd = Sgd::new(training, self.params.len());
         let task = self.task.clone();
-        let gatherer = Gatherer::new(&task, windows, training);
+        let gatherer = Gatherer::new(&task, windows, training, should_stop)?;
         let mut order: Vec<usize> = (0..windows.len()).collect();
         let mut report = TrainReport { mean_loss: 0.0, steps: 0, windows: windows.len() };
         for _ in 0..training.epochs {

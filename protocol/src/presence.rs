@@ -3,6 +3,8 @@
 use alloc::string::{String, ToString};
 use core::fmt;
 
+use serde::{Deserialize, Serialize};
+
 /// Longest presence message in bytes.
 pub const PRESENCE_BYTES_MAX: usize = 512;
 
@@ -19,6 +21,78 @@ pub enum State {
     Lost,
 }
 
+/// Why a device takes no new work at the moment. Its own rules say so; nobody else can.
+///
+/// The order is that in which a device looks for a reason: the first that holds is the one it gives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Held {
+    /// Its link costs by the byte now. The one reason that also keeps a finished update back.
+    Metered,
+    /// Its battery is low and does not charge.
+    Battery,
+    /// It has no external power.
+    Charging,
+    /// It is too hot.
+    Hot,
+    /// Its memory is needed for something else.
+    Memory,
+    /// Its processor is needed for something else.
+    Busy,
+    /// Its clock is not set, so that nobody knows whether it may work at this time of day.
+    Clock,
+    /// It works at other times of the day.
+    Hours,
+    /// A reason that this program does not know.
+    Other,
+}
+
+impl Held {
+    /// Every reason that this program knows.
+    pub const KNOWN: [Self; 8] = [
+        Self::Metered,
+        Self::Battery,
+        Self::Charging,
+        Self::Hot,
+        Self::Memory,
+        Self::Busy,
+        Self::Clock,
+        Self::Hours,
+    ];
+
+    /// The word for it in a presence message.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Metered => "metered",
+            Self::Battery => "battery",
+            Self::Charging => "charging",
+            Self::Hot => "hot",
+            Self::Memory => "memory",
+            Self::Busy => "busy",
+            Self::Clock => "clock",
+            Self::Hours => "hours",
+            Self::Other => "other",
+        }
+    }
+
+    /// The reason that a JSON value stands for. Whatever this program does not know is a reason
+    /// too: a device that says one more word than its aggregator understands is still held.
+    fn of_json(value: &str) -> Option<Self> {
+        if value == "null" {
+            return None;
+        }
+        let word = value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+        let known = Self::KNOWN.into_iter().find(|held| word == Some(held.word()));
+        Some(known.unwrap_or(Self::Other))
+    }
+}
+
+impl fmt::Display for Held {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
+    }
+}
+
 /// A retained presence message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Presence {
@@ -26,6 +100,8 @@ pub struct Presence {
     pub state: State,
     /// Number of the start that speaks: a last will of an earlier start is ignored.
     pub boot: u32,
+    /// Why it takes no new work; `None` when it does.
+    pub held: Option<Held>,
 }
 
 impl fmt::Display for Presence {
@@ -37,25 +113,34 @@ impl fmt::Display for Presence {
             State::Lost => "lost",
         };
         let (boot, schema) = (self.boot, crate::wire::SCHEMA);
-        write!(f, r#"{{"state":"{state}","boot":{boot},"schema":{schema}}}"#)
+        write!(f, r#"{{"state":"{state}","boot":{boot},"schema":{schema}"#)?;
+        if let Some(held) = self.held {
+            write!(f, r#","held":"{held}""#)?;
+        }
+        f.write_str("}")
     }
 }
 
 impl Presence {
+    /// The presence of somebody who takes work, if it is there.
+    pub fn new(state: State, boot: u32) -> Self {
+        Self { state, boot, held: None }
+    }
+
     /// The message's text.
     pub fn encode(&self) -> String {
         self.to_string()
     }
 
-    /// Reads a presence message: a flat JSON object with a text `state` and a number `boot`;
-    /// other fields are skipped. `None` for anything else.
+    /// Reads a presence message: a flat JSON object with a text `state`, a number `boot`
+    /// and perhaps a text `held`; other fields are skipped. `None` for anything else.
     pub fn decode(bytes: &[u8]) -> Option<Self> {
         if bytes.len() > PRESENCE_BYTES_MAX {
             return None;
         }
         let text = core::str::from_utf8(bytes).ok()?.trim();
         let inner = text.strip_prefix('{')?.strip_suffix('}')?;
-        let (mut state, mut boot) = (None, None);
+        let (mut state, mut boot, mut held) = (None, None, None);
         for field in inner.split(',') {
             let (key, value) = field.split_once(':')?;
             match (key.trim(), value.trim()) {
@@ -64,10 +149,11 @@ impl Presence {
                 (r#""state""#, r#""asleep""#) => state = Some(State::Asleep),
                 (r#""state""#, r#""lost""#) => state = Some(State::Lost),
                 (r#""boot""#, number) => boot = number.parse().ok(),
+                (r#""held""#, reason) => held = Held::of_json(reason),
                 _ => {}
             }
         }
-        Some(Self { state: state?, boot: boot? })
+        Some(Self { state: state?, boot: boot?, held })
     }
 }
 
@@ -77,11 +163,39 @@ mod tests {
 
     #[test]
     fn presence_reads_back_and_skips_fields_it_does_not_know() {
-        let presence = Presence { state: State::Lost, boot: 17 };
+        let presence = Presence::new(State::Lost, 17);
         assert_eq!(Presence::decode(presence.encode().as_bytes()), Some(presence.clone()));
         let longer = br#" {"state": "lost", "boot": 17, "ver": "0.2"} "#;
         assert_eq!(Presence::decode(longer), Some(presence));
         assert_eq!(Presence::decode(b"{}"), None);
         assert_eq!(Presence::decode(b"\xff"), None);
+    }
+
+    #[test]
+    fn a_device_that_is_held_says_why_and_readers_know_each_word() {
+        for held in Held::KNOWN {
+            let presence = Presence { held: Some(held), ..Presence::new(State::Online, 3) };
+            assert_eq!(Presence::decode(presence.encode().as_bytes()), Some(presence));
+        }
+        let text = Presence { held: Some(Held::Battery), ..Presence::new(State::Online, 3) };
+        assert_eq!(text.encode(), r#"{"state":"online","boot":3,"schema":1,"held":"battery"}"#);
+        assert_eq!(
+            Presence::new(State::Online, 3).encode(),
+            r#"{"state":"online","boot":3,"schema":1}"#,
+            "nothing is added for a device that takes work"
+        );
+    }
+
+    #[test]
+    fn a_reason_of_a_newer_device_holds_too() {
+        let held = |value: &str| {
+            let text = alloc::format!(r#"{{"state":"online","boot":1,"held":{value}}}"#);
+            Presence::decode(text.as_bytes()).map(|presence| presence.held)
+        };
+        assert_eq!(held(r#""hot""#), Some(Some(Held::Hot)));
+        assert_eq!(held(r#""weather""#), Some(Some(Held::Other)));
+        assert_eq!(held("7"), Some(Some(Held::Other)));
+        assert_eq!(held("\""), Some(Some(Held::Other)));
+        assert_eq!(held("null"), Some(None));
     }
 }

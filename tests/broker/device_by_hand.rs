@@ -53,7 +53,7 @@ impl DeviceByHand {
 
     fn say(&self, state: State) {
         let topic = Self::topic(&Topic::DeviceState(self.device.clone()));
-        let presence = Presence { state, boot: 1 }.encode().into_bytes();
+        let presence = Presence::new(state, 1).encode().into_bytes();
         self.client.link.publish(topic, presence, true);
     }
 

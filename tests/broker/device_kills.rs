@@ -21,7 +21,7 @@ fn watch(world: &World) -> (TestClient, String) {
 }
 
 fn wait_presence(watcher: &TestClient, state: State, boot: u32) {
-    let wanted = Presence { state, boot };
+    let wanted = Presence::new(state, boot);
     watcher.wait(|event| match event {
         LinkEvent::Message { payload, .. } => {
             (Presence::decode(payload).as_ref() == Some(&wanted)).then_some(())
@@ -92,7 +92,7 @@ fn round_after_an_old_will(new_aggregator: bool) {
     world.start_agent(1, gated(), world.link(&device_name(1)));
     wait_presence(&watcher, State::Online, 2);
     gate.wait_arrived(2);
-    let late = Presence { state: State::Lost, boot: 1 }.encode().into_bytes();
+    let late = Presence::new(State::Lost, 1).encode().into_bytes();
     watcher.link.publish(topic, late, true);
     wait_presence(&watcher, State::Lost, 1);
     if new_aggregator {
@@ -102,7 +102,7 @@ fn round_after_an_old_will(new_aggregator: bool) {
     gate.open();
     world.wait_finished();
     let online = world.wait_event(|event| match event {
-        RoundEvent::RoundOpened { key, online, .. } if key.round.0 == 2 => Some(*online),
+        RoundEvent::RoundOpened { key, available, .. } if key.round.0 == 2 => Some(*available),
         _ => None,
     });
     assert_eq!(online, 2);

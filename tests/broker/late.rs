@@ -25,7 +25,7 @@ fn a_device_that_joins_late_in_a_round_finds_the_retained_plan_and_takes_part() 
 
 /// Publishes that devices `0..count` are online, one after the other over one connection.
 fn publish_states(client: &TestClient, count: u32) {
-    let online = Presence { state: State::Online, boot: 1 }.encode().into_bytes();
+    let online = Presence::new(State::Online, 1).encode().into_bytes();
     for device in 0..count {
         let topic = Topics::default().name(&Topic::DeviceState(name(&format!("wrist-{device}"))));
         client.link.publish(topic, online.clone(), true);
@@ -46,7 +46,7 @@ fn opens_with(present: u32, enrolled: u32) {
     client.subscribe_and_wait("proof", "proof");
     world.start_aggregator();
     let online = world.wait_event(|event| match event {
-        RoundEvent::RoundOpened { online, .. } => Some(*online),
+        RoundEvent::RoundOpened { available, .. } => Some(*available),
         _ => None,
     });
     assert_eq!(online, enrolled);

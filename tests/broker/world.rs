@@ -7,7 +7,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use dunlin_agent::driver::{self, DeviceStatus, Remote};
+use dunlin_agent::driver::{self, DeviceStatus, Parts, Remote};
 use dunlin_agent::ports::Trainer;
 use dunlin_agent::session::{LinkPolicy, Settings as DeviceSettings};
 use dunlin_agent::store::FileStore;
@@ -201,14 +201,7 @@ impl World {
         let remote = Remote::default();
         let theirs = remote.clone();
         let thread = std::thread::spawn(move || {
-            driver::run(
-                settings,
-                link,
-                Box::new(store),
-                Box::new(trainer),
-                &theirs,
-                Manager::default(),
-            )
+            driver::run(Parts::new(settings, link, store, trainer), &theirs)
         });
         self.agents.insert(device, Agent { remote, thread });
     }

@@ -28,8 +28,22 @@ pub fn windows(
     task: &TaskSpec,
     values_max: usize,
 ) -> Result<WindowSet, DataError> {
+    windows_unless(ring, texts, task, values_max, &|| false)
+}
+
+/// As [`windows`]; `stop` is asked before each block of samples.
+///
+/// # Errors
+/// As [`windows`], and [`DataError::Stopped`].
+pub fn windows_unless(
+    ring: &mut Ring,
+    texts: &[String],
+    task: &TaskSpec,
+    values_max: usize,
+    stop: &dyn Fn() -> bool,
+) -> Result<WindowSet, DataError> {
     let mut cutter = Cutter::new(ring, texts, task, values_max)?;
-    ring.scan(0, |record| cutter.take(record))?;
+    ring.scan_unless(stop, |record| cutter.take(record))?;
     cutter.finish(task)
 }
 

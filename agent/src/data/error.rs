@@ -92,6 +92,8 @@ pub enum DataError {
         /// What is wrong and what to do.
         problem: String,
     },
+    /// The caller asked to stop.
+    Stopped,
     /// The configuration has problems.
     Config(Vec<ConfigProblem>),
 }
@@ -154,6 +156,7 @@ impl fmt::Display for DataError {
                 task.join(", "),
                 has.join(", ")
             ),
+            Self::Stopped => f.write_str("the work was stopped"),
             Self::Config(problems) => {
                 f.write_str("the configuration of the data source has problems:")?;
                 problems.iter().try_for_each(|problem| write!(f, "\n  {problem}"))

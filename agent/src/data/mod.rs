@@ -38,6 +38,19 @@ pub trait WindowSource {
     /// length), or cannot be read.
     fn windows(&mut self, task: &TaskSpec) -> Result<WindowSet, DataError>;
 
+    /// As [`WindowSource::windows`], but gives up soon after `stop` says so, where looking for windows
+    /// may take long.
+    ///
+    /// # Errors
+    /// As [`WindowSource::windows`], and [`DataError::Stopped`].
+    fn windows_unless(
+        &mut self,
+        task: &TaskSpec,
+        stop: &dyn Fn() -> bool,
+    ) -> Result<WindowSet, DataError> {
+        if stop() { Err(DataError::Stopped) } else { self.windows(task) }
+    }
+
     /// How the source is doing, for logs and operators.
     fn status(&self) -> SourceStatus {
         SourceStatus::default()

@@ -145,7 +145,20 @@ impl SampleStore {
     /// # Errors
     /// As [`cut::windows`].
     pub fn windows(&mut self, task: &TaskSpec, values_max: usize) -> Result<WindowSet, DataError> {
-        cut::windows(&mut self.ring, self.table.texts(), task, values_max)
+        self.windows_unless(task, values_max, &|| false)
+    }
+
+    /// As [`SampleStore::windows`], until `stop` says to give up.
+    ///
+    /// # Errors
+    /// As [`cut::windows_unless`].
+    pub fn windows_unless(
+        &mut self,
+        task: &TaskSpec,
+        values_max: usize,
+        stop: &dyn Fn() -> bool,
+    ) -> Result<WindowSet, DataError> {
+        cut::windows_unless(&mut self.ring, self.table.texts(), task, values_max, stop)
     }
 
     /// Shows every whole sample to `visit`, oldest first. See [`Ring::scan`].

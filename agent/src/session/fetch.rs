@@ -18,7 +18,7 @@ use super::route::route;
 use super::transfer::Download;
 use super::{Output, Session};
 use crate::job::Job;
-use crate::state::CachedTask;
+use crate::state::{CachedTask, Pending};
 
 impl Session {
     /// Makes the remembered task current, if there is one.
@@ -55,14 +55,18 @@ impl Session {
 
     /// Answers a go: fetches the base version, or sends the update that a restart left over.
     pub(super) fn begin(&mut self, now: Instant, item: Item, deadline: Instant) {
-        let pending = self.state.pending.as_ref();
-        let kept = pending
-            .filter(|kept| kept.work == item.work && kept.base_version == item.base_version)
-            .map(|kept| kept.object.clone());
+        let kept = self.finished(&item).map(|kept| kept.object.clone());
         if let Some(object) = kept {
             return self.send(now, item.work, deadline, object);
         }
         self.fetch_model(now, item, deadline, false);
+    }
+
+    /// The finished update for `item`, where there is one.
+    pub(super) fn finished(&self, item: &Item) -> Option<&Pending> {
+        let pending = self.state.pending.as_ref()?;
+        let same = pending.work == item.work && pending.base_version == item.base_version;
+        same.then_some(pending)
     }
 
     /// Fetches what the device lacks of the base version, from an anchor if it must be.
@@ -110,6 +114,9 @@ impl Session {
     }
 
     pub(super) fn request_chunks(&mut self) {
+        if self.spares_link() {
+            return;
+        }
         let Some(download) = self.download() else { return };
         let (reference, open) = (download.reference, download.requested());
         let room = FETCH_TOPICS.saturating_sub(open);

@@ -4,6 +4,7 @@ use alloc::{string::String, sync::Arc, vec::Vec};
 
 use dunlin_protocol::id::{DeviceId, FederationId};
 use dunlin_protocol::message::WorkRef;
+use dunlin_protocol::presence::Held;
 use dunlin_protocol::task::TaskSpec;
 use dunlin_protocol::topic::Topics;
 
@@ -41,13 +42,16 @@ pub enum Input<'a> {
     },
     /// Training windows at hand for the task of the last [`Output::UseTask`].
     Windows(u32),
-    /// The trainer is done with the job for `work`.
+    /// The trainer is done with the job for `work`. Not said of a job that was cancelled: the same
+    /// work may have begun again since.
     Trained {
         /// The job's work.
         work: WorkRef,
         /// What it gave.
         outcome: Result<Trained, JobFailure>,
     },
+    /// Why the device must not work now, by its own rules; `None` when it may. It may at first.
+    Held(Option<Held>),
     /// Time has passed.
     Tick,
     /// The program is about to stop.
@@ -81,7 +85,8 @@ pub enum Output {
         /// How long.
         ms: u64,
     },
-    /// Stop the job for this work if it still runs; its outcome is not wanted any more.
+    /// Stop the job for this work if it still runs; its outcome is not wanted any more, and must not
+    /// be told.
     Cancel(WorkRef),
 }
 
@@ -92,8 +97,12 @@ pub struct SessionCounters {
     pub accepted: u32,
     /// Updates and claims that were refused.
     pub refused: u32,
-    /// Pieces of work that were given up: round gone, deadline, training failed.
+    /// Pieces of work that were given up: round gone, deadline, training failed, device held.
     pub abandoned: u32,
+    /// Those of them that were given up because the device was held.
+    pub held_rounds: u32,
+    /// How often the device began to be held.
+    pub holds: u32,
     /// Messages that could not be read.
     pub unreadable: u32,
     /// How often the data cap made the device wait.

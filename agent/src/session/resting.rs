@@ -95,11 +95,12 @@ impl Session {
     /// Puts a session to rest that is connected and waits for work, with nothing to be done for it.
     ///
     /// # Errors
-    /// The session itself while anything is under way, or its link has a cost of its own.
+    /// The session itself while anything is under way or it is held, or its link has a cost of its
+    /// own.
     pub fn rest_now(self) -> Result<Resting, Box<Self>> {
         let idle = matches!(self.phase, Phase::Waiting) && self.outputs.is_empty();
         let settled = self.connected && self.plan_heard && self.windows_counted;
-        let plain = self.settings.link == super::LinkPolicy::default();
+        let plain = self.settings.link == super::LinkPolicy::default() && self.held.is_none();
         if !(idle && settled && plain) || self.task.is_none() || self.state.pending.is_some() {
             return Err(Box::new(self));
         }
@@ -183,6 +184,8 @@ impl Resting {
             plan_heard: true,
             windows_counted: true,
             asleep: false,
+            held: None,
+            said_held: None,
             counters: self.counters,
         }
     }

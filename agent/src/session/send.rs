@@ -117,6 +117,9 @@ impl Session {
     }
 
     pub(super) fn publish_chunks(&mut self) {
+        if self.spares_link() {
+            return;
+        }
         while let Phase::Sending { upload, .. } = &mut self.phase {
             let Some(bytes) = upload.next_length() else { return };
             if !self.affords_chunk(bytes, 0) {

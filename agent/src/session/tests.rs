@@ -1,5 +1,7 @@
 //! The session against a scripted aggregator: every message by hand, time by hand.
 
+mod held;
+
 use alloc::string::ToString;
 use alloc::{vec, vec::Vec};
 
@@ -155,7 +157,7 @@ impl Bench {
     }
 
     fn hear_server(&mut self, state: State) -> Vec<Output> {
-        let payload = Presence { state, boot: 1 }.encode();
+        let payload = Presence::new(state, 1).encode();
         self.hear(&Topic::ServerState(name("agg")), payload.as_bytes())
     }
 

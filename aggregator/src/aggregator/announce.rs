@@ -54,7 +54,7 @@ impl Aggregator {
     }
 
     fn say(&mut self, state: State) {
-        let presence = Presence { state, boot: self.head.boot };
+        let presence = Presence::new(state, self.head.boot);
         let topic = Topic::ServerState(self.settings.instance.clone());
         self.publish(topic, presence.encode().into_bytes(), true);
     }

@@ -39,8 +39,8 @@ impl Aggregator {
 
     /// Opens a training round when one is wanted and enough devices are online.
     pub(super) fn open_training(&mut self, now: Instant) {
-        let online = self.roster.reachable();
-        let devices = online >= self.settings.min_online;
+        let available = self.roster.available();
+        let devices = available >= self.settings.min_online;
         if self.stopped
             || !self.is_settled(now)
             || now < self.next_open
@@ -59,7 +59,7 @@ impl Aggregator {
         let key = RoundKey { round: self.head.next_round, kind: WorkKind::Train };
         self.head.next_round = self.head.next_round.next();
         let mut records = vec![Record::Head(self.head.clone())];
-        let fraction = Fraction::of(invited, online);
+        let fraction = Fraction::of(invited, available);
         records.extend(self.open(now, key, job, bounds, fraction, sums));
         self.save(records);
         self.announce_opening(key);
@@ -73,7 +73,7 @@ impl Aggregator {
         let bounds = Bounds { target, invited: settings.invited(target), quorum: 1 };
         let fraction = match wanted {
             0 => Fraction::ALL,
-            _ => Fraction::of(bounds.invited, self.roster.reachable()),
+            _ => Fraction::of(bounds.invited, self.roster.available()),
         };
         let Ok(scale) = Scale::new(1.0, 1, EVERYBODY) else {
             unreachable!("constant bounds that leave 45 fraction bits")
@@ -112,8 +112,8 @@ impl Aggregator {
     fn announce_opening(&mut self, key: RoundKey) {
         let Some(round) = self.rounds.get(&key) else { return };
         let (base, fraction) = (round.base, round.fraction);
-        let online = self.roster.online();
-        self.event(RoundEvent::RoundOpened { key, base, fraction, online });
+        let available = self.roster.available();
+        self.event(RoundEvent::RoundOpened { key, base, fraction, available });
     }
 
     /// Invites more devices where too few came forward in time.
@@ -121,11 +121,11 @@ impl Aggregator {
         if !self.is_settled(now) {
             return;
         }
-        let online = self.roster.reachable();
+        let available = self.roster.available();
         let mut raised = Vec::new();
         for round in self.rounds.values_mut().filter(|round| round.wants_more(now)) {
-            let from_online = Fraction::of(round.bounds.invited, online);
-            round.fraction = doubled(round.fraction).max(from_online);
+            let from_available = Fraction::of(round.bounds.invited, available);
+            round.fraction = doubled(round.fraction).max(from_available);
             round.claims_until = now.after(self.settings.claim_wait_ms);
             round.unsaved = true;
             raised.push(RoundEvent::FractionRaised { key: round.key, fraction: round.fraction });

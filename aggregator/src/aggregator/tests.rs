@@ -1,4 +1,5 @@
 mod crashes;
+mod held;
 mod lifecycle;
 mod refusals;
 mod world;

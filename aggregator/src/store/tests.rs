@@ -31,7 +31,7 @@ fn a_store_gives_back_what_was_saved_also_after_it_was_closed() {
     perform(&mut core, &store, &mut memory);
     core.handle(Instant(0), Input::Connected);
     for device in ["d0", "d1", "d2"] {
-        let payload = Presence { state: State::Online, boot: 1 }.encode();
+        let payload = Presence::new(State::Online, 1).encode();
         let topic = Topic::DeviceState(Name::new(device).unwrap());
         core.handle(Instant(0), Input::Message { topic, payload: payload.as_bytes() });
     }

@@ -2,7 +2,7 @@ use super::*;
 use crate::sample;
 use crate::{Backend, Prediction};
 use dunlin_protocol::plan::Augment;
-use dunlin_protocol::task::{Op, Share, Target, TaskSpec};
+use dunlin_protocol::task::{Features, Op, Share, Target, TaskSpec};
 
 fn never() -> bool {
     false
@@ -201,4 +201,35 @@ fn nothing_to_train_on_and_too_much_at_once_are_errors() {
     let many = Windows::new(&task, &values, &[0; 33]).unwrap();
     let outcome = network.train(&many, &training, 1, &mut never);
     assert_eq!(outcome, Err(ModelError::BatchTooLarge { batch: 33, limit: 32 }));
+}
+
+#[test]
+fn the_caller_can_stop_an_evaluation_between_batches() {
+    let task = sine_task();
+    let network = sample::network(&task, Backend::Flex, 1);
+    let (values, labels) = sample::noise(&task, 200, 2);
+    let windows = Windows::new(&task, &values, &labels).unwrap();
+    let mut asked = 0;
+    let mut stop = || {
+        asked += 1;
+        asked > 2
+    };
+    let outcome = network.evaluate_unless(&windows, &mut stop);
+    assert_eq!((outcome, asked), (Err(ModelError::Stopped), 3));
+}
+
+#[test]
+fn the_caller_can_stop_while_features_are_computed() {
+    let mut task = sample::task(64, 6, &[Op::Dense { out: 3 }], sample::classes(3));
+    task.features = Features::Motion;
+    let mut network = sample::network(&task, Backend::Flex, 1);
+    let (values, labels) = sample::noise(&task, 50, 2);
+    let windows = Windows::new(&task, &values, &labels).unwrap();
+    let mut asked = 0;
+    let mut stop = || {
+        asked += 1;
+        asked > 10
+    };
+    let outcome = network.train(&windows, &sample::training(1, 8, 0.1), 1, &mut stop);
+    assert_eq!((outcome, asked), (Err(ModelError::Stopped), 11));
 }

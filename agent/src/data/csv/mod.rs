@@ -105,7 +105,15 @@ pub fn read_file(
 
 impl WindowSource for CsvSource {
     fn windows(&mut self, task: &TaskSpec) -> Result<WindowSet, DataError> {
-        lock(&self.store).windows(task, self.values_max)
+        self.windows_unless(task, &|| false)
+    }
+
+    fn windows_unless(
+        &mut self,
+        task: &TaskSpec,
+        stop: &dyn Fn() -> bool,
+    ) -> Result<WindowSet, DataError> {
+        lock(&self.store).windows_unless(task, self.values_max, stop)
     }
 
     fn status(&self) -> SourceStatus {

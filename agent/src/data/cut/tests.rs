@@ -127,3 +127,22 @@ fn an_empty_ring_has_no_windows_and_that_is_no_error() {
     let set = windows(&mut ring, &[], &task(&["a"], &["x", "y"]), 1000).unwrap();
     assert!(set.is_empty());
 }
+
+#[test]
+fn cutting_gives_up_at_the_next_block_when_it_is_asked_to() {
+    let (_dir, mut ring) = ring((0..9_000).map(|n| (n * 20, NO_LABEL)));
+    let asked = std::cell::Cell::new(0);
+    let stop = |after: u32| {
+        asked.set(0);
+        let asked = &asked;
+        move || {
+            asked.set(asked.get() + 1);
+            asked.get() > after
+        }
+    };
+    let task = task(&["a"], &[]);
+    let mut cut = |after| windows_unless(&mut ring, &[], &task, usize::MAX, &stop(after));
+    assert!(matches!(cut(2), Err(DataError::Stopped)));
+    assert_eq!(asked.get(), 3, "two blocks were read");
+    assert_eq!(cut(u32::MAX).unwrap().len(), 4_499);
+}

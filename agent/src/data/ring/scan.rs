@@ -62,7 +62,22 @@ impl Ring {
     /// # Errors
     /// [`DataError::Io`].
     pub fn scan(&mut self, from: u64, mut visit: impl FnMut(&Record)) -> Result<(), DataError> {
-        self.rewrite(from, |record| {
+        self.rewrite(from, &|| false, |record| {
+            visit(record);
+            None
+        })
+    }
+
+    /// Shows every whole sample to `visit`, oldest first; `stop` is asked before each block.
+    ///
+    /// # Errors
+    /// [`DataError::Io`], and [`DataError::Stopped`].
+    pub fn scan_unless(
+        &mut self,
+        stop: &dyn Fn() -> bool,
+        mut visit: impl FnMut(&Record),
+    ) -> Result<(), DataError> {
+        self.rewrite(0, stop, |record| {
             visit(record);
             None
         })
@@ -77,18 +92,22 @@ impl Ring {
         &mut self,
         relabel: impl FnMut(&Record) -> Option<u16>,
     ) -> Result<(), DataError> {
-        self.rewrite(0, relabel)
+        self.rewrite(0, &|| false, relabel)
     }
 
     fn rewrite(
         &mut self,
         from: u64,
+        stop: &dyn Fn() -> bool,
         mut relabel: impl FnMut(&Record) -> Option<u16>,
     ) -> Result<(), DataError> {
         self.flush()?;
         let mut block = Vec::new();
         let mut at = from.max(self.oldest);
         while at < self.next {
+            if stop() {
+                return Err(DataError::Stopped);
+            }
             let place = at % self.header.capacity;
             let most = (self.next - at).min(self.header.capacity - place);
             let read = self.read_places(place, most, &mut block);

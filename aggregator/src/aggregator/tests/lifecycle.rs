@@ -208,7 +208,7 @@ fn everything_is_said_again_after_every_connection() {
     world.connect();
     assert_eq!(world.retained, before);
     let presence = Presence::decode(&world.retained["v1/srv/agg-1/state"]).unwrap();
-    assert_eq!(presence, Presence { state: State::Online, boot: 1 });
+    assert_eq!(presence, Presence::new(State::Online, 1));
     world.wait(5_000);
     assert!(world.item(WorkKind::Train).is_none(), "nobody has been seen since");
 }

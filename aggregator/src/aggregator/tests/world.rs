@@ -142,7 +142,11 @@ impl World {
     }
 
     pub(super) fn presence(&mut self, device: &str, state: State, boot: u32) {
-        let payload = Presence { state, boot }.encode();
+        self.says(device, &Presence::new(state, boot));
+    }
+
+    pub(super) fn says(&mut self, device: &str, presence: &Presence) {
+        let payload = presence.encode();
         let topic = Topic::DeviceState(name(device));
         self.input(Input::Message { topic, payload: payload.as_bytes() });
     }

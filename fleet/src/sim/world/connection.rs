@@ -73,7 +73,7 @@ impl World {
             return;
         }
         if let Some(boot) = slot.presence.as_ref().map(|presence| presence.boot) {
-            self.presence(device, Presence { state: State::Lost, boot });
+            self.presence(device, Presence::new(State::Lost, boot));
         }
     }
 

@@ -121,7 +121,7 @@ impl World {
         self.tell(device, Input::Stop);
         let boot = self.slots[device as usize].presence.as_ref().map_or(0, |p| p.boot);
         self.disconnect(device);
-        self.presence(device, Presence { state: State::Offline, boot });
+        self.presence(device, Presence::new(State::Offline, boot));
         self.switch_off(device);
         let comes = self.comes_at(device, self.queue.now());
         self.queue.at(comes, Event::PowerOn { device });

@@ -291,7 +291,7 @@ impl World {
     pub(super) fn lose_server(&mut self) {
         self.broker.forget_aggregator();
         let boot = self.snapshot.as_ref().map_or(0, |snapshot| snapshot.head.boot);
-        let lost = Presence { state: State::Lost, boot }.encode().into_bytes();
+        let lost = Presence::new(State::Lost, boot).encode().into_bytes();
         self.publish(Topic::ServerState(self.server_settings.instance.clone()), lost);
     }
 }

@@ -1,0 +1,77 @@
+//! The trainer's thread.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError, Sender, SyncSender};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use dunlin_protocol::task::TaskSpec;
+use dunlin_service::Pulse;
+
+use super::{Event, RunError};
+use crate::job::Job;
+use crate::ports::Trainer;
+
+/// How often windows are counted again.
+const RECOUNT: Duration = Duration::from_secs(60);
+
+/// What the trainer is to do.
+pub(super) enum Order {
+    UseTask(Arc<TaskSpec>),
+    Run(Box<Job>, Arc<AtomicBool>),
+}
+
+/// Starts the trainer's thread: it takes orders one by one and counts windows between them.
+pub(super) fn spawn(
+    mut trainer: Box<dyn Trainer + Send>,
+    events: SyncSender<Event>,
+    held: Arc<AtomicBool>,
+    pulse: Pulse,
+) -> Result<(Sender<Order>, JoinHandle<()>), RunError> {
+    let (orders, inbox) = mpsc::channel::<Order>();
+    let work = move || {
+        let mut task: Option<Arc<TaskSpec>> = None;
+        loop {
+            pulse.rest();
+            let order = inbox.recv_timeout(RECOUNT);
+            pulse.beat();
+            let event = match (order, &task) {
+                (Ok(Order::UseTask(new)), _) => {
+                    let windows = trainer.use_task(&new);
+                    task = Some(new);
+                    Event::Windows(windows)
+                }
+                (Ok(Order::Run(job, cancel)), _) => {
+                    let stop = || {
+                        pulse.beat();
+                        cancel.load(Ordering::Relaxed)
+                    };
+                    let outcome = trainer.run(&job, &stop);
+                    if stop() {
+                        // The same work may begin again: its outcome must not be taken for that one's.
+                        continue;
+                    }
+                    Event::Trained(job.work, outcome)
+                }
+                (Err(RecvTimeoutError::Timeout), _) if held.load(Ordering::Relaxed) => continue,
+                (Err(RecvTimeoutError::Timeout), Some(task)) => {
+                    Event::Windows(trainer.use_task(task))
+                }
+                (Err(RecvTimeoutError::Timeout), None) => continue,
+                (Err(RecvTimeoutError::Disconnected), _) => return,
+            };
+            if events.send(event).is_err() {
+                return;
+            }
+        }
+    };
+    std::thread::Builder::new()
+        .name("trainer".into())
+        .spawn(work)
+        .map(|worker| (orders, worker))
+        .map_err(|error| RunError::Thread(format!("the trainer's thread cannot start: {error}")))
+}
+
+#[cfg(test)]
+mod tests;

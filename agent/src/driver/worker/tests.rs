@@ -1,0 +1,73 @@
+//! The trainer's thread, with a trainer that counts its steps.
+
+use std::sync::mpsc::Receiver;
+
+use dunlin_protocol::id::{Lineage, Name, RoundId};
+use dunlin_protocol::task::{Features, Input as TaskInput, Target};
+use dunlin_protocol::update::Score;
+
+use super::*;
+
+fn task() -> Arc<TaskSpec> {
+    let input = TaskInput { channels: vec![], rate_millihertz: 1000, window: 1, hop: 1 };
+    let name = Name::new("toy").unwrap();
+    let (features, layers) = (Features::Raw, vec![]);
+    Arc::new(TaskSpec { name, input, features, layers, target: Target::Reconstruct })
+}
+
+fn job(round: u32) -> Box<Job> {
+    let work = WorkRef { lineage: Lineage([1; 16]), round: RoundId(round), kind: 1 };
+    let model = Arc::new(vec![]);
+    Box::new(Job { work, task: task(), model, local: None, training: None, seed: 1 })
+}
+
+/// Says when each step begins, and takes `steps` of them unless it is stopped; each waits until it is
+/// let go.
+struct Stepper {
+    steps: u32,
+    begun: Sender<u32>,
+    go_on: Receiver<()>,
+}
+
+impl Trainer for Stepper {
+    fn use_task(&mut self, _: &Arc<TaskSpec>) -> Result<u32, JobFailure> {
+        Ok(7)
+    }
+
+    fn run(&mut self, _: &Job, stop: &dyn Fn() -> bool) -> Result<Trained, JobFailure> {
+        for step in 0..self.steps {
+            if stop() {
+                return Err(JobFailure("stopped".into()));
+            }
+            self.begun.send(step).unwrap();
+            self.go_on.recv().unwrap();
+        }
+        let score = Score::default();
+        let (delta, local) = (vec![], vec![]);
+        Ok(Trained { delta, local, examples: 1, train_loss: 0.0, before: score, after: score })
+    }
+}
+
+#[test]
+fn a_cancelled_job_ends_with_its_step_and_its_outcome_is_never_told() {
+    let (begun, steps) = mpsc::channel();
+    let (go_on, gate) = mpsc::channel();
+    let (events, told) = mpsc::sync_channel(EVENTS_MAX);
+    let stepper = Stepper { steps: 3, begun, go_on: gate };
+    let held = Arc::new(AtomicBool::new(false));
+    let (orders, worker) = spawn(Box::new(stepper), events, held, Pulse::default()).unwrap();
+    let cancel = Arc::new(AtomicBool::new(false));
+    orders.send(Order::Run(job(1), cancel.clone())).unwrap();
+    assert_eq!(steps.recv().unwrap(), 0);
+    // The same work begins again before the trainer has seen that it was cancelled.
+    cancel.store(true, Ordering::Relaxed);
+    orders.send(Order::Run(job(1), Arc::default())).unwrap();
+    go_on.send(()).unwrap();
+    assert_eq!(steps.recv().unwrap(), 0, "no second step of the first job");
+    (0..3).for_each(|_| go_on.send(()).unwrap());
+    let Event::Trained(_, outcome) = told.recv().unwrap() else { panic!("no outcome") };
+    assert!(outcome.is_ok(), "the outcome of the second job comes first");
+    drop(orders);
+    worker.join().unwrap();
+    assert!(told.recv().is_err(), "nothing else was told");
+}

@@ -1,0 +1,86 @@
+//! Held back: the device's own rules say that it must not work now.
+//!
+//! A held session begins nothing and gives up what it has begun. A finished update is sent all the
+//! same, since that costs no more training, unless the link is what must be spared. A round that was
+//! given up because of a hold may be begun again as long as it is open.
+
+use dunlin_protocol::presence::{Held, State};
+use dunlin_protocol::time::Instant;
+use log::info;
+
+use super::phase::{Item, Phase};
+use super::{Output, Session};
+
+impl Session {
+    /// Takes a reason to hold back, another one, or that there is none any more.
+    pub(super) fn on_held(&mut self, now: Instant, held: Option<Held>) {
+        if self.held == held {
+            return;
+        }
+        let before = self.held;
+        self.held = held;
+        match held {
+            Some(reason) => {
+                self.counters.holds += u32::from(before.is_none());
+                if !self.may_go_on() {
+                    self.leave_work(reason);
+                }
+            }
+            None => info!("{}: not held any more", self.settings.device),
+        }
+        if before == Some(Held::Metered) && self.can_talk() {
+            self.speak_again(now);
+            self.restart_download();
+        }
+    }
+
+    /// Whether what is under way may go on.
+    fn may_go_on(&self) -> bool {
+        match &self.phase {
+            Phase::Waiting | Phase::FetchingTask(_) | Phase::Sending { .. } => true,
+            Phase::Claiming { item, .. } => self.may_begin(item),
+            Phase::FetchingModel { .. } | Phase::Training { .. } => false,
+        }
+    }
+
+    /// Whether `item` may be begun: a held device may only send an update that it has.
+    pub(super) fn may_begin(&self, item: &Item) -> bool {
+        match self.held {
+            None => true,
+            Some(Held::Metered) => false,
+            Some(_) => self.finished(item).is_some(),
+        }
+    }
+
+    /// Gives the current work up without counting it as ended.
+    fn leave_work(&mut self, reason: Held) {
+        let Some(work) = self.phase.work() else { return };
+        info!("{}: gives up round {}: held, {reason}", self.settings.device, work.round);
+        self.counters.abandoned += 1;
+        self.counters.held_rounds += 1;
+        self.abandon_download();
+        if matches!(self.phase, Phase::Training { .. }) {
+            self.push(Output::Cancel(work));
+        }
+        self.enter(Phase::Waiting);
+    }
+
+    /// Whether bytes must wait because the link costs by the byte now.
+    pub(super) fn spares_link(&self) -> bool {
+        self.held == Some(Held::Metered)
+    }
+
+    /// The reason that others are told: none while the device still works on a round, so that the
+    /// aggregator waits for its update.
+    pub(super) fn held_for_others(&self) -> Option<Held> {
+        self.held.filter(|_| self.spares_link() || self.phase.work().is_none())
+    }
+
+    /// Says again how the device is there when that has changed on this connection.
+    pub(super) fn say_held(&mut self) {
+        let held = self.held_for_others();
+        if self.connected && !self.asleep && self.said_held != held {
+            self.say_state(State::Online);
+        }
+    }
+}
