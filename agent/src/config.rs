@@ -9,6 +9,7 @@ use dunlin_protocol::topic::Topics;
 use serde::Deserialize;
 
 use crate::data::SourceConfig;
+use crate::inference::InferenceConfig;
 use crate::session::{LinkPolicy, Settings};
 
 /// Environment variable that overrides `[broker] password`, so that it need not be in a file.
@@ -47,6 +48,8 @@ pub struct AgentConfig {
     /// Local training.
     #[serde(default)]
     pub training: TrainingConfig,
+    /// Classifying live windows; absent: the device does not.
+    pub inference: Option<InferenceConfig>,
     /// Where windows come from.
     pub source: SourceConfig,
 }
@@ -195,6 +198,7 @@ impl AgentConfig {
                 }
             }
         }
+        problems.extend(self.inference.iter().flat_map(InferenceConfig::problems));
         problems.extend(self.source.check().into_iter().map(|line| format!("source: {line}")));
         problems
     }

@@ -1,7 +1,7 @@
 //! The loop that joins a session to MQTT, to its state file and to a trainer on its own thread.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, SyncSender};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, SyncSender, TrySendError};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant as Clock};
@@ -13,6 +13,7 @@ use dunlin_protocol::time::Instant;
 use log::{error, warn};
 
 use crate::connection::{Connection, MakeSink};
+use crate::inference::{self, Finding, Inference, InferenceStatus};
 use crate::job::{Job, JobFailure, Trained};
 use crate::ports::{StateStore, Trainer, Transport};
 use crate::session::{Input, Output, Session, SessionCounters, Settings};
@@ -31,6 +32,7 @@ enum Event {
     Link(LinkEvent),
     Windows(Result<u32, JobFailure>),
     Trained(WorkRef, Result<Trained, JobFailure>),
+    Found(Finding),
 }
 
 enum Order {
@@ -47,6 +49,8 @@ pub struct DeviceStatus {
     pub link: Counters,
     /// Whether the broker refused this device's credentials last.
     pub credentials_refused: bool,
+    /// What was classified.
+    pub inference: InferenceStatus,
 }
 
 /// Handle by which another thread stops a device or looks at it.
@@ -129,26 +133,51 @@ impl Transport for Link {
     }
 }
 
-/// Runs a device until `remote` stops it.
+/// Runs a device that trains until `remote` stops it.
 ///
 /// # Errors
 /// [`RunError`] when it cannot start or its state cannot be kept.
 pub fn run(
     settings: Settings,
-    mut link_config: LinkConfig,
-    mut store: Box<dyn StateStore>,
+    link_config: LinkConfig,
+    store: Box<dyn StateStore>,
     trainer: Box<dyn Trainer + Send>,
     remote: &Remote,
 ) -> Result<(), RunError> {
+    run_with(settings, link_config, store, trainer, None, remote)
+}
+
+/// Runs a device that trains and, with `inference`, classifies until `remote` stops it.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_with(
+    settings: Settings,
+    mut link_config: LinkConfig,
+    mut store: Box<dyn StateStore>,
+    trainer: Box<dyn Trainer + Send>,
+    inference: Option<Inference>,
+    remote: &Remote,
+) -> Result<(), RunError> {
     let state = load_state(&mut *store)?;
-    let session = Session::new(settings, state);
+    let mut session = Session::new(settings, state);
     let (topic, payload) = session.last_will();
     link_config.will = Some(dunlin_link::Will { topic, payload });
     let (sender, events) = mpsc::sync_channel(EVENTS_MAX);
     let (orders, worker) = spawn_worker(trainer, sender.clone())?;
+    let found = sender.clone();
+    let sink = move |finding| {
+        // A result that finds no room is one of many; only the device's end ends the thread.
+        !matches!(found.try_send(Event::Found(finding)), Err(TrySendError::Disconnected(_)))
+    };
+    let start = |inference| inference::Running::start(inference, &mut session, sink);
+    let inference = inference.map(start).transpose();
+    let inference = inference.map_err(|error| {
+        RunError::Thread(format!("the thread that classifies cannot start: {error}"))
+    })?;
     // The boot number must be on disk before the broker hears of it.
-    let mut device =
-        Device { session, store, orders, cancel: Arc::default(), early: Vec::new(), sleep: None };
+    let (cancel, early, sleep) = (Arc::default(), Vec::new(), None);
+    let mut device = Device { session, store, orders, inference, cancel, early, sleep };
     device.perform(None)?;
     let sink: MakeSink = Box::new(move || {
         let sender = sender.clone();
@@ -168,8 +197,12 @@ pub fn run(
     }
     // The sink of the connection holds the other end of the events.
     drop(connection);
+    let inference = device.inference.take();
     drop((device, events));
     let _ = worker.join();
+    if let Some(inference) = inference {
+        inference.stop(!remote.kill.load(Ordering::Relaxed));
+    }
     outcome
 }
 
@@ -177,6 +210,7 @@ struct Device {
     session: Session,
     store: Box<dyn StateStore>,
     orders: Sender<Order>,
+    inference: Option<inference::Running>,
     cancel: Arc<AtomicBool>,
     /// Outputs from before there was a connection.
     early: Vec<Output>,
@@ -203,7 +237,9 @@ impl Device {
             let asleep = connection.until_awake().map_err(RunError::Link)?;
             if let Ok(mut status) = remote.status.lock() {
                 let (session, link) = (self.session.counters(), connection.counters());
-                *status = DeviceStatus { session, link, credentials_refused };
+                let inference = self.inference.as_ref();
+                let inference = inference.map(inference::Running::status).unwrap_or_default();
+                *status = DeviceStatus { session, link, credentials_refused, inference };
             }
             let due = self.session.next_deadline().map(|at| at.since(now()));
             let due = due.map(Duration::from_millis).into_iter().chain(asleep).min();
@@ -222,6 +258,11 @@ impl Device {
                 }
                 Ok(Event::Trained(work, outcome)) => {
                     self.session.handle(now(), Input::Trained { work, outcome });
+                }
+                Ok(Event::Found(finding)) => {
+                    if let Some(inference) = &mut self.inference {
+                        inference.on_finding(now(), &finding, &mut self.session);
+                    }
                 }
                 Err(RecvTimeoutError::Timeout) => self.session.handle(now(), Input::Tick),
                 Err(RecvTimeoutError::Disconnected) => {
@@ -270,6 +311,11 @@ impl Device {
         match (output, link) {
             (Output::Save(state), _) => self.store.save(&state).map_err(RunError::Store)?,
             (Output::UseTask(task), _) => self.order(Order::UseTask(task))?,
+            (Output::UseModel(model), _) => {
+                if let Some(inference) = &mut self.inference {
+                    inference.use_model(model);
+                }
+            }
             (Output::Start(job), _) => {
                 self.cancel = Arc::new(AtomicBool::new(false));
                 self.order(Order::Run(Box::new(job), self.cancel.clone()))?;
@@ -301,6 +347,7 @@ impl Device {
                 | Output::Unsubscribe(_)
                 | Output::Save(_)
                 | Output::UseTask(_)
+                | Output::UseModel(_)
                 | Output::Start(_)
                 | Output::Sleep { .. }
                 | Output::Cancel(_) => None,

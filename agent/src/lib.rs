@@ -18,6 +18,8 @@ pub mod data;
 #[cfg(feature = "std")]
 pub mod driver;
 #[cfg(feature = "std")]
+pub mod inference;
+#[cfg(feature = "std")]
 pub mod ports;
 #[cfg(feature = "std")]
 pub mod store;

@@ -5,7 +5,9 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use dunlin_agent::config::AgentConfig;
+use dunlin_agent::data::{SharedSource, WindowSource};
 use dunlin_agent::driver::{self, Remote, RunError};
+use dunlin_agent::inference::{Inference, InferenceConfig, NetworkClassifier};
 use dunlin_agent::store::FileStore;
 use dunlin_agent::trainer::{BurnTrainer, TrainerSettings};
 use log::{error, info};
@@ -97,13 +99,34 @@ fn run(config: &AgentConfig) -> Result<(), Failure> {
     let source =
         dunlin_agent::data::open(&config.source, &config.state_dir).map_err(config_failure)?;
     let trainer = TrainerSettings { backend, held_back: config.training.held_back };
-    let trainer = BurnTrainer::new(source, trainer);
+    let source = SharedSource::new(source);
+    let trainer = BurnTrainer::new(Box::new(source.clone()), trainer);
+    let inference = config.inference.clone().map(|section| inference(section, config, source));
+    let inference = inference.transpose()?;
     let remote = Remote::default();
     let stopper = remote.clone();
     ctrlc::set_handler(move || stopper.stop())
         .map_err(|error| Failure { text: error.to_string(), is_config: false })?;
     info!("device {} of federation {}", settings.device, settings.federation);
-    driver::run(settings, link, Box::new(store), Box::new(trainer), &remote).map_err(|error| {
-        Failure { text: error.to_string(), is_config: matches!(error, RunError::Link(_)) }
+    let (store, trainer) = (Box::new(store), Box::new(trainer));
+    driver::run_with(settings, link, store, trainer, inference, &remote).map_err(|error| Failure {
+        text: error.to_string(),
+        is_config: matches!(error, RunError::Link(_)),
+    })
+}
+
+/// What `[inference]` asks for.
+fn inference(
+    section: InferenceConfig,
+    config: &AgentConfig,
+    source: impl WindowSource + Send + 'static,
+) -> Result<Inference, Failure> {
+    let cap = config.settings().map_err(config_failure)?.link.cap_per_day;
+    Ok(Inference {
+        policy: section.policy(cap).map_err(config_failure)?,
+        config: section,
+        source: Box::new(source),
+        classifier: Box::new(NetworkClassifier::new(config.backend().map_err(config_failure)?)),
+        models: Box::new(FileStore::named(&config.state_dir, "model").map_err(config_failure)?),
     })
 }

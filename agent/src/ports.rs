@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use dunlin_protocol::task::TaskSpec;
 
-use crate::job::{Job, JobFailure, Trained};
+use crate::inference::Estimate;
+use crate::job::{Job, JobFailure, ModelInUse, Trained};
 
 /// Carries messages. Whatever it is given while not connected is lost, and that is well: the
 /// session says everything again after the next connection.
@@ -45,4 +46,19 @@ pub trait Trainer {
     /// # Errors
     /// Why it failed, in words for the log.
     fn run(&mut self, job: &Job, stop: &dyn Fn() -> bool) -> Result<Trained, JobFailure>;
+}
+
+/// Says what a model makes of a window.
+pub trait Classifier {
+    /// Asks this model from now on.
+    ///
+    /// # Errors
+    /// Why it cannot, in words for the log; there is no model then.
+    fn use_model(&mut self, model: &ModelInUse) -> Result<(), JobFailure>;
+
+    /// What the model says about `window`: `[window, channels]`, scaled by its task.
+    ///
+    /// # Errors
+    /// Why it says nothing, in words for the log.
+    fn classify(&mut self, window: &[f32]) -> Result<Estimate, JobFailure>;
 }

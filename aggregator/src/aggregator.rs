@@ -292,6 +292,7 @@ impl Aggregator {
                 self.up(now, device, payload);
             }
             Topic::Up(..)
+            | Topic::Out(..)
             | Topic::Down(..)
             | Topic::Plan(_)
             | Topic::Object(..)

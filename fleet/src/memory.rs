@@ -506,7 +506,7 @@ impl<T: Trainer> MemoryFleet<T> {
                     let train_ms = self.devices[place].train_ms;
                     self.after(train_ms, Event::JobDone { device: place, job: Box::new(job) });
                 }
-                Output::Cancel(_) => {}
+                Output::Cancel(_) | Output::UseModel(_) => {}
                 // What was said before is still carried: the connection is closed in order.
                 Output::Sleep { ms } => {
                     self.after(HOP_MS + 1, Event::Leave { device: place, epoch });

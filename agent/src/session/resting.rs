@@ -100,6 +100,7 @@ impl Session {
         let idle = matches!(self.phase, Phase::Waiting) && self.outputs.is_empty();
         let settled = self.connected && self.plan_heard && self.windows_counted;
         let plain = self.settings.link == super::LinkPolicy::default();
+        let plain = plain && self.inference.is_none();
         if !(idle && settled && plain) || self.task.is_none() || self.state.pending.is_some() {
             return Err(Box::new(self));
         }
@@ -184,6 +185,7 @@ impl Resting {
             windows_counted: true,
             asleep: false,
             counters: self.counters,
+            inference: None,
         }
     }
 }
