@@ -31,9 +31,9 @@ fn task_with_local() -> TaskSpec {
 }
 
 fn used(outputs: &[Output]) -> Vec<&ModelInUse> {
-    let models = outputs.iter().filter_map(|output| {
-        if let Output::UseModel(model) = output { Some(model) } else { None }
-    });
+    let models = outputs
+        .iter()
+        .filter_map(|output| if let Output::UseModel(model) = output { Some(model) } else { None });
     models.collect()
 }
 
