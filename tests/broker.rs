@@ -14,6 +14,7 @@ mod broker {
     mod device_by_hand;
     mod device_kills;
     mod gate;
+    mod inference;
     mod intermittent;
     mod late;
     mod program;

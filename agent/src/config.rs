@@ -10,6 +10,7 @@ use serde::Deserialize;
 
 use crate::data::SourceConfig;
 use crate::eligibility::EligibilityConfig;
+use crate::inference::InferenceConfig;
 use crate::session::{LinkPolicy, Settings};
 
 /// Environment variable that overrides `[broker] password`, so that it need not be in a file.
@@ -51,6 +52,8 @@ pub struct AgentConfig {
     /// When the device may work.
     #[serde(default)]
     pub eligibility: EligibilityConfig,
+    /// Classifying live windows; absent: the device does not.
+    pub inference: Option<InferenceConfig>,
     /// Where windows come from.
     pub source: SourceConfig,
 }
@@ -206,6 +209,7 @@ impl AgentConfig {
             }
         }
         problems.extend(self.eligibility.check().iter().map(ToString::to_string));
+        problems.extend(self.inference.iter().flat_map(InferenceConfig::problems));
         problems.extend(self.source.check().into_iter().map(|line| format!("source: {line}")));
         problems
     }

@@ -3,22 +3,21 @@
 mod worker;
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, SyncSender};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, SyncSender, TrySendError};
 use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant as Clock};
 
 use dunlin_link::{Counters, Link, LinkConfig, LinkError, LinkEvent};
 use dunlin_protocol::message::WorkRef;
 use dunlin_protocol::presence::Held;
-use dunlin_protocol::task::TaskSpec;
 use dunlin_protocol::time::Instant;
 use dunlin_service::{Manager, Pulse};
 use log::{error, warn};
 
 use crate::connection::{Connection, MakeSink};
 use crate::eligibility::watch::Watch;
-use crate::job::{Job, JobFailure, Trained};
+use crate::inference::{self, Finding, Inference, InferenceStatus};
+use crate::job::{JobFailure, Trained};
 use crate::ports::{Conditions, StateStore, Trainer, Transport};
 use crate::session::{Input, Output, Session, SessionCounters, Settings};
 use crate::state::DeviceState;
@@ -35,6 +34,7 @@ enum Event {
     Windows(Result<u32, JobFailure>),
     Held(Option<Held>),
     Trained(WorkRef, Result<Trained, JobFailure>),
+    Found(Finding),
 }
 
 /// What a running device shows to the outside.
@@ -46,6 +46,8 @@ pub struct DeviceStatus {
     pub link: Counters,
     /// Whether the broker refused this device's credentials last.
     pub credentials_refused: bool,
+    /// What was classified.
+    pub inference: InferenceStatus,
 }
 
 /// Handle by which another thread stops a device or looks at it.
@@ -140,6 +142,8 @@ pub struct Parts {
     pub trainer: Box<dyn Trainer + Send>,
     /// When it may work; `None`: always.
     pub conditions: Option<Box<dyn Conditions + Send>>,
+    /// What it says about its data between rounds, if anything.
+    pub inference: Option<Inference>,
     /// Who is told how it is.
     pub manager: Manager,
 }
@@ -153,7 +157,8 @@ impl Parts {
         trainer: impl Trainer + Send + 'static,
     ) -> Self {
         let (store, trainer) = (Box::new(store), Box::new(trainer));
-        Self { settings, link, store, trainer, conditions: None, manager: Manager::default() }
+        let (conditions, inference, manager) = (None, None, Manager::default());
+        Self { settings, link, store, trainer, conditions, inference, manager }
     }
 }
 
@@ -162,7 +167,8 @@ impl Parts {
 /// # Errors
 /// [`RunError`] when it cannot start or its state cannot be kept.
 pub fn run(parts: Parts, remote: &Remote) -> Result<(), RunError> {
-    let Parts { settings, mut link, mut store, trainer, conditions, mut manager } = parts;
+    let Parts { settings, mut link, mut store, trainer, conditions, inference, mut manager } =
+        parts;
     let state = load_state(&mut *store)?;
     let mut session = Session::new(settings, state);
     let (topic, payload) = session.last_will();
@@ -175,10 +181,14 @@ pub fn run(parts: Parts, remote: &Remote) -> Result<(), RunError> {
         Some(conditions) => Some(watch(conditions, &mut session, sender.clone())?),
         None => None,
     };
+    let inference = match inference {
+        Some(inference) => Some(classify(inference, &mut session, sender.clone())?),
+        None => None,
+    };
     // The boot number must be on disk before the broker hears of it.
-    let (cancel, early) = (Arc::default(), Vec::new());
+    let (cancel, early, sleep) = (Arc::default(), Vec::new(), None);
     let mut device =
-        Device { session, store, orders, pulse, watch, held, cancel, early, sleep: None };
+        Device { session, store, orders, pulse, watch, held, inference, cancel, early, sleep };
     device.perform(None)?;
     let sink: MakeSink = Box::new(move || {
         let sender = sender.clone();
@@ -200,8 +210,12 @@ pub fn run(parts: Parts, remote: &Remote) -> Result<(), RunError> {
     }
     // The sink of the connection holds the other end of the events.
     drop(connection);
+    let inference = device.inference.take();
     drop((device, events));
     let _ = worker.join();
+    if let Some(inference) = inference {
+        inference.stop(!remote.kill.load(Ordering::Relaxed));
+    }
     outcome
 }
 
@@ -214,6 +228,7 @@ struct Device {
     watch: Option<Watch>,
     /// Whether the device is held: then windows are not counted again.
     held: Arc<AtomicBool>,
+    inference: Option<inference::Running>,
     cancel: Arc<AtomicBool>,
     /// Outputs from before there was a connection.
     early: Vec<Output>,
@@ -241,7 +256,9 @@ impl Device {
             let asleep = connection.until_awake().map_err(RunError::Link)?;
             if let Ok(mut status) = remote.status.lock() {
                 let (session, link) = (self.session.counters(), connection.counters());
-                *status = DeviceStatus { session, link, credentials_refused };
+                let inference = self.inference.as_ref();
+                let inference = inference.map(inference::Running::status).unwrap_or_default();
+                *status = DeviceStatus { session, link, credentials_refused, inference };
             }
             // The connection rests while it sleeps, the trainer while there is nothing to do.
             manager.alive(|| [connection.link().map(Link::pulse), self.pulse.count()]);
@@ -268,6 +285,11 @@ impl Device {
                 Ok(Event::Trained(work, outcome)) => {
                     self.tell_watch(false);
                     self.session.handle(now(), Input::Trained { work, outcome });
+                }
+                Ok(Event::Found(finding)) => {
+                    if let Some(inference) = &mut self.inference {
+                        inference.on_finding(now(), &finding, &mut self.session);
+                    }
                 }
                 Err(RecvTimeoutError::Timeout) => self.session.handle(now(), Input::Tick),
                 Err(RecvTimeoutError::Disconnected) => {
@@ -316,6 +338,11 @@ impl Device {
         match (output, link) {
             (Output::Save(state), _) => self.store.save(&state).map_err(RunError::Store)?,
             (Output::UseTask(task), _) => self.order(Order::UseTask(task))?,
+            (Output::UseModel(model), _) => {
+                if let Some(inference) = &mut self.inference {
+                    inference.use_model(model);
+                }
+            }
             (Output::Start(job), _) => {
                 self.cancel = Arc::new(AtomicBool::new(false));
                 self.order(Order::Run(Box::new(job), self.cancel.clone()))?;
@@ -356,6 +383,7 @@ impl Device {
                 | Output::Unsubscribe(_)
                 | Output::Save(_)
                 | Output::UseTask(_)
+                | Output::UseModel(_)
                 | Output::Start(_)
                 | Output::Sleep { .. }
                 | Output::Cancel(_) => None,
@@ -367,6 +395,21 @@ impl Device {
 #[allow(clippy::disallowed_methods)] // the shell's one clock
 fn start_clock() -> Clock {
     Clock::now()
+}
+
+/// Starts the thread that classifies.
+fn classify(
+    inference: Inference,
+    session: &mut Session,
+    events: SyncSender<Event>,
+) -> Result<inference::Running, RunError> {
+    let sink = move |finding| {
+        // A result that finds no room is one of many; only the device's end ends the thread.
+        !matches!(events.try_send(Event::Found(finding)), Err(TrySendError::Disconnected(_)))
+    };
+    let failed =
+        |error| RunError::Thread(format!("the thread that classifies cannot start: {error}"));
+    inference::Running::start(inference, session, sink).map_err(failed)
 }
 
 /// Tells the session under which conditions it begins, and watches them from then on.

@@ -2,6 +2,7 @@
 
 use alloc::{string::String, sync::Arc, vec::Vec};
 
+use dunlin_protocol::id::{Digest, LayoutHash, Lineage, ModelVersion};
 use dunlin_protocol::message::WorkRef;
 use dunlin_protocol::plan::Training;
 use dunlin_protocol::task::TaskSpec;
@@ -39,6 +40,32 @@ pub struct Trained {
     pub before: Score,
     /// The trained model on held-back windows; empty for an evaluation.
     pub after: Score,
+}
+
+/// A version of the model and what it belongs to: all that a shell need keep of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct KeptModel {
+    /// Digest of the task object.
+    pub task: Digest,
+    /// The history that the version belongs to.
+    pub lineage: Lineage,
+    /// The version.
+    pub version: ModelVersion,
+    /// Its parameters, `[n_model]`.
+    pub params: Arc<Vec<f32>>,
+}
+
+/// A model to classify with.
+#[derive(Clone, Debug)]
+pub struct ModelInUse {
+    /// The version.
+    pub model: KeptModel,
+    /// The layout of its task.
+    pub layout: LayoutHash,
+    /// The task.
+    pub task: Arc<TaskSpec>,
+    /// This device's own layers, `[n_params - n_model]`; `None` where the task has none.
+    pub local: Option<Vec<f32>>,
 }
 
 /// Why a job gave nothing, in words for the log.

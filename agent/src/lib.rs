@@ -21,6 +21,7 @@ pub mod data;
 pub mod driver;
 #[cfg(feature = "std")]
 pub mod eligibility;
+pub mod inference;
 #[cfg(feature = "std")]
 pub mod nice;
 #[cfg(feature = "std")]

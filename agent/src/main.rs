@@ -6,8 +6,10 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use dunlin_agent::bench::{self, BenchSettings};
 use dunlin_agent::config::AgentConfig;
+use dunlin_agent::data::{SharedSource, WindowSource};
 use dunlin_agent::driver::{self, Parts, Remote, RunError};
 use dunlin_agent::eligibility::Eligibility;
+use dunlin_agent::inference::{Inference, InferenceConfig, NetworkClassifier};
 use dunlin_agent::nice::Nice;
 use dunlin_agent::ports::Conditions;
 use dunlin_agent::store::FileStore;
@@ -162,7 +164,11 @@ fn run(config: &AgentConfig) -> Result<(), Failure> {
     let source =
         dunlin_agent::data::open(&config.source, &config.state_dir).map_err(config_failure)?;
     let trainer = TrainerSettings { backend, held_back: config.training.held_back };
-    let trainer = Nice::new(BurnTrainer::new(source, trainer), config.training.nice);
+    let source = SharedSource::new(source);
+    let trainer = BurnTrainer::new(Box::new(source.clone()), trainer);
+    let trainer = Nice::new(trainer, config.training.nice);
+    let inference = config.inference.clone().map(|section| inference(section, config, source));
+    let inference = inference.transpose()?;
     let conditions = Eligibility::new(&config.eligibility);
     let conditions = conditions.map(|rules| Box::new(rules) as Box<dyn Conditions + Send>);
     let remote = Remote::default();
@@ -171,9 +177,25 @@ fn run(config: &AgentConfig) -> Result<(), Failure> {
         .map_err(|error| Failure { text: error.to_string(), is_config: false })?;
     info!("device {} of federation {}", settings.device, settings.federation);
     let parts = Parts::new(settings, link, store, trainer);
-    let parts = Parts { conditions, manager: Manager::from_environment(), ..parts };
+    let parts = Parts { conditions, inference, manager: Manager::from_environment(), ..parts };
     driver::run(parts, &remote).map_err(|error| Failure {
         text: error.to_string(),
         is_config: matches!(error, RunError::Link(_)),
+    })
+}
+
+/// What `[inference]` asks for.
+fn inference(
+    section: InferenceConfig,
+    config: &AgentConfig,
+    source: impl WindowSource + Send + 'static,
+) -> Result<Inference, Failure> {
+    let cap = config.settings().map_err(config_failure)?.link.cap_per_day;
+    Ok(Inference {
+        policy: section.policy(cap).map_err(config_failure)?,
+        config: section,
+        source: Box::new(source),
+        classifier: Box::new(NetworkClassifier::new(config.backend().map_err(config_failure)?)),
+        models: Box::new(FileStore::named(&config.state_dir, "model").map_err(config_failure)?),
     })
 }

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use dunlin_protocol::presence::Held;
 use dunlin_protocol::task::TaskSpec;
 
-use crate::job::{Job, JobFailure, Trained};
+use crate::inference::Estimate;
+use crate::job::{Job, JobFailure, ModelInUse, Trained};
 
 /// Carries messages. Whatever it is given while not connected is lost, and that is well: the
 /// session says everything again after the next connection.
@@ -54,4 +55,19 @@ pub trait Conditions {
     /// Why the device must not work now; `None` when it may. `training` says whether the trainer has
     /// been at work since the last time.
     fn held(&mut self, training: bool) -> Option<Held>;
+}
+
+/// Says what a model makes of a window.
+pub trait Classifier {
+    /// Asks this model from now on.
+    ///
+    /// # Errors
+    /// Why it cannot, in words for the log; there is no model then.
+    fn use_model(&mut self, model: &ModelInUse) -> Result<(), JobFailure>;
+
+    /// What the model says about `window`: `[window, channels]`, scaled by its task.
+    ///
+    /// # Errors
+    /// Why it says nothing, in words for the log.
+    fn classify(&mut self, window: &[f32]) -> Result<Estimate, JobFailure>;
 }

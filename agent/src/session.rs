@@ -6,6 +6,7 @@
 mod feedback;
 mod fetch;
 mod hold;
+mod inference;
 mod io;
 mod phase;
 mod resting;
@@ -17,7 +18,7 @@ mod thrift;
 mod transfer;
 
 use alloc::collections::VecDeque;
-use alloc::{string::String, sync::Arc, vec::Vec};
+use alloc::{boxed::Box, string::String, sync::Arc, vec::Vec};
 
 use dunlin_protocol::codec::Codec;
 use dunlin_protocol::id::{DeviceId, Lineage, ModelVersion};
@@ -34,6 +35,7 @@ use log::{debug, info, warn};
 use crate::meter::{CONNECT_BYTES, Meter, message_bytes};
 use crate::state::DeviceState;
 use feedback::Fate;
+pub use inference::InferencePolicy;
 pub use io::{Input, Output, SessionCounters, Settings};
 use phase::{Item, Phase};
 pub use resting::{Common, News, Resting};
@@ -78,6 +80,8 @@ pub struct Session {
     /// What the last presence message said of that.
     said_held: Option<Held>,
     counters: SessionCounters,
+    /// What is needed to classify between rounds, if the device does.
+    inference: Option<Box<inference::Inference>>,
 }
 
 impl Session {
@@ -112,6 +116,7 @@ impl Session {
             held: None,
             said_held: None,
             counters: SessionCounters::default(),
+            inference: None,
         };
         this.restore_task();
         this.save();
@@ -148,6 +153,8 @@ impl Session {
         self.check_room(now);
         self.look_for_work(now);
         self.say_held();
+        self.look_for_model(now);
+        self.offer_model();
         self.rest(now);
     }
 
@@ -162,7 +169,8 @@ impl Session {
         let patience = self.settings.link.intermittent && self.connected && !self.asleep;
         let patience = patience.then(|| self.connected_at.after(PLAN_WAIT_MS));
         let patience = patience.filter(|at| *at > self.now);
-        let times = [self.phase.deadline(), retry, self.plan_due, self.room_at, patience];
+        let (phase, fetch) = (self.phase.deadline(), self.fetch_at());
+        let times = [phase, retry, self.plan_due, self.room_at, patience, fetch];
         times.into_iter().flatten().min()
     }
 
@@ -263,7 +271,13 @@ impl Session {
                     wire::decode::<Verdict>(payload).map(|verdict| self.on_verdict(now, &verdict))
                 }
             },
-            Some(Topic::Plan(_) | Topic::Down(..) | Topic::DeviceState(_) | Topic::Up(..))
+            Some(
+                Topic::Plan(_)
+                | Topic::Down(..)
+                | Topic::DeviceState(_)
+                | Topic::Up(..)
+                | Topic::Out(..),
+            )
             | None => Ok(()),
         };
         if let Err(error) = read {
@@ -288,9 +302,12 @@ impl Session {
         if self.phase.work().is_some_and(|work| !open(work)) {
             self.abandon("its round is over");
         }
-        if matches!(&self.phase, Phase::FetchingTask(get) if get.reference != plan.task) {
+        let other_task =
+            matches!(&self.phase, Phase::FetchingTask(get) if get.reference != plan.task);
+        if other_task || self.fetches_in_vain(&plan) {
             self.abandon_download();
             self.enter(Phase::Waiting);
+            self.fetch_again();
         }
         self.plan = Some(plan);
         self.use_task(now);
@@ -371,7 +388,7 @@ impl Session {
     /// Begins the first open work that the draw gives to this device.
     fn look_for_work(&mut self, now: Instant) {
         let held_back = self.room_at.is_some() || self.asleep;
-        let idle = matches!(self.phase, Phase::Waiting) && !held_back;
+        let idle = self.phase.is_idle() && !held_back;
         if !idle || !self.can_talk() || self.windows == 0 {
             return;
         }
@@ -380,6 +397,8 @@ impl Session {
         if !self.affords_round(&item) {
             return;
         }
+        // A version to classify with comes along with the work.
+        self.abandon_download();
         let work = item.work;
         info!("{}: takes part in round {}", self.settings.device, work.round);
         let retry = Retry::start(now, &mut self.rng);
@@ -459,7 +478,13 @@ impl Session {
 
     /// Gives the current work up.
     fn abandon(&mut self, why: &str) {
-        let Some(work) = self.phase.work() else { return };
+        let Some(work) = self.phase.work() else {
+            if self.phase.is_idle() {
+                self.abandon_download();
+                self.enter(Phase::Waiting);
+            }
+            return;
+        };
         info!("{}: gives up round {}: {why}", self.settings.device, work.round);
         self.counters.abandoned += 1;
         self.abandon_download();

@@ -12,6 +12,7 @@ use crate::state::STATE_BYTES_MAX;
 #[derive(Debug)]
 pub struct FileStore {
     dir: PathBuf,
+    name: &'static str,
     sequence: u64,
 }
 
@@ -21,18 +22,27 @@ impl FileStore {
     /// # Errors
     /// When the directory cannot be made or written.
     pub fn open(dir: &Path) -> Result<Self, String> {
+        Self::named(dir, "state")
+    }
+
+    /// The store of this name in `dir`, in the files `name.a` and `name.b`.
+    ///
+    /// # Errors
+    /// As [`FileStore::open`].
+    pub fn named(dir: &Path, name: &'static str) -> Result<Self, String> {
         fs::create_dir_all(dir).map_err(|error| {
             format!("state directory {}: {error}; create it or choose another", dir.display())
         })?;
-        Ok(Self { dir: dir.to_owned(), sequence: 0 })
+        Ok(Self { dir: dir.to_owned(), name, sequence: 0 })
     }
 
     fn slot(&self, sequence: u64) -> PathBuf {
-        self.dir.join(["state.a", "state.b"][slots::slot_of(sequence)])
+        let end = ["a", "b"][slots::slot_of(sequence)];
+        self.dir.join(format!("{}.{end}", self.name))
     }
 
     fn write(&self, sequence: u64, state: &[u8]) -> std::io::Result<()> {
-        let temporary = self.dir.join("state.tmp");
+        let temporary = self.dir.join(format!("{}.tmp", self.name));
         let mut file = File::create(&temporary)?;
         file.write_all(&slots::seal(sequence, state))?;
         file.sync_all()?;
@@ -59,7 +69,7 @@ impl StateStore for FileStore {
         let read = |sequence| {
             let path = self.slot(sequence);
             read_slot(&path).map_err(|error| {
-                format!("state file {}: {error}; check its owner and the disk", path.display())
+                format!("{}: {error}; check its owner and the disk", path.display())
             })
         };
         let files = [read(0)?, read(1)?];
@@ -71,7 +81,8 @@ impl StateStore for FileStore {
     fn save(&mut self, state: &[u8]) -> Result<(), String> {
         let sequence = self.sequence + 1;
         self.write(sequence, state).map_err(|error| {
-            format!("state in {}: {error}; check free space and rights", self.dir.display())
+            let (name, dir) = (self.name, self.dir.display());
+            format!("{name} in {dir}: {error}; check free space and rights")
         })?;
         self.sequence = sequence;
         Ok(())

@@ -55,7 +55,8 @@ impl NetworkTrainer {
     ) -> Result<Trained, JobFailure> {
         let task = job.task.clone();
         let layout = task.layout().map_err(failure)?;
-        let before_params = base_params(job, &layout)?;
+        let local = job.local.as_deref();
+        let before_params = all_params(&job.model, local, job.seed, &layout)?;
         let network = self.network(&task)?;
         network.set_params(&before_params).map_err(failure)?;
         let mut should_stop = || stop();
@@ -120,7 +121,7 @@ impl BurnTrainer {
     }
 }
 
-fn failure(error: impl std::fmt::Display) -> JobFailure {
+pub(crate) fn failure(error: impl std::fmt::Display) -> JobFailure {
     JobFailure(error.to_string())
 }
 
@@ -141,10 +142,18 @@ fn whole_params(model: &[f32], seed: u64, layout: &ParamLayout) -> Result<Vec<f3
     Ok(params)
 }
 
-/// The base version in all parameters: the model, and this device's local layers or fresh ones.
-fn base_params(job: &Job, layout: &ParamLayout) -> Result<Vec<f32>, JobFailure> {
-    let mut params = whole_params(&job.model, job.seed, layout)?;
-    let mut local = job.local.iter().flatten();
+/// All parameters of a model, `[n_params]`, with this device's local layers or fresh ones.
+///
+/// # Errors
+/// When the model does not suit the layout.
+pub(crate) fn all_params(
+    model: &[f32],
+    local: Option<&[f32]>,
+    seed: u64,
+    layout: &ParamLayout,
+) -> Result<Vec<f32>, JobFailure> {
+    let mut params = whole_params(model, seed, layout)?;
+    let mut local = local.into_iter().flatten();
     for range in layout.ranges(Share::Local) {
         params[range].iter_mut().zip(&mut local).for_each(|(param, kept)| *param = *kept);
     }

@@ -297,6 +297,7 @@ impl Aggregator {
                 self.up(now, device, payload);
             }
             Topic::Up(..)
+            | Topic::Out(..)
             | Topic::Down(..)
             | Topic::Plan(_)
             | Topic::Object(..)

@@ -521,6 +521,7 @@ impl<T: Trainer> MemoryFleet<T> {
                     self.after(train_ms, Event::JobDone { device: place, number, job });
                 }
                 Output::Cancel(_) => self.devices[place].job += 1,
+                Output::UseModel(_) => {}
                 // What was said before is still carried: the connection is closed in order.
                 Output::Sleep { ms } => {
                     self.after(HOP_MS + 1, Event::Leave { device: place, epoch });

@@ -38,6 +38,9 @@ pub enum Topic {
     Up(DeviceId, FederationId, u16),
     /// From an aggregator to a device.
     Down(DeviceId, Down),
+    /// What a device makes of its own data, under a name of its choice: for people and programs
+    /// beside the federation.
+    Out(DeviceId, Name),
     /// The plan of a federation, retained.
     Plan(FederationId),
     /// One chunk of an object, retained.
@@ -54,6 +57,7 @@ impl fmt::Display for Topic {
                 write!(f, "v1/dev/{device}/up/{federation}/{shard}")
             }
             Self::Down(device, down) => write!(f, "v1/dev/{device}/down/{}", down.level()),
+            Self::Out(device, name) => write!(f, "v1/dev/{device}/out/{name}"),
             Self::Plan(federation) => write!(f, "v1/fed/{federation}/plan"),
             Self::Object(federation, object, chunk) => {
                 write!(f, "v1/fed/{federation}/obj/{object}/{chunk}")
@@ -114,6 +118,7 @@ impl Topics {
                 let down = Down::ALL.into_iter().find(|down| down.level() == *level)?;
                 Some(Topic::Down(name(device)?, down))
             }
+            ["dev", device, "out", out] => Some(Topic::Out(name(device)?, name(out)?)),
             ["fed", federation, "plan"] => Some(Topic::Plan(name(federation)?)),
             ["fed", federation, "obj", object, chunk] => {
                 Some(Topic::Object(name(federation)?, object.parse().ok()?, number(chunk)?))
@@ -154,6 +159,7 @@ mod tests {
         let mut all = vec![
             Topic::DeviceState(name("wrist-1")),
             Topic::Up(name("wrist-1"), name("gait"), 3),
+            Topic::Out(name("wrist-1"), name("activity")),
             Topic::Plan(name("gait")),
             Topic::Object(name("gait"), Digest::of(b"x").short(), 1023),
             Topic::ServerState(name("agg-1")),
@@ -177,6 +183,7 @@ mod tests {
             "dunlin/v1/dev/a/up/f/01",
             "dunlin/v1/dev/a/up/f/70000",
             "dunlin/v1/dev/a/state/x/y/z/w",
+            "dunlin/v1/dev/a/out/b c",
             "dunlin/v1/fed/f/obj/zz/0",
             "other/v1/dev/a/state",
         ] {

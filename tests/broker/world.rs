@@ -8,6 +8,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use dunlin_agent::driver::{self, DeviceStatus, Parts, Remote};
+use dunlin_agent::inference::Inference;
 use dunlin_agent::ports::Trainer;
 use dunlin_agent::session::{LinkPolicy, Settings as DeviceSettings};
 use dunlin_agent::store::FileStore;
@@ -189,6 +190,22 @@ impl World {
         trainer: impl Trainer + Send + 'static,
         link: LinkConfig,
     ) {
+        self.start_with(place, trainer, link, None);
+    }
+
+    /// Starts one device with its exact trainer that also classifies.
+    pub(super) fn start_classifying(&mut self, place: u8, inference: Inference) {
+        let link = self.link(&device_name(place));
+        self.start_with(place, ToyTrainer::of(place), link, Some(inference));
+    }
+
+    fn start_with(
+        &mut self,
+        place: u8,
+        trainer: impl Trainer + Send + 'static,
+        link: LinkConfig,
+        inference: Option<Inference>,
+    ) {
         let device = device_name(place);
         let settings = DeviceSettings {
             device: name(&device),
@@ -201,7 +218,8 @@ impl World {
         let remote = Remote::default();
         let theirs = remote.clone();
         let thread = std::thread::spawn(move || {
-            driver::run(Parts::new(settings, link, store, trainer), &theirs)
+            let parts = Parts::new(settings, link, store, trainer);
+            driver::run(Parts { inference, ..parts }, &theirs)
         });
         self.agents.insert(device, Agent { remote, thread });
     }
@@ -210,6 +228,13 @@ impl World {
     pub(super) fn kill_device(&mut self, place: u8) {
         let agent = self.agents.remove(&device_name(place)).unwrap();
         agent.remote.kill();
+        agent.thread.join().unwrap().unwrap();
+    }
+
+    /// Ends a device in an orderly way.
+    pub(super) fn stop_device(&mut self, place: u8) {
+        let agent = self.agents.remove(&device_name(place)).unwrap();
+        agent.remote.stop();
         agent.thread.join().unwrap().unwrap();
     }
 

@@ -6,7 +6,7 @@ use dunlin_protocol::task::TaskSpec;
 
 use super::labels::match_labels;
 use super::ring::{NO_LABEL, Record, Ring};
-use super::{DataError, WindowSet};
+use super::{DataError, LiveWindow, WindowSet};
 
 /// Share of a window's samples that must carry its label, in tenths.
 const LABEL_TENTHS: usize = 8;
@@ -42,9 +42,34 @@ pub fn windows_unless(
     values_max: usize,
     stop: &dyn Fn() -> bool,
 ) -> Result<WindowSet, DataError> {
-    let mut cutter = Cutter::new(ring, texts, task, values_max)?;
+    let labels = match_labels(texts, task.labels()).or_else(|error| {
+        // Without labels of its own a task cannot miss any.
+        if task.needs_labels() { Err(error) } else { Ok(Vec::new()) }
+    });
+    let mut cutter = Cutter::new(ring, task, values_max)?;
+    cutter.needs_label = task.needs_labels();
+    cutter.labels = labels?;
     ring.scan_unless(stop, |record| cutter.take(record))?;
     cutter.finish(task)
+}
+
+/// The window of `task` that ends with the newest sample of `ring`, scaled; `None` when its samples
+/// are too few, do not follow each other, or do not run at their rate. Reads these samples only,
+/// and looks at no label.
+///
+/// # Errors
+/// [`DataError`] when the ring lacks a channel or has another rate (more than 1 % apart), or cannot
+/// be read.
+pub fn newest(ring: &mut Ring, task: &TaskSpec) -> Result<Option<LiveWindow>, DataError> {
+    let mut cutter = Cutter::new(ring, task, usize::MAX)?;
+    let first = ring.next_sequence().saturating_sub(cutter.window as u64);
+    ring.scan(first, |record| cutter.take(record))?;
+    let Some(&end_us) = cutter.times.back().filter(|_| !cutter.found.is_empty()) else {
+        return Ok(None);
+    };
+    let mut values = Vec::from(cutter.found);
+    task.scale(&mut values);
+    Ok(Some(LiveWindow { end_us, values }))
 }
 
 struct Cutter {
@@ -77,12 +102,8 @@ struct Cutter {
 }
 
 impl Cutter {
-    fn new(
-        ring: &Ring,
-        texts: &[String],
-        task: &TaskSpec,
-        values_max: usize,
-    ) -> Result<Self, DataError> {
+    /// A cutter that looks at no labels.
+    fn new(ring: &Ring, task: &TaskSpec, values_max: usize) -> Result<Self, DataError> {
         let header = ring.header();
         let (wanted, has) = (task.input.rate_millihertz, header.rate_millihertz());
         if u64::from(wanted.abs_diff(has)) * 100 > u64::from(wanted) {
@@ -103,11 +124,8 @@ impl Cutter {
         Ok(Self {
             windows_max: (values_max / (window * channels.len())).max(1),
             channels,
-            labels: match_labels(texts, task.labels()).or_else(|error| {
-                // Without labels of its own a task cannot miss any.
-                if task.needs_labels() { Err(error) } else { Ok(Vec::new()) }
-            })?,
-            needs_label: task.needs_labels(),
+            labels: Vec::new(),
+            needs_label: false,
             window,
             hop: usize::from(task.input.hop).max(1),
             step_max_us: header.span_us(3) / 2,

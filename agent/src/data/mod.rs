@@ -14,12 +14,14 @@ pub mod har;
 pub mod labels;
 mod log_limit;
 pub mod ring;
+mod shared;
 pub mod store;
 mod window_set;
 
 pub use config::{ConfigProblem, SourceConfig};
 pub use error::DataError;
-pub use window_set::WindowSet;
+pub use shared::SharedSource;
+pub use window_set::{LiveWindow, WindowSet};
 
 use std::fmt;
 use std::path::Path;
@@ -49,6 +51,16 @@ pub trait WindowSource {
         stop: &dyn Fn() -> bool,
     ) -> Result<WindowSet, DataError> {
         if stop() { Err(DataError::Stopped) } else { self.windows(task) }
+    }
+
+    /// The newest whole window that fits `task`, scaled, with or without a label; `None` when the
+    /// newest samples make none: too few, a gap among them, or a source that has no newest window.
+    /// The same window is given again until there is a newer one.
+    ///
+    /// # Errors
+    /// As [`WindowSource::windows`].
+    fn newest_window(&mut self, _task: &TaskSpec) -> Result<Option<LiveWindow>, DataError> {
+        Ok(None)
     }
 
     /// How the source is doing, for logs and operators.

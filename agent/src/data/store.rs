@@ -7,7 +7,7 @@ use dunlin_protocol::task::TaskSpec;
 use super::labels::{LabelIndex, LabelRange, LabelTable, WaitingLabels};
 use super::log_limit::{LogLimit, clock};
 use super::ring::{Header, NO_LABEL, Record, Ring};
-use super::{DataError, SourceStatus, WindowSet, cut};
+use super::{DataError, LiveWindow, SourceStatus, WindowSet, cut};
 
 /// Label ranges that are applied in one pass over the ring.
 const RANGES_AT_ONCE: usize = 1024;
@@ -159,6 +159,14 @@ impl SampleStore {
         stop: &dyn Fn() -> bool,
     ) -> Result<WindowSet, DataError> {
         cut::windows_unless(&mut self.ring, self.table.texts(), task, values_max, stop)
+    }
+
+    /// The window that ends with the newest sample. See [`cut::newest`].
+    ///
+    /// # Errors
+    /// As [`cut::newest`].
+    pub fn newest_window(&mut self, task: &TaskSpec) -> Result<Option<LiveWindow>, DataError> {
+        cut::newest(&mut self.ring, task)
     }
 
     /// Shows every whole sample to `visit`, oldest first. See [`Ring::scan`].

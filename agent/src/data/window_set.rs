@@ -11,6 +11,16 @@ pub struct WindowSet {
     pub window_values: usize,
 }
 
+/// One scaled window as it was measured.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LiveWindow {
+    /// Time of its last sample in microseconds, on the clock of the sensor: tells one window from
+    /// the next.
+    pub end_us: i64,
+    /// `[window, channels]`, scaled by the task, sample by sample.
+    pub values: Vec<f32>,
+}
+
 impl WindowSet {
     /// A set without windows, whose windows would have `window_values` values.
     pub fn empty(window_values: usize) -> Self {

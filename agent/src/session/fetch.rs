@@ -59,7 +59,8 @@ impl Session {
         if let Some(object) = kept {
             return self.send(now, item.work, deadline, object);
         }
-        self.fetch_model(now, item, deadline, false);
+        let version = item.base_version;
+        self.fetch_model(now, Some(item), version, deadline, false);
     }
 
     /// The finished update for `item`, where there is one.
@@ -69,14 +70,22 @@ impl Session {
         same.then_some(pending)
     }
 
-    /// Fetches what the device lacks of the base version, from an anchor if it must be.
-    fn fetch_model(&mut self, now: Instant, item: Item, deadline: Instant, from_anchor: bool) {
+    /// Fetches what the device lacks of a version, from an anchor if it must be. `item`: the work
+    /// that starts from it.
+    pub(super) fn fetch_model(
+        &mut self,
+        now: Instant,
+        item: Option<Item>,
+        version: ModelVersion,
+        deadline: Instant,
+        from_anchor: bool,
+    ) {
         let (Some(plan), Some(_)) = (&self.plan, &self.task) else { return };
         let held = self.held().filter(|_| !from_anchor);
-        match route(plan, held, item.base_version) {
+        match route(plan, held, version) {
             Some(rest) => {
-                let way = Way { rest, from_anchor: from_anchor || held.is_none() };
-                self.follow(now, item, deadline, way);
+                let (lineage, from_anchor) = (plan.lineage, from_anchor || held.is_none());
+                self.follow(now, item, deadline, Way { lineage, version, rest, from_anchor });
             }
             None => self.abandon("its base version is no longer offered"),
         }
@@ -88,10 +97,13 @@ impl Session {
         self.plan.as_ref().filter(|plan| plan.lineage == *lineage).map(|_| *version)
     }
 
-    /// Fetches the next object of the way; at its end, starts the job.
-    fn follow(&mut self, now: Instant, item: Item, deadline: Instant, mut way: Way) {
+    /// Fetches the next object of the way; at its end, starts the job if there is one.
+    fn follow(&mut self, now: Instant, item: Option<Item>, deadline: Instant, mut way: Way) {
         let Some(reference) = way.rest.pop_front() else {
-            return self.start_job(item, deadline);
+            return match item {
+                Some(item) => self.start_job(item, deadline),
+                None => self.enter(Phase::Waiting),
+            };
         };
         let download = Download::new(reference, now, &mut self.rng);
         self.enter(Phase::FetchingModel { item, deadline, download, way });
@@ -188,6 +200,10 @@ impl Session {
             let task = wire::decode::<TaskSpec>(&bytes)?;
             self.state.task = Some(CachedTask { digest: reference.digest, object: bytes });
             self.adopt_task(task);
+            if self.inference.is_some() {
+                // A device that classifies needs its task after a restart, also if it never trains.
+                self.save();
+            }
             self.use_task(now);
             return Ok(());
         }
@@ -195,19 +211,21 @@ impl Session {
             return Ok(());
         };
         let (item, deadline) = (item.clone(), *deadline);
-        let (rest, from_anchor) = (core::mem::take(&mut way.rest), way.from_anchor);
-        match self.take_model(item.work.lineage, &bytes) {
-            Ok(version) if !rest.is_empty() || version == item.base_version => {
-                self.follow(now, item, deadline, Way { rest, from_anchor });
+        let rest = core::mem::take(&mut way.rest);
+        let Way { lineage, version: wanted, from_anchor, .. } = *way;
+        match self.take_model(lineage, &bytes) {
+            Ok(version) if !rest.is_empty() || version == wanted => {
+                let way = Way { lineage, version: wanted, rest, from_anchor };
+                self.follow(now, item, deadline, way);
             }
             Err(error) if !from_anchor => {
                 warn!("{}: takes an anchor: {error}", self.settings.device);
-                self.fetch_model(now, item, deadline, true);
+                self.fetch_model(now, item, wanted, deadline, true);
             }
             Ok(_) | Err(_) => {
                 error!(
-                    "{}: version {} does not fit the plan's task: the aggregator serves mixed tasks",
-                    self.settings.device, item.base_version
+                    "{}: version {wanted} does not fit the plan's task: the aggregator serves mixed tasks",
+                    self.settings.device
                 );
                 self.model = None;
                 self.abandon("its model does not fit the task");
@@ -246,10 +264,7 @@ impl Session {
     fn start_job(&mut self, item: Item, deadline: Instant) {
         let (Some(task), Some((_, _, model))) = (&self.task, &self.model) else { return };
         let Ok(layout) = task.layout() else { return };
-        let local = self.state.local.as_ref().filter(|local| {
-            local.layout == layout.hash()
-                && local.params.len() == layout.n_params() - layout.n_model()
-        });
+        let local = self.local_layers(&layout);
         if self.plan.as_ref().is_some_and(|plan| plan.layout != layout.hash()) {
             warn!("{}: the plan names another layout than its task", self.settings.device);
         }

@@ -39,7 +39,9 @@ impl Session {
         match &self.phase {
             Phase::Waiting | Phase::FetchingTask(_) | Phase::Sending { .. } => true,
             Phase::Claiming { item, .. } => self.may_begin(item),
-            Phase::FetchingModel { .. } | Phase::Training { .. } => false,
+            // A model to classify with costs no training.
+            Phase::FetchingModel { item, .. } => item.is_none(),
+            Phase::Training { .. } => false,
         }
     }
 

@@ -9,7 +9,7 @@ use dunlin_protocol::task::TaskSpec;
 use dunlin_protocol::topic::Topics;
 
 use super::LinkPolicy;
-use crate::job::{Job, JobFailure, Trained};
+use crate::job::{Job, JobFailure, ModelInUse, Trained};
 
 /// Who the device is and what it can do.
 #[derive(Clone, Debug)]
@@ -78,6 +78,8 @@ pub enum Output {
     Save(Vec<u8>),
     /// Count windows for this task and report them, now and whenever the number changes much.
     UseTask(Arc<TaskSpec>),
+    /// Classify with this model from now on; only after [`super::Session::infer`].
+    UseModel(ModelInUse),
     /// Start this job; one at a time.
     Start(Job),
     /// Leave the broker in an orderly way and connect again after this time, in milliseconds.

@@ -1,7 +1,7 @@
 //! What a device is doing. Each phase owns the data that only it has.
 
 use alloc::collections::VecDeque;
-use dunlin_protocol::id::ModelVersion;
+use dunlin_protocol::id::{Lineage, ModelVersion};
 use dunlin_protocol::message::WorkRef;
 use dunlin_protocol::object::ObjectRef;
 use dunlin_protocol::plan::TrainWork;
@@ -21,6 +21,10 @@ pub(super) struct Item {
 /// What is still to be fetched for a version.
 #[derive(Debug)]
 pub(super) struct Way {
+    /// The history that the version belongs to.
+    pub(super) lineage: Lineage,
+    /// The version at the end of the way.
+    pub(super) version: ModelVersion,
     /// The objects after the one that is on its way.
     pub(super) rest: VecDeque<ObjectRef>,
     /// Whether it began at an anchor; then there is no other way to try.
@@ -35,8 +39,8 @@ pub(super) enum Phase {
     FetchingTask(Download),
     /// Asked to take part, no answer yet.
     Claiming { item: Item, retry: Retry },
-    /// Takes part, the base version is on its way.
-    FetchingModel { item: Item, deadline: Instant, download: Download, way: Way },
+    /// Takes part, the base version is on its way; or, without an item, a version to classify with.
+    FetchingModel { item: Option<Item>, deadline: Instant, download: Download, way: Way },
     /// The trainer works.
     Training { item: Item, deadline: Instant },
     /// The update is on its way; ends with the verdict.
@@ -59,11 +63,15 @@ impl Phase {
     pub(super) fn work(&self) -> Option<WorkRef> {
         match self {
             Self::Waiting | Self::FetchingTask(_) => None,
-            Self::Claiming { item, .. }
-            | Self::FetchingModel { item, .. }
-            | Self::Training { item, .. } => Some(item.work),
+            Self::FetchingModel { item, .. } => item.as_ref().map(|item| item.work),
+            Self::Claiming { item, .. } | Self::Training { item, .. } => Some(item.work),
             Self::Sending { work, .. } => Some(*work),
         }
+    }
+
+    /// Whether work can begin: nothing is done, or nothing that cannot wait.
+    pub(super) fn is_idle(&self) -> bool {
+        matches!(self, Self::Waiting | Self::FetchingModel { item: None, .. })
     }
 
     /// When the work must be done, on this device's clock.

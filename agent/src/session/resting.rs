@@ -100,7 +100,8 @@ impl Session {
     pub fn rest_now(self) -> Result<Resting, Box<Self>> {
         let idle = matches!(self.phase, Phase::Waiting) && self.outputs.is_empty();
         let settled = self.connected && self.plan_heard && self.windows_counted;
-        let plain = self.settings.link == super::LinkPolicy::default() && self.held.is_none();
+        let plain = self.settings.link == super::LinkPolicy::default();
+        let plain = plain && self.held.is_none() && self.inference.is_none();
         if !(idle && settled && plain) || self.task.is_none() || self.state.pending.is_some() {
             return Err(Box::new(self));
         }
@@ -187,6 +188,7 @@ impl Resting {
             held: None,
             said_held: None,
             counters: self.counters,
+            inference: None,
         }
     }
 }

@@ -87,6 +87,7 @@ impl Session {
         };
         if !trained.local.is_empty() {
             self.state.local = Some(LocalLayers { layout: layout.hash(), params: trained.local });
+            self.forget_told();
         }
         let header = UpdateHeader {
             examples: trained.examples,

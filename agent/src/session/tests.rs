@@ -20,6 +20,8 @@ use dunlin_protocol::update::{Score, Update};
 use super::*;
 use crate::job::Trained;
 
+mod inference;
+
 const TRAIN: u8 = WorkKind::Train as u8;
 
 fn name(text: &str) -> Name {
@@ -84,16 +86,12 @@ pub(super) struct Bench {
 
 impl Bench {
     fn with(wide: bool, state: DeviceState) -> Self {
-        let task = task(wide);
+        Self::of(&task(wide), state)
+    }
+
+    fn of(task: &TaskSpec, state: DeviceState) -> Self {
         let layout = task.layout().unwrap();
-        let params = vec![0.0; layout.n_model()];
-        let model = Model {
-            version: ModelVersion(0),
-            layout: layout.hash(),
-            precision: Precision::F32,
-            params,
-        };
-        let (task, model) = (wire::encode(&task).unwrap(), model.encode().unwrap());
+        let (task, model) = (wire::encode(task).unwrap(), model_object(&layout, 0));
         let object = ObjectRef::of(&model, CHUNK_BYTES_MIN).unwrap();
         let plan = Plan {
             instance: name("agg"),
@@ -219,6 +217,13 @@ impl Bench {
         let ack = wire::encode(&Ack { object, chunks: 10, have }).unwrap();
         chunks_of(&self.hear(&Topic::Down(name("wrist-1"), Down::Ack), &ack))
     }
+}
+
+/// Version `version` of a model whose parameters are all 0.
+fn model_object(layout: &ParamLayout, version: u32) -> Vec<u8> {
+    let (version, layout, params) =
+        (ModelVersion(version), layout.hash(), vec![0.0; layout.n_model()]);
+    Model { version, layout, precision: Precision::F32, params }.encode().unwrap()
 }
 
 fn subscription(output: &Output) -> Option<&str> {

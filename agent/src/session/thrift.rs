@@ -1,7 +1,9 @@
 //! Links that cost: a cap on bytes, kept by waiting, and connections only for work.
 
+use alloc::collections::VecDeque;
+
 use dunlin_protocol::codec::Codec;
-use dunlin_protocol::object::CHUNK_HEADER_BYTES;
+use dunlin_protocol::object::{CHUNK_HEADER_BYTES, ObjectRef};
 use dunlin_protocol::presence::State;
 use dunlin_protocol::time::Instant;
 use log::{info, warn};
@@ -35,6 +37,11 @@ impl LinkPolicy {
     }
 }
 
+/// Bytes on the wire of fetching these objects.
+pub(super) fn way_bytes(way: &VecDeque<ObjectRef>) -> u64 {
+    way.iter().map(|object| message_bytes(TOPIC_BYTES, object.bytes as usize)).sum()
+}
+
 impl Session {
     /// Queues an output and counts what it costs.
     pub(super) fn push(&mut self, output: Output) {
@@ -43,6 +50,7 @@ impl Session {
             Output::Subscribe(topic) | Output::Unsubscribe(topic) => message_bytes(topic.len(), 0),
             Output::Save(_)
             | Output::UseTask(_)
+            | Output::UseModel(_)
             | Output::Start(_)
             | Output::Cancel(_)
             | Output::Sleep { .. } => 0,
@@ -94,9 +102,7 @@ impl Session {
         let codec = item.train.as_ref().and_then(|work| Codec::from_spec(work.codec));
         let update = codec.map_or(0, |codec| codec.payload_bytes_likely(n));
         let way = route(plan, self.held(), item.base_version).unwrap_or_default();
-        let down: u64 =
-            way.iter().map(|object| message_bytes(TOPIC_BYTES, object.bytes as usize)).sum();
-        self.affords(ROUND_BYTES + down + message_bytes(TOPIC_BYTES, update))
+        self.affords(ROUND_BYTES + way_bytes(&way) + message_bytes(TOPIC_BYTES, update))
     }
 
     /// Whether one more chunk of `bytes` can be paid for, with `open` more on their way.

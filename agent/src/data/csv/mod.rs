@@ -26,7 +26,7 @@ use super::config::CsvConfig;
 use super::log_limit::clock;
 use super::ring::Header;
 use super::store::SampleStore;
-use super::{DataError, SourceStatus, WindowSet, WindowSource};
+use super::{DataError, LiveWindow, SourceStatus, WindowSet, WindowSource};
 
 /// Wait between two looks at inputs that had nothing.
 const POLL: Duration = Duration::from_millis(200);
@@ -114,6 +114,10 @@ impl WindowSource for CsvSource {
         stop: &dyn Fn() -> bool,
     ) -> Result<WindowSet, DataError> {
         lock(&self.store).windows_unless(task, self.values_max, stop)
+    }
+
+    fn newest_window(&mut self, task: &TaskSpec) -> Result<Option<LiveWindow>, DataError> {
+        lock(&self.store).newest_window(task)
     }
 
     fn status(&self) -> SourceStatus {

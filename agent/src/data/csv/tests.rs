@@ -317,6 +317,9 @@ fn an_opened_source_reads_in_its_own_thread_and_gives_windows() {
     let set = source.windows(&task()).unwrap();
     assert_eq!(set.labels, [1, 0]);
     assert_eq!(set.window(1), [-4.0, 4.0, -5.0, 5.0, -6.0, 6.0, -7.0, 7.0]);
+    let newest = source.newest_window(&task()).unwrap().unwrap();
+    assert_eq!(newest.end_us, 160_000, "the ninth row, that no window for training ends with");
+    assert_eq!(newest.values[..2], [-5.0, 5.0]);
     assert!(open(&config, &bench.state()).is_err(), "the ring is in use");
     drop(source);
     let mut source = open(&config, &bench.state()).unwrap();

@@ -146,3 +146,69 @@ fn cutting_gives_up_at_the_next_block_when_it_is_asked_to() {
     assert_eq!(asked.get(), 3, "two blocks were read");
     assert_eq!(cut(u32::MAX).unwrap().len(), 4_499);
 }
+
+#[test]
+fn the_newest_window_ends_with_the_newest_sample_whatever_its_labels() {
+    let (_dir, mut ring) = ring((0..7).map(|n| (n * 20, NO_LABEL)));
+    let labelled = task(&["b", "a"], &["x", "y"]);
+    let window = newest(&mut ring, &labelled).unwrap().unwrap();
+    assert_eq!(window.end_us, 120_000);
+    assert_eq!(window.values, [-50.0, 30.0, -60.0, 40.0, -70.0, 50.0, -80.0, 60.0]);
+    let same = newest(&mut ring, &task(&["b", "a"], &[])).unwrap().unwrap();
+    assert_eq!(same, window);
+}
+
+#[test]
+fn too_few_samples_make_no_newest_window() {
+    for count in 0..4 {
+        let (_dir, mut ring) = ring((0..count).map(|n| (n * 20, 0)));
+        assert_eq!(newest(&mut ring, &task(&["a"], &[])).unwrap(), None, "{count} samples");
+    }
+}
+
+#[test]
+fn a_gap_a_clock_set_back_or_a_wrong_rate_makes_no_newest_window() {
+    let times = [0, 20, 40, 60, 80, 100, 120];
+    for (at, time_ms) in [(3, 300), (4, 200), (5, 10), (6, 40), (6, 151)] {
+        let mut times = times;
+        times[at..].iter_mut().for_each(|time| *time += time_ms - at as i64 * 20);
+        let (_dir, mut ring) = ring(times.map(|time| (time, 0)));
+        let window = newest(&mut ring, &task(&["a"], &[])).unwrap();
+        assert_eq!(window.is_none(), at > 3, "sample {at} at {time_ms} ms");
+    }
+    let (_dir, mut ring) = ring((0..500).map(|n| (n * 10, 0)));
+    let mut long = task(&["a"], &[]);
+    long.input.window = 100;
+    assert_eq!(newest(&mut ring, &long).unwrap(), None);
+}
+
+#[test]
+fn the_newest_window_is_found_after_the_ring_has_wrapped_and_reads_only_its_tail() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("ring");
+    let channels = vec![("a".to_owned(), 1.0)];
+    let header = Header { channels, period_ns: 20_000_000, capacity: 1024 };
+    let mut ring = Ring::open(&path, header).unwrap();
+    for number in 0..1026u16 {
+        ring.append(i64::from(number) * 20_000, 0, &[f32::from(number)]).unwrap();
+    }
+    let window = newest(&mut ring, &task(&["a"], &[])).unwrap().unwrap();
+    let numbers = [1022.0, 1023.0, 1024.0, 1025.0].map(|number| (number - 1.0) * 10.0);
+    assert_eq!((window.end_us, &window.values[..]), (1025 * 20_000, &numbers[..]));
+    // Everything before the window is torn: nobody looks at it.
+    let mut bytes = std::fs::read(&path).unwrap();
+    let (start, stride) = (4096, crate::data::ring::record_bytes(1));
+    bytes[start + 2 * stride..start + 1022 * stride].fill(0xff);
+    std::fs::write(&path, bytes).unwrap();
+    assert_eq!(newest(&mut ring, &task(&["a"], &[])).unwrap(), Some(window));
+    let mut seen = 0;
+    ring.scan(ring.next_sequence() - 4, |_| seen += 1).unwrap();
+    assert_eq!(seen, 4);
+}
+
+#[test]
+fn a_task_that_does_not_fit_has_no_newest_window_and_is_told_why() {
+    let (_dir, mut ring) = ring((0..9).map(|n| (n * 20, 0)));
+    let error = newest(&mut ring, &task(&["gyro"], &[])).unwrap_err().to_string();
+    assert!(error.contains("gyro"), "{error}");
+}

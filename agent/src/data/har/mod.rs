@@ -22,7 +22,7 @@ use self::files::{
 };
 use self::lines::Lines;
 use super::config::HarConfig;
-use super::{DataError, SourceStatus, WindowSet, WindowSource};
+use super::{DataError, LiveWindow, SourceStatus, WindowSet, WindowSource};
 
 /// Sampling rate of the data set in thousandths of a hertz.
 pub const RATE_MILLIHERTZ: u32 = 50_000;
@@ -247,6 +247,8 @@ pub struct HarSource {
     dataset: HarDataset,
     person: u16,
     read: Option<PersonWindows>,
+    /// Windows that were given as the newest one so far.
+    played: usize,
 }
 
 impl HarSource {
@@ -259,19 +261,32 @@ impl HarSource {
         if !dataset.persons.iter().any(|person| person.id == config.person) {
             return Err(dataset.nobody(config.person));
         }
-        Ok(Self { dataset, person: config.person, read: None })
+        Ok(Self { dataset, person: config.person, read: None, played: 0 })
     }
-}
 
-impl WindowSource for HarSource {
-    fn windows(&mut self, task: &TaskSpec) -> Result<WindowSet, DataError> {
+    /// The person's windows with the channels of `task`.
+    fn person_for(&mut self, task: &TaskSpec) -> Result<&PersonWindows, DataError> {
         let channels: Vec<String> = task.input.channels.iter().map(|c| c.name.clone()).collect();
         let same = |read: &PersonWindows| *read.channels == *channels;
         if !self.read.as_ref().is_some_and(same) {
             self.read = self.dataset.read(&[self.person], &channels)?.pop();
         }
-        let person = self.read.as_ref().ok_or_else(|| self.dataset.nobody(self.person))?;
-        person.for_task(task)
+        self.read.as_ref().ok_or_else(|| self.dataset.nobody(self.person))
+    }
+}
+
+impl WindowSource for HarSource {
+    fn windows(&mut self, task: &TaskSpec) -> Result<WindowSet, DataError> {
+        self.person_for(task)?.for_task(task)
+    }
+
+    /// The person's windows one after the other, from the start again after the last: each counts
+    /// as the newest one once.
+    fn newest_window(&mut self, task: &TaskSpec) -> Result<Option<LiveWindow>, DataError> {
+        let played = self.played;
+        let window = self.person_for(task)?.replayed(task, played)?;
+        self.played = played.wrapping_add(1);
+        Ok(window)
     }
 
     fn status(&self) -> SourceStatus {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use dunlin_protocol::task::TaskSpec;
 
-use super::{DataError, Person, RATE_MILLIHERTZ, WindowSet};
+use super::{DataError, LiveWindow, Person, RATE_MILLIHERTZ, WindowSet};
 use crate::data::labels::match_labels;
 
 /// The windows of one person, in the units of the data set.
@@ -50,6 +50,55 @@ impl PersonWindows {
     /// [`DataError`] when the task wants another rate than 50 Hz (by more than 1 %), another window
     /// length, other channels, or none of the activities.
     pub fn for_task(&self, task: &TaskSpec) -> Result<WindowSet, DataError> {
+        let places = self.places_for(task)?;
+        let needs_labels = task.needs_labels();
+        let labels =
+            if needs_labels { match_labels(&self.label_names, task.labels())? } else { Vec::new() };
+        let mut set = WindowSet::empty(self.window * places.len());
+        set.values.reserve_exact(self.labels.len() * set.window_values);
+        let stored = self.values.chunks_exact(self.window * self.channels.len());
+        for (values, &activity) in stored.zip(&self.labels) {
+            if needs_labels {
+                let Some(label) = labels.get(usize::from(activity)).copied().flatten() else {
+                    continue;
+                };
+                set.labels.push(label);
+            }
+            set.values.extend(self.pick(values, &places));
+        }
+        task.scale(&mut set.values);
+        Ok(set)
+    }
+
+    /// The window of `task` after `played` others, if a device had measured them without a pause
+    /// and over and over; its label is not looked at. `None` for a person without windows.
+    pub(super) fn replayed(
+        &self,
+        task: &TaskSpec,
+        played: usize,
+    ) -> Result<Option<LiveWindow>, DataError> {
+        let places = self.places_for(task)?;
+        let mut stored = self.values.chunks_exact(self.window * self.channels.len());
+        let at = played.checked_rem(stored.len()).unwrap_or(0);
+        let Some(values) = stored.nth(at) else { return Ok(None) };
+        let mut values: Vec<f32> = self.pick(values, &places).collect();
+        task.scale(&mut values);
+        let samples = (played as u64).saturating_add(1).saturating_mul(self.window as u64);
+        let us = samples.saturating_mul(1_000_000_000 / u64::from(RATE_MILLIHERTZ));
+        Ok(Some(LiveWindow { end_us: i64::try_from(us).unwrap_or(i64::MAX), values }))
+    }
+
+    /// The channels at `places` of a stored window, sample by sample.
+    fn pick<'a>(&self, values: &'a [f32], places: &'a [usize]) -> impl Iterator<Item = f32> + 'a {
+        let samples = values.chunks_exact(self.channels.len());
+        samples.flat_map(move |sample| places.iter().map(move |&place| sample[place]))
+    }
+
+    /// For each channel of the task its place here.
+    ///
+    /// # Errors
+    /// As [`PersonWindows::for_task`], but for labels.
+    fn places_for(&self, task: &TaskSpec) -> Result<Vec<usize>, DataError> {
         let rate = task.input.rate_millihertz;
         if u64::from(rate.abs_diff(RATE_MILLIHERTZ)) * 100 > u64::from(rate) {
             return Err(DataError::Rate { task: rate, source: RATE_MILLIHERTZ });
@@ -62,25 +111,7 @@ impl PersonWindows {
         if !missing.is_empty() || places.is_empty() {
             return Err(DataError::Channels { missing, has: self.channels.to_vec() });
         }
-        let needs_labels = task.needs_labels();
-        let labels =
-            if needs_labels { match_labels(&self.label_names, task.labels())? } else { Vec::new() };
-        let mut set = WindowSet::empty(window * places.len());
-        set.values.reserve_exact(self.labels.len() * set.window_values);
-        let stored = self.values.chunks_exact(window * self.channels.len());
-        for (values, &activity) in stored.zip(&self.labels) {
-            if needs_labels {
-                let Some(label) = labels.get(usize::from(activity)).copied().flatten() else {
-                    continue;
-                };
-                set.labels.push(label);
-            }
-            for sample in values.chunks_exact(self.channels.len()) {
-                set.values.extend(places.iter().map(|&place| sample[place]));
-            }
-        }
-        task.scale(&mut set.values);
-        Ok(set)
+        Ok(places)
     }
 
     /// For each channel of the task its place here, and the names that are not here.

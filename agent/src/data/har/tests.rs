@@ -154,3 +154,19 @@ fn noise_is_an_error_and_no_panic() {
         }
     }
 }
+
+#[test]
+fn windows_of_the_person_are_replayed_one_after_the_other_over_and_over() {
+    let dir = tiny();
+    let mut source = HarSource::open(&HarConfig { dir: dir.path().to_owned(), person: 1 }).unwrap();
+    let unknown = task(&["acc_x"], &["swimming", "flying"]);
+    let mut replayed = || source.newest_window(&unknown).unwrap().unwrap();
+    let windows = [replayed(), replayed(), replayed()];
+    assert_eq!(windows[0].values, [2.0, 4.0, 6.0], "labels are not looked at");
+    assert_eq!(windows[1].values, [14.0, 16.0, -1.9]);
+    assert_eq!(windows[2].values, windows[0].values);
+    assert_eq!(windows.map(|window| window.end_us), [60_000, 120_000, 180_000]);
+    let mut longer = task(&["acc_x"], &["WALKING", "SITTING"]);
+    longer.input.window = 4;
+    assert!(source.newest_window(&longer).is_err());
+}

@@ -3,10 +3,13 @@
 use std::sync::mpsc::Receiver;
 
 use dunlin_protocol::id::{Lineage, Name, RoundId};
+use dunlin_protocol::message::WorkRef;
 use dunlin_protocol::task::{Features, Input as TaskInput, Target};
 use dunlin_protocol::update::Score;
 
+use super::super::EVENTS_MAX;
 use super::*;
+use crate::job::{JobFailure, Trained};
 
 fn task() -> Arc<TaskSpec> {
     let input = TaskInput { channels: vec![], rate_millihertz: 1000, window: 1, hop: 1 };

@@ -191,7 +191,8 @@ impl World {
                     }
                 }
                 Output::Cancel(_) => self.job_time(device),
-                Output::Sleep { .. } => {}
+                // Simulated devices do not classify.
+                Output::Sleep { .. } | Output::UseModel(_) => {}
             }
         }
         let (slot, counted) = (&self.slots[device as usize], session.counters());

@@ -88,6 +88,7 @@ impl World {
                         }
                     }
                     Topic::Down(..)
+                    | Topic::Out(..)
                     | Topic::Plan(_)
                     | Topic::Object(..)
                     | Topic::ServerState(_) => {}
@@ -123,7 +124,7 @@ impl World {
                     self.deliver(device, Heard::Object(topic, kept));
                 }
             }
-            Topic::DeviceState(_) | Topic::Up(..) => {}
+            Topic::DeviceState(_) | Topic::Up(..) | Topic::Out(..) => {}
         }
     }
 

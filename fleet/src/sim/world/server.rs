@@ -239,7 +239,7 @@ impl World {
                     self.deliver(number, Heard::Down(down, payload));
                 }
             }
-            Topic::DeviceState(_) | Topic::Up(..) => {}
+            Topic::DeviceState(_) | Topic::Up(..) | Topic::Out(..) => {}
         }
     }
 
