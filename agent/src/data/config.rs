@@ -20,6 +20,7 @@ use toml::{Table, Value};
 use sampling::SAMPLING_KEYS;
 
 /// Where windows come from.
+#[allow(clippy::large_enum_variant)] // a program has one of them
 #[derive(Clone, Debug, PartialEq)]
 pub enum SourceConfig {
     /// One person of the UCI HAR data set, as if the device were worn by that person.

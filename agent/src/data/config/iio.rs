@@ -8,6 +8,8 @@ use serde::Deserialize;
 use super::sampling::is_factor;
 use super::{Live, Problems};
 
+/// Highest rate at which values are read one by one.
+const POLLED_HZ_MAX: f64 = 1000.0;
 /// Longest name of a device, trigger or channel in bytes.
 const NAME_BYTES_MAX: usize = 128;
 
@@ -86,6 +88,9 @@ impl IioConfig {
             problems.add(polled, "trigger", "has no use with mode = \"polled\"; remove it");
         }
         self.sampling.check(problems, "accel_x");
+        let polled_fast = input.mode == IioMode::Polled && self.sampling.rate_hz > POLLED_HZ_MAX;
+        let problem = format!("is over {POLLED_HZ_MAX}; set mode = \"buffered\" for such rates");
+        problems.add(polled_fast, "rate_hz", problem);
         for (name, channel) in &self.sampling.channels {
             let key = format!("channels.{name}");
             problems.add(!plain(channel), &key, advice.clone());
@@ -101,7 +106,7 @@ impl IioConfig {
         }
         for (key, path) in [("sysfs", &input.sysfs), ("dev", &input.dev)] {
             let empty = path.as_os_str().is_empty();
-            problems.add(empty, key, format!("is empty; remove it for the usual place"));
+            problems.add(empty, key, "is empty; remove it for the usual place");
         }
     }
 }

@@ -37,6 +37,25 @@ fn unknown_keys_and_kinds_are_refused_by_name() {
 }
 
 #[test]
+fn the_documented_examples_can_be_used() {
+    let example = include_str!("../../../agent.example.toml");
+    let bare = |line: &str| line.trim_start_matches("# ").to_owned();
+    let is_key = |line: &str| line.starts_with('[') || line.contains(" = ");
+    for kind in ["csv", "iio", "mqtt"] {
+        let start = example.find(&format!("# [source]\n# kind = \"{kind}\"")).unwrap();
+        let block = example[start..].lines().skip(1).take_while(|line| !line.is_empty());
+        let nested = |line: String| line.replace("[source.", "[");
+        let keys = |depth| -> String {
+            let lines = block.clone().filter(|line| depth == 2 || !line.starts_with("# #"));
+            let lines = lines.map(bare).filter(|line| is_key(line)).map(nested);
+            lines.flat_map(|line| [line, "\n".to_owned()]).collect()
+        };
+        assert_eq!(parse(&keys(1)).unwrap().check(), [], "{kind}");
+        parse(&keys(2)).unwrap_or_else(|error| panic!("{kind}: {error}"));
+    }
+}
+
+#[test]
 fn all_problems_are_listed_with_their_keys() {
     assert_eq!(keys("kind = 'har'\ndir = ''\nperson = 0"), ["source.dir", "source.person"]);
     let text = "kind = 'csv'\npath = ''\nrate_hz = 0\nheader = false\ndelimiter = 'é'\n\

@@ -113,17 +113,22 @@ impl Device for Buffer {
                 self.scans.take(&self.piece[..count], wall_us(), &mut lock(store));
                 Ok(true)
             }
-            Err(error) => match error.kind() {
-                io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => Ok(false),
-                _ if sysfs::is_gone(&error) => Err("the device went away; waiting for it".into()),
-                _ => Err(format!("cannot read its buffer: {error}")),
-            },
+            Err(error) if sysfs::is_gone(&error) => {
+                Err("the device went away; waiting for it".to_owned())
+            }
+            Err(error) if is_nothing(error.kind()) => Ok(false),
+            Err(error) => Err(format!("cannot read its buffer: {error}")),
         }
     }
 
     fn pause(&self, _: Instant) -> Duration {
         self.pause
     }
+}
+
+/// Whether a read that failed so only had nothing.
+fn is_nothing(kind: io::ErrorKind) -> bool {
+    kind == io::ErrorKind::WouldBlock || kind == io::ErrorKind::Interrupted
 }
 
 /// Sets the trigger `name`; its folder.

@@ -43,9 +43,9 @@ fn attribute(device: &Path, channel: &str, what: &str) -> Result<Option<f64>, St
     for name in names(channel, what) {
         let path = device.join(name);
         let number = sysfs::optional(sysfs::read_number(&path));
-        match number.map_err(|error| sysfs::problem(&path, "read", &error))? {
-            Some(number) => return Ok(Some(number)),
-            None => {}
+        let number = number.map_err(|error| sysfs::problem(&path, "read", &error))?;
+        if number.is_some() {
+            return Ok(number);
         }
     }
     Ok(None)

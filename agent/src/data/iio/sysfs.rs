@@ -49,10 +49,8 @@ pub(super) fn write(path: &Path, text: &str) -> io::Result<()> {
 
 /// What is wrong with a file, for people.
 pub(super) fn problem(path: &Path, doing: &str, error: &io::Error) -> String {
-    let advice = match error.kind() {
-        io::ErrorKind::PermissionDenied => "; let the agent's user do so, by a udev rule, say",
-        _ => "",
-    };
+    let denied = error.kind() == io::ErrorKind::PermissionDenied;
+    let advice = if denied { "; let the agent's user do so, by a udev rule, say" } else { "" };
     format!("{}: cannot {doing}: {error}{advice}", path.display())
 }
 

@@ -48,7 +48,8 @@ impl<D: Device> Watch<D> {
             Some(device) => device.poll(now, store),
             None if self.retry_at.is_some_and(|at| now < at) => return false,
             None => D::open(&self.config).map(|device| {
-                log::info!("{}: open", self.config.input.device);
+                let problem = format!("{}: open; no sample yet", self.config.input.device);
+                lock(store).set_problem(Some(problem));
                 self.device = Some(device);
                 true
             }),
