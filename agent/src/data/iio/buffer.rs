@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 
 use super::channel::Conversion;
 use super::scan::{Layout, ScanType};
-use super::watch::Device;
+use super::watch::{Device, Now};
 use super::{rate, sysfs};
 use crate::data::config::IioConfig;
-use crate::data::live::{POLL, Pace, lock, wall_us};
+use crate::data::live::{POLL, Pace, lock};
 use crate::data::store::SampleStore;
 
 /// Bytes that are read at a time.
@@ -104,13 +104,13 @@ impl Device for Buffer {
         Ok(Self { running: Running::start(enable)?, file, scans, piece: Vec::new(), pause })
     }
 
-    fn poll(&mut self, _: Instant, store: &Mutex<SampleStore>) -> Result<bool, String> {
+    fn poll(&mut self, now: Now, store: &Mutex<SampleStore>) -> Result<bool, String> {
         self.piece.resize(PIECE_BYTES, 0);
         match self.file.read(&mut self.piece) {
             Ok(0) if self.running.holds() => Ok(false),
             Ok(0) => Err("its buffer is off or gone; switching it on again".to_owned()),
             Ok(count) => {
-                self.scans.take(&self.piece[..count], wall_us(), &mut lock(store));
+                self.scans.take(&self.piece[..count], now.wall_us, &mut lock(store));
                 Ok(true)
             }
             Err(error) if sysfs::is_gone(&error) => {

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use super::channel::Conversion;
 use super::sysfs;
-use super::watch::Device;
+use super::watch::{Device, Now};
 use crate::data::config::IioConfig;
-use crate::data::live::{Pace, lock, wall_us};
+use crate::data::live::{Pace, lock};
 use crate::data::log_limit::LogLimit;
 use crate::data::store::SampleStore;
 
@@ -151,25 +151,25 @@ impl Device for Polled {
         })
     }
 
-    fn poll(&mut self, now: Instant, store: &Mutex<SampleStore>) -> Result<bool, String> {
+    fn poll(&mut self, now: Now, store: &Mutex<SampleStore>) -> Result<bool, String> {
         let missed = match &mut self.ticks {
-            Some(ticks) => ticks.due(now),
+            Some(ticks) => ticks.due(now.steady),
             None => {
-                self.ticks = Some(Ticks { start: now, period_ns: self.period_ns, last: 0 });
+                self.ticks = Some(Ticks { start: now.steady, period_ns: self.period_ns, last: 0 });
                 Some(0)
             }
         };
         let Some(missed) = missed else { return Ok(false) };
         if missed > 0 {
             self.pace.skip(missed);
-            if let Some(count) = self.late.count(now) {
+            if let Some(count) = self.late.count(now.steady) {
                 log::warn!(
                     "too late for a reading {count} times; where that goes on, lower rate_hz or \
                      set mode = \"buffered\""
                 );
             }
         }
-        self.take(wall_us(), store)?;
+        self.take(now.wall_us, store)?;
         Ok(false)
     }
 

@@ -4,12 +4,21 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use crate::data::config::IioConfig;
-use crate::data::live::{POLL, SampleReader, lock};
+use crate::data::live::{POLL, SampleReader, lock, wall_us};
 use crate::data::log_limit::clock;
 use crate::data::store::SampleStore;
 
 /// Time between two looks for a device.
 const RETRY: Duration = Duration::from_secs(3);
+
+/// A moment.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Now {
+    /// On the clock that only goes forward, for rates and waits.
+    pub(super) steady: Instant,
+    /// On the wall clock, in microseconds since 1970, for the times of samples.
+    pub(super) wall_us: i64,
+}
 
 /// A device that is open.
 pub(super) trait Device: Send + Sized {
@@ -23,7 +32,7 @@ pub(super) trait Device: Send + Sized {
     ///
     /// # Errors
     /// Why the device must be opened again.
-    fn poll(&mut self, now: Instant, store: &Mutex<SampleStore>) -> Result<bool, String>;
+    fn poll(&mut self, now: Now, store: &Mutex<SampleStore>) -> Result<bool, String>;
 
     /// How long to wait from `now` on when nothing was there.
     fn pause(&self, now: Instant) -> Duration;
@@ -43,10 +52,10 @@ impl<D: Device> Watch<D> {
     }
 
     /// Polls at the moment `now`.
-    pub(super) fn poll_at(&mut self, now: Instant, store: &Mutex<SampleStore>) -> bool {
+    pub(super) fn poll_at(&mut self, now: Now, store: &Mutex<SampleStore>) -> bool {
         let result = match &mut self.device {
             Some(device) => device.poll(now, store),
-            None if self.retry_at.is_some_and(|at| now < at) => return false,
+            None if self.retry_at.is_some_and(|at| now.steady < at) => return false,
             None => D::open(&self.config).map(|device| {
                 let problem = format!("{}: open; no sample yet", self.config.input.device);
                 lock(store).set_problem(Some(problem));
@@ -56,7 +65,7 @@ impl<D: Device> Watch<D> {
         };
         result.unwrap_or_else(|problem| {
             self.device = None;
-            self.retry_at = now.checked_add(RETRY);
+            self.retry_at = now.steady.checked_add(RETRY);
             let problem = format!("{}: {problem}", self.config.input.device);
             lock(store).set_problem(Some(problem));
             false
@@ -66,7 +75,7 @@ impl<D: Device> Watch<D> {
 
 impl<D: Device> SampleReader for Watch<D> {
     fn poll(&mut self, store: &Mutex<SampleStore>) -> bool {
-        self.poll_at(clock(), store)
+        self.poll_at(Now { steady: clock(), wall_us: wall_us() }, store)
     }
 
     fn pause(&self) -> Duration {
