@@ -189,7 +189,10 @@ pub(crate) fn check_publish(topic: &str, payload_bytes: usize) -> Result<(), Str
 }
 
 /// Says what is wrong with a subscription's topic filter.
-pub(crate) fn check_filter(filter: &str) -> Result<(), String> {
+///
+/// # Errors
+/// The problem: a length that no broker takes, a NUL, or a wildcard in the wrong place.
+pub fn check_filter(filter: &str) -> Result<(), String> {
     check_topic_text(filter)?;
     let levels = filter.split('/').count();
     let wrong = filter.split('/').enumerate().any(|(at, level)| match level {

@@ -38,7 +38,9 @@ pub mod testing;
 mod tls;
 mod url;
 
-pub use config::{KEEP_ALIVE_S_MAX, KEEP_ALIVE_S_MIN, LinkConfig, QueueLimits, TlsFiles, Will};
+pub use config::{
+    KEEP_ALIVE_S_MAX, KEEP_ALIVE_S_MIN, LinkConfig, QueueLimits, TlsFiles, Will, check_filter,
+};
 pub use counters::{Backlog, Counters};
 pub use error::LinkError;
 pub use link::{Link, LinkEvent, LinkSender};

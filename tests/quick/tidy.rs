@@ -89,11 +89,14 @@ fn only_the_models_crate_names_burn_and_only_the_link_names_rumqttc() {
 fn the_example_configurations_are_whole() {
     let text = fs::read_to_string(root().join("agent/agent.example.toml")).unwrap();
     dunlin_agent::config::AgentConfig::parse(&text).unwrap_or_else(|problems| panic!("{problems}"));
-    // The second source of the example, taken out of its comments.
+    // The other sources of the example, each taken out of its comments up to an empty line.
     let (head, sources) = text.split_once("[source]").unwrap();
-    let (_, second) = sources.split_once("# [source]").unwrap();
     let uncommented = |line: &str| line.strip_prefix("# ").unwrap_or(line).to_owned();
-    let second: Vec<String> = second.lines().map(uncommented).collect();
-    let text = format!("{head}[source]{}", second.join("\n"));
-    dunlin_agent::config::AgentConfig::parse(&text).unwrap_or_else(|problems| panic!("{problems}"));
+    for other in sources.split("# [source]\n").skip(1) {
+        let keys = other.lines().take_while(|line| !line.is_empty());
+        let keys: Vec<String> = keys.map(uncommented).collect();
+        let text = format!("{head}[source]\n{}", keys.join("\n"));
+        dunlin_agent::config::AgentConfig::parse(&text)
+            .unwrap_or_else(|problems| panic!("{problems}"));
+    }
 }

@@ -1,18 +1,22 @@
 //! Everything between a sensor and training windows on the device.
 //!
-//! A [`WindowSource`] gives the windows that a task asks for. [`har`] reads a published data set;
-//! [`csv`] follows a growing file, a FIFO or standard input in a thread of its own and keeps the
-//! samples in a bounded [`ring`] on disk, which survives restarts and power cuts. [`cut`] makes
-//! windows from the ring; [`labels`] names them, also after the fact. Nothing here leaves the
-//! device.
+//! A [`WindowSource`] gives the windows that a task asks for. [`har`] reads a published data set.
+//! The others are [`live`]: [`csv`] follows a growing file, a FIFO or standard input, [`iio`] reads
+//! a sensor that Linux has a driver for, [`mqtt`] listens to a topic of a broker. A thread keeps
+//! their samples in a bounded [`ring`] on disk, which survives restarts and power cuts. [`cut`]
+//! makes windows from the ring; [`labels`] names them, also after the fact. Nothing here leaves
+//! the device.
 
 pub mod config;
 pub mod csv;
 pub mod cut;
 mod error;
 pub mod har;
+pub mod iio;
 pub mod labels;
+pub mod live;
 mod log_limit;
+pub mod mqtt;
 pub mod ring;
 mod shared;
 pub mod store;
@@ -74,9 +78,9 @@ pub trait WindowSource {
 pub struct SourceStatus {
     /// Samples that the source holds now.
     pub samples: u64,
-    /// Rows taken in.
+    /// Rows or other samples taken in.
     pub accepted: u64,
-    /// Rows refused: too long, wrong number of columns, not a finite number, torn.
+    /// Rows, readings or messages refused: torn, too long, something missing, not a finite number.
     pub refused: u64,
     /// Values outside of what the ring can hold, stored as the nearest that it can.
     pub saturated: u64,
@@ -118,6 +122,8 @@ pub fn open(
     }
     Ok(match config {
         SourceConfig::Har(config) => Box::new(har::HarSource::open(config)?),
-        SourceConfig::Csv(config) => Box::new(csv::CsvSource::open(config, state_dir)?),
+        SourceConfig::Csv(config) => Box::new(csv::open(config, state_dir)?),
+        SourceConfig::Iio(config) => Box::new(iio::open(config, state_dir)?),
+        SourceConfig::Mqtt(config) => Box::new(mqtt::open(config, state_dir)?),
     })
 }

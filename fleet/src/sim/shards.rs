@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use dunlin_agent::data::config::{Column, CsvConfig, TimeUnit};
+use dunlin_agent::data::config::{Column, CsvConfig, CsvInput, Sampling};
 use dunlin_agent::data::har::{HarDataset, Split};
 use dunlin_agent::data::{WindowSet, csv};
 use dunlin_protocol::task::TaskSpec;
@@ -13,6 +13,8 @@ use super::scenario::Data;
 const FILES_MAX: usize = 100_000;
 /// Resolution at which samples of CSV files are kept.
 const QUANTUM: f32 = 0.001;
+/// Memory in MB that the windows of one file may take.
+const WINDOWS_MB: u32 = 1024;
 
 /// Windows by person or file.
 #[derive(Clone, Debug)]
@@ -99,25 +101,16 @@ fn read(data: &Data, files: &[PathBuf], task: &TaskSpec) -> Result<Vec<WindowSet
     let column = |name: &String| Column::Name(name.clone());
     let columns = channels.iter().map(|(channel, name)| (channel.clone(), column(name)));
     let mut config = CsvConfig {
-        path: PathBuf::new(),
-        rate_hz: *rate_hz,
-        channels: columns.collect(),
-        time: time.as_ref().map(column),
-        time_unit: TimeUnit::Seconds,
-        label: label.as_ref().map(column),
-        labels_path: None,
-        header: true,
-        columns: None,
-        delimiter: ',',
-        quantum: QUANTUM,
-        quanta: Default::default(),
-        capacity_mb: None,
-        capacity_samples: None,
-        windows_mb: 1024,
+        sampling: Sampling::new(*rate_hz, columns.collect()),
+        input: CsvInput::new(PathBuf::new()),
     };
+    config.sampling.quantum = QUANTUM;
+    config.sampling.windows_mb = WINDOWS_MB;
+    config.input.time = time.as_ref().map(column);
+    config.input.label = label.as_ref().map(column);
     let mut parts = Vec::with_capacity(files.len());
     for file in files {
-        config.path.clone_from(file);
+        config.input.path.clone_from(file);
         let scratch = tempfile::tempdir().map_err(|error| error.to_string())?;
         let windows = csv::read_file(&config, scratch.path(), task);
         parts.push(windows.map_err(|error| format!("{}: {error}", file.display()))?);

@@ -12,11 +12,15 @@ fn keys(text: &str) -> Vec<String> {
 fn a_short_configuration_gets_the_documented_defaults() {
     let text = "kind = 'csv'\npath = '-'\nrate_hz = 50.0\n[channels]\nacc_x = 'ax'\nacc_y = 1\n";
     let SourceConfig::Csv(config) = parse(text).unwrap() else { panic!("another kind") };
-    assert_eq!(config.channels["acc_x"], Column::Name("ax".into()));
-    assert_eq!(config.channels["acc_y"], Column::Index(1));
-    assert!(config.header && config.delimiter == ',' && config.time_unit == TimeUnit::Seconds);
-    assert_eq!((config.quantum, config.windows_mb, config.period_ns()), (0.001, 64, 20_000_000));
-    assert_eq!(config.capacity(), 64_000_000 / 26);
+    let Live { sampling, input } = &config;
+    assert_eq!(sampling.channels["acc_x"], Column::Name("ax".into()));
+    assert_eq!(sampling.channels["acc_y"], Column::Index(1));
+    assert!(input.header && input.delimiter == ',' && sampling.time_unit == TimeUnit::Seconds);
+    assert_eq!(
+        (sampling.quantum, sampling.windows_mb, sampling.period_ns()),
+        (0.001, 64, 20_000_000)
+    );
+    assert_eq!(sampling.capacity(), 64_000_000 / 26);
     assert!(SourceConfig::Csv(config).check().is_empty());
 }
 
@@ -32,6 +36,21 @@ fn unknown_keys_and_kinds_are_refused_by_name() {
     assert!(parse(text).unwrap_err().to_string().contains("columns count from 0"));
 }
 
+/// What the example leaves commented out twice is optional; that the rest can be used is tested
+/// with the whole file.
+#[test]
+fn the_optional_keys_of_the_example_are_known() {
+    let example = include_str!("../../../agent.example.toml");
+    let is_key = |line: &&str| line.starts_with('[') || line.contains(" = ");
+    for kind in ["csv", "iio", "mqtt"] {
+        let start = example.find(&format!("# [source]\n# kind = \"{kind}\"")).unwrap();
+        let block = example[start..].lines().skip(1).take_while(|line| !line.is_empty());
+        let keys = block.map(|line| line.trim_start_matches("# ")).filter(is_key);
+        let text: String = keys.flat_map(|line| [line, "\n"]).collect();
+        parse(&text.replace("[source.", "[")).unwrap_or_else(|error| panic!("{kind}: {error}"));
+    }
+}
+
 #[test]
 fn all_problems_are_listed_with_their_keys() {
     assert_eq!(keys("kind = 'har'\ndir = ''\nperson = 0"), ["source.dir", "source.person"]);
@@ -42,19 +61,96 @@ fn all_problems_are_listed_with_their_keys() {
         keys(text),
         [
             "source.path",
-            "source.rate_hz",
             "source.delimiter",
+            "source.rate_hz",
             "source.windows_mb",
-            "source.channels.acc_x",
-            "source.time",
             "source.quantum",
             "source.quanta.acc_z",
             "source.quanta.acc_z",
             "source.capacity_mb",
             "source.capacity_samples",
+            "source.channels.acc_x",
+            "source.time",
         ]
     );
     assert_eq!(keys("kind = 'csv'\npath = '-'\nrate_hz = 1\n[channels]"), ["source.channels"]);
+}
+
+/// Every key that all live sources share.
+const SHARED: &str = "rate_hz = 50\nquantum = 0.01\ncapacity_samples = 2000\nwindows_mb = 32\n\
+    time_unit = 'us'\nlabels_path = 'l'\nquanta = { x = 0.1 }\nchannels = { x = 'accel_x' }\n";
+
+#[test]
+fn all_live_sources_share_their_keys_and_refuse_those_that_nobody_knows() {
+    let own = [
+        "kind = 'csv'\npath = 'p'\ncolumns = 3\n",
+        "kind = 'iio'\ndevice = 'd'\nmode = 'buffered'\ntrigger = 't'\nfactors = { x = 2 }\n",
+        "kind = 'mqtt'\ntopic = 't'\nusername = 'u'\npassword = 'p'\nbatch = '$'\n",
+    ];
+    for own in own {
+        let config = parse(&format!("{own}{SHARED}")).unwrap();
+        assert_eq!(config.check(), []);
+        let error = parse(&format!("{own}{SHARED}colour = 1\n")).unwrap_err().to_string();
+        assert!(error.contains("unknown field `colour`"), "{error}");
+        assert!(error.contains("labels_path"), "{error}");
+        let error = parse(own).unwrap_err().to_string();
+        assert!(error.contains("missing field `rate_hz`"), "{error}");
+        let error = parse(&format!("{own}rate_hz = 'fast'\n[channels]\n")).unwrap_err().to_string();
+        assert!(error.contains("fast") && error.contains("rate_hz"), "{error}");
+    }
+    let with_mb = SHARED.replace("capacity_samples = 2000", "capacity_mb = 2");
+    assert_eq!(keys(&format!("{}{with_mb}", own[1])), [""; 0]);
+    assert!(parse(SHARED).unwrap_err().to_string().contains("missing field `kind`"));
+}
+
+#[test]
+fn all_problems_of_an_iio_source_are_listed() {
+    let text = "kind = 'iio'\ndevice = '../x'\nmode = 'polled'\ntrigger = ''\nfactor = 0\nsysfs = ''\n\
+        dev = ''\nrate_hz = 0\n[channels]\nx = 'in_accel_x_raw'\ny = 'a/b'\n[factors]\nz = nan\n";
+    assert_eq!(
+        keys(text),
+        [
+            "source.device",
+            "source.trigger",
+            "source.trigger",
+            "source.rate_hz",
+            "source.channels.x",
+            "source.channels.y",
+            "source.factor",
+            "source.factors.z",
+            "source.factors.z",
+            "source.sysfs",
+            "source.dev",
+        ]
+    );
+    let text = "kind = 'iio'\ndevice = 'x'\nmode = 'fast'\nrate_hz = 50\n[channels]\n";
+    let error = parse(text).unwrap_err().to_string();
+    assert!(error.contains("polled") && error.contains("buffered"), "{error}");
+}
+
+#[test]
+fn all_problems_of_an_mqtt_source_are_listed() {
+    let with = |own: &str| keys(&format!("kind = 'mqtt'\n{own}\n{SHARED}"));
+    assert_eq!(with("topic = 'a/#/b'"), ["source.topic"]);
+    assert_eq!(with("topic = ''\nurl = 'localhost'"), ["source.url", "source.topic"]);
+    assert_eq!(with("topic = 'a'\npassword = 'p'"), ["source.password"]);
+    assert_eq!(with("topic = 'a'\nclient_id = 'a/b'"), ["source.client_id"]);
+    assert_eq!(with("topic = 'a'\nurl = 'mqtts://h'\ncert = 'c'"), ["source.key"]);
+    assert_eq!(with("topic = 'a'\nca = 'c'"), ["source.url"]);
+    let error = parse(&format!("kind = 'mqtt'\ntopic = 'a'\ntime = 'a..b'\n{SHARED}"));
+    assert!(error.unwrap_err().to_string().contains("such as acc.x"));
+}
+
+#[test]
+fn a_client_id_is_made_up_for_each_connection_and_the_password_is_never_printed() {
+    let text = format!("kind = 'mqtt'\ntopic = 'a'\nusername = 'u'\npassword = 'hush'\n{SHARED}");
+    let config = parse(&text).unwrap();
+    assert!(!format!("{config:?}").contains("hush"));
+    let SourceConfig::Mqtt(config) = config else { panic!("another kind") };
+    let link = config.input.link().unwrap();
+    assert!(link.client_id.starts_with("dunlin-") && link.client_id.ends_with("-sensor"));
+    assert_ne!(link.client_id, config.input.link().unwrap().client_id);
+    assert_eq!(link.password.as_deref(), Some("hush"));
 }
 
 #[test]

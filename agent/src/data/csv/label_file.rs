@@ -5,17 +5,17 @@ use std::sync::Mutex;
 
 use super::follow::{Follower, Piece};
 use super::lines::{Line, LineBuffer};
-use super::reader::lock;
 use super::row::{Splitter, parse_time};
 use crate::data::config::TimeUnit;
 use crate::data::labels::LabelRange;
+use crate::data::live::lock;
 use crate::data::log_limit::{LogLimit, clock};
 use crate::data::store::SampleStore;
 
 /// Reads label ranges; from the start of the file whenever it opens, because applying a range twice
 /// changes nothing.
 #[derive(Debug)]
-pub(super) struct LabelReader {
+pub(in crate::data) struct LabelReader {
     follower: Follower,
     piece: Vec<u8>,
     lines: LineBuffer,
@@ -27,7 +27,7 @@ pub(super) struct LabelReader {
 
 impl LabelReader {
     /// A reader of the file or FIFO `path`, which need not exist yet.
-    pub(super) fn new(path: &Path, delimiter: char, unit: TimeUnit) -> Self {
+    pub(in crate::data) fn new(path: &Path, delimiter: char, unit: TimeUnit) -> Self {
         Self {
             follower: Follower::file(path, None),
             piece: Vec::new(),
@@ -40,7 +40,7 @@ impl LabelReader {
     }
 
     /// Takes in the next piece; whether there may be more at once.
-    pub(super) fn poll(&mut self, store: &Mutex<SampleStore>) -> bool {
+    pub(in crate::data) fn poll(&mut self, store: &Mutex<SampleStore>) -> bool {
         match self.follower.read(&mut self.piece) {
             Ok(Piece::Bytes) => {
                 self.take_piece(&mut lock(store));

@@ -1,7 +1,7 @@
 //! Moves rows and labels from their files into the store, one piece at a time.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 
 use super::DataError;
 use super::follow::{Follower, Piece};
@@ -9,13 +9,9 @@ use super::lines::{LINE_BYTES_MAX, Line, LineBuffer};
 use super::position::Position;
 use super::row::{Refusal, Row, RowReader};
 use crate::data::config::CsvConfig;
+use crate::data::live::{SampleReader, lock};
 use crate::data::log_limit::{LogLimit, clock};
 use crate::data::store::SampleStore;
-
-/// Locks the store; a thread that panicked leaves it usable, because each change is whole.
-pub(super) fn lock(store: &Mutex<SampleStore>) -> MutexGuard<'_, SampleStore> {
-    store.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 /// Times of samples that bring none: one period apart, with a gap wherever rows may be missing.
 #[derive(Debug, Default)]
@@ -54,66 +50,30 @@ impl CsvReader {
         position_path: PathBuf,
         store: &SampleStore,
     ) -> Result<Self, DataError> {
-        let follower = if config.path.as_os_str() == "-" {
-            Follower::stdin().map_err(DataError::io(&config.path, "start a thread"))?
+        let follower = if config.input.path.as_os_str() == "-" {
+            Follower::stdin().map_err(DataError::io(&config.input.path, "start a thread"))?
         } else {
             // Samples that were moved away are read again, if the file still has them.
             let next = store.ring().next_sequence();
             let position = Position::load(&position_path).filter(|p| p.sequence <= next);
-            Follower::file(&config.path, position)
+            Follower::file(&config.input.path, position)
         };
         let saved = Position::load(&position_path);
         Ok(Self {
-            path: config.path.clone(),
+            path: config.input.path.clone(),
             position_path,
             follower,
             piece: Vec::new(),
             lines: LineBuffer::default(),
             rows: RowReader::new(config),
             time: ImpliedTime::default(),
-            period_ns: config.period_ns(),
+            period_ns: config.sampling.period_ns(),
             skip: 0,
             line_end: 0,
             resume_sequence: saved.map_or(0, |position| position.sequence),
             saved,
             refused: LogLimit::default(),
         })
-    }
-
-    /// Takes in the next piece; whether there may be more at once.
-    pub(super) fn poll(&mut self, store: &Mutex<SampleStore>) -> bool {
-        let piece = self.follower.read(&mut self.piece);
-        let mut store = lock(store);
-        match piece {
-            Ok(Piece::Bytes) => {
-                self.take_piece(&mut store);
-                true
-            }
-            Ok(Piece::Nothing) => {
-                if self.follower.waits_for_file() {
-                    let problem = format!("{}: not there yet; waiting for it", self.path.display());
-                    store.set_problem(Some(problem));
-                }
-                false
-            }
-            Ok(Piece::Ended) => {
-                self.tear(&mut store);
-                store.set_ended();
-                false
-            }
-            Ok(Piece::Opened { resumed: true }) => {
-                self.resume(&mut store);
-                true
-            }
-            Ok(Piece::Opened { resumed: false } | Piece::Restarted) => {
-                self.restart(&mut store);
-                true
-            }
-            Err(error) => {
-                store.set_problem(Some(format!("{}: cannot read: {error}", self.path.display())));
-                false
-            }
-        }
     }
 
     /// Goes on where an earlier program stopped.
@@ -148,7 +108,7 @@ impl CsvReader {
             None => ImpliedTime::default(),
         };
         store.set_problem(None);
-        self.save_position(store);
+        self.save(store);
     }
 
     /// Periods in at least one second, and at least two: more than a row of samples may miss.
@@ -190,10 +150,46 @@ impl CsvReader {
             }
         });
     }
+}
 
-    /// Remembers how far the file is read. The store must be synced before, so that the samples of
-    /// the bytes that will not be read again are safe.
-    pub(super) fn save_position(&mut self, store: &mut SampleStore) {
+impl SampleReader for CsvReader {
+    fn poll(&mut self, store: &Mutex<SampleStore>) -> bool {
+        let piece = self.follower.read(&mut self.piece);
+        let mut store = lock(store);
+        match piece {
+            Ok(Piece::Bytes) => {
+                self.take_piece(&mut store);
+                true
+            }
+            Ok(Piece::Nothing) => {
+                if self.follower.waits_for_file() {
+                    let problem = format!("{}: not there yet; waiting for it", self.path.display());
+                    store.set_problem(Some(problem));
+                }
+                false
+            }
+            Ok(Piece::Ended) => {
+                self.tear(&mut store);
+                store.set_ended();
+                false
+            }
+            Ok(Piece::Opened { resumed: true }) => {
+                self.resume(&mut store);
+                true
+            }
+            Ok(Piece::Opened { resumed: false } | Piece::Restarted) => {
+                self.restart(&mut store);
+                true
+            }
+            Err(error) => {
+                store.set_problem(Some(format!("{}: cannot read: {error}", self.path.display())));
+                false
+            }
+        }
+    }
+
+    // Samples of the bytes that will not be read again must be on disk before.
+    fn save(&mut self, store: &mut SampleStore) {
         let sequence = store.ring().next_sequence().saturating_sub(self.skip);
         let position = match self.follower.position(self.line_end, sequence) {
             Ok(Some(position)) if self.saved != Some(position) => position,

@@ -132,12 +132,12 @@ impl RowReader {
     pub(super) fn new(config: &CsvConfig) -> Self {
         let mut reader = Self {
             config: config.clone(),
-            splitter: Splitter::new(config.delimiter),
+            splitter: Splitter::new(config.input.delimiter),
             places: None,
-            expect_header: config.header,
+            expect_header: config.input.header,
             values: Vec::new(),
         };
-        if !config.header {
+        if !config.input.header {
             reader.places = reader.find_places().ok();
         }
         reader
@@ -146,7 +146,7 @@ impl RowReader {
     /// Expects a header again: another file or writer begins. Where a new writer goes on without
     /// one, the old header holds.
     pub(super) fn restart(&mut self) {
-        self.expect_header = self.config.header;
+        self.expect_header = self.config.input.header;
     }
 
     /// Whether the next line should be a header.
@@ -183,7 +183,7 @@ impl RowReader {
     fn sample(&mut self) -> Result<Row<'_>, Refusal> {
         let has = self.splitter.count();
         let Some(places) = &self.places else {
-            return Err(Refusal::Columns { has, needs: self.config.channels.len() });
+            return Err(Refusal::Columns { has, needs: self.config.sampling.channels.len() });
         };
         let needs = places.exact.unwrap_or(places.least.max(has));
         if has != needs {
@@ -194,7 +194,7 @@ impl RowReader {
             let value = self.splitter.field(place).and_then(|text| text.parse::<f32>().ok());
             self.values.push(value.filter(|v| v.is_finite()).ok_or(Refusal::Number(place))?);
         }
-        let unit = self.config.time_unit;
+        let unit = self.config.sampling.time_unit;
         let time_us = match places.time {
             Some(place) => {
                 let time = self.splitter.field(place).and_then(|text| parse_time(text, unit));
@@ -221,11 +221,11 @@ impl RowReader {
             }
         };
         let config = &self.config;
-        let channels: Vec<usize> = config.channels.values().map(&mut place).collect();
-        let time = config.time.as_ref().map(&mut place);
-        let label = config.label.as_ref().map(&mut place);
+        let channels: Vec<usize> = config.sampling.channels.values().map(&mut place).collect();
+        let time = config.input.time.as_ref().map(&mut place);
+        let label = config.input.label.as_ref().map(&mut place);
         let last = channels.iter().chain(&time).chain(&label).max().copied().unwrap_or(0);
-        let exact = config.columns.or(config.header.then_some(count));
+        let exact = config.input.columns.or(config.input.header.then_some(count));
         let has: Vec<&str> = (0..count).filter_map(|at| self.splitter.field(at)).take(64).collect();
         if !missing.is_empty() || exact.is_some_and(|exact| last >= exact) {
             return Err(format!(

@@ -3,10 +3,12 @@
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::*;
+use crate::data::live::{save, settle};
 use crate::data::ring::{NO_LABEL, Record};
-use crate::data::{SourceConfig, open};
+use crate::data::{SourceConfig, SourceStatus, open};
 use dunlin_protocol::id::Name;
 use dunlin_protocol::task::{Channel, Features, Input, Target};
 
@@ -52,9 +54,10 @@ impl Bench {
     }
 
     fn run(&self) -> Running {
-        let (store, reader) = open_reader(&self.config, &self.state()).unwrap();
-        let labels = self.config.labels_path.as_ref().unwrap();
-        let labels = LabelReader::new(labels, ',', self.config.time_unit);
+        let store = SampleStore::open(&self.state(), self.config.sampling.header()).unwrap();
+        let reader = CsvReader::open(&self.config, position_path(&self.state()), &store).unwrap();
+        let labels = self.config.sampling.labels_path.as_ref().unwrap();
+        let labels = LabelReader::new(labels, ',', self.config.sampling.time_unit);
         let mut running = Running { store: Mutex::new(store), reader, labels };
         running.settle();
         running
@@ -89,7 +92,7 @@ impl Running {
     }
 
     fn save(&mut self) {
-        save(&self.store, &mut self.reader, &mut clock());
+        save(&self.store, &mut self.reader);
     }
 
     fn status(&self) -> SourceStatus {
@@ -217,12 +220,12 @@ fn rotated_and_truncated_files_are_followed() {
 #[test]
 fn a_fifo_is_read_from_one_writer_after_the_other() {
     let mut bench = Bench::new(TIMED);
-    bench.config.path = bench.dir.path().join("imu.fifo");
-    let made = std::process::Command::new("mkfifo").arg(&bench.config.path).status().unwrap();
+    bench.config.input.path = bench.dir.path().join("imu.fifo");
+    let made = std::process::Command::new("mkfifo").arg(&bench.config.input.path).status().unwrap();
     assert!(made.success());
     let mut running = bench.run();
     for number in 0..3 {
-        let mut writer = OpenOptions::new().write(true).open(&bench.config.path).unwrap();
+        let mut writer = OpenOptions::new().write(true).open(&bench.config.input.path).unwrap();
         writeln!(writer, "t,x,y\n{number},{number},0").unwrap();
         write!(writer, "{number},7").unwrap();
         running.settle();
@@ -330,7 +333,7 @@ fn an_opened_source_reads_in_its_own_thread_and_gives_windows() {
 #[test]
 fn a_configuration_with_problems_opens_nothing() {
     let mut bench = Bench::new(TIMED);
-    bench.config.rate_hz = f64::NAN;
+    bench.config.sampling.rate_hz = f64::NAN;
     let error = open(&SourceConfig::Csv(bench.config.clone()), &bench.state()).err().unwrap();
     assert!(error.to_string().contains("source.rate_hz"), "{error}");
     assert!(!bench.state().exists());

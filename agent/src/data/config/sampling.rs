@@ -1,0 +1,209 @@
+//! What all live sources are told: their channels, their rate, and how samples are kept.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use dunlin_protocol::limits::{CHANNELS_MAX, LABEL_CHARS_MAX};
+use serde::Deserialize;
+
+use super::Problems;
+use crate::data::ring::{CAPACITY_SAMPLES_MIN, Header, record_bytes};
+
+/// Largest ring that can be configured, in MB (millions of bytes).
+const CAPACITY_MB_MAX: u32 = 1_000_000;
+/// Range of factors and steps: beyond, 32-bit values lose their meaning.
+const FACTOR_MAX: f32 = 1e30;
+
+/// A live source: what all of them are told, and what only this kind `I` is told. `C` is what a
+/// channel of the task comes from. In the file both stand side by side under `[source]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Live<C, I> {
+    /// Channels, rate, and how samples are kept.
+    pub sampling: Sampling<C>,
+    /// Where samples come from.
+    pub input: I,
+}
+
+/// Channels, rate, and how samples are kept.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sampling<C> {
+    /// Samples a second.
+    pub rate_hz: f64,
+    /// Channel name of the task to where its values come from.
+    pub channels: BTreeMap<String, C>,
+    /// Unit of times in the input and in the label file.
+    #[serde(default)]
+    pub time_unit: TimeUnit,
+    /// File of `start,end,label` rows that may come later than their samples, or before.
+    pub labels_path: Option<PathBuf>,
+    /// Resolution of the stored values: samples are kept as 16-bit multiples of this, so the range
+    /// is 32767 times as large.
+    #[serde(default = "default_quantum")]
+    pub quantum: f32,
+    /// Resolution of single channels, where `quantum` does not suit.
+    #[serde(default)]
+    pub quanta: BTreeMap<String, f32>,
+    /// Size of the ring on disk in MB; 64 where neither this nor `capacity_samples` is set.
+    pub capacity_mb: Option<u32>,
+    /// Size of the ring on disk in samples.
+    pub capacity_samples: Option<u64>,
+    /// Most memory in MB that the windows of one round may take; the newest windows are used.
+    #[serde(default = "default_windows_mb")]
+    pub windows_mb: u32,
+}
+
+/// The keys of [`Sampling`] under `[source]`.
+pub(super) const SAMPLING_KEYS: [&str; 9] = [
+    "rate_hz",
+    "channels",
+    "time_unit",
+    "labels_path",
+    "quantum",
+    "quanta",
+    "capacity_mb",
+    "capacity_samples",
+    "windows_mb",
+];
+
+fn default_quantum() -> f32 {
+    0.001
+}
+
+fn default_windows_mb() -> u32 {
+    64
+}
+
+/// Unit of times in the input.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+pub enum TimeUnit {
+    /// Seconds, with a fraction or without.
+    #[default]
+    #[serde(rename = "s")]
+    Seconds,
+    /// Milliseconds.
+    #[serde(rename = "ms")]
+    Milliseconds,
+    /// Microseconds.
+    #[serde(rename = "us")]
+    Microseconds,
+}
+
+impl TimeUnit {
+    /// `time` in microseconds; `None` when it is not finite or beyond 2^53 microseconds (285
+    /// years), where it would no longer be exact.
+    #[allow(clippy::cast_possible_truncation)]
+    pub fn to_us(self, time: f64) -> Option<i64> {
+        let factor = match self {
+            Self::Seconds => 1e6,
+            Self::Milliseconds => 1e3,
+            Self::Microseconds => 1.0,
+        };
+        let us = (time * factor).round();
+        (us.abs() <= 9_007_199_254_740_992.0).then_some(us as i64)
+    }
+}
+
+impl<C> Sampling<C> {
+    /// `channels` at `rate_hz`; everything else as where the file is silent.
+    pub fn new(rate_hz: f64, channels: BTreeMap<String, C>) -> Self {
+        Self {
+            rate_hz,
+            channels,
+            time_unit: TimeUnit::default(),
+            labels_path: None,
+            quantum: default_quantum(),
+            quanta: BTreeMap::new(),
+            capacity_mb: None,
+            capacity_samples: None,
+            windows_mb: default_windows_mb(),
+        }
+    }
+
+    /// Nanoseconds from one sample to the next.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    pub fn period_ns(&self) -> u64 {
+        (1e9 / self.rate_hz).round().max(1.0) as u64
+    }
+
+    /// Resolution of `channel`.
+    pub fn quantum_of(&self, channel: &str) -> f32 {
+        self.quanta.get(channel).copied().unwrap_or(self.quantum)
+    }
+
+    /// Capacity of the ring in samples.
+    pub fn capacity(&self) -> u64 {
+        let bytes = u64::from(self.capacity_mb.unwrap_or(64)) * 1_000_000;
+        let samples = bytes / record_bytes(self.channels.len()) as u64;
+        self.capacity_samples.unwrap_or(samples).max(CAPACITY_SAMPLES_MIN)
+    }
+
+    /// What the ring must hold.
+    pub(in crate::data) fn header(&self) -> Header {
+        let quantum = |name: &String| (name.clone(), self.quantum_of(name));
+        Header {
+            channels: self.channels.keys().map(quantum).collect(),
+            period_ns: self.period_ns(),
+            capacity: self.capacity(),
+        }
+    }
+
+    /// Most values of the windows of one round.
+    pub(in crate::data) fn values_max(&self) -> usize {
+        let bytes = usize::try_from(self.windows_mb).unwrap_or(1).saturating_mul(1_000_000);
+        bytes / size_of::<f32>()
+    }
+
+    /// Adds what is wrong; `example` is a channel as this kind of source names it.
+    pub(super) fn check(&self, problems: &mut Problems, example: &str) {
+        let rate_fits = (0.001..=1e6).contains(&self.rate_hz);
+        problems.add(!rate_fits, "rate_hz", "is not in 0.001 to 1000000; set samples per second");
+        let bad_windows = self.windows_mb == 0 || self.windows_mb > 65_536;
+        problems.add(bad_windows, "windows_mb", "is not in 1 to 65536; 64 suits most devices");
+        let count = self.channels.len();
+        let advice = format!("map 1 to {CHANNELS_MAX} channels, such as acc_x = {example:?}");
+        let bad_count = count == 0 || count > CHANNELS_MAX;
+        problems.add(bad_count, "channels", format!("has {count} entries; {advice}"));
+        for name in self.channels.keys() {
+            let bad = name.is_empty() || name.chars().count() > LABEL_CHARS_MAX;
+            let problem = format!("names have 1 to {LABEL_CHARS_MAX} characters; use the task's");
+            problems.add(bad, &format!("channels.{name}"), problem);
+        }
+        self.check_ring(problems);
+    }
+
+    fn check_ring(&self, problems: &mut Problems) {
+        let usable = |quantum: f32| quantum > 0.0 && is_factor(quantum);
+        let advice = "must be above 0, such as 0.001: the smallest step worth keeping";
+        problems.add(!usable(self.quantum), "quantum", advice);
+        for (name, &quantum) in &self.quanta {
+            problems.add(!usable(quantum), &format!("quanta.{name}"), advice);
+            self.check_channel(problems, "quanta", name);
+        }
+        let both = self.capacity_mb.is_some() && self.capacity_samples.is_some();
+        problems.add(both, "capacity_mb", "is set beside capacity_samples; remove one of them");
+        let bad_mb = self.capacity_mb.is_some_and(|mb| mb == 0 || mb > CAPACITY_MB_MAX);
+        problems.add(bad_mb, "capacity_mb", format!("is not in 1 to {CAPACITY_MB_MAX}"));
+        let record = record_bytes(self.channels.len()) as u64;
+        let most = u64::from(CAPACITY_MB_MAX) * 1_000_000 / record;
+        let range = CAPACITY_SAMPLES_MIN..=most;
+        let bad_samples = self.capacity_samples.is_some_and(|n| !range.contains(&n));
+        problems.add(
+            bad_samples,
+            "capacity_samples",
+            format!("is not in {CAPACITY_SAMPLES_MIN} to {most}"),
+        );
+    }
+
+    /// Adds a problem where the table `table` names a channel that there is not.
+    pub(super) fn check_channel(&self, problems: &mut Problems, table: &str, name: &str) {
+        let unknown = !self.channels.contains_key(name);
+        let problem = "is no channel of [source.channels]; correct the name";
+        problems.add(unknown, &format!("{table}.{name}"), problem);
+    }
+}
+
+/// Whether values can be multiplied by `factor` and mean something.
+pub(super) fn is_factor(factor: f32) -> bool {
+    factor.is_normal() && factor.abs() <= FACTOR_MAX
+}

@@ -1,0 +1,264 @@
+//! Empties the buffer that a device fills in the kernel.
+
+use std::collections::BTreeMap;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use super::channel::Conversion;
+use super::scan::{Layout, ScanType};
+use super::watch::{Device, Now};
+use super::{rate, sysfs};
+use crate::data::config::IioConfig;
+use crate::data::live::{POLL, Pace, lock};
+use crate::data::store::SampleStore;
+
+/// Bytes that are read at a time.
+const PIECE_BYTES: usize = 64 * 1024;
+/// Seconds of samples that the kernel should hold.
+const BUFFER_S: f64 = 2.0;
+/// Range of the scans that it is asked to hold.
+const SCANS: std::ops::RangeInclusive<f64> = 64.0..=65_536.0;
+/// The channel of a device that has the time of a scan.
+const TIMESTAMP: &str = "timestamp";
+
+/// An open device that fills its buffer. Switches the buffer off when it is dropped.
+#[derive(Debug)]
+pub(super) struct Buffer {
+    running: Running,
+    file: File,
+    scans: Scans,
+    piece: Vec<u8>,
+    pause: Duration,
+}
+
+/// A buffer that is switched on, until this is dropped.
+#[derive(Debug)]
+struct Running(PathBuf);
+
+impl Running {
+    fn start(enable: PathBuf) -> Result<Self, String> {
+        sysfs::write(&enable, "1").map_err(|error| {
+            let problem = sysfs::problem(&enable, "switch the buffer on", &error);
+            let hint = "where the device has no interrupt of its own, set source.trigger";
+            format!("{problem}; {hint}; otherwise set source.mode to \"polled\"")
+        })?;
+        Ok(Self(enable))
+    }
+
+    /// Whether it still is.
+    fn holds(&self) -> bool {
+        sysfs::read(&self.0).is_ok_and(|text| text == "1")
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Err(error) = sysfs::write(&self.0, "0") {
+            log::debug!("{}", sysfs::problem(&self.0, "switch the buffer off", &error));
+        }
+    }
+}
+
+/// Makes samples from scans.
+#[derive(Debug)]
+struct Scans {
+    layout: Layout,
+    /// In the order of the task's channel names: place in the layout, and what the value means.
+    channels: Vec<(usize, Conversion)>,
+    /// Place of the time in the layout.
+    timestamp: Option<usize>,
+    pace: Pace,
+    /// The beginning of a scan whose end has not come yet.
+    partial: Vec<u8>,
+    values: Vec<f32>,
+}
+
+impl Device for Buffer {
+    fn open(config: &IioConfig) -> Result<Self, String> {
+        let (input, sampling) = (&config.input, &config.sampling);
+        let device = sysfs::find(&input.sysfs, "iio:device", &input.device)?;
+        let enable = device.join("buffer/enable");
+        if !enable.exists() {
+            let problem = "is not there: the device has no buffer; set source.mode to \"polled\"";
+            return Err(format!("{}: {problem}", enable.display()));
+        }
+        // A program that was killed may have left it on; then nothing else can be set.
+        if let Err(error) = sysfs::write(&enable, "0") {
+            log::debug!("{}", sysfs::problem(&enable, "switch the buffer off", &error));
+        }
+        let trigger = input.trigger.as_ref().map(|name| set_trigger(&device, &input.sysfs, name));
+        let trigger = trigger.transpose()?;
+        // Labels have the time of the wall clock. Old kernels have no other.
+        let _ = sysfs::write(&device.join("current_timestamp_clock"), "realtime");
+        let names = sampling.channels.values().map(String::as_str);
+        rate::set(&device, trigger.as_deref(), names, sampling.rate_hz)?;
+        let scans = Scans::set_up(config, &device)?;
+        let pause = set_length(&device, sampling.rate_hz);
+        let node = input.dev.join(device.file_name().unwrap_or_default());
+        let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(&node);
+        let file = file.map_err(|error| sysfs::problem(&node, "open", &error))?;
+        Ok(Self { running: Running::start(enable)?, file, scans, piece: Vec::new(), pause })
+    }
+
+    fn poll(&mut self, now: Now, store: &Mutex<SampleStore>) -> Result<bool, String> {
+        self.piece.resize(PIECE_BYTES, 0);
+        match self.file.read(&mut self.piece) {
+            Ok(0) if self.running.holds() => Ok(false),
+            Ok(0) => Err("its buffer is off or gone; switching it on again".to_owned()),
+            Ok(count) => {
+                self.scans.take(&self.piece[..count], now.wall_us, &mut lock(store));
+                Ok(true)
+            }
+            Err(error) if sysfs::is_gone(&error) => {
+                Err("the device went away; waiting for it".to_owned())
+            }
+            Err(error) if is_nothing(error.kind()) => Ok(false),
+            Err(error) => Err(format!("cannot read its buffer: {error}")),
+        }
+    }
+
+    fn pause(&self, _: Instant) -> Duration {
+        self.pause
+    }
+}
+
+/// Whether a read that failed so only had nothing.
+fn is_nothing(kind: io::ErrorKind) -> bool {
+    kind == io::ErrorKind::WouldBlock || kind == io::ErrorKind::Interrupted
+}
+
+/// Sets the trigger `name`; its folder.
+fn set_trigger(device: &Path, sysfs: &Path, name: &str) -> Result<PathBuf, String> {
+    let trigger = sysfs::find(sysfs, "trigger", name)?;
+    let title = sysfs::read(&trigger.join("name")).unwrap_or_else(|_| name.to_owned());
+    let current = device.join("trigger/current_trigger");
+    sysfs::write(&current, &title).map_err(|error| {
+        let problem = sysfs::problem(&current, &format!("set {title:?}"), &error);
+        format!("{problem}; correct or remove source.trigger")
+    })?;
+    Ok(trigger)
+}
+
+/// Asks the kernel to hold some seconds; how often to look so that nothing is lost.
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // in the range of SCANS
+fn set_length(device: &Path, rate_hz: f64) -> Duration {
+    let file = device.join("buffer/length");
+    let wanted = (rate_hz * BUFFER_S).clamp(*SCANS.start(), *SCANS.end()) as u32;
+    // Devices with a buffer of their own have a fixed length.
+    let _ = sysfs::write(&file, &wanted.to_string());
+    let length = sysfs::read_number(&file).unwrap_or(f64::from(wanted));
+    let quarter = length.clamp(1.0, *SCANS.end()) / rate_hz / 4.0;
+    Duration::try_from_secs_f64(quarter).map_or(POLL, |quarter| quarter.min(POLL))
+}
+
+impl Scans {
+    /// Enables the wanted channels and the time, and no others.
+    fn set_up(config: &IioConfig, device: &Path) -> Result<Self, String> {
+        let folder = device.join("scan_elements");
+        let mut names: Vec<&str> = config.sampling.channels.values().map(String::as_str).collect();
+        names.sort_unstable();
+        names.dedup();
+        if folder.join(format!("in_{TIMESTAMP}_en")).exists() && !names.contains(&TIMESTAMP) {
+            names.push(TIMESTAMP);
+        }
+        disable_others(&folder, &names)?;
+        let mut elements = Vec::new();
+        let mut places = BTreeMap::new();
+        for name in names {
+            places.insert(name, elements.len());
+            elements.push(element(&folder, name)?);
+        }
+        let timestamp = places.get(TIMESTAMP).copied();
+        if timestamp.is_some_and(|at| !elements[at].1.is_timestamp()) {
+            return Err(
+                "its timestamp is no signed number of 64 bits; set source.mode to \"polled\""
+                    .into(),
+            );
+        }
+        let channels = config.sampling.channels.iter().map(|(task, name)| {
+            let conversion = Conversion::of_raw(device, name, config.input.factor_of(task))?;
+            Ok((places[name.as_str()], conversion))
+        });
+        Ok(Self {
+            layout: Layout::new(&elements)?,
+            channels: channels.collect::<Result<_, String>>()?,
+            timestamp,
+            pace: Pace::new(config.sampling.period_ns()),
+            partial: Vec::new(),
+            values: Vec::new(),
+        })
+    }
+
+    /// Takes the next bytes of the buffer, read at `wall_us` on the wall clock.
+    fn take(&mut self, bytes: &[u8], wall_us: i64, store: &mut SampleStore) {
+        let mut pending = std::mem::take(&mut self.partial);
+        pending.extend_from_slice(bytes);
+        let scans = pending.chunks_exact(self.layout.bytes());
+        self.partial.extend_from_slice(scans.remainder());
+        let count = scans.len();
+        for (scan, left) in scans.zip((0..count).rev()) {
+            self.take_scan(scan, left, wall_us, store);
+        }
+    }
+
+    #[allow(clippy::cast_precision_loss)] // values are kept with 16 bits
+    fn take_scan(&mut self, scan: &[u8], left: usize, wall_us: i64, store: &mut SampleStore) {
+        let arrival_us = self.pace.next_of(left, wall_us);
+        let stamp = self.timestamp.map(|at| self.layout.value(at, scan) / 1000);
+        let time_us = stamp.and_then(|us| i64::try_from(us).ok()).unwrap_or(arrival_us);
+        self.values.clear();
+        for (at, conversion) in &self.channels {
+            match conversion.value(self.layout.value(*at, scan) as f64) {
+                Some(value) => self.values.push(value),
+                None => return store.refuse_row(),
+            }
+        }
+        let problem = store.append(time_us, "", &self.values).err();
+        store.set_problem(problem.map(|error| error.to_string()));
+    }
+}
+
+/// Switches the channels off that another program may have left on.
+fn disable_others(folder: &Path, wanted: &[&str]) -> Result<(), String> {
+    for entry in sysfs::entries(folder, "in_") {
+        let Some(name) = entry.strip_prefix("in_").and_then(|name| name.strip_suffix("_en")) else {
+            continue;
+        };
+        let file = folder.join(&entry);
+        if !wanted.contains(&name) && sysfs::read(&file).is_ok_and(|on| on != "0") {
+            let written = sysfs::write(&file, "0");
+            written.map_err(|error| sysfs::problem(&file, "disable a channel", &error))?;
+        }
+    }
+    Ok(())
+}
+
+/// Enables a channel; its index and type.
+fn element(folder: &Path, name: &str) -> Result<(u32, ScanType), String> {
+    let file = |what: &str| folder.join(format!("in_{name}_{what}"));
+    let enable = file("en");
+    if !enable.exists() {
+        let has = sysfs::entries(folder, "in_");
+        let has = has.iter().filter_map(|entry| entry.strip_prefix("in_")?.strip_suffix("_en"));
+        let has = sysfs::quoted(&has.collect::<Vec<_>>().join(", "));
+        return Err(format!(
+            "no buffered channel {name:?}; it has: {has}; correct source.channels"
+        ));
+    }
+    let read = |what| {
+        let path = file(what);
+        sysfs::read(&path).map_err(|error| sysfs::problem(&path, "read", &error))
+    };
+    let index = read("index")?;
+    let index = index.parse().map_err(|_| {
+        format!("{}: {:?} is no index", file("index").display(), sysfs::quoted(&index))
+    })?;
+    let kind = ScanType::parse(&read("type")?)
+        .map_err(|problem| format!("{}: {problem}", file("type").display()))?;
+    sysfs::write(&enable, "1").map_err(|error| sysfs::problem(&enable, "enable it", &error))?;
+    Ok((index, kind))
+}

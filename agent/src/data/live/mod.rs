@@ -1,0 +1,179 @@
+//! What all live sources share: a thread that moves samples into the ring, labels into their
+//! samples, and both to disk, until the source is dropped.
+//!
+//! Whoever wants windows locks the store for as long as that takes; the thread waits meanwhile.
+
+mod pace;
+
+pub(super) use pace::Pace;
+
+use std::path::Path;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant, SystemTime};
+
+use dunlin_protocol::task::TaskSpec;
+
+use super::config::Sampling;
+use super::csv::LabelReader;
+use super::log_limit::clock;
+use super::store::SampleStore;
+use super::{DataError, LiveWindow, SourceStatus, WindowSet, WindowSource};
+
+/// Wait between two looks at inputs that had nothing.
+pub(super) const POLL: Duration = Duration::from_millis(200);
+/// Time between two writes that survive a power cut; flash wears out.
+const SYNC: Duration = Duration::from_secs(60);
+
+/// Where the samples of a live source come from. Used by one thread.
+pub(super) trait SampleReader: Send {
+    /// Takes in what is there, but not for longer than a moment; whether there may be more at once.
+    fn poll(&mut self, store: &Mutex<SampleStore>) -> bool;
+
+    /// How long to wait when nothing was there; at most [`POLL`] is waited.
+    fn pause(&self) -> Duration {
+        POLL
+    }
+
+    /// Notes on disk how far the input is read. The samples so far have been synced.
+    fn save(&mut self, store: &mut SampleStore) {
+        let _ = store;
+    }
+}
+
+/// A live source of samples. Ends its thread and syncs its files when it is dropped.
+#[derive(Debug)]
+pub struct LiveSource {
+    store: Arc<Mutex<SampleStore>>,
+    values_max: usize,
+    /// Dropped to end the thread.
+    stop: Option<Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl LiveSource {
+    /// Opens the ring in `state_dir`, and starts to take in what the reader that `open` makes
+    /// finds. `delimiter` stands between the columns of the label file.
+    ///
+    /// # Errors
+    /// [`DataError`] when the ring belongs to another configuration or process, when files cannot
+    /// be made, when no thread can be started, or what `open` says.
+    pub(super) fn open<C>(
+        sampling: &Sampling<C>,
+        delimiter: char,
+        state_dir: &Path,
+        open: impl FnOnce(&SampleStore) -> Result<Box<dyn SampleReader>, DataError>,
+    ) -> Result<Self, DataError> {
+        let store = SampleStore::open(state_dir, sampling.header())?;
+        let reader = open(&store)?;
+        let labels = sampling.labels_path.as_ref();
+        let labels = labels.map(|path| LabelReader::new(path, delimiter, sampling.time_unit));
+        let store = Arc::new(Mutex::new(store));
+        let (stop, stopped) = channel();
+        let shared = Arc::clone(&store);
+        let thread = std::thread::Builder::new()
+            .name("samples".to_owned())
+            .spawn(move || run(&shared, reader, labels, &stopped))
+            .map_err(DataError::io(state_dir, "start a thread"))?;
+        let values_max = sampling.values_max();
+        Ok(Self { store, values_max, stop: Some(stop), thread: Some(thread) })
+    }
+}
+
+impl WindowSource for LiveSource {
+    fn windows(&mut self, task: &TaskSpec) -> Result<WindowSet, DataError> {
+        self.windows_unless(task, &|| false)
+    }
+
+    fn windows_unless(
+        &mut self,
+        task: &TaskSpec,
+        stop: &dyn Fn() -> bool,
+    ) -> Result<WindowSet, DataError> {
+        lock(&self.store).windows_unless(task, self.values_max, stop)
+    }
+
+    fn newest_window(&mut self, task: &TaskSpec) -> Result<Option<LiveWindow>, DataError> {
+        lock(&self.store).newest_window(task)
+    }
+
+    fn status(&self) -> SourceStatus {
+        lock(&self.store).status()
+    }
+}
+
+impl Drop for LiveSource {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            log::error!("the thread that reads samples had failed");
+        }
+    }
+}
+
+/// Locks the store; a thread that panicked leaves it usable, because each change is whole.
+pub(super) fn lock(store: &Mutex<SampleStore>) -> MutexGuard<'_, SampleStore> {
+    store.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The wall clock in microseconds since 1970; people label by it. It may jump.
+#[allow(clippy::disallowed_methods)] // orders nothing: samples are numbered in the ring
+pub(super) fn wall_us() -> i64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    since.map_or(0, |since| i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
+}
+
+/// Reads until told to stop.
+fn run(
+    store: &Mutex<SampleStore>,
+    mut reader: Box<dyn SampleReader>,
+    mut labels: Option<LabelReader>,
+    stop: &Receiver<()>,
+) {
+    let mut synced = clock();
+    let mut tended: Option<Instant> = None;
+    loop {
+        let mut busy = reader.poll(store);
+        let due = tended.is_none_or(|at| clock().saturating_duration_since(at) >= POLL);
+        if !busy && due {
+            // Labels wait until the samples at hand are in: a range finds them then.
+            busy = labels.as_mut().is_some_and(|labels| labels.poll(store));
+            if !busy {
+                settle(store);
+                tended = Some(clock());
+            }
+        }
+        let stopping = if busy {
+            stop.try_recv() != Err(TryRecvError::Empty)
+        } else {
+            stop.recv_timeout(reader.pause().min(POLL)) != Err(RecvTimeoutError::Timeout)
+        };
+        if stopping || clock().saturating_duration_since(synced) >= SYNC {
+            save(store, &mut *reader);
+            synced = clock();
+        }
+        if stopping {
+            return;
+        }
+    }
+}
+
+/// Hands new samples to the operating system, so that they survive the end of this process.
+pub(super) fn settle(store: &Mutex<SampleStore>) {
+    let mut store = lock(store);
+    if let Err(error) = store.flush() {
+        store.set_problem(Some(error.to_string()));
+    }
+}
+
+/// Makes samples and position survive a power cut.
+pub(super) fn save(store: &Mutex<SampleStore>, reader: &mut dyn SampleReader) {
+    let mut store = lock(store);
+    if let Err(error) = store.sync() {
+        store.set_problem(Some(error.to_string()));
+    }
+    reader.save(&mut store);
+}

@@ -1,0 +1,32 @@
+//! Samples from a topic of an MQTT broker: JSON messages of another program on the device or near.
+//!
+//! The connection is apart from the one to the federation's broker, also where both are the same
+//! program. Messages that cannot be understood are counted, logged at most once a minute, and
+//! skipped. A sensor should not publish retained: an old sample would come again with each
+//! connection, as a new one where messages bring no time.
+
+mod message;
+mod path;
+mod reader;
+
+pub use path::JsonPath;
+
+use std::path::Path;
+
+use super::DataError;
+use super::config::MqttConfig;
+use super::live::LiveSource;
+use reader::MqttReader;
+
+/// Opens the ring in `state_dir` and starts to listen.
+///
+/// # Errors
+/// [`DataError`] when the ring belongs to another configuration or process, when files cannot be
+/// made or certificates not be read, or when no thread can be started. A broker that cannot be
+/// reached is no error: it is tried again and again.
+pub fn open(config: &MqttConfig, state_dir: &Path) -> Result<LiveSource, DataError> {
+    LiveSource::open(&config.sampling, ',', state_dir, |_| Ok(Box::new(MqttReader::open(config)?)))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,153 @@
+//! From messages to samples, with a broker where there is one.
+
+use std::fs;
+use std::time::Duration;
+
+use dunlin_link::LinkEvent;
+use dunlin_link::testing::{Mosquitto, TestClient};
+
+use super::reader::Messages;
+use crate::data::config::{MqttConfig, SourceConfig};
+use crate::data::ring::Record;
+use crate::data::store::SampleStore;
+use crate::data::{WindowSource, open};
+
+fn config(more: &str) -> MqttConfig {
+    let text = format!(
+        "kind = 'mqtt'\ntopic = 'sensors/+/imu'\nrate_hz = 50\n{more}\n[channels]\nx = 'a.x'\n"
+    );
+    let config: SourceConfig = toml::from_str(&text).unwrap();
+    assert_eq!(config.check(), []);
+    let SourceConfig::Mqtt(config) = config else { panic!("another kind") };
+    config
+}
+
+struct Bench {
+    store: SampleStore,
+    messages: Messages,
+    _dir: tempfile::TempDir,
+}
+
+impl Bench {
+    fn new(more: &str) -> Self {
+        let (dir, config) = (tempfile::tempdir().unwrap(), config(more));
+        let store = SampleStore::open(dir.path(), config.sampling.header()).unwrap();
+        Self { store, messages: Messages::new(&config), _dir: dir }
+    }
+
+    fn take(&mut self, message: &str, arrival_us: i64) {
+        self.messages.take(message.as_bytes(), arrival_us, &mut self.store);
+    }
+
+    fn records(&mut self) -> Vec<Record> {
+        let mut records = Vec::new();
+        self.store.scan(|record| records.push(record.clone())).unwrap();
+        records
+    }
+
+    fn times(&mut self) -> Vec<i64> {
+        self.records().iter().map(|record| record.time_us).collect()
+    }
+}
+
+#[test]
+fn samples_have_the_time_of_the_message_or_of_their_arrival() {
+    let mut bench = Bench::new("time = 't'\ntime_unit = 'ms'");
+    bench.take(r#"{"a":{"x":1},"t":20}"#, 7_000_000);
+    bench.take(r#"{"a":{"x":2},"t":40}"#, 9_000_000);
+    assert_eq!(bench.times(), [20_000, 40_000]);
+    let mut bench = Bench::new("batch = '$'");
+    bench.take(r#"[{"a":{"x":1}},{"a":{"x":2}},{"b":0},{"a":{"x":4}}]"#, 1_060_000);
+    bench.take(r#"[{"a":{"x":5}}]"#, 1_080_000);
+    bench.take(r#"[{"a":{"x":6}}]"#, 9_000_000);
+    assert_eq!(bench.times(), [1_000_000, 1_020_000, 1_060_000, 1_080_000, 9_000_000]);
+    assert_eq!(bench.store.status().refused, 1);
+}
+
+#[test]
+fn messages_that_are_not_understood_are_counted_and_a_problem_until_one_is() {
+    let mut bench = Bench::new("");
+    bench.take("hello", 0);
+    bench.take(r#"{"a":{}}"#, 20_000);
+    let status = bench.store.status();
+    let problem = status.problem.unwrap();
+    assert!(problem.contains("sensors/+/imu") && problem.contains("line 1"), "{problem}");
+    bench.take(r#"{"a":{"x":"2.5"}}"#, 40_000);
+    bench.take("hello", 60_000);
+    let status = bench.store.status();
+    assert_eq!((status.accepted, status.refused, status.problem), (1, 3, None));
+}
+
+fn wait(source: &dyn WindowSource, holds: impl Fn(&crate::data::SourceStatus) -> bool) {
+    while !holds(&source.status()) {
+        std::thread::park_timeout(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn samples_come_in_over_a_broker_also_after_it_was_restarted() {
+    let Some(mut broker) = Mosquitto::anonymous() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let labels = dir.path().join("labels.csv");
+    fs::write(&labels, "0,1,walk\n").unwrap();
+    let more = format!(
+        "url = '{}'\nclient_id = 'wrist-1-sensor'\ntime = 't'\nlabels_path = '{}'",
+        broker.url(),
+        labels.display()
+    );
+    let source = open(&SourceConfig::Mqtt(config(&more)), &dir.path().join("state")).unwrap();
+    let waits = |problem: &Option<String>| {
+        problem.as_ref().is_some_and(|problem| problem.contains("no sample on sensors/+/imu yet"))
+    };
+    let publish = |client: &TestClient, numbers: std::ops::Range<u32>| {
+        for n in numbers {
+            let message = format!("{{\"a\":{{\"x\":{n}}},\"t\":{}}}", f64::from(n) * 0.02);
+            client.link.publish("sensors/left/imu".into(), message.into_bytes(), false);
+        }
+    };
+    wait(&*source, |status| waits(&status.problem));
+    broker.wait_log("Sending SUBACK to wrist-1-sensor", 1);
+    let client = TestClient::open(broker.client("sensor-program"));
+    client.wait_connected();
+    publish(&client, 0..5);
+    wait(&*source, |status| status.accepted == 5);
+    assert_eq!(source.status().problem, None);
+
+    broker.kill9();
+    wait(&*source, |status| status.problem.is_some());
+    drop(client);
+    broker.restart();
+    wait(&*source, |status| waits(&status.problem));
+    broker.wait_log("Sending SUBACK to wrist-1-sensor", 2);
+    let client = TestClient::open(broker.client("sensor-program"));
+    client.wait_connected();
+    publish(&client, 5..8);
+    wait(&*source, |status| status.accepted == 8);
+    drop(source);
+
+    let store = dir.path().join("state");
+    let mut store = SampleStore::open(&store, config("").sampling.header()).unwrap();
+    let mut samples = Vec::new();
+    store.scan(|r| samples.push((r.time_us, r.codes[0], r.label))).unwrap();
+    let expected: Vec<_> = (0..8i16).map(|n| (i64::from(n) * 20_000, n * 1000, 0)).collect();
+    assert_eq!(samples, expected);
+    assert_eq!(store.label_texts(), ["walk"]);
+}
+
+#[test]
+fn what_keeps_samples_from_coming_is_told_with_a_next_step() {
+    let mut bench = Bench::new("");
+    let connected = bench.messages.hear(LinkEvent::Connected, 0, &mut bench.store);
+    assert!(connected, "each connection subscribes anew");
+    let mut problem_after = |event| {
+        assert!(!bench.messages.hear(event, 0, &mut bench.store));
+        bench.store.status().problem.unwrap_or_default()
+    };
+    let topic = "sensors/+/imu".to_owned();
+    let problem = problem_after(LinkEvent::SubscribeRefused { topic });
+    assert!(problem.contains("refuses sensors/+/imu; allow this user"), "{problem}");
+    let reason = "mqtt://localhost:1883: bad user name or password".to_owned();
+    assert_eq!(problem_after(LinkEvent::Refused { reason: reason.clone() }), reason);
+    let payload = br#"{"a":{"x":1}}"#.to_vec();
+    assert_eq!(problem_after(LinkEvent::Message { topic: "any".into(), payload }), "");
+}
