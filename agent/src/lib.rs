@@ -16,7 +16,11 @@ mod connection;
 #[cfg(feature = "std")]
 pub mod data;
 #[cfg(feature = "std")]
+pub mod doctor;
+#[cfg(feature = "std")]
 pub mod driver;
+#[cfg(feature = "std")]
+pub mod instance;
 #[cfg(feature = "std")]
 pub mod ports;
 #[cfg(feature = "std")]

@@ -5,7 +5,9 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use dunlin_agent::config::AgentConfig;
+use dunlin_agent::doctor;
 use dunlin_agent::driver::{self, Remote, RunError};
+use dunlin_agent::instance::InstanceLock;
 use dunlin_agent::store::FileStore;
 use dunlin_agent::trainer::{BurnTrainer, TrainerSettings};
 use log::{error, info};
@@ -21,7 +23,7 @@ const EXIT_CONFIG: u8 = 78;
 #[command(
     name = "dunlin-agent",
     version,
-    after_help = "Example:\n  dunlin-agent --config agent.toml config check\n  dunlin-agent --config agent.toml\n\nExit codes: 0 stopped in order, 1 failed, 2 wrong usage, 78 wrong configuration."
+    after_help = "Example:\n  dunlin-agent --config agent.toml config check\n  dunlin-agent --config agent.toml doctor\n  dunlin-agent --config agent.toml\n\nExit codes: 0 stopped in order, 1 failed, 2 wrong usage, 78 wrong configuration."
 )]
 struct Arguments {
     /// Configuration file; agent/agent.example.toml explains every key.
@@ -38,6 +40,8 @@ enum Command {
         #[command(subcommand)]
         action: ConfigAction,
     },
+    /// Try out the whole set-up, from the configuration to the sensor, and say what to do.
+    Doctor(doctor::cli::Arguments),
 }
 
 #[derive(Subcommand)]
@@ -48,6 +52,9 @@ enum ConfigAction {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    if let Some(Command::Doctor(doctor)) = &arguments.command {
+        return ExitCode::from(doctor.run(&arguments.config));
+    }
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("info")).init();
     let config = match AgentConfig::load(&arguments.config) {
         Ok(config) => config,
@@ -94,6 +101,8 @@ fn run(config: &AgentConfig) -> Result<(), Failure> {
     let link = config.link().ok_or_else(|| config_failure("broker.url is wrong"))?;
     let backend = config.backend().map_err(config_failure)?;
     let store = FileStore::open(&config.state_dir).map_err(config_failure)?;
+    let _lock =
+        InstanceLock::take(&config.state_dir).map_err(|text| Failure { text, is_config: false })?;
     let source =
         dunlin_agent::data::open(&config.source, &config.state_dir).map_err(config_failure)?;
     let trainer = TrainerSettings { backend, held_back: config.training.held_back };

@@ -29,6 +29,7 @@ mod connection;
 mod counters;
 mod driver;
 mod error;
+mod handshake;
 mod item;
 mod link;
 mod outbox;
@@ -36,10 +37,13 @@ mod outbox;
 pub mod testing;
 #[cfg(feature = "tls")]
 mod tls;
+#[cfg(feature = "tls")]
+mod tls_probe;
 mod url;
 
 pub use config::{KEEP_ALIVE_S_MAX, KEEP_ALIVE_S_MIN, LinkConfig, QueueLimits, TlsFiles, Will};
 pub use counters::{Backlog, Counters};
 pub use error::LinkError;
+pub use handshake::{HandshakeError, handshake};
 pub use link::{Link, LinkEvent, LinkSender};
 pub use url::{BrokerUrl, UrlError};
