@@ -110,7 +110,10 @@ fn explain(error: &Error) -> HandshakeError {
     use CertificateError as Bad;
     match error {
         Error::InvalidMessage(_) => HandshakeError::NotTls,
-        Error::InvalidCertificate(Bad::UnknownIssuer) => HandshakeError::UnknownIssuer,
+        // An authority that was made anew under its old name gives signatures that do not fit.
+        Error::InvalidCertificate(Bad::UnknownIssuer | Bad::BadSignature) => {
+            HandshakeError::UnknownIssuer
+        }
         Error::InvalidCertificate(Bad::Expired) => HandshakeError::Expired { days: 0 },
         Error::InvalidCertificate(Bad::ExpiredContext { time, not_after }) => {
             HandshakeError::Expired { days: days(*time, *not_after) }
