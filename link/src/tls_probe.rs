@@ -150,3 +150,27 @@ fn is_about_us(alert: AlertDescription) -> bool {
             | AlertDescription::UnsupportedCertificate
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn certificates_out_of_their_time_say_by_how_many_days() {
+        let at = |day: u64| UnixTime::since_unix_epoch(Duration::from_secs(day * 86_400));
+        let said = |bad| explain(&Error::InvalidCertificate(bad)).to_string();
+        let over = CertificateError::ExpiredContext { time: at(30), not_after: at(10) };
+        assert!(said(over).contains("ended 20 days ago"));
+        let early = CertificateError::NotValidYetContext { time: at(1), not_before: at(20_000) };
+        assert!(said(early).contains("becomes valid in 19999 days"));
+        assert!(said(CertificateError::UnknownIssuer).contains("no trusted authority"));
+    }
+
+    #[test]
+    fn an_alert_is_about_our_certificate_only_when_it_says_so() {
+        let of = |alert| explain(&Error::AlertReceived(alert));
+        let revoked = of(AlertDescription::CertificateRevoked);
+        assert!(matches!(revoked, HandshakeError::ClientCertificate { .. }));
+        assert!(matches!(of(AlertDescription::InternalError), HandshakeError::Other(_)));
+    }
+}

@@ -177,3 +177,54 @@ fn silence(text: String, state: Option<&State>, plan: &Plan, settings: &Settings
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::report::Outcome;
+    use super::*;
+
+    fn settings() -> Settings {
+        let text = "device = 'wrist-1'\nfederation = 'gait'\nstate_dir = 's'\n\
+            source = { kind = 'har', dir = 'x', person = 1 }\nbroker = { url = 'mqtt://h' }\n";
+        AgentConfig::parse(text).unwrap().settings().unwrap()
+    }
+
+    fn told(finding: &Finding) -> String {
+        assert_eq!(finding.outcome, Outcome::Failed, "{finding:?}");
+        format!("{} {}", finding.text, finding.next_step.as_deref().unwrap())
+    }
+
+    #[test]
+    fn a_connection_that_is_taken_away_points_to_another_program_of_this_name() {
+        let heard = Heard { lost: Some("the broker hung up".into()), ..Heard::default() };
+        let told = told(&topics(&heard, &settings()));
+        assert!(told.contains("hung up") && told.contains("connected as wrist-1"), "{told}");
+    }
+
+    #[test]
+    fn a_subscription_that_is_refused_in_words_is_named() {
+        let heard = Heard { refused: vec!["a/topic".into()], ..Heard::default() };
+        let told = told(&topics(&heard, &settings()));
+        assert!(told.contains("a/topic") && told.contains("dunlin.acl"), "{told}");
+    }
+
+    #[test]
+    fn a_plan_of_another_release_is_no_missing_plan() {
+        let heard =
+            Heard { plan: Some(Err("the message has schema 9".into())), ..Heard::default() };
+        let told = told(&plan(&heard, &settings()));
+        assert!(told.contains("schema 9") && told.contains("same release"), "{told}");
+    }
+
+    #[test]
+    fn without_echo_and_plan_the_topics_come_first() {
+        let told = told(&plan(&Heard::default(), &settings()));
+        assert!(
+            told.contains("dunlin/v1/fed/gait/plan") && told.contains("topics first"),
+            "{told}"
+        );
+        let limit = Duration::from_secs(1);
+        let finding = aggregator(&Heard::default(), &settings(), limit);
+        assert_eq!(finding.outcome, Outcome::Skipped);
+    }
+}
