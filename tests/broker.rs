@@ -13,6 +13,7 @@ mod broker {
     mod connections;
     mod device_by_hand;
     mod device_kills;
+    mod doctor;
     mod gate;
     mod inference;
     mod intermittent;

@@ -1,5 +1,7 @@
 //! What a task costs on this board: time, memory and bytes, measured on made-up windows.
 
+pub mod cli;
+
 use std::fmt;
 use std::fs;
 use std::path::Path;

@@ -18,10 +18,15 @@ mod connection;
 #[cfg(feature = "std")]
 pub mod data;
 #[cfg(feature = "std")]
+pub mod doctor;
+#[cfg(feature = "std")]
 pub mod driver;
 #[cfg(feature = "std")]
 pub mod eligibility;
+#[cfg(feature = "std")]
 pub mod inference;
+#[cfg(feature = "std")]
+pub mod instance;
 #[cfg(feature = "std")]
 pub mod nice;
 #[cfg(feature = "std")]

@@ -4,17 +4,18 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use dunlin_agent::bench::{self, BenchSettings};
+use dunlin_agent::bench;
 use dunlin_agent::config::AgentConfig;
 use dunlin_agent::data::{SharedSource, WindowSource};
+use dunlin_agent::doctor;
 use dunlin_agent::driver::{self, Parts, Remote, RunError};
 use dunlin_agent::eligibility::Eligibility;
 use dunlin_agent::inference::{Inference, InferenceConfig, NetworkClassifier};
+use dunlin_agent::instance::InstanceLock;
 use dunlin_agent::nice::Nice;
 use dunlin_agent::ports::Conditions;
 use dunlin_agent::store::FileStore;
 use dunlin_agent::trainer::{BurnTrainer, TrainerSettings};
-use dunlin_models::Backend;
 use dunlin_service::Manager;
 use log::{error, info};
 
@@ -29,7 +30,7 @@ const EXIT_CONFIG: u8 = 78;
 #[command(
     name = "dunlin-agent",
     version,
-    after_help = "Example:\n  dunlin-agent --config agent.toml config check\n  dunlin-agent --config agent.toml\n\nExit codes: 0 stopped in order, 1 failed, 2 wrong usage, 78 wrong configuration."
+    after_help = "Example:\n  dunlin-agent --config agent.toml config check\n  dunlin-agent --config agent.toml doctor\n  dunlin-agent --config agent.toml\n\nExit codes: 0 stopped in order, 1 failed, 2 wrong usage, 78 wrong configuration."
 )]
 struct Arguments {
     /// Configuration file; agent/agent.example.toml explains every key.
@@ -49,28 +50,9 @@ enum Command {
     /// Measure what a task costs on this board: seconds, memory and bytes of one round.
     ///
     /// Trains on made-up windows; needs neither broker nor configuration.
-    Bench {
-        /// The task file, such as models/tasks/har-cnn.toml.
-        task: PathBuf,
-        /// Training windows.
-        #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..=100_000))]
-        windows: u32,
-        /// Passes over them.
-        #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=1000))]
-        epochs: u16,
-        /// Windows in a batch.
-        #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=1024))]
-        batch: u16,
-        /// Seed of windows, model and shuffles.
-        #[arg(long, default_value_t = 1)]
-        seed: u64,
-        /// As JSON.
-        #[arg(long)]
-        json: bool,
-        /// Also write the update to this file: 32-bit floats, little-endian.
-        #[arg(long)]
-        update: Option<PathBuf>,
-    },
+    Bench(bench::cli::Arguments),
+    /// Try out the whole set-up, from the configuration to the sensor, and say what to do.
+    Doctor(doctor::cli::Arguments),
 }
 
 #[derive(Subcommand)]
@@ -81,19 +63,12 @@ enum ConfigAction {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    if let Some(Command::Doctor(doctor)) = &arguments.command {
+        return ExitCode::from(doctor.run(&arguments.config));
+    }
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("info")).init();
-    if let Some(Command::Bench { task, windows, epochs, batch, seed, json, update }) =
-        &arguments.command
-    {
-        let backend = Backend::default();
-        let settings = BenchSettings {
-            windows: *windows,
-            epochs: *epochs,
-            batch: *batch,
-            seed: *seed,
-            backend,
-        };
-        return measure(task, &settings, *json, update.as_deref());
+    if let Some(Command::Bench(bench)) = &arguments.command {
+        return bench.run();
     }
     let config = match AgentConfig::load(&arguments.config) {
         Ok(config) => config,
@@ -113,27 +88,6 @@ fn main() -> ExitCode {
             ExitCode::from(if failure.is_config { EXIT_CONFIG } else { 1 })
         }
     }
-}
-
-#[allow(clippy::print_stdout)] // what was asked for
-fn measure(task: &Path, settings: &BenchSettings, json: bool, update: Option<&Path>) -> ExitCode {
-    let measured = bench::read_task(task)
-        .and_then(|task| bench::run(task, settings).map_err(|failure| failure.0));
-    let kept = measured.and_then(|report| {
-        let Some(path) = update else { return Ok(report) };
-        let bytes: Vec<u8> = report.delta.iter().flat_map(|value| value.to_le_bytes()).collect();
-        let kept = std::fs::write(path, bytes);
-        kept.map(|()| report).map_err(|error| format!("{}: {error}", path.display()))
-    });
-    match kept {
-        Ok(report) if json => println!("{}", report.to_json()),
-        Ok(report) => println!("{report}"),
-        Err(problem) => {
-            error!("{problem}");
-            return ExitCode::FAILURE;
-        }
-    }
-    ExitCode::SUCCESS
 }
 
 #[allow(clippy::print_stdout)] // the answer of `config check`
@@ -161,6 +115,8 @@ fn run(config: &AgentConfig) -> Result<(), Failure> {
     let link = config.link().ok_or_else(|| config_failure("broker.url is wrong"))?;
     let backend = config.backend().map_err(config_failure)?;
     let store = FileStore::open(&config.state_dir).map_err(config_failure)?;
+    let _lock =
+        InstanceLock::take(&config.state_dir).map_err(|text| Failure { text, is_config: false })?;
     let source =
         dunlin_agent::data::open(&config.source, &config.state_dir).map_err(config_failure)?;
     let trainer = TrainerSettings { backend, held_back: config.training.held_back };

@@ -56,12 +56,7 @@ fn transport(config: &LinkConfig) -> Result<Transport, LinkError> {
     if !config.url.tls() {
         return Ok(Transport::Tcp);
     }
-    if config.url.host().starts_with('[') {
-        let problem = "TLS needs a host name or an IPv4 address; give the broker a name";
-        return Err(LinkError::setting("url", problem));
-    }
-    let files = config.tls.clone().unwrap_or_default();
-    let client = crate::tls::client_config(&files)?;
+    let client = crate::tls::of_link(config)?;
     Ok(Transport::tls_with_config(rumqttc::TlsConfiguration::Rustls(client)))
 }
 

@@ -29,6 +29,7 @@ mod connection;
 mod counters;
 mod driver;
 mod error;
+mod handshake;
 mod item;
 mod link;
 mod outbox;
@@ -36,6 +37,8 @@ mod outbox;
 pub mod testing;
 #[cfg(feature = "tls")]
 mod tls;
+#[cfg(feature = "tls")]
+mod tls_probe;
 mod url;
 
 pub use config::{
@@ -43,5 +46,6 @@ pub use config::{
 };
 pub use counters::{Backlog, Counters};
 pub use error::LinkError;
+pub use handshake::{HandshakeError, handshake};
 pub use link::{Link, LinkEvent, LinkSender};
 pub use url::{BrokerUrl, UrlError};

@@ -9,7 +9,7 @@ use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
 
-use crate::config::TlsFiles;
+use crate::config::{LinkConfig, TlsFiles};
 use crate::error::LinkError;
 
 /// Where Debian, Alpine, Yocto and most others keep the authorities that the system trusts.
@@ -17,8 +17,16 @@ const SYSTEM_STORE: &str = "/etc/ssl/certs/ca-certificates.crt";
 /// Longest certificate or key file in bytes; the system's store has about 220 KiB.
 const FILE_BYTES_MAX: u64 = 2 * 1024 * 1024;
 
-/// The configuration of every connection of one link.
-pub(crate) fn client_config(files: &TlsFiles) -> Result<Arc<ClientConfig>, LinkError> {
+/// The configuration of every connection of the link that `config` describes.
+pub(crate) fn of_link(config: &LinkConfig) -> Result<Arc<ClientConfig>, LinkError> {
+    if config.url.host().starts_with('[') {
+        let problem = "TLS needs a host name or an IPv4 address; give the broker a name";
+        return Err(LinkError::setting("url", problem));
+    }
+    client_config(&config.tls.clone().unwrap_or_default())
+}
+
+fn client_config(files: &TlsFiles) -> Result<Arc<ClientConfig>, LinkError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()

@@ -109,6 +109,21 @@ fn a_device_says_its_own_and_hears_its_own_and_what_is_for_all() {
 }
 
 #[test]
+fn a_device_hears_itself_on_its_echo_and_nobody_elses() {
+    let rules = rules();
+    let granted = |account: &str, topic: &str| {
+        let mine = rules.iter().filter(|rule| rule.account.is_none());
+        let mine = mine.filter(|rule| matches(&rule.filter.replace("%u", account), topic));
+        mine.fold((false, false), |(r, w), rule| (r || rule.read, w || rule.write))
+    };
+    let echo = Topics::default().echo(&name("wrist-1"));
+    assert_eq!(granted("wrist-1", &echo), (true, true));
+    assert_eq!(granted("wrist-2", &echo), (false, false));
+    let result = echo.replace("doctor", "result");
+    assert_eq!(granted("wrist-1", &result), (false, true), "what it says else is for others");
+}
+
+#[test]
 fn a_device_has_nothing_to_do_with_another_devices_topics() {
     let rules = rules();
     for topic in topics_of("wrist-2") {

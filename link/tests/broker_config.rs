@@ -99,6 +99,22 @@ fn a_device_hears_its_own_orders_and_no_other_devices() {
 }
 
 #[test]
+fn a_device_hears_itself_on_its_echo_and_on_no_other_topic() {
+    let Some((broker, accounts)) = support::broker_with_passwords(&["wrist-1", "wrist-2"]) else {
+        return;
+    };
+    let device = open(account(&broker, &accounts, "wrist-1"));
+    subscribe(&broker, &device, "wrist-1", &["dunlin/v1/dev/+/out/+"]);
+    let other = open(account(&broker, &accounts, "wrist-2"));
+    says(&other, "dunlin/v1/dev/wrist-2/out/doctor", "secret");
+    says(&other, "dunlin/v1/dev/wrist-1/out/doctor", "forged");
+    assert!(other.link.close(Vec::new()));
+    says(&device, "dunlin/v1/dev/wrist-1/out/result", "for the monitor");
+    says(&device, "dunlin/v1/dev/wrist-1/out/doctor", "mine");
+    assert_eq!(next(&device), message("dunlin/v1/dev/wrist-1/out/doctor", "mine"));
+}
+
+#[test]
 fn a_client_id_cannot_be_taken_from_its_owner() {
     let Some((broker, accounts)) = support::broker_with_passwords(&["wrist-1", "wrist-2"]) else {
         return;

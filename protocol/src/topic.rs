@@ -91,6 +91,21 @@ impl Topics {
         format!("{}/{topic}", self.root)
     }
 
+    /// The topic on which a device hears itself, to try its rights out.
+    pub fn echo(&self, device: &DeviceId) -> String {
+        format!("{}/v1/dev/{device}/out/doctor", self.root)
+    }
+
+    /// The filter by which everybody who may sees the plans of all federations.
+    pub fn all_plans(&self) -> String {
+        format!("{}/v1/fed/+/plan", self.root)
+    }
+
+    /// The filter by which everybody who may sees every aggregator's presence.
+    pub fn all_server_states(&self) -> String {
+        format!("{}/v1/srv/+/state", self.root)
+    }
+
     /// The filter by which an aggregator sees every device's presence.
     pub fn all_device_states(&self) -> String {
         format!("{}/v1/dev/+/state", self.root)

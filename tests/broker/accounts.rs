@@ -10,7 +10,8 @@ use dunlin_tests::ToyTrainer;
 use super::relay::Relay;
 use super::world::{AGGREGATOR, World, clock, device_name, settings, wait_until};
 
-fn shipped(file: &str) -> PathBuf {
+/// A file that operators deploy.
+pub(super) fn shipped(file: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../broker-config").join(file)
 }
 

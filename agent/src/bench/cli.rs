@@ -1,0 +1,62 @@
+//! `dunlin-agent bench` as a command.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use dunlin_models::Backend;
+
+use super::{BenchReport, BenchSettings, read_task, run};
+
+/// What the command is told.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Arguments {
+    /// The task file, such as models/tasks/har-cnn.toml.
+    task: PathBuf,
+    /// Training windows.
+    #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    windows: u32,
+    /// Passes over them.
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    epochs: u16,
+    /// Windows in a batch.
+    #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    batch: u16,
+    /// Seed of windows, model and shuffles.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// As JSON.
+    #[arg(long)]
+    json: bool,
+    /// Also write the update to this file: 32-bit floats, little-endian.
+    #[arg(long)]
+    update: Option<PathBuf>,
+}
+
+impl Arguments {
+    /// Measures and prints.
+    #[allow(clippy::print_stdout)] // what was asked for
+    pub fn run(&self) -> ExitCode {
+        match self.measure() {
+            Ok(report) if self.json => println!("{}", report.to_json()),
+            Ok(report) => println!("{report}"),
+            Err(problem) => {
+                log::error!("{problem}");
+                return ExitCode::FAILURE;
+            }
+        }
+        ExitCode::SUCCESS
+    }
+
+    fn measure(&self) -> Result<BenchReport, String> {
+        let Self { windows, epochs, batch, seed, .. } = *self;
+        let settings = BenchSettings { windows, epochs, batch, seed, backend: Backend::default() };
+        let report = run(read_task(&self.task)?, &settings).map_err(|failure| failure.0)?;
+        if let Some(path) = &self.update {
+            let bytes: Vec<u8> =
+                report.delta.iter().flat_map(|value| value.to_le_bytes()).collect();
+            fs::write(path, bytes).map_err(|error| format!("{}: {error}", path.display()))?;
+        }
+        Ok(report)
+    }
+}

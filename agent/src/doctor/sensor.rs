@@ -1,0 +1,305 @@
+//! The sensor: whether samples come in, and whether the task can be cut from them.
+
+use std::io::IsTerminal;
+use std::time::Duration;
+
+use dunlin_protocol::task::TaskSpec;
+
+use super::now;
+use super::report::{Finding, Outcome};
+use crate::config::AgentConfig;
+use crate::data::config::Sampling;
+use crate::data::ring::record_bytes;
+use crate::data::{SourceConfig, SourceStatus, WindowSource};
+
+/// Wait between two looks.
+const LOOK: Duration = Duration::from_millis(50);
+/// Share by which a measured rate may be off: it is measured over seconds.
+const RATE_SHARE: f64 = 0.2;
+/// Looks at which samples had come: fewer give no rate.
+const MOMENTS_MIN: usize = 3;
+
+/// What is known of a source before it is opened.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Expected {
+    /// Samples a second; `None` for data that lie there.
+    pub(super) rate_hz: Option<f64>,
+    /// Size of the ring on disk in bytes.
+    pub(super) ring_bytes: u64,
+    /// Whether it reads standard input.
+    pub(super) stdin: bool,
+}
+
+impl Expected {
+    /// What `config` says.
+    pub(super) fn of(config: &SourceConfig) -> Self {
+        match config {
+            SourceConfig::Har(_) => Self { rate_hz: None, ring_bytes: 0, stdin: false },
+            SourceConfig::Csv(csv) => {
+                Self { stdin: csv.input.path.as_os_str() == "-", ..Self::live(&csv.sampling) }
+            }
+            SourceConfig::Iio(iio) => Self::live(&iio.sampling),
+            SourceConfig::Mqtt(mqtt) => Self::live(&mqtt.sampling),
+        }
+    }
+
+    fn live<C>(sampling: &Sampling<C>) -> Self {
+        let record = record_bytes(sampling.channels.len()) as u64;
+        let ring_bytes = sampling.capacity().saturating_mul(record);
+        Self { rate_hz: Some(sampling.rate_hz), ring_bytes, stdin: false }
+    }
+}
+
+/// Opens the source as the agent would and watches it for `span`.
+pub(super) fn check(config: &AgentConfig, task: Option<&TaskSpec>, span: Duration) -> Finding {
+    let expected = Expected::of(&config.source);
+    if expected.stdin && std::io::stdin().is_terminal() {
+        return Finding::skipped(
+            "samples come by standard input, which is this terminal; SENSOR | dunlin-agent doctor",
+        );
+    }
+    let mut source = match crate::data::open(&config.source, &config.state_dir) {
+        Ok(source) => source,
+        Err(error) => {
+            let step = "mend the file or the key of [source] that the text names";
+            return Finding::failed(error.to_string(), step);
+        }
+    };
+    let flow = match expected.rate_hz {
+        Some(rate_hz) => flow(&watch(&*source, span), rate_hz, span),
+        None => Finding::ok(format!("{} samples are there", source.status().samples)),
+    };
+    if flow.outcome == Outcome::Failed {
+        return flow;
+    }
+    match task {
+        Some(task) => both(flow, fit(&mut *source, task)),
+        None => both(flow, Finding::ok("no task is known yet to compare with")),
+    }
+}
+
+/// What was seen of a source.
+struct Seen {
+    /// When samples had come: since the start, and how many in all.
+    moments: Vec<(Duration, u64)>,
+    status: SourceStatus,
+}
+
+fn watch(source: &(dyn WindowSource + Send), span: Duration) -> Seen {
+    let start = now();
+    let mut moments: Vec<(Duration, u64)> = Vec::new();
+    loop {
+        let (since, status) = (now().saturating_duration_since(start), source.status());
+        if moments.last().map_or(0, |last| last.1) != status.accepted {
+            moments.push((since, status.accepted));
+        }
+        if since >= span {
+            return Seen { moments, status };
+        }
+        wait(LOOK);
+    }
+}
+
+/// Nothing but looking again tells how a source is doing.
+#[allow(clippy::disallowed_methods)]
+fn wait(time: Duration) {
+    std::thread::sleep(time);
+}
+
+/// Samples a second in the second half of the time: a file begins with what lay in it.
+#[allow(clippy::cast_precision_loss)] // counts of seconds
+fn rate(moments: &[(Duration, u64)], span: Duration) -> Option<f64> {
+    let late: Vec<_> = moments.iter().filter(|moment| moment.0 >= span / 2).collect();
+    let (first, last) = (late.first()?, late.last()?);
+    let enough = late.len() >= MOMENTS_MIN;
+    enough.then(|| (last.1 - first.1) as f64 / (last.0 - first.0).as_secs_f64())
+}
+
+fn flow(seen: &Seen, rate_hz: f64, span: Duration) -> Finding {
+    let SourceStatus { accepted, refused, problem, ended, .. } = &seen.status;
+    let seconds = span.as_secs_f64();
+    let problem = problem.as_ref().map_or(String::new(), |problem| format!("; {problem}"));
+    if *accepted == 0 {
+        let text = format!("no sample in {seconds:.0} s, {refused} rows refused{problem}");
+        if *refused == 0 && rate_hz * seconds < 2.0 {
+            let step = format!("watch for longer: --seconds {:.0}", (3.0 / rate_hz).ceil());
+            return Finding::warning(text, step);
+        }
+        let step = if *refused > 0 {
+            "compare columns, delimiter and header with the [source] section"
+        } else if *ended {
+            "the program that writes the samples has ended: start it again"
+        } else {
+            "is the program that writes the samples running, and does it write to source.path?"
+        };
+        return Finding::failed(text, step);
+    }
+    let measured = rate(&seen.moments, span);
+    let shown = measured.map_or(String::new(), |hz| format!(", {hz:.1} a second"));
+    let text = format!("{accepted} samples in {seconds:.0} s{shown}");
+    let off = measured.is_some_and(|hz| (hz - rate_hz).abs() > rate_hz * RATE_SHARE);
+    if *refused > 0 || !problem.is_empty() {
+        let text = format!("{text}; {refused} rows refused{problem}");
+        return Finding::warning(text, "look at these rows; RUST_LOG=warn shows why");
+    }
+    if off {
+        let step = "correct source.rate_hz or the sensor's rate; a program that writes in bursts \
+                    should flush after each row";
+        return Finding::warning(format!("{text}, but source.rate_hz is {rate_hz}"), step);
+    }
+    if measured.is_none() && !ended {
+        let step = "does the program still write? Watch for longer: --seconds 60";
+        return Finding::warning(format!("{text}, too few of them new to tell a rate"), step);
+    }
+    Finding::ok(text)
+}
+
+/// Whether windows of `task` can be cut from the source.
+fn fit(source: &mut dyn WindowSource, task: &TaskSpec) -> Finding {
+    let name = &task.name;
+    let set = match source.windows(task) {
+        Ok(set) => set,
+        Err(error) => {
+            let step = "map channels and rate in [source] to those of the task";
+            return Finding::failed(format!("task {name}: {error}"), step);
+        }
+    };
+    if set.is_empty() {
+        let labels = if task.needs_labels() { " with a label" } else { "" };
+        let text = format!(
+            "task {name}: channels and rate fit; no window of {} samples{labels} yet",
+            task.input.window
+        );
+        return Finding::ok(text);
+    }
+    let of_label = |label: usize| set.labels.iter().filter(|&&l| usize::from(l) == label).count();
+    let labels = task.labels().iter().enumerate();
+    let labels: Vec<String> =
+        labels.map(|(label, text)| format!("{text} {}", of_label(label))).collect();
+    let labels =
+        if labels.is_empty() { String::new() } else { format!(" ({})", labels.join(", ")) };
+    Finding::ok(format!("task {name}: {} windows{labels}", set.len()))
+}
+
+/// Two findings as one: the worse outcome, both texts.
+fn both(a: Finding, b: Finding) -> Finding {
+    let rank = |finding: &Finding| match finding.outcome {
+        Outcome::Failed => 2,
+        Outcome::Warning => 1,
+        Outcome::Ok | Outcome::Skipped => 0,
+    };
+    let outcome = if rank(&b) > rank(&a) { b.outcome } else { a.outcome };
+    let steps: Vec<String> = [a.next_step, b.next_step].into_iter().flatten().collect();
+    let next_step = (!steps.is_empty()).then(|| steps.join("\n"));
+    Finding { outcome, text: format!("{}\n{}", a.text, b.text), next_step }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::PathBuf;
+
+    const SPAN: Duration = Duration::from_millis(1200);
+
+    fn config(dir: &std::path::Path, path: &str, more: &str) -> AgentConfig {
+        let text = format!(
+            "device = 'wrist-1'\nfederation = 'gait'\nstate_dir = '{0}/state'\n\
+             broker = {{ url = 'mqtt://localhost' }}\n[source]\nkind = 'csv'\n\
+             path = '{0}/{path}'\nrate_hz = 50.0\nchannels = {{ x = 'ax' }}\n{more}",
+            dir.display()
+        );
+        AgentConfig::parse(&text).unwrap()
+    }
+
+    fn rows(dir: &std::path::Path, rows: usize) -> PathBuf {
+        let path = dir.join("imu.csv");
+        let rows: String = (0..rows).map(|row| format!("{}.5\n", row % 7)).collect();
+        std::fs::write(&path, format!("ax\n{rows}")).unwrap();
+        path
+    }
+
+    fn task(channel: &str, rate_millihertz: u32) -> TaskSpec {
+        use dunlin_protocol::id::Name;
+        use dunlin_protocol::task::{Channel, Features, Input, Target};
+        let channel = Channel { name: channel.into(), unit: "g".into(), offset: 0.0, scale: 1.0 };
+        TaskSpec {
+            name: Name::new("walk").unwrap(),
+            input: Input { channels: vec![channel], rate_millihertz, window: 10, hop: 5 },
+            features: Features::Raw,
+            layers: vec![],
+            target: Target::Reconstruct,
+        }
+    }
+
+    #[test]
+    fn a_sensor_that_is_not_there_is_told_with_its_path() {
+        let dir = tempfile::tempdir().unwrap();
+        let finding = check(&config(dir.path(), "imu.fifo", ""), None, SPAN);
+        assert_eq!(finding.outcome, Outcome::Failed);
+        assert!(finding.text.contains("imu.fifo: not there yet"), "{finding:?}");
+        assert!(finding.next_step.unwrap().contains("source.path"));
+    }
+
+    #[test]
+    fn rows_that_are_no_samples_are_told() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("imu.csv"), "ax\nhello\nworld\n").unwrap();
+        let finding = check(&config(dir.path(), "imu.csv", ""), None, SPAN);
+        assert_eq!(finding.outcome, Outcome::Failed);
+        assert!(finding.text.contains("2 rows refused"), "{finding:?}");
+        assert!(finding.next_step.unwrap().contains("delimiter"));
+    }
+
+    #[test]
+    fn samples_are_held_against_the_task_before_any_round() {
+        let dir = tempfile::tempdir().unwrap();
+        rows(dir.path(), 100);
+        let config = config(dir.path(), "imu.csv", "");
+        let finding = check(&config, Some(&task("x", 50_000)), SPAN);
+        assert!(finding.text.contains("100 samples in 1 s"), "{finding:?}");
+        assert!(finding.text.contains("task walk: 19 windows"), "{finding:?}");
+        // It does not grow, which is worth a look.
+        assert_eq!(finding.outcome, Outcome::Warning);
+        rows(dir.path(), 200);
+        let finding = check(&config, Some(&task("y", 50_000)), SPAN);
+        assert_eq!(finding.outcome, Outcome::Failed, "{finding:?}");
+        assert!(finding.text.contains("channels that the source lacks: y"), "{finding:?}");
+        rows(dir.path(), 300);
+        let finding = check(&config, Some(&task("x", 100_000)), SPAN);
+        assert!(finding.text.contains("the task wants 100.000 Hz"), "{finding:?}");
+    }
+
+    #[test]
+    fn the_rate_is_that_of_the_second_half() {
+        let moments: Vec<(Duration, u64)> =
+            (0..=20).map(|n| (Duration::from_millis(n * 200), 5000 + n * 10)).collect();
+        let seen = |moments: &[(Duration, u64)]| {
+            let accepted = moments.last().map_or(0, |last| last.1);
+            let status = SourceStatus { accepted, ..SourceStatus::default() };
+            Seen { moments: moments.to_vec(), status }
+        };
+        let span = Duration::from_secs(4);
+        let finding = flow(&seen(&moments), 50.0, span);
+        assert_eq!(finding.outcome, Outcome::Ok);
+        assert!(finding.text.contains("50.0 a second"), "{finding:?}");
+        let finding = flow(&seen(&moments), 100.0, span);
+        assert_eq!(finding.outcome, Outcome::Warning);
+        assert!(finding.text.contains("source.rate_hz is 100"), "{finding:?}");
+        // One sample in ten seconds cannot be missed in four.
+        assert_eq!(flow(&seen(&[]), 0.1, span).outcome, Outcome::Warning);
+        assert_eq!(flow(&seen(&[]), 10.0, span).outcome, Outcome::Failed);
+    }
+
+    #[test]
+    fn a_data_set_that_is_not_there_is_a_failure() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut config = config(dir.path(), "imu.csv", "");
+        config.source = SourceConfig::Har(crate::data::config::HarConfig {
+            dir: dir.path().join("nowhere"),
+            person: 1,
+        });
+        let finding = check(&config, None, SPAN);
+        assert_eq!(finding.outcome, Outcome::Failed);
+        assert!(finding.text.contains("nowhere"), "{finding:?}");
+    }
+}
