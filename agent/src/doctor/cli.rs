@@ -47,3 +47,40 @@ fn colors() -> bool {
     let dumb = std::env::var_os("TERM").is_none_or(|value| value == "dumb");
     !unwanted && !dumb && std::io::stdout().is_terminal()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::{CommandFactory, Parser};
+
+    #[derive(Parser)]
+    struct Program {
+        #[command(subcommand)]
+        command: Command,
+    }
+
+    #[derive(clap::Subcommand)]
+    enum Command {
+        /// What the program says of it.
+        Doctor(Arguments),
+    }
+
+    #[test]
+    fn the_command_line_has_defaults_limits_and_a_help() {
+        let parse = |arguments: &[&str]| {
+            let all = ["agent", "doctor"].into_iter().chain(arguments.iter().copied());
+            Program::try_parse_from(all).map(|Program { command: Command::Doctor(it) }| it)
+        };
+        let plain = parse(&[]).unwrap();
+        assert_eq!((plain.seconds, plain.timeout), (5, 10));
+        assert!(!plain.json && !plain.while_running);
+        let all = parse(&["--json", "--seconds", "60", "--timeout", "3", "--while-running"]);
+        let all = all.unwrap();
+        assert!(all.json && all.while_running && (all.seconds, all.timeout) == (60, 3));
+        assert!(parse(&["--seconds", "0"]).is_err() && parse(&["--timeout", "301"]).is_err());
+        let mut program = Program::command();
+        program.clone().debug_assert();
+        let help = program.find_subcommand_mut("doctor").unwrap().render_help().to_string();
+        assert!(help.contains("What the program says of it") && help.contains("78"), "{help}");
+    }
+}
