@@ -18,7 +18,7 @@ type ModelId = (Digest, Lineage, ModelVersion);
 
 /// Keeps the newest model, not more often than it may.
 pub(super) struct ModelKeeper {
-    store: Box<dyn StateStore>,
+    store: Box<dyn StateStore + Send>,
     every: Duration,
     /// When a model was written last.
     saved: Option<Clock>,
@@ -31,7 +31,7 @@ pub(super) struct ModelKeeper {
 impl ModelKeeper {
     /// Opens `store`: also the model in it, if there is one that can be read.
     pub(super) fn open(
-        mut store: Box<dyn StateStore>,
+        mut store: Box<dyn StateStore + Send>,
         every: Duration,
     ) -> (Self, Option<KeptModel>) {
         let bytes = store.load().unwrap_or_else(|problem| {

@@ -44,7 +44,7 @@ pub struct Inference {
     /// What runs the model.
     pub classifier: Box<dyn Classifier + Send>,
     /// Where the model is kept.
-    pub models: Box<dyn StateStore>,
+    pub models: Box<dyn StateStore + Send>,
 }
 
 /// A device that classifies.
