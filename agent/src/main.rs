@@ -16,7 +16,7 @@ use dunlin_agent::nice::Nice;
 use dunlin_agent::ports::Conditions;
 use dunlin_agent::store::FileStore;
 use dunlin_agent::trainer::{BurnTrainer, TrainerSettings};
-use dunlin_service::Manager;
+use dunlin_service::{Manager, logging};
 use log::{error, info};
 
 /// Exit code for a wrong configuration (`EX_CONFIG` of sysexits.h): a restart does not help.
@@ -66,7 +66,7 @@ fn main() -> ExitCode {
     if let Some(Command::Doctor(doctor)) = &arguments.command {
         return ExitCode::from(doctor.run(&arguments.config));
     }
-    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("info")).init();
+    logging::start("info");
     if let Some(Command::Bench(bench)) = &arguments.command {
         return bench.run();
     }

@@ -14,7 +14,7 @@ use dunlin_aggregator::status::Status;
 use dunlin_aggregator::store::Store;
 use dunlin_aggregator::{model_file, run};
 use dunlin_protocol::time::Instant;
-use dunlin_service::Manager;
+use dunlin_service::{Manager, logging};
 
 /// Exit code of a configuration that cannot be used (`EX_CONFIG` of sysexits.h): a service manager
 /// should not start the program again before a person has looked.
@@ -66,7 +66,7 @@ enum ConfigCommand {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("info")).init();
+    logging::start("info");
     match perform(&arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -5,7 +5,7 @@ mod support;
 
 use dunlin_protocol::id::{Digest, Name};
 use dunlin_protocol::limits::PACKET_BYTES_MAX;
-use dunlin_protocol::topic::{Down, Topic, Topics};
+use dunlin_protocol::topic::{Down, ECHO, Topic, Topics};
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Access {
@@ -170,7 +170,8 @@ fn every_line_but_those_for_people_is_needed_by_a_topic() {
         let accounts = ["wrist-1", "dunlin-aggregator", "dunlin-monitor"];
         let used = accounts.iter().any(|account| {
             let filter = rule.filter.replace("%u", account);
-            let topics = topics_of("wrist-1").into_iter().chain(topics_of(account));
+            let echo = Topic::Out(name(account), name(ECHO));
+            let topics = topics_of("wrist-1").into_iter().chain(topics_of(account)).chain([echo]);
             topics.into_iter().any(|topic| matches(&filter, &Topics::default().name(&topic)))
         });
         let for_people = rule.filter.starts_with("$SYS");

@@ -5,6 +5,9 @@ use core::fmt;
 
 use crate::id::{DeviceId, FederationId, InstanceId, Name, ShortDigest};
 
+/// Last level of the topic on which a device hears itself.
+pub const ECHO: &str = "doctor";
+
 /// What the aggregator tells one device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Down {
@@ -93,7 +96,7 @@ impl Topics {
 
     /// The topic on which a device hears itself, to try its rights out.
     pub fn echo(&self, device: &DeviceId) -> String {
-        format!("{}/v1/dev/{device}/out/doctor", self.root)
+        format!("{}/v1/dev/{device}/out/{ECHO}", self.root)
     }
 
     /// The filter by which everybody who may sees the plans of all federations.

@@ -1,7 +1,8 @@
-//! What Dunlin's programs need to be run as a service: configuration files with drop-ins, and word
-//! to the service manager that they are ready, how they are and that they live.
+//! What Dunlin's programs need to be run as a service: configuration files with drop-ins, a log, and
+//! word to the service manager that they are ready, how they are and that they live.
 
 pub mod config;
+pub mod logging;
 mod manager;
 mod watch;
 

@@ -29,7 +29,7 @@ impl Arguments {
     /// Checks the device that the file at `config` configures, on standard output; the exit code.
     pub fn run(self, config: &Path) -> u8 {
         // The findings say all; the log is for those who look for more.
-        env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("off")).init();
+        dunlin_service::logging::start("off");
         let style = if self.json { Style::Json } else { Style::Text { color: colors() } };
         let options = Options {
             watch: Duration::from_secs(self.seconds.into()),

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use dunlin_protocol::id::{Name, NameError};
+use dunlin_protocol::topic::ECHO;
 use serde::Deserialize;
 
 use crate::session::InferencePolicy;
@@ -85,6 +86,9 @@ impl InferenceConfig {
         let mut problems = Vec::new();
         if let Err(error) = Name::new(&self.name) {
             problems.push(format!("inference.name = {:?}: {error}", self.name));
+        }
+        if self.name == ECHO {
+            problems.push("inference.name = \"doctor\": taken; choose another name".into());
         }
         let mut check = |fits: bool, key: &str, advice: &str| {
             if !fits {
