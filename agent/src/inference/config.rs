@@ -138,6 +138,7 @@ impl InferenceConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::AgentConfig;
 
     fn parse(text: &str) -> InferenceConfig {
         toml::from_str(text).unwrap()
@@ -166,6 +167,32 @@ mod tests {
         }
         assert_eq!(problems.len(), 7, "{problems:?}");
         assert!(toml::from_str::<InferenceConfig>("name = 'a'\nevry_s = 1").is_err());
+    }
+
+    #[test]
+    fn the_example_shows_every_key_with_its_default() {
+        let example = include_str!("../../agent.example.toml");
+        let section = example.split("# [inference]\n").nth(1).unwrap();
+        let lines = section.lines().take_while(|line| !line.is_empty());
+        let keys = lines.filter_map(|line| line.strip_prefix("# ").filter(|l| l.contains(" = ")));
+        let keys: Vec<&str> = keys.collect();
+        assert_eq!(keys.len(), 8, "{keys:?}");
+        assert_eq!(parse(&keys.join("\n")), parse("name = 'activity'"));
+    }
+
+    #[test]
+    fn the_agents_configuration_has_the_section_and_names_its_problems() {
+        let text = |every: &str| {
+            format!(
+                "device = 'a'\nfederation = 'b'\nstate_dir = 'c'\n\
+                 broker = {{ url = 'mqtt://localhost' }}\n\
+                 source = {{ kind = 'har', dir = 'd', person = 1 }}\n\
+                 inference = {{ name = 'activity', every_s = {every} }}"
+            )
+        };
+        assert!(AgentConfig::parse(&text("5")).unwrap().inference.is_some());
+        let problems = AgentConfig::parse(&text("-1")).unwrap_err().0;
+        assert!(problems.len() == 1 && problems[0].contains("inference.every_s"), "{problems:?}");
     }
 
     #[test]
