@@ -1,6 +1,6 @@
 //! `dunlin-agent`: trains on this device's data and sends updates to its federation.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};

@@ -220,7 +220,7 @@ fn the_caller_can_stop_an_evaluation_between_batches() {
 
 #[test]
 fn the_caller_can_stop_while_features_are_computed() {
-    let mut task = sample::task(64, 6, &[Op::Dense { out: 3 }], sample::classes(3));
+    let mut task = sample::task(64, 9, &[Op::Dense { out: 3 }], sample::classes(3));
     task.features = Features::Motion;
     let mut network = sample::network(&task, Backend::Flex, 1);
     let (values, labels) = sample::noise(&task, 50, 2);
