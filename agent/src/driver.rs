@@ -159,16 +159,13 @@ pub fn run_under(
     remote: &Remote,
 ) -> Result<(), RunError> {
     let state = load_state(&mut *store)?;
-    let mut session = Session::new(settings, state);
+    let session = Session::new(settings, state);
     let (topic, payload) = session.last_will();
     link_config.will = Some(dunlin_link::Will { topic, payload });
     let (sender, events) = mpsc::sync_channel(EVENTS_MAX);
     let held = Arc::new(AtomicBool::new(false));
     let (orders, worker) = spawn_worker(trainer, sender.clone(), held.clone())?;
-    let watch = match conditions {
-        Some(conditions) => Some(watch(conditions, &mut session, sender.clone())?),
-        None => None,
-    };
+    let watch = conditions.map(|conditions| watch(conditions, sender.clone())).transpose()?;
     // The boot number must be on disk before the broker hears of it.
     let (cancel, early) = (Arc::default(), Vec::new());
     let mut device = Device { session, store, orders, watch, held, cancel, early, sleep: None };
@@ -354,15 +351,15 @@ fn start_clock() -> Clock {
     Clock::now()
 }
 
-/// Tells the session under which conditions it begins, and watches them from then on.
+/// Says under which conditions the device begins, as the first of all events, and watches them from
+/// then on.
 fn watch(
     mut conditions: Box<dyn Conditions + Send>,
-    session: &mut Session,
     events: SyncSender<Event>,
 ) -> Result<Watch, RunError> {
-    let held = conditions.held(false);
-    session.handle(Instant(0), Input::Held(held));
     let tell = move |held| events.try_send(Event::Held(held)).is_ok();
+    let held = conditions.held(false);
+    tell(held);
     let failed = |error| RunError::Thread(format!("the conditions cannot be watched: {error}"));
     Watch::start(conditions, held, tell).map_err(failed)
 }
