@@ -177,10 +177,7 @@ pub fn run(parts: Parts, remote: &Remote) -> Result<(), RunError> {
     let held = Arc::new(AtomicBool::new(false));
     let pulse = Pulse::default();
     let (orders, worker) = worker::spawn(trainer, sender.clone(), held.clone(), pulse.clone())?;
-    let watch = match conditions {
-        Some(conditions) => Some(watch(conditions, &mut session, sender.clone())?),
-        None => None,
-    };
+    let watch = conditions.map(|conditions| watch(conditions, sender.clone())).transpose()?;
     let inference = match inference {
         Some(inference) => Some(classify(inference, &mut session, sender.clone())?),
         None => None,
@@ -412,15 +409,15 @@ fn classify(
     inference::Running::start(inference, session, sink).map_err(failed)
 }
 
-/// Tells the session under which conditions it begins, and watches them from then on.
+/// Says under which conditions the device begins, as the first of all events, and watches them from
+/// then on.
 fn watch(
     mut conditions: Box<dyn Conditions + Send>,
-    session: &mut Session,
     events: SyncSender<Event>,
 ) -> Result<Watch, RunError> {
-    let held = conditions.held(false);
-    session.handle(Instant(0), Input::Held(held));
     let tell = move |held| events.try_send(Event::Held(held)).is_ok();
+    let held = conditions.held(false);
+    tell(held);
     let failed = |error| RunError::Thread(format!("the conditions cannot be watched: {error}"));
     Watch::start(conditions, held, tell).map_err(failed)
 }

@@ -147,7 +147,8 @@ impl Session {
             Input::Trained { work, outcome } => self.on_trained(now, work, outcome),
             Input::Held(held) => self.on_held(now, held),
             Input::Tick => {}
-            Input::Stop => self.say_state(State::Offline),
+            // The last word: nothing is begun or said behind it.
+            Input::Stop => return self.say_state(State::Offline),
         }
         self.check_time(now);
         self.check_room(now);
