@@ -1,13 +1,14 @@
 //! The loop that joins a session to MQTT, to its state file and to a trainer on its own thread.
 
+mod remote;
 mod worker;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, SyncSender, TrySendError};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant as Clock};
 
-use dunlin_link::{Counters, Link, LinkConfig, LinkError, LinkEvent};
+use dunlin_link::{Link, LinkConfig, LinkEvent};
 use dunlin_protocol::message::WorkRef;
 use dunlin_protocol::presence::Held;
 use dunlin_protocol::time::Instant;
@@ -16,11 +17,12 @@ use log::{error, warn};
 
 use crate::connection::{Connection, MakeSink};
 use crate::eligibility::watch::Watch;
-use crate::inference::{self, Finding, Inference, InferenceStatus};
+use crate::inference::{self, Finding, Inference};
 use crate::job::{JobFailure, Trained};
 use crate::ports::{Conditions, StateStore, Trainer, Transport};
-use crate::session::{Input, Output, Session, SessionCounters, Settings};
+use crate::session::{Input, Output, Session, Settings};
 use crate::state::DeviceState;
+pub use remote::{DeviceStatus, Remote, RunError};
 use worker::Order;
 
 /// Events that may wait for the session; more are dropped, and come again by resending.
@@ -36,72 +38,6 @@ enum Event {
     Trained(WorkRef, Result<Trained, JobFailure>),
     Found(Finding),
 }
-
-/// What a running device shows to the outside.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct DeviceStatus {
-    /// The session's figures.
-    pub session: SessionCounters,
-    /// What the connection has carried.
-    pub link: Counters,
-    /// Whether the broker refused this device's credentials last.
-    pub credentials_refused: bool,
-    /// What was classified.
-    pub inference: InferenceStatus,
-}
-
-/// Handle by which another thread stops a device or looks at it.
-#[derive(Clone, Debug, Default)]
-pub struct Remote {
-    stop: Arc<AtomicBool>,
-    kill: Arc<AtomicBool>,
-    status: Arc<Mutex<DeviceStatus>>,
-}
-
-impl Remote {
-    /// Asks the device to leave in an orderly way.
-    pub fn stop(&self) {
-        self.stop.store(true, Ordering::Relaxed);
-    }
-
-    /// Cuts the device off without a word, as a power cut would.
-    pub fn kill(&self) {
-        self.kill.store(true, Ordering::Relaxed);
-        self.stop();
-    }
-
-    /// The device's figures as of its last step.
-    pub fn status(&self) -> DeviceStatus {
-        self.status.lock().map(|status| *status).unwrap_or_default()
-    }
-}
-
-/// Why a device stopped by itself.
-#[derive(Debug)]
-pub enum RunError {
-    /// The connection's settings are wrong.
-    Link(LinkError),
-    /// The state cannot be read or written.
-    Store(String),
-    /// The state is of another version, or damaged.
-    State(crate::state::StateError),
-    /// The operating system gives no random bytes.
-    Random(String),
-    /// A thread could not be started or has died.
-    Thread(String),
-}
-
-impl std::fmt::Display for RunError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Link(error) => error.fmt(f),
-            Self::State(error) => error.fmt(f),
-            Self::Store(text) | Self::Random(text) | Self::Thread(text) => f.write_str(text),
-        }
-    }
-}
-
-impl std::error::Error for RunError {}
 
 /// Reads what the device remembers, or makes a new secret on its first start.
 ///
