@@ -3,9 +3,9 @@
 mod remote;
 mod worker;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, SyncSender, TrySendError};
-use std::sync::Arc;
 use std::time::{Duration, Instant as Clock};
 
 use dunlin_link::{Link, LinkConfig, LinkEvent};

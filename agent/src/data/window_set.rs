@@ -51,7 +51,9 @@ impl WindowSet {
     /// no labels) that is held back; the last ones in time, because neighbouring windows overlap.
     /// At least one window of each label stays for training. Deterministic; both parts keep the
     /// order of time.
-    pub fn split(self, held_back: f32) -> (Self, Self) {
+    ///
+    /// Works in place: on a small board the windows are most of what is in memory.
+    pub fn split(mut self, held_back: f32) -> (Self, Self) {
         let count = self.len();
         let label_of = |window: usize| self.labels.get(window).copied().unwrap_or(0);
         let classes = (0..count).map(|w| usize::from(label_of(w)) + 1).max().unwrap_or(0);
@@ -60,16 +62,31 @@ impl WindowSet {
         let kept: Vec<usize> = totals.iter().map(|&n| n - n_held(n, held_back)).collect();
 
         let mut seen = vec![0; classes];
-        let mut train = Self::empty(self.window_values);
         let mut held = Self::empty(self.window_values);
+        let mut stays = 0;
         for window in 0..count {
-            let label = usize::from(label_of(window));
-            let part = if seen[label] < kept[label] { &mut train } else { &mut held };
+            let label = usize::from(self.labels.get(window).copied().unwrap_or(0));
             seen[label] += 1;
-            part.values.extend_from_slice(self.window(window));
-            part.labels.extend(self.labels.get(window));
+            if seen[label] <= kept[label] {
+                self.move_window(window, stays);
+                stays += 1;
+            } else {
+                held.values.extend_from_slice(self.window(window));
+                held.labels.extend(self.labels.get(window));
+            }
         }
-        (train, held)
+        self.values.truncate(stays * self.window_values);
+        self.labels.truncate(stays);
+        (self, held)
+    }
+
+    /// Puts window `from` in the place of window `to`.
+    fn move_window(&mut self, from: usize, to: usize) {
+        let n = self.window_values;
+        self.values.copy_within(from * n..(from + 1) * n, to * n);
+        if let Some(&label) = self.labels.get(from) {
+            self.labels[to] = label;
+        }
     }
 }
 

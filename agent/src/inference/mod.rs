@@ -1,8 +1,8 @@
 //! Classifying live windows with the newest model that the device holds, its own layers included,
 //! on a thread of its own: training a round may take minutes.
 //!
-//! The session says which model to use, and what a result may cost; [`worker`] looks for new
-//! windows and asks the model; [`publisher`] decides what is worth saying; [`keeper`] keeps the
+//! The session says which model to use, and what a result may cost; `worker` looks for new
+//! windows and asks the model; `publisher` decides what is worth saying; `keeper` keeps the
 //! model, so that a device classifies after a restart without a connection.
 
 pub mod config;
