@@ -108,7 +108,7 @@ impl Publisher {
         let (mean, max) = (self.status.latency_mean_ms, self.status.latency_max_ms);
         if first {
             let estimate = &finding.estimate;
-            info!("classifies with version {version}: {estimate:?} after {max:.1} ms");
+            info!("classifies with version {version}: {estimate} after {max:.1} ms");
         } else {
             info!(
                 "{results} windows classified, now with version {version}; {mean:.1} ms on \

@@ -1,6 +1,6 @@
 //! One result, and how it is written for whoever listens.
 
-use std::fmt::Write;
+use std::fmt::{self, Write};
 use std::time::Duration;
 
 use dunlin_protocol::id::ModelVersion;
@@ -24,6 +24,15 @@ pub enum Estimate {
     /// For a reconstruction or a forecast: mean squared error over the scaled values. The larger,
     /// the less the window is like those that the model has learned.
     Error(f32),
+}
+
+impl fmt::Display for Estimate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Class { label, confidence } => write!(f, "{label} ({:.1} %)", confidence * 100.0),
+            Self::Error(error) => write!(f, "error {error:.4}"),
+        }
+    }
 }
 
 /// What was found in one window.
