@@ -51,7 +51,11 @@ impl ToyTrainer {
 }
 
 impl Trainer for ToyTrainer {
-    fn use_task(&mut self, _task: &Arc<TaskSpec>) -> Result<u32, JobFailure> {
+    fn use_task(
+        &mut self,
+        _task: &Arc<TaskSpec>,
+        _stop: &dyn Fn() -> bool,
+    ) -> Result<u32, JobFailure> {
         Ok(self.windows)
     }
 

@@ -8,7 +8,7 @@ use dunlin_agent::bench;
 use dunlin_agent::config::AgentConfig;
 use dunlin_agent::data::{SharedSource, WindowSource};
 use dunlin_agent::doctor;
-use dunlin_agent::driver::{self, Parts, Remote, RunError};
+use dunlin_agent::driver::{self, Parts, Remote};
 use dunlin_agent::eligibility::Eligibility;
 use dunlin_agent::inference::{Inference, InferenceConfig, NetworkClassifier};
 use dunlin_agent::instance::InstanceLock;
@@ -34,7 +34,7 @@ const EXIT_CONFIG: u8 = 78;
 )]
 struct Arguments {
     /// Configuration file; agent/agent.example.toml explains every key.
-    #[arg(long, short, default_value = "/etc/dunlin/agent.toml")]
+    #[arg(long, short, global = true, default_value = "/etc/dunlin/agent.toml")]
     config: PathBuf,
     #[command(subcommand)]
     command: Option<Command>,
@@ -78,6 +78,10 @@ fn main() -> ExitCode {
         }
     };
     if let Some(Command::Config { action: ConfigAction::Check }) = arguments.command {
+        if let Some(Err(problem)) = config.link().map(|link| link.check_files()) {
+            error!("the configuration cannot be used:\n{problem}");
+            return ExitCode::from(EXIT_CONFIG);
+        }
         println_ok(&arguments.config);
         return ExitCode::SUCCESS;
     }
@@ -106,6 +110,11 @@ impl std::fmt::Display for Failure {
     }
 }
 
+/// A failure that may be over at the next start.
+fn failure(error: impl std::fmt::Display) -> Failure {
+    Failure { text: error.to_string(), is_config: false }
+}
+
 fn config_failure(error: impl std::fmt::Display) -> Failure {
     Failure { text: error.to_string(), is_config: true }
 }
@@ -114,11 +123,10 @@ fn run(config: &AgentConfig) -> Result<(), Failure> {
     let settings = config.settings().map_err(config_failure)?;
     let link = config.link().ok_or_else(|| config_failure("broker.url is wrong"))?;
     let backend = config.backend().map_err(config_failure)?;
-    let store = FileStore::open(&config.state_dir).map_err(config_failure)?;
-    let _lock =
-        InstanceLock::take(&config.state_dir).map_err(|text| Failure { text, is_config: false })?;
-    let source =
-        dunlin_agent::data::open(&config.source, &config.state_dir).map_err(config_failure)?;
+    let store = FileStore::open(&config.state_dir).map_err(failure)?;
+    let _lock = InstanceLock::take(&config.state_dir).map_err(failure)?;
+    let source = dunlin_agent::data::open(&config.source, &config.state_dir)
+        .map_err(|error| Failure { is_config: error.is_config(), ..failure(error) })?;
     let trainer = TrainerSettings { backend, held_back: config.training.held_back };
     let source = SharedSource::new(source);
     let trainer = BurnTrainer::new(Box::new(source.clone()), trainer);
@@ -129,15 +137,12 @@ fn run(config: &AgentConfig) -> Result<(), Failure> {
     let conditions = conditions.map(|rules| Box::new(rules) as Box<dyn Conditions + Send>);
     let remote = Remote::default();
     let stopper = remote.clone();
-    ctrlc::set_handler(move || stopper.stop())
-        .map_err(|error| Failure { text: error.to_string(), is_config: false })?;
+    ctrlc::set_handler(move || stopper.stop()).map_err(failure)?;
     info!("device {} of federation {}", settings.device, settings.federation);
     let parts = Parts::new(settings, link, store, trainer);
     let parts = Parts { conditions, inference, manager: Manager::from_environment(), ..parts };
-    driver::run(parts, &remote).map_err(|error| Failure {
-        text: error.to_string(),
-        is_config: matches!(error, RunError::Link(_)),
-    })
+    driver::run(parts, &remote)
+        .map_err(|error| Failure { is_config: error.is_config(), ..failure(error) })
 }
 
 /// What `[inference]` asks for.
@@ -152,6 +157,6 @@ fn inference(
         config: section,
         source: Box::new(source),
         classifier: Box::new(NetworkClassifier::new(config.backend().map_err(config_failure)?)),
-        models: Box::new(FileStore::named(&config.state_dir, "model").map_err(config_failure)?),
+        models: Box::new(FileStore::named(&config.state_dir, "model").map_err(failure)?),
     })
 }

@@ -31,9 +31,13 @@ impl<T: Trainer> Nice<T> {
 }
 
 impl<T: Trainer> Trainer for Nice<T> {
-    fn use_task(&mut self, task: &Arc<TaskSpec>) -> Result<u32, JobFailure> {
+    fn use_task(
+        &mut self,
+        task: &Arc<TaskSpec>,
+        stop: &dyn Fn() -> bool,
+    ) -> Result<u32, JobFailure> {
         self.give_way();
-        self.trainer.use_task(task)
+        self.trainer.use_task(task, stop)
     }
 
     fn run(&mut self, job: &Job, stop: &dyn Fn() -> bool) -> Result<Trained, JobFailure> {

@@ -37,11 +37,16 @@ pub trait StateStore {
 
 /// Improves a model on local data.
 pub trait Trainer {
-    /// Makes `task` the current one; returns how many training windows there are for it.
+    /// Makes `task` the current one; returns how many training windows there are for it, unless `stop`
+    /// says to give up.
     ///
     /// # Errors
     /// Why there are none, in words for the log.
-    fn use_task(&mut self, task: &Arc<TaskSpec>) -> Result<u32, JobFailure>;
+    fn use_task(
+        &mut self,
+        task: &Arc<TaskSpec>,
+        stop: &dyn Fn() -> bool,
+    ) -> Result<u32, JobFailure>;
 
     /// Does `job`; gives up soon after `stop` says so.
     ///

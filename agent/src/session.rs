@@ -77,6 +77,8 @@ pub struct Session {
     asleep: bool,
     /// Why the device must not work now.
     held: Option<Held>,
+    /// The work that was given up because of that last, and how often.
+    left: Option<(WorkRef, u8)>,
     /// What the last presence message said of that.
     said_held: Option<Held>,
     counters: SessionCounters,
@@ -114,6 +116,7 @@ impl Session {
             windows_counted: false,
             asleep: false,
             held: None,
+            left: None,
             said_held: None,
             counters: SessionCounters::default(),
             inference: None,
@@ -401,7 +404,7 @@ impl Session {
         // A version to classify with comes along with the work.
         self.abandon_download();
         let work = item.work;
-        info!("{}: takes part in round {}", self.settings.device, work.round);
+        info!("{}: asks to take part in round {}", self.settings.device, work.round);
         let retry = Retry::start(now, &mut self.rng);
         self.enter(Phase::Claiming { item, retry });
         self.publish_claim(work);
@@ -453,7 +456,12 @@ impl Session {
             Answer::NoGo(Refusal::Busy) => retry.again(now, &mut self.rng),
             Answer::NoGo(reason) => {
                 let round = go.work.round;
-                info!("{}: not taken in round {round}: {reason}", self.settings.device);
+                let device = &self.settings.device;
+                if reason == Refusal::NotEnrolled {
+                    warn!("{device}: not enrolled: add it to `enrolled` of the aggregator");
+                } else {
+                    info!("{device}: not taken in round {round}: {reason}");
+                }
                 if reason == Refusal::Duplicate {
                     self.settle_work(go.work, Fate::Counted);
                 }

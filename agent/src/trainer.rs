@@ -161,8 +161,13 @@ pub(crate) fn all_params(
 }
 
 impl Trainer for BurnTrainer {
-    fn use_task(&mut self, task: &Arc<TaskSpec>) -> Result<u32, JobFailure> {
-        let (train, _) = self.source.windows(task).map_err(failure)?.split(self.held_back);
+    fn use_task(
+        &mut self,
+        task: &Arc<TaskSpec>,
+        stop: &dyn Fn() -> bool,
+    ) -> Result<u32, JobFailure> {
+        let all = self.source.windows_unless(task, stop).map_err(failure)?;
+        let (train, _) = all.split(self.held_back);
         Ok(u32::try_from(train.len()).unwrap_or(u32::MAX))
     }
 

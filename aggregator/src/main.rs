@@ -22,10 +22,13 @@ const EXIT_CONFIG: u8 = 78;
 
 /// Opens rounds, combines the devices' updates and publishes the model.
 #[derive(Parser)]
-#[command(version)]
+#[command(
+    version,
+    after_help = "Exit codes: 0 done, or stopped in order, 1 failed, 2 wrong usage, 78 wrong configuration."
+)]
 struct Arguments {
     /// The configuration file.
-    #[arg(long, global = true, default_value = "aggregator.toml")]
+    #[arg(long, short, global = true, default_value = "aggregator.toml")]
     config: PathBuf,
     #[command(subcommand)]
     command: Option<Command>,
@@ -40,7 +43,7 @@ enum Command {
         #[command(subcommand)]
         command: ConfigCommand,
     },
-    /// Write the current model to a safetensors file.
+    /// Write the current model to a safetensors file; the aggregator must not be running.
     Export {
         /// The file to write.
         file: PathBuf,
@@ -71,8 +74,8 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             log::error!("{error}");
-            // A store of another task is the configuration's fault as well.
-            let start = matches!(error.downcast_ref(), Some(RunError::Start(_)));
+            // A store of another task and a missing certificate are its fault as well.
+            let start = error.downcast_ref().is_some_and(RunError::is_config);
             let config = error.downcast_ref::<ConfigError>().is_some() || start;
             if config { ExitCode::from(EXIT_CONFIG) } else { ExitCode::FAILURE }
         }
@@ -86,6 +89,7 @@ fn perform(arguments: &Arguments) -> Outcome {
     match &arguments.command {
         None | Some(Command::Run) => run_until_signal(&config),
         Some(Command::Config { command: ConfigCommand::Check }) => {
+            config.broker.check_files().map_err(RunError::Link)?;
             say(&format!("{} is valid", arguments.config.display()));
             Ok(())
         }

@@ -45,6 +45,17 @@ pub enum RunError {
     LinkEnded,
 }
 
+impl RunError {
+    /// Whether a person has to change something, so that another start would not help.
+    pub fn is_config(&self) -> bool {
+        match self {
+            Self::Start(_) => true,
+            Self::Link(error) => !matches!(error, LinkError::Thread(_)),
+            Self::Store(_) | Self::Random(_) | Self::LinkEnded => false,
+        }
+    }
+}
+
 impl fmt::Display for RunError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -187,6 +187,19 @@ pub enum StatusError {
     },
 }
 
+/// A line of counts by reason; none where there are none.
+fn write_counts<R: fmt::Display, N: fmt::Display>(
+    f: &mut fmt::Formatter<'_>,
+    what: &str,
+    counts: &BTreeMap<R, N>,
+) -> fmt::Result {
+    if counts.is_empty() {
+        return Ok(());
+    }
+    let counts = counts.iter().map(|(reason, count)| format!("{reason} {count}"));
+    writeln!(f, "{what}: {}", counts.collect::<Vec<_>>().join(", "))
+}
+
 impl fmt::Display for StatusError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -219,10 +232,9 @@ impl fmt::Display for Status {
         }
         let Some(live) = &self.live else { return f.write_str("not running") };
         let Live { online, held, finished, counters } = live;
-        if !held.is_empty() {
-            let counts = held.iter().map(|(reason, devices)| format!("{reason} {devices}"));
-            writeln!(f, "held: {}", counts.collect::<Vec<_>>().join(", "))?;
-        }
+        write_counts(f, "held", held)?;
+        write_counts(f, "claims refused", &counters.claims_refused)?;
+        write_counts(f, "updates refused", &counters.refused)?;
         let rest = if *finished { ", all rounds are done" } else { "" };
         let (accepted, refused) = (counters.accepted, counters.refused.values().sum::<u64>());
         write!(

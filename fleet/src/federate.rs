@@ -54,8 +54,12 @@ struct Recording {
 }
 
 impl Trainer for Recording {
-    fn use_task(&mut self, task: &Arc<TaskSpec>) -> Result<u32, JobFailure> {
-        self.trainer.use_task(task)
+    fn use_task(
+        &mut self,
+        task: &Arc<TaskSpec>,
+        stop: &dyn Fn() -> bool,
+    ) -> Result<u32, JobFailure> {
+        self.trainer.use_task(task, stop)
     }
 
     #[allow(clippy::disallowed_methods)] // measures what a job costs, decides nothing

@@ -535,7 +535,7 @@ impl<T: Trainer> MemoryFleet<T> {
 
     fn count_windows(&mut self, place: usize, task: &Arc<dunlin_protocol::task::TaskSpec>) {
         let device = &mut self.devices[place];
-        let windows = device.trainer.use_task(task).unwrap_or(0);
+        let windows = device.trainer.use_task(task, &|| false).unwrap_or(0);
         device.session.handle(self.now, Input::Windows(windows));
     }
 }

@@ -116,6 +116,18 @@ impl LinkConfig {
         self.check_tls()
     }
 
+    /// Reads the certificates and the key that TLS needs, as a connection would.
+    ///
+    /// # Errors
+    /// The file that cannot be used, and what to do.
+    pub fn check_files(&self) -> Result<(), LinkError> {
+        #[cfg(feature = "tls")]
+        if self.url.tls() {
+            crate::tls::of_link(self)?;
+        }
+        Ok(())
+    }
+
     fn check_names(&self) -> Result<(), LinkError> {
         let name_is_plain = |text: &str| {
             !text.is_empty()

@@ -47,7 +47,9 @@ pub fn read<T: DeserializeOwned>(path: &Path, bytes_max: u64) -> Result<T, Confi
     for file in &files {
         merge(&mut all, read_file(file, bytes_max)?);
     }
-    let together = format!("with its drop-ins in {}", dir.display());
+    let names = files.iter().filter_map(|file| file.file_name()?.to_str());
+    let names = names.collect::<Vec<_>>().join(", ");
+    let together = format!("with {names} in {}", dir.display());
     T::deserialize(Value::Table(all)).map_err(|error| problem(path, format!("{together}: {error}")))
 }
 

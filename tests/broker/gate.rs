@@ -60,8 +60,12 @@ pub(super) struct Gated {
 }
 
 impl Trainer for Gated {
-    fn use_task(&mut self, task: &Arc<TaskSpec>) -> Result<u32, JobFailure> {
-        self.toy.use_task(task)
+    fn use_task(
+        &mut self,
+        task: &Arc<TaskSpec>,
+        stop: &dyn Fn() -> bool,
+    ) -> Result<u32, JobFailure> {
+        self.toy.use_task(task, stop)
     }
 
     fn run(&mut self, job: &Job, stop: &dyn Fn() -> bool) -> Result<Trained, JobFailure> {

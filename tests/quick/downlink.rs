@@ -37,8 +37,12 @@ struct Noting {
 }
 
 impl Trainer for Noting {
-    fn use_task(&mut self, task: &Arc<TaskSpec>) -> Result<u32, JobFailure> {
-        ToyTrainer::of(self.place).use_task(task)
+    fn use_task(
+        &mut self,
+        task: &Arc<TaskSpec>,
+        stop: &dyn Fn() -> bool,
+    ) -> Result<u32, JobFailure> {
+        ToyTrainer::of(self.place).use_task(task, stop)
     }
 
     fn run(&mut self, job: &Job, stop: &dyn Fn() -> bool) -> Result<Trained, JobFailure> {

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use dunlin_protocol::task::TaskSpec;
 
 use super::labels::match_labels;
-use super::ring::{NO_LABEL, Record, Ring};
+use super::ring::{Block, NO_LABEL, Record, Ring};
 use super::{DataError, LiveWindow, WindowSet};
 
 /// Share of a window's samples that must carry its label, in tenths.
@@ -42,15 +42,60 @@ pub fn windows_unless(
     values_max: usize,
     stop: &dyn Fn() -> bool,
 ) -> Result<WindowSet, DataError> {
-    let labels = match_labels(texts, task.labels()).or_else(|error| {
-        // Without labels of its own a task cannot miss any.
-        if task.needs_labels() { Err(error) } else { Ok(Vec::new()) }
-    });
-    let mut cutter = Cutter::new(ring, task, values_max)?;
-    cutter.needs_label = task.needs_labels();
-    cutter.labels = labels?;
-    ring.scan_unless(stop, |record| cutter.take(record))?;
-    cutter.finish(task)
+    Cutting::begin(ring, texts, task, values_max)?
+        .finish(task, stop, |block, end| ring.read_block(block, end))
+}
+
+/// Windows that are being cut, block by block: a sensor can add samples in between.
+pub struct Cutting {
+    cutter: Cutter,
+    /// Number of the first sample that came later.
+    end: u64,
+}
+
+impl Cutting {
+    /// Begins with the oldest sample of `ring`. See [`windows`].
+    ///
+    /// # Errors
+    /// As [`windows`], but for what only the samples show.
+    pub fn begin(
+        ring: &Ring,
+        texts: &[String],
+        task: &TaskSpec,
+        values_max: usize,
+    ) -> Result<Self, DataError> {
+        let labels = match_labels(texts, task.labels()).or_else(|error| {
+            // Without labels of its own a task cannot miss any.
+            if task.needs_labels() { Err(error) } else { Ok(Vec::new()) }
+        });
+        let mut cutter = Cutter::new(ring, task, values_max)?;
+        cutter.needs_label = task.needs_labels();
+        cutter.labels = labels?;
+        Ok(Self { cutter, end: ring.next_sequence() })
+    }
+
+    /// Cuts everything that `read` brings, which is [`Ring::read_block`] on the same ring; `stop` is
+    /// asked before each block.
+    ///
+    /// # Errors
+    /// As [`windows_unless`].
+    pub fn finish(
+        mut self,
+        task: &TaskSpec,
+        stop: &dyn Fn() -> bool,
+        mut read: impl FnMut(&mut Block, u64) -> Result<bool, DataError>,
+    ) -> Result<WindowSet, DataError> {
+        let mut block = Block::before_all();
+        loop {
+            if stop() {
+                return Err(DataError::Stopped);
+            }
+            if !read(&mut block, self.end)? {
+                return self.cutter.finish(task);
+            }
+            block.visit(|record| self.cutter.take(record));
+        }
+    }
 }
 
 /// The window of `task` that ends with the newest sample of `ring`, scaled; `None` when its samples

@@ -99,6 +99,12 @@ pub enum DataError {
 }
 
 impl DataError {
+    /// Whether a person has to change something, so that another start would not help: not so where
+    /// the operating system refused a file, or another process has it.
+    pub fn is_config(&self) -> bool {
+        !matches!(self, Self::Io { .. } | Self::State { .. } | Self::Stopped)
+    }
+
     /// Wraps an error of the operating system: what was tried on which file.
     pub(super) fn io(path: &Path, doing: &'static str) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::Io { path: path.to_owned(), doing, source }

@@ -11,6 +11,8 @@ use super::ring::{NO_LABEL, replace_file};
 const FIRST_LINE: &str = "dunlin-labels 1";
 /// Longest label file that can be ours, in bytes.
 const FILE_BYTES_MAX: u64 = (CLASSES_MAX * (LABEL_CHARS_MAX * 4 + 1) + 64) as u64;
+/// A sample that is later than the one before by more than this has a clock of its own.
+const JUMP_US: i64 = 3_600_000_000;
 /// Label ranges at the most that wait for samples.
 const WAITING_MAX: usize = 4096;
 
@@ -163,6 +165,8 @@ pub struct WaitingLabels {
     /// The last answer, and the moments `from..until` for which it holds.
     last: Option<(i64, i64, Option<u16>)>,
     lost: u64,
+    /// Time of the last sample that was looked at.
+    newest: Option<i64>,
 }
 
 impl WaitingLabels {
@@ -184,8 +188,14 @@ impl WaitingLabels {
         {
             return label;
         }
-        self.ranges.retain(|range| range.end_us > time_us);
-        let current = self.ranges.iter().rev().find(|range| range.start_us <= time_us);
+        // One sample from the far future, by a clock that was wrong, must not take all ranges along.
+        let jumped = self.newest.is_some_and(|newest| time_us.saturating_sub(newest) > JUMP_US);
+        if !jumped {
+            self.ranges.retain(|range| range.end_us > time_us);
+        }
+        self.newest = Some(time_us);
+        let covers = |range: &&LabelRange| range.start_us <= time_us && time_us < range.end_us;
+        let current = self.ranges.iter().rev().find(covers);
         let label = current.map(|range| range.label);
         let edges = self.ranges.iter().flat_map(|range| [range.start_us, range.end_us]);
         let until = edges.filter(|&edge| edge > time_us).min().unwrap_or(i64::MAX);
@@ -270,5 +280,17 @@ mod tests {
         assert_eq!(waiting.label_at(4094 * 10), Some(0));
         assert_eq!(waiting.label_at(4095 * 10), None);
         assert_eq!(waiting.label_at(0), None, "what is over is dropped");
+    }
+
+    #[test]
+    fn one_sample_from_the_far_future_takes_no_waiting_range_along() {
+        let mut waiting = WaitingLabels::default();
+        let minute = 60_000_000;
+        waiting.add(LabelRange { start_us: minute, end_us: 2 * minute, label: 7 });
+        assert_eq!(waiting.label_at(0), None);
+        assert_eq!(waiting.label_at(i64::MAX / 2), None, "no range covers it");
+        assert_eq!(waiting.label_at(minute + 1), Some(7));
+        assert_eq!(waiting.label_at(2 * minute), None);
+        assert_eq!(waiting.label_at(minute + 2), None, "what is over is dropped");
     }
 }

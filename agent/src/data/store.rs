@@ -4,9 +4,10 @@ use std::path::Path;
 
 use dunlin_protocol::task::TaskSpec;
 
+use super::cut::Cutting;
 use super::labels::{LabelIndex, LabelRange, LabelTable, WaitingLabels};
 use super::log_limit::{LogLimit, clock};
-use super::ring::{Header, NO_LABEL, Record, Ring};
+use super::ring::{Block, Header, NO_LABEL, Record, Ring};
 use super::{DataError, LiveWindow, SourceStatus, WindowSet, cut};
 
 /// Label ranges that are applied in one pass over the ring.
@@ -145,20 +146,23 @@ impl SampleStore {
     /// # Errors
     /// As [`cut::windows`].
     pub fn windows(&mut self, task: &TaskSpec, values_max: usize) -> Result<WindowSet, DataError> {
-        self.windows_unless(task, values_max, &|| false)
+        cut::windows(&mut self.ring, self.table.texts(), task, values_max)
     }
 
-    /// As [`SampleStore::windows`], until `stop` says to give up.
+    /// Begins to cut windows. See [`Cutting::begin`].
     ///
     /// # Errors
-    /// As [`cut::windows_unless`].
-    pub fn windows_unless(
-        &mut self,
-        task: &TaskSpec,
-        values_max: usize,
-        stop: &dyn Fn() -> bool,
-    ) -> Result<WindowSet, DataError> {
-        cut::windows_unless(&mut self.ring, self.table.texts(), task, values_max, stop)
+    /// As [`Cutting::begin`].
+    pub fn begin_cut(&self, task: &TaskSpec, values_max: usize) -> Result<Cutting, DataError> {
+        Cutting::begin(&self.ring, self.table.texts(), task, values_max)
+    }
+
+    /// Reads the next samples. See [`Ring::read_block`].
+    ///
+    /// # Errors
+    /// [`DataError::Io`].
+    pub fn read_block(&mut self, block: &mut Block, end: u64) -> Result<bool, DataError> {
+        self.ring.read_block(block, end)
     }
 
     /// The window that ends with the newest sample. See [`cut::newest`].

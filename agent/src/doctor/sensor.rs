@@ -11,6 +11,7 @@ use crate::config::AgentConfig;
 use crate::data::config::Sampling;
 use crate::data::ring::record_bytes;
 use crate::data::{SourceConfig, SourceStatus, WindowSource};
+use crate::instance::InstanceLock;
 
 /// Wait between two looks.
 const LOOK: Duration = Duration::from_millis(50);
@@ -50,6 +51,21 @@ impl Expected {
     }
 }
 
+/// What to look at when no sample comes.
+fn advice(config: &SourceConfig) -> &'static str {
+    match config {
+        SourceConfig::Har(_) | SourceConfig::Csv(_) => {
+            "is the program that writes the samples running, and does it write to source.path?"
+        }
+        SourceConfig::Iio(_) => {
+            "do what the text says; ls /sys/bus/iio/devices shows the sensors that have a driver"
+        }
+        SourceConfig::Mqtt(_) => {
+            "does somebody publish on source.topic at source.url? mosquitto_sub -v -t TOPIC shows it"
+        }
+    }
+}
+
 /// Opens the source as the agent would and watches it for `span`.
 pub(super) fn check(config: &AgentConfig, task: Option<&TaskSpec>, span: Duration) -> Finding {
     let expected = Expected::of(&config.source);
@@ -58,6 +74,12 @@ pub(super) fn check(config: &AgentConfig, task: Option<&TaskSpec>, span: Duratio
             "samples come by standard input, which is this terminal; SENSOR | dunlin-agent doctor",
         );
     }
+    // An agent that starts meanwhile waits for its next start instead of finding its files taken.
+    let lock = config.state_dir.is_dir().then(|| InstanceLock::take(&config.state_dir));
+    let _lock = match lock.transpose() {
+        Ok(lock) => lock,
+        Err(problem) => return Finding::failed(problem, "try again once it has stopped"),
+    };
     let mut source = match crate::data::open(&config.source, &config.state_dir) {
         Ok(source) => source,
         Err(error) => {
@@ -66,7 +88,7 @@ pub(super) fn check(config: &AgentConfig, task: Option<&TaskSpec>, span: Duratio
         }
     };
     let flow = match expected.rate_hz {
-        Some(rate_hz) => flow(&watch(&*source, span), rate_hz, span),
+        Some(rate_hz) => flow(&watch(&*source, span), rate_hz, span, advice(&config.source)),
         None => Finding::ok(format!("{} samples are there", source.status().samples)),
     };
     if flow.outcome == Outcome::Failed {
@@ -115,7 +137,8 @@ fn rate(moments: &[(Duration, u64)], span: Duration) -> Option<f64> {
     enough.then(|| (last.1 - first.1) as f64 / (last.0 - first.0).as_secs_f64())
 }
 
-fn flow(seen: &Seen, rate_hz: f64, span: Duration) -> Finding {
+/// `advice`: what to look at when nothing comes.
+fn flow(seen: &Seen, rate_hz: f64, span: Duration, advice: &str) -> Finding {
     let SourceStatus { accepted, refused, problem, ended, .. } = &seen.status;
     let seconds = span.as_secs_f64();
     let problem = problem.as_ref().map_or(String::new(), |problem| format!("; {problem}"));
@@ -126,11 +149,11 @@ fn flow(seen: &Seen, rate_hz: f64, span: Duration) -> Finding {
             return Finding::warning(text, step);
         }
         let step = if *refused > 0 {
-            "compare columns, delimiter and header with the [source] section"
+            "compare the rows or messages, their names and delimiter, with the [source] section"
         } else if *ended {
             "the program that writes the samples has ended: start it again"
         } else {
-            "is the program that writes the samples running, and does it write to source.path?"
+            advice
         };
         return Finding::failed(text, step);
     }
@@ -279,15 +302,15 @@ mod tests {
             Seen { moments: moments.to_vec(), status }
         };
         let span = Duration::from_secs(4);
-        let finding = flow(&seen(&moments), 50.0, span);
+        let finding = flow(&seen(&moments), 50.0, span, "look");
         assert_eq!(finding.outcome, Outcome::Ok);
         assert!(finding.text.contains("50.0 a second"), "{finding:?}");
-        let finding = flow(&seen(&moments), 100.0, span);
+        let finding = flow(&seen(&moments), 100.0, span, "look");
         assert_eq!(finding.outcome, Outcome::Warning);
         assert!(finding.text.contains("source.rate_hz is 100"), "{finding:?}");
         // One sample in ten seconds cannot be missed in four.
-        assert_eq!(flow(&seen(&[]), 0.1, span).outcome, Outcome::Warning);
-        assert_eq!(flow(&seen(&[]), 10.0, span).outcome, Outcome::Failed);
+        assert_eq!(flow(&seen(&[]), 0.1, span, "look").outcome, Outcome::Warning);
+        assert_eq!(flow(&seen(&[]), 10.0, span, "look").outcome, Outcome::Failed);
     }
 
     #[test]

@@ -161,6 +161,9 @@ impl Exchange<'_> {
     ) {
         while !done(self) {
             let left = limit.saturating_sub(now().saturating_duration_since(self.progress));
+            if left.is_zero() {
+                return;
+            }
             match events.recv_timeout(left) {
                 Ok(LinkEvent::Message { topic, payload }) => self.hear(&topic, &payload),
                 Ok(LinkEvent::SubscribeRefused { topic }) => self.heard.refused.push(topic),

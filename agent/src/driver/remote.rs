@@ -62,6 +62,13 @@ pub enum RunError {
     Thread(String),
 }
 
+impl RunError {
+    /// Whether a person has to change something, so that another start would not help.
+    pub fn is_config(&self) -> bool {
+        matches!(self, Self::Link(error) if !matches!(error, LinkError::Thread(_)))
+    }
+}
+
 impl std::fmt::Display for RunError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {

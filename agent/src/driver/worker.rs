@@ -32,13 +32,18 @@ pub(super) fn spawn(
     let (orders, inbox) = mpsc::channel::<Order>();
     let work = move || {
         let mut task: Option<Arc<TaskSpec>> = None;
+        // A large ring on a slow disk takes a while: that is progress too.
+        let counting = || {
+            pulse.beat();
+            false
+        };
         loop {
             pulse.rest();
             let order = inbox.recv_timeout(RECOUNT);
             pulse.beat();
             let event = match (order, &task) {
                 (Ok(Order::UseTask(new)), _) => {
-                    let windows = trainer.use_task(&new);
+                    let windows = trainer.use_task(&new, &counting);
                     task = Some(new);
                     Event::Windows(windows)
                 }
@@ -56,7 +61,7 @@ pub(super) fn spawn(
                 }
                 (Err(RecvTimeoutError::Timeout), _) if held.load(Ordering::Relaxed) => continue,
                 (Err(RecvTimeoutError::Timeout), Some(task)) => {
-                    Event::Windows(trainer.use_task(task))
+                    Event::Windows(trainer.use_task(task, &counting))
                 }
                 (Err(RecvTimeoutError::Timeout), None) => continue,
                 (Err(RecvTimeoutError::Disconnected), _) => return,

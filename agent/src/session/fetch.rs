@@ -35,6 +35,7 @@ impl Session {
         let task = Arc::new(task);
         self.windows = 0;
         self.model = None;
+        self.forget_told();
         self.task = Some(task.clone());
         self.push(Output::UseTask(task));
     }

@@ -11,6 +11,10 @@ use log::info;
 use super::phase::{Item, Phase};
 use super::{Output, Session};
 
+/// Holds after which a round is not begun again: training that needs too much memory, say, would be
+/// begun and cancelled until the round's deadline.
+const LEAVES_MAX: u8 = 3;
+
 impl Session {
     /// Takes a reason to hold back, another one, or that there is none any more.
     pub(super) fn on_held(&mut self, now: Instant, held: Option<Held>) {
@@ -54,7 +58,8 @@ impl Session {
         }
     }
 
-    /// Gives the current work up without counting it as ended.
+    /// Gives the current work up without counting it as ended, unless it was left before: what holds
+    /// the device may be the work itself.
     fn leave_work(&mut self, reason: Held) {
         let Some(work) = self.phase.work() else { return };
         info!("{}: gives up round {}: held, {reason}", self.settings.device, work.round);
@@ -64,7 +69,14 @@ impl Session {
         if matches!(self.phase, Phase::Training { .. }) {
             self.push(Output::Cancel(work));
         }
-        self.enter(Phase::Waiting);
+        let before = self.left.filter(|(left, _)| *left == work).map_or(0, |(_, times)| times);
+        self.left = Some((work, before + 1));
+        if before + 1 < LEAVES_MAX {
+            self.enter(Phase::Waiting);
+        } else {
+            info!("{}: round {} is not begun again", self.settings.device, work.round);
+            self.end_work(work);
+        }
     }
 
     /// Whether bytes must wait because the link costs by the byte now.

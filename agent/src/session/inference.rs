@@ -16,7 +16,7 @@ use log::info;
 
 use super::phase::Phase;
 use super::route::route;
-use super::thrift::way_bytes;
+use super::thrift::{ROUND_BYTES, way_bytes};
 use super::{Output, Session};
 use crate::job::{KeptModel, ModelInUse};
 use crate::meter::{Meter, message_bytes};
@@ -188,12 +188,14 @@ impl Session {
         fits
     }
 
-    /// Takes `bytes` from the share of inference, if that and the data cap have so many left.
+    /// Takes `bytes` from the share of inference, if that has so many left, and the data cap has what
+    /// a round needs on top.
     fn spare(&mut self, now: Instant, bytes: u64) -> bool {
         let room =
             |meter: &mut Option<Meter>| meter.as_mut().is_none_or(|meter| meter.room(now) >= bytes);
         let Some(inference) = &mut self.inference else { return false };
-        let fits = room(&mut self.meter) && room(&mut inference.meter);
+        let round = |meter: &mut Meter| meter.room(now) >= bytes.saturating_add(ROUND_BYTES);
+        let fits = self.meter.as_mut().is_none_or(round) && room(&mut inference.meter);
         if let Some(meter) = inference.meter.as_mut().filter(|_| fits) {
             meter.spend(now, bytes);
         }

@@ -186,6 +186,7 @@ impl Resting {
             windows_counted: true,
             asleep: false,
             held: None,
+            left: None,
             said_held: None,
             counters: self.counters,
             inference: None,

@@ -14,7 +14,7 @@ use super::{Output, PLAN_WAIT_MS, Session};
 use crate::meter::{CONNECT_BYTES, FORGETS_MS, Meter, message_bytes};
 
 /// Bytes of plans, claim, go, acknowledgements and verdict of one round, and of a connection.
-const ROUND_BYTES: u64 = 4_000 + CONNECT_BYTES;
+pub(super) const ROUND_BYTES: u64 = 4_000 + CONNECT_BYTES;
 /// Characters of a topic where it is not known yet.
 const TOPIC_BYTES: usize = 60;
 /// How long to sleep when nobody is there to say when to come back.

@@ -212,3 +212,18 @@ fn a_task_that_does_not_fit_has_no_newest_window_and_is_told_why() {
     let error = newest(&mut ring, &task(&["gyro"], &[])).unwrap_err().to_string();
     assert!(error.contains("gyro"), "{error}");
 }
+
+#[test]
+fn samples_may_be_added_between_the_blocks_that_are_cut() {
+    let (_dir, mut ring) = ring((0..9_000).map(|n| (n * 20, NO_LABEL)));
+    let task = task(&["a"], &[]);
+    let cutting = Cutting::begin(&ring, &[], &task, usize::MAX).unwrap();
+    let mut time_us = 9_000 * 20_000;
+    let set = cutting.finish(&task, &|| false, |block, end| {
+        let read = ring.read_block(block, end);
+        ring.append(time_us, NO_LABEL, &[1.0, 2.0]).unwrap();
+        time_us += 20_000;
+        read
+    });
+    assert_eq!(set.unwrap().len(), 4_499, "those that were there when it began");
+}

@@ -22,6 +22,10 @@ const PIECE_BYTES: usize = 64 * 1024;
 const BUFFER_S: f64 = 2.0;
 /// Range of the scans that it is asked to hold.
 const SCANS: std::ops::RangeInclusive<f64> = 64.0..=65_536.0;
+/// Time between two looks at the switch while nothing comes.
+const LOOK: Duration = Duration::from_secs(1);
+/// What is said of a buffer that another program has switched off.
+const OFF: &str = "its buffer is off or gone; switching it on again";
 /// The channel of a device that has the time of a scan.
 const TIMESTAMP: &str = "timestamp";
 
@@ -33,6 +37,8 @@ pub(super) struct Buffer {
     scans: Scans,
     piece: Vec<u8>,
     pause: Duration,
+    /// When the switch was looked at last.
+    looked: Option<Instant>,
 }
 
 /// A buffer that is switched on, until this is dropped.
@@ -101,14 +107,21 @@ impl Device for Buffer {
         let node = input.dev.join(device.file_name().unwrap_or_default());
         let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(&node);
         let file = file.map_err(|error| sysfs::problem(&node, "open", &error))?;
-        Ok(Self { running: Running::start(enable)?, file, scans, piece: Vec::new(), pause })
+        Ok(Self {
+            running: Running::start(enable)?,
+            file,
+            scans,
+            piece: Vec::new(),
+            pause,
+            looked: None,
+        })
     }
 
     fn poll(&mut self, now: Now, store: &Mutex<SampleStore>) -> Result<bool, String> {
         self.piece.resize(PIECE_BYTES, 0);
         match self.file.read(&mut self.piece) {
             Ok(0) if self.running.holds() => Ok(false),
-            Ok(0) => Err("its buffer is off or gone; switching it on again".to_owned()),
+            Ok(0) => Err(OFF.to_owned()),
             Ok(count) => {
                 self.scans.take(&self.piece[..count], now.wall_us, &mut lock(store));
                 Ok(true)
@@ -116,13 +129,27 @@ impl Device for Buffer {
             Err(error) if sysfs::is_gone(&error) => {
                 Err("the device went away; waiting for it".to_owned())
             }
-            Err(error) if is_nothing(error.kind()) => Ok(false),
+            // A device whose buffer was switched off says the same as one that has nothing yet.
+            Err(error) if is_nothing(error.kind()) && self.runs(now.steady) => Ok(false),
+            Err(error) if is_nothing(error.kind()) => Err(OFF.to_owned()),
             Err(error) => Err(format!("cannot read its buffer: {error}")),
         }
     }
 
     fn pause(&self, _: Instant) -> Duration {
         self.pause
+    }
+}
+
+impl Buffer {
+    /// Whether the buffer is on; looks at most once a second.
+    fn runs(&mut self, now: Instant) -> bool {
+        let due = |at| now.saturating_duration_since(at) >= LOOK;
+        if !self.looked.is_none_or(due) {
+            return true;
+        }
+        self.looked = Some(now);
+        self.running.holds()
     }
 }
 

@@ -1,7 +1,8 @@
 //! What all live sources share: a thread that moves samples into the ring, labels into their
 //! samples, and both to disk, until the source is dropped.
 //!
-//! Whoever wants windows locks the store for as long as that takes; the thread waits meanwhile.
+//! Whoever wants windows locks the store for one block of samples at a time, so that the thread
+//! waits for no longer.
 
 mod pace;
 
@@ -91,7 +92,9 @@ impl WindowSource for LiveSource {
         task: &TaskSpec,
         stop: &dyn Fn() -> bool,
     ) -> Result<WindowSet, DataError> {
-        lock(&self.store).windows_unless(task, self.values_max, stop)
+        // The sensor's thread must not wait for the whole ring: each block is a lock of its own.
+        let cutting = lock(&self.store).begin_cut(task, self.values_max)?;
+        cutting.finish(task, stop, |block, end| lock(&self.store).read_block(block, end))
     }
 
     fn newest_window(&mut self, task: &TaskSpec) -> Result<Option<LiveWindow>, DataError> {

@@ -14,6 +14,7 @@ mod scan;
 pub use header::Header;
 pub(crate) use header::replace_file;
 pub use record::{NO_LABEL, Record, record_bytes};
+pub use scan::Block;
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{Seek, SeekFrom, Write};

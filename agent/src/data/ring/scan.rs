@@ -2,8 +2,36 @@
 
 use std::io::{self, Read, Seek, SeekFrom, Write};
 
-use super::{BLOCK_BYTES, Record, Ring};
+use super::{BLOCK_BYTES, Record, Ring, record_bytes};
 use crate::data::DataError;
+
+/// Neighbouring samples as they lie on disk.
+#[derive(Debug)]
+pub struct Block {
+    bytes: Vec<u8>,
+    /// Number of the first sample, and of the one after the last.
+    first: u64,
+    next: u64,
+    record: Record,
+}
+
+impl Block {
+    /// An empty block; the next one read begins with the oldest sample.
+    pub fn before_all() -> Self {
+        let record = Record { sequence: 0, time_us: 0, label: 0, codes: Vec::new() };
+        Self { bytes: Vec::new(), first: 0, next: 0, record }
+    }
+
+    /// Shows every whole sample to `visit`, oldest first.
+    pub fn visit(&mut self, mut visit: impl FnMut(&Record)) {
+        let stride = record_bytes(self.record.codes.len());
+        for (number, bytes) in (self.first..self.next).zip(self.bytes.chunks_exact(stride)) {
+            if self.record.read(bytes) && self.record.sequence == number {
+                visit(&self.record);
+            }
+        }
+    }
+}
 
 impl Ring {
     /// Finds the newest sample by looking at every place once.
@@ -62,25 +90,30 @@ impl Ring {
     /// # Errors
     /// [`DataError::Io`].
     pub fn scan(&mut self, from: u64, mut visit: impl FnMut(&Record)) -> Result<(), DataError> {
-        self.rewrite(from, &|| false, |record| {
+        self.rewrite(from, |record| {
             visit(record);
             None
         })
     }
 
-    /// Shows every whole sample to `visit`, oldest first; `stop` is asked before each block.
+    /// Reads the next samples into `block`, as they lie on disk; `false` when there are none before
+    /// `end`. Whoever shares the ring need not keep it for longer than one block.
     ///
     /// # Errors
-    /// [`DataError::Io`], and [`DataError::Stopped`].
-    pub fn scan_unless(
-        &mut self,
-        stop: &dyn Fn() -> bool,
-        mut visit: impl FnMut(&Record),
-    ) -> Result<(), DataError> {
-        self.rewrite(0, stop, |record| {
-            visit(record);
-            None
-        })
+    /// [`DataError::Io`].
+    pub fn read_block(&mut self, block: &mut Block, end: u64) -> Result<bool, DataError> {
+        self.flush()?;
+        let (at, end) = (block.next.max(self.oldest), end.min(self.next));
+        if at >= end {
+            return Ok(false);
+        }
+        let place = at % self.header.capacity;
+        let most = (end - at).min(self.header.capacity - place);
+        let read = self.read_places(place, most, &mut block.bytes);
+        let count = read.map_err(DataError::io(&self.path, "read"))?;
+        (block.first, block.next) = (at, at + count);
+        block.record.codes.resize(self.header.channels.len(), 0);
+        Ok(count > 0)
     }
 
     /// Shows every whole sample to `relabel`, oldest first, and gives those a new label in place
@@ -92,22 +125,18 @@ impl Ring {
         &mut self,
         relabel: impl FnMut(&Record) -> Option<u16>,
     ) -> Result<(), DataError> {
-        self.rewrite(0, &|| false, relabel)
+        self.rewrite(0, relabel)
     }
 
     fn rewrite(
         &mut self,
         from: u64,
-        stop: &dyn Fn() -> bool,
         mut relabel: impl FnMut(&Record) -> Option<u16>,
     ) -> Result<(), DataError> {
         self.flush()?;
         let mut block = Vec::new();
         let mut at = from.max(self.oldest);
         while at < self.next {
-            if stop() {
-                return Err(DataError::Stopped);
-            }
             let place = at % self.header.capacity;
             let most = (self.next - at).min(self.header.capacity - place);
             let read = self.read_places(place, most, &mut block);

@@ -33,7 +33,7 @@ struct Stepper {
 }
 
 impl Trainer for Stepper {
-    fn use_task(&mut self, _: &Arc<TaskSpec>) -> Result<u32, JobFailure> {
+    fn use_task(&mut self, _: &Arc<TaskSpec>, _: &dyn Fn() -> bool) -> Result<u32, JobFailure> {
         Ok(7)
     }
 

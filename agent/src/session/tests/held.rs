@@ -76,6 +76,17 @@ fn training_is_cancelled_at_once_and_begun_again_in_the_same_round() {
 }
 
 #[test]
+fn a_round_that_holds_the_device_by_itself_is_begun_three_times_and_no_more() {
+    let mut bench = Bench::joined();
+    for time in 1..=3 {
+        assert!(starts(&bench.go(Answer::Go)), "time {time}");
+        assert!(cancels(&hold(&mut bench, Held::Memory)));
+        assert_eq!(published(&free(&mut bench)).len(), usize::from(time < 3));
+    }
+    assert_eq!(bench.session.phase_name(), "waiting");
+}
+
+#[test]
 fn a_claim_that_is_answered_after_the_hold_began_starts_nothing() {
     let mut bench = Bench::joined();
     assert_eq!(presences(&hold(&mut bench, Held::Charging)), said(Some(Held::Charging)));

@@ -115,6 +115,30 @@ fn a_buffer_that_somebody_switches_off_is_switched_on_again() {
 }
 
 #[test]
+fn a_switched_off_buffer_that_only_says_that_it_has_nothing_is_found_within_a_second() {
+    let tree = Tree::buffered();
+    make_fifo(&tree);
+    let mut bench = Bench::<Buffer>::new(&tree.config(BUFFERED));
+    bench.poll();
+    // With a writer that writes nothing a read would wait, as on a device node.
+    let writer = fs::OpenOptions::new().write(true).open(tree.node()).unwrap();
+    bench.poll();
+    assert!(bench.problem().contains("no sample yet"), "{}", bench.problem());
+    tree.write("buffer/enable", "0");
+    bench.wait(Duration::from_secs(1));
+    bench.poll();
+    assert!(bench.problem().contains("off or gone"), "{}", bench.problem());
+    drop(writer);
+}
+
+/// Puts a FIFO in the place of the device node.
+fn make_fifo(tree: &Tree) {
+    let fifo = tree.0.path().join("fifo");
+    assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    fs::rename(fifo, tree.node()).unwrap();
+}
+
+#[test]
 fn what_a_buffer_lacks_is_named() {
     type Spoil = fn(&Tree);
     let cases: [(Spoil, &str); 7] = [
@@ -174,9 +198,7 @@ fn task(window: u16) -> TaskSpec {
 #[test]
 fn an_opened_device_gives_windows_with_labels_from_a_file() {
     let tree = Tree::buffered();
-    let made = std::process::Command::new("mkfifo").arg(tree.0.path().join("fifo")).status();
-    assert!(made.unwrap().success());
-    fs::rename(tree.0.path().join("fifo"), tree.node()).unwrap();
+    make_fifo(&tree);
     tree.write("in_accel_scale", "0.25");
     let labels = tree.0.path().join("labels.csv");
     fs::write(&labels, "0,0.08,walk\n0.08,1,sit\n").unwrap();
