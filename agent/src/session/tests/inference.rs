@@ -66,6 +66,24 @@ fn a_device_without_work_fetches_the_newest_version_and_uses_it() {
 }
 
 #[test]
+fn another_task_of_the_same_layout_is_used_though_the_version_is_the_same() {
+    let mut bench = idle(false);
+    let outputs = bench.join();
+    bench.serve(outputs);
+    let mut renamed = task(false);
+    renamed.name = name("renamed");
+    bench.task = wire::encode(&renamed).unwrap();
+    bench.plan.task = ObjectRef::of(&bench.task, CHUNK_BYTES_MIN).unwrap();
+    let outputs = bench.hear_plan();
+    bench.serve(outputs);
+    bench.step(Input::Windows(4));
+    bench.now = bench.now.after(FETCH_EVERY_MS);
+    let outputs = bench.step(Input::Tick);
+    let outputs = bench.serve(outputs);
+    assert_eq!(used(&outputs)[0].task.name, name("renamed"));
+}
+
+#[test]
 fn a_device_that_does_not_classify_fetches_nothing_without_work() {
     let mut bench = Bench::new(false);
     bench.plan.work = vec![];
