@@ -49,6 +49,8 @@ struct OpenFile {
     offset: u64,
     /// Whether a FIFO gave bytes since it was last without a writer.
     heard: bool,
+    /// Whether it is a FIFO without a writer.
+    lonely: bool,
 }
 
 impl Follower {
@@ -101,7 +103,10 @@ impl Follower {
                 open.heard = true;
                 Ok(Piece::Bytes)
             }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Piece::Nothing),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                open.lonely = false;
+                Ok(Piece::Nothing)
+            }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(Piece::Nothing),
             Err(error) => Err(error),
         }
@@ -116,7 +121,7 @@ impl Follower {
         };
         let data = file.metadata()?;
         let (inode, fifo) = (data.ino(), data.file_type().is_fifo());
-        let mut open = OpenFile { file, inode, fifo, offset: 0, heard: false };
+        let mut open = OpenFile { file, inode, fifo, offset: 0, heard: false, lonely: false };
         let resumed = match self.resume.take() {
             Some(position) if !fifo => open.resume(&position, &data)?,
             _ => false,
@@ -141,6 +146,7 @@ impl Follower {
         }
         if open.fifo {
             let ended = std::mem::take(&mut open.heard);
+            open.lonely = !ended;
             return Ok(if ended { Piece::Restarted } else { Piece::Nothing });
         }
         if data.len() < open.offset {
@@ -154,6 +160,11 @@ impl Follower {
     /// Whether the file or FIFO was not there at the last look.
     pub(super) fn waits_for_file(&self) -> bool {
         self.open.is_none() && self.stream.is_none()
+    }
+
+    /// Whether it is a FIFO that nobody writes to.
+    pub(super) fn waits_for_writer(&self) -> bool {
+        self.open.as_ref().is_some_and(|open| open.lonely)
     }
 
     /// Bytes read of the open file; `None` for a FIFO, standard input, or no file.

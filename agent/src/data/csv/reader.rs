@@ -165,6 +165,9 @@ impl SampleReader for CsvReader {
                 if self.follower.waits_for_file() {
                     let problem = format!("{}: not there yet; waiting for it", self.path.display());
                     store.set_problem(Some(problem));
+                } else if self.follower.waits_for_writer() {
+                    let problem = "nobody writes to this FIFO; start the program that does";
+                    store.set_problem(Some(format!("{}: {problem}", self.path.display())));
                 }
                 false
             }

@@ -229,8 +229,10 @@ fn a_fifo_is_read_from_one_writer_after_the_other() {
         writeln!(writer, "t,x,y\n{number},{number},0").unwrap();
         write!(writer, "{number},7").unwrap();
         running.settle();
+        assert_eq!(running.status().problem, None);
         drop(writer);
         running.settle();
+        assert!(running.status().problem.unwrap().contains("nobody writes"), "{number}");
     }
     assert_eq!(running.numbers(), [0, 1, 2]);
     assert_eq!(running.status().refused, 3, "rows that broke off are not guessed");

@@ -108,9 +108,11 @@ fn a_fifo_outlives_its_writers_and_is_never_waited_for() {
         writer.write_all(b"first").unwrap();
         assert_eq!(drain(&mut follower), [bytes("first")], "{round}");
         writer.write_all(b"second").unwrap();
+        assert!(!follower.waits_for_writer());
         drop(writer);
         assert_eq!(drain(&mut follower), [bytes("second"), only(Piece::Restarted)], "{round}");
         assert_eq!(drain(&mut follower), []);
+        assert!(follower.waits_for_writer());
     }
     assert_eq!(follower.offset(), None);
     assert_eq!(follower.position(0, 0).unwrap(), None);
