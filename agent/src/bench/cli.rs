@@ -1,6 +1,7 @@
 //! `dunlin-agent bench` as a command.
 
 use std::fs;
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -35,16 +36,17 @@ pub struct Arguments {
 
 impl Arguments {
     /// Measures and prints.
-    #[allow(clippy::print_stdout)] // what was asked for
     pub fn run(&self) -> ExitCode {
-        match self.measure() {
-            Ok(report) if self.json => println!("{}", report.to_json()),
-            Ok(report) => println!("{report}"),
+        let text = match self.measure() {
+            Ok(report) if self.json => report.to_json(),
+            Ok(report) => report.to_string(),
             Err(problem) => {
                 log::error!("{problem}");
                 return ExitCode::FAILURE;
             }
-        }
+        };
+        // A reader such as `head` may have seen enough.
+        let _ = writeln!(io::stdout(), "{text}");
         ExitCode::SUCCESS
     }
 
