@@ -3,7 +3,6 @@
 pub mod cli;
 
 use std::fmt;
-use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,6 +15,7 @@ use dunlin_protocol::message::WorkRef;
 use dunlin_protocol::plan::{Augment, Training, WorkKind};
 use dunlin_protocol::rng::Rng;
 use dunlin_protocol::task::TaskSpec;
+use dunlin_service::machine::peak_memory;
 
 use crate::data::WindowSet;
 use crate::job::{Job, JobFailure, Trained};
@@ -102,7 +102,7 @@ pub fn run(task: TaskSpec, settings: &BenchSettings) -> Result<BenchReport, JobF
         steps: batches * u32::from(settings.epochs),
         training,
         judging,
-        peak_kib: peak_kib(),
+        peak_kib: peak_memory() / 1024,
         bytes: coded(&trained),
         delta: trained.delta,
     })
@@ -156,28 +156,20 @@ fn coded(trained: &Trained) -> Vec<(Codec, usize)> {
     codecs.into_iter().filter_map(length).collect()
 }
 
-/// Highest resident memory of this process in KiB, as Linux counts it.
-fn peak_kib() -> u64 {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let number = line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok());
-    number.unwrap_or(0)
-}
-
 impl BenchReport {
     /// The figures as one JSON object.
     pub fn to_json(&self) -> String {
-        let bytes: Vec<String> =
-            self.bytes.iter().map(|(codec, bytes)| format!("\"{codec}\":{bytes}")).collect();
-        format!(
-            "{{\"parameters\":{},\"steps\":{},\"training_s\":{:.6},\"window_ms\":{:.6},\"peak_kib\":{},\"update_bytes\":{{{}}}}}",
-            self.n_params,
-            self.steps,
-            self.training.as_secs_f64(),
-            self.judging.as_secs_f64() * 1e3,
-            self.peak_kib,
-            bytes.join(",")
-        )
+        let bytes = self.bytes.iter().map(|&(codec, bytes)| (codec.to_string(), bytes.into()));
+        let bytes: serde_json::Map<String, serde_json::Value> = bytes.collect();
+        let json = serde_json::json!({
+            "parameters": self.n_params,
+            "steps": self.steps,
+            "training_s": self.training.as_secs_f64(),
+            "window_ms": self.judging.as_secs_f64() * 1e3,
+            "peak_kib": self.peak_kib,
+            "update_bytes": bytes,
+        });
+        json.to_string()
     }
 }
 

@@ -221,10 +221,7 @@ impl AgentConfig {
         link.username = broker.username.clone().or_else(|| Some(self.device.clone()));
         link.password.clone_from(&broker.password);
         link.keep_alive_s = broker.keep_alive_s;
-        let (ca, cert, key) = (broker.ca.clone(), broker.cert.clone(), broker.key.clone());
-        if ca.is_some() || cert.is_some() || key.is_some() {
-            link.tls = Some(TlsFiles { ca, cert, key });
-        }
+        link.tls = TlsFiles::of(&broker.ca, &broker.cert, &broker.key);
         Some(link)
     }
 

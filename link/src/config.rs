@@ -58,6 +58,14 @@ pub struct TlsFiles {
     pub key: Option<PathBuf>,
 }
 
+impl TlsFiles {
+    /// These files; `None` where there is none of them.
+    pub fn of(ca: &Option<PathBuf>, cert: &Option<PathBuf>, key: &Option<PathBuf>) -> Option<Self> {
+        let files = Self { ca: ca.clone(), cert: cert.clone(), key: key.clone() };
+        (files != Self::default()).then_some(files)
+    }
+}
+
 /// The last will: published retained and with QoS 1 by the broker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Will {

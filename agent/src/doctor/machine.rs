@@ -5,11 +5,11 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use super::report::Finding;
+use dunlin_service::machine::CLOCK_SET_S;
+
 use crate::config::{AgentConfig, PASSWORD_VARIABLE};
 use crate::instance::InstanceLock;
 
-/// 2024-01-01 in seconds since 1970: no clock that was ever set shows an earlier time.
-const CLOCK_SET_S: u64 = 1_704_067_200;
 /// Mean length of a year in seconds.
 const YEAR_S: u64 = 31_556_952;
 /// The right of everybody to read a file.

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use dunlin_service::machine::CLOCK_SET_S;
 use tz::TimeZone;
 
 use super::files;
@@ -11,8 +12,6 @@ use super::hours::UtcOffset;
 const ZONE_BYTES_MAX: u64 = 64 * 1024;
 /// How long the file is trusted in seconds: a device may travel.
 const ZONE_S: i64 = 600;
-/// 2024 began. A clock that says less was never set: boards without a battery boot in 1970.
-const CLOCK_SET: i64 = 1_704_067_200;
 const DAY_S: i64 = 86_400;
 
 /// Turns the clock into the minute of the local day, by a file like `/etc/localtime`.
@@ -30,7 +29,7 @@ impl Zone {
     /// The minute of the day at `unix` seconds since 1970; `None` when the clock is not set. Without
     /// a readable file, the time is UTC.
     pub(super) fn minute(&mut self, unix: i64, offset: Option<UtcOffset>) -> Option<u16> {
-        if unix < CLOCK_SET {
+        if u64::try_from(unix).unwrap_or(0) < CLOCK_SET_S {
             return None;
         }
         let ahead = offset.map_or_else(|| self.ahead(unix), |offset| offset.seconds);

@@ -4,9 +4,8 @@ use std::fmt::{self, Write};
 use std::time::Duration;
 
 use dunlin_protocol::id::ModelVersion;
-
-/// Earliest time of a clock that was set, in seconds of the Unix epoch: 1 January 2024.
-const CLOCK_SET_S: u64 = 1_704_067_200;
+use dunlin_service::machine::CLOCK_SET_S;
+use serde_json::Value;
 
 /// Oldest end of a window whose age is told: beyond, the sensor's clock is another one.
 const AGE_US_MAX: i64 = 86_400_000_000;
@@ -58,8 +57,8 @@ impl Finding {
             if is_set { write!(text, "{:.3}", unix.as_secs_f64()) } else { text.write_str("null") };
         match &self.estimate {
             Estimate::Class { label, confidence } => {
-                text.push_str(",\"label\":");
-                write_text(&mut text, label);
+                // Labels come from a peer and may hold anything.
+                let _ = write!(text, ",\"label\":{}", Value::from(label.as_str()));
                 write_number(&mut text, "confidence", *confidence, 4);
             }
             Estimate::Error(error) => write_number(&mut text, "error", *error, 6),
@@ -90,25 +89,10 @@ fn write_number(out: &mut String, key: &str, value: f32, decimals: usize) {
     };
 }
 
-/// Writes `text` as a JSON string: labels come from a peer and may hold anything.
-fn write_text(out: &mut String, text: &str) {
-    out.push('"');
-    for character in text.chars() {
-        match character {
-            '"' | '\\' => out.extend(['\\', character]),
-            '\0'..='\x1f' => {
-                let _ = write!(out, "\\u{:04x}", u32::from(character));
-            }
-            character => out.push(character),
-        }
-    }
-    out.push('"');
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     const NOW: Duration = Duration::from_micros(1_800_000_000_123_456);
 

@@ -46,17 +46,9 @@ impl Cost {
     /// The cost of a run of `seconds` that counted so many updates.
     pub fn new(seconds: f64, threads: usize, accepted: u64, spent: Option<Seconds>) -> Self {
         let client_rounds_per_second = accepted as f64 / seconds.max(1e-9);
-        let peak_memory_bytes = peak_memory();
+        let peak_memory_bytes = dunlin_service::machine::peak_memory();
         Self { seconds, threads, client_rounds_per_second, peak_memory_bytes, spent }
     }
-}
-
-/// Most memory that this process ever had, in bytes; 0 where the system does not tell.
-fn peak_memory() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let kib = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok());
-    kib.unwrap_or(0) * 1024
 }
 
 impl Report {

@@ -75,10 +75,7 @@ impl MqttInput {
         let mut link = LinkConfig::new(self.url.parse()?, client_id);
         link.username.clone_from(&self.username);
         link.password.clone_from(&self.password);
-        let (ca, cert, key) = (self.ca.clone(), self.cert.clone(), self.key.clone());
-        if ca.is_some() || cert.is_some() || key.is_some() {
-            link.tls = Some(TlsFiles { ca, cert, key });
-        }
+        link.tls = TlsFiles::of(&self.ca, &self.cert, &self.key);
         Ok(link)
     }
 }
