@@ -19,7 +19,8 @@ use dunlin_service::machine::peak_memory;
 
 use crate::data::WindowSet;
 use crate::job::{Job, JobFailure, Trained};
-use crate::trainer::NetworkTrainer;
+use crate::network::NetworkTrainer;
+use crate::trainer::view;
 
 /// Times that one window is judged; the mean counts.
 const JUDGED: u32 = 50;
@@ -87,10 +88,12 @@ pub fn run(task: TaskSpec, settings: &BenchSettings) -> Result<BenchReport, JobF
         seed: settings.seed,
     };
     let mut trainer = NetworkTrainer::new(settings.backend);
+    let none = WindowSet::empty(task.window_values());
     let started = now();
-    let trained = trainer.run(&job, &windows, &WindowSet::default(), &|| false)?;
+    let trained = trainer.run(&job, &view(&windows, &task)?, &view(&none, &task)?, &|| false)?;
     let training = started.elapsed();
     let one = made_up(&task, 1, settings.seed);
+    let one = view(&one, &task)?;
     let started = now();
     for _ in 0..JUDGED {
         trainer.score(&task, &model, settings.seed, &one)?;

@@ -5,6 +5,8 @@ extern crate alloc;
 
 pub mod job;
 pub mod meter;
+#[cfg(feature = "burn")]
+pub mod network;
 pub mod session;
 pub mod slots;
 pub mod state;
@@ -33,5 +35,5 @@ pub mod nice;
 pub mod ports;
 #[cfg(feature = "std")]
 pub mod store;
-#[cfg(feature = "burn")]
+#[cfg(all(feature = "std", feature = "burn"))]
 pub mod trainer;

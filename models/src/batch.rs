@@ -7,7 +7,7 @@ use dunlin_protocol::task::{Features, MOTION_FEATURES, Op, TaskSpec};
 
 use crate::error::ModelError;
 use crate::features::MotionFeatures;
-use crate::loss;
+use crate::wanted::append_wanted;
 use crate::windows::Windows;
 
 /// Values of one layer that a batch may hold at the most: bounds the memory that a task from
@@ -52,8 +52,10 @@ impl Batch {
     /// All of `windows`.
     pub(crate) fn of(task: &TaskSpec, windows: &Windows<'_>, smoothing: f32) -> Self {
         let mut batch = Self::with_room(task, windows.len());
+        let mut room = Vec::new();
         for index in 0..windows.len() {
-            batch.push(task, windows.window(index), windows.label(index), smoothing);
+            let window = windows.window(index, &mut room);
+            batch.push(task, window, windows.label(index), smoothing);
         }
         batch
     }
@@ -86,9 +88,17 @@ impl Batch {
                 motion.extract(window, &mut self.seen[start..]);
             }
         }
-        loss::append_wanted(task, window, label, smoothing, &mut self.wanted);
+        append_wanted(task, window, label, smoothing, &mut self.wanted);
         self.len += 1;
     }
+}
+
+/// About how many bytes one window of `task` takes during a step: what each layer gives, what the
+/// way back needs of it, and the slopes.
+pub(crate) fn window_bytes(task: &TaskSpec) -> usize {
+    let [time, channels] = seen_shape(task);
+    let layers: usize = task.shapes().unwrap_or_default().iter().map(|shape| shape.values()).sum();
+    4 * (time * channels + 3 * layers)
 }
 
 /// Windows that one batch of `task` may have, so that no layer's values take too much memory.

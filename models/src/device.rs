@@ -3,6 +3,7 @@
 use core::fmt;
 use core::str::FromStr;
 
+#[cfg(feature = "ndarray")]
 use burn::tensor::Device;
 
 /// Which of Burn's CPU backends computes.
@@ -34,7 +35,8 @@ impl Backend {
     }
 }
 
-/// The Burn device that computes for `backend`.
+/// The Burn device that computes for `backend` where plain tensor operations do.
+#[cfg(feature = "ndarray")]
 #[allow(deprecated)]
 pub(crate) fn device(backend: Backend) -> Device {
     match backend {

@@ -60,7 +60,7 @@ impl Network {
             loss_sum += f64::from(loss) * weight;
             score.windows += u32::try_from(part.len()).unwrap_or(u32::MAX);
             score.correct += match self.task.target {
-                Target::Classes(_) => hits(&outputs, part.labels()),
+                Target::Classes(_) => hits(&outputs, &part),
                 Target::Reconstruct | Target::Forecast => 0,
             };
         }
@@ -91,14 +91,14 @@ impl Network {
     }
 
     fn evaluation_batch(&self) -> usize {
-        self.batch_max.min(EVALUATION_BATCH)
+        self.part_max.min(EVALUATION_BATCH)
     }
 }
 
-fn hits(outputs: &[f32], labels: &[u16]) -> u32 {
-    let classes = outputs.len() / labels.len().max(1);
-    let rows = outputs.chunks_exact(classes.max(1)).zip(labels);
-    rows.map(|(row, &label)| u32::from(largest(row) == usize::from(label))).sum()
+fn hits(outputs: &[f32], windows: &Windows<'_>) -> u32 {
+    let classes = outputs.len() / windows.len().max(1);
+    let rows = outputs.chunks_exact(classes.max(1)).zip(windows.labels());
+    rows.map(|(row, label)| u32::from(largest(row) == usize::from(label))).sum()
 }
 
 /// Index of the largest value, the first of equal ones.

@@ -37,11 +37,13 @@ impl<'a> Gatherer<'a> {
         let prepared = match task.features {
             Features::Motion if augmenter.is_idle() => {
                 let mut batch = Batch::with_room(task, windows.len());
+                let mut room = Vec::new();
                 for index in 0..windows.len() {
                     if should_stop() {
                         return Err(ModelError::Stopped);
                     }
-                    batch.push(task, windows.window(index), windows.label(index), smoothing);
+                    let window = windows.window(index, &mut room);
+                    batch.push(task, window, windows.label(index), smoothing);
                 }
                 Some(batch)
             }
@@ -56,9 +58,9 @@ impl<'a> Gatherer<'a> {
             return prepared.pick(picked);
         }
         let mut batch = Batch::with_room(self.task, picked.len());
-        let mut changed = Vec::new();
+        let (mut room, mut changed) = (Vec::new(), Vec::new());
         for &index in picked {
-            let mut window = self.windows.window(index);
+            let mut window = self.windows.window(index, &mut room);
             if !self.augmenter.is_idle() {
                 changed.clear();
                 changed.extend_from_slice(window);

@@ -11,16 +11,18 @@ mod device;
 mod error;
 mod evaluate;
 mod features;
-mod forward;
+mod fused;
 mod gather;
 mod kernel;
-mod loss;
 mod network;
+#[cfg(feature = "ndarray")]
+mod plain;
 #[cfg(test)]
 mod sample;
 mod sgd;
 pub mod tasks;
 mod train;
+mod wanted;
 mod windows;
 
 pub use device::{Backend, ParseBackendError};
@@ -28,4 +30,4 @@ pub use error::ModelError;
 pub use evaluate::Prediction;
 pub use network::Network;
 pub use train::TrainReport;
-pub use windows::Windows;
+pub use windows::{ReadWindows, Windows};

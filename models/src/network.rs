@@ -4,15 +4,16 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::ops::Range;
 
-use burn::Tensor;
-use burn::tensor::{Device, TensorData};
-use dunlin_protocol::task::{ParamLayout, Share, TaskSpec};
+use dunlin_protocol::task::{ParamLayout, TaskSpec};
 
-use crate::batch::{Batch, batch_max, seen_shape};
-use crate::device::{Backend, device};
+use crate::batch::{Batch, batch_max, window_bytes};
+use crate::device::Backend;
+#[cfg(feature = "ndarray")]
+use crate::device::device;
 use crate::error::ModelError;
-use crate::forward::{ParamTensors, forward};
-use crate::loss::loss;
+use crate::fused;
+#[cfg(feature = "ndarray")]
+use crate::plain;
 use crate::windows::Windows;
 
 /// Gradients slot by slot: the place in the vector of all parameters, and the values.
@@ -24,8 +25,9 @@ pub struct Network {
     pub(crate) layout: ParamLayout,
     pub(crate) params: Vec<f32>,
     pub(crate) batch_max: usize,
+    /// Windows that run through the network together.
+    pub(crate) part_max: usize,
     backend: Backend,
-    device: Device,
 }
 
 impl Network {
@@ -35,13 +37,14 @@ impl Network {
     /// [`ModelError::Shape`] names the layer that does not fit.
     pub fn new(task: &TaskSpec, backend: Backend) -> Result<Self, ModelError> {
         let layout = task.layout()?;
+        let batch_max = batch_max(task)?;
         Ok(Self {
             task: task.clone(),
             params: vec![0.0; layout.n_params()],
             layout,
-            batch_max: batch_max(task)?,
+            batch_max,
+            part_max: batch_max,
             backend,
-            device: device(backend),
         })
     }
 
@@ -80,6 +83,13 @@ impl Network {
         Ok(())
     }
 
+    /// Takes larger batches through the network in parts, one after another, so that what a window
+    /// needs on its way through all layers and back fits in about `bytes` of memory; one window at
+    /// a time at the least. The mean gradient is the same but for rounding.
+    pub fn bound_memory(&mut self, bytes: usize) {
+        self.part_max = (bytes / window_bytes(&self.task).max(1)).clamp(1, self.batch_max);
+    }
+
     /// Gradient of the mean loss over `windows` at the present parameters, `[n_params]`; zero for
     /// frozen layers. All windows are one batch.
     ///
@@ -103,44 +113,22 @@ impl Network {
     /// Mean loss of `batch` and the gradient of each slot that is trained; no gradients when the
     /// loss is not finite.
     pub(crate) fn backward(&self, batch: Batch) -> Result<(f32, Gradients), ModelError> {
-        let device = self.device.clone().autodiff();
-        let params = ParamTensors::new(&self.layout, &self.params, &device);
-        let (_, loss) = self.run(&params, batch, &device);
-        let value = scalar(loss.clone())?;
-        if !loss.is_tracked() || !value.is_finite() {
-            return Ok((value, Vec::new()));
+        let (task, layout, params) = (&self.task, &self.layout, &self.params);
+        match self.backend {
+            Backend::Flex => Ok(fused::backward(task, layout, params, batch)),
+            #[cfg(feature = "ndarray")]
+            other => plain::backward(task, layout, params, batch, &device(other)),
         }
-        let mut gradients = loss.backward();
-        let mut found = Vec::with_capacity(params.tensors().len());
-        for (slot, tensor) in self.layout.slots().iter().zip(params.tensors()) {
-            if slot.share == Share::Frozen {
-                continue;
-            }
-            if let Some(gradient) = tensor.grad_remove(&mut gradients) {
-                found.push((slot.range.clone(), values(gradient)?));
-            }
-        }
-        Ok((value, found))
     }
 
     /// Outputs `[batch, outputs]` and mean loss of `batch`, without gradients.
     pub(crate) fn ask(&self, batch: Batch) -> Result<(Vec<f32>, f32), ModelError> {
-        let params = ParamTensors::new(&self.layout, &self.params, &self.device);
-        let (output, loss) = self.run(&params, batch, &self.device);
-        Ok((values(output)?, scalar(loss)?))
-    }
-
-    fn run(&self, params: &ParamTensors, batch: Batch, device: &Device) -> (Tensor<2>, Tensor<1>) {
-        let Batch { len, seen, wanted, .. } = batch;
-        let [time, channels] = seen_shape(&self.task);
-        let samples = [len, time, channels];
-        let input = Tensor::from_data(TensorData::new(seen, samples), device);
-        let wanted = TensorData::new(wanted, [len, self.task.output_values()]);
-        let fused = self.backend == Backend::Flex;
-        let output = forward(&self.task, params, input, fused);
-        let wanted = Tensor::from_data(wanted, device);
-        let loss = loss(&self.task.target, output.clone(), wanted, fused);
-        (output, loss)
+        let (task, layout, params) = (&self.task, &self.layout, &self.params);
+        match self.backend {
+            Backend::Flex => Ok(fused::ask(task, layout, params, batch)),
+            #[cfg(feature = "ndarray")]
+            other => plain::ask(task, layout, params, batch, &device(other)),
+        }
     }
 
     /// Refuses batches that would take too much memory.
@@ -151,15 +139,6 @@ impl Network {
             Err(ModelError::BatchTooLarge { batch, limit: self.batch_max })
         }
     }
-}
-
-fn values<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>, ModelError> {
-    let data = tensor.into_data();
-    data.try_into_vec().map_err(|_| ModelError::Backend("values are not 32-bit floats"))
-}
-
-fn scalar(tensor: Tensor<1>) -> Result<f32, ModelError> {
-    values(tensor)?.first().copied().ok_or(ModelError::Backend("the loss has no value"))
 }
 
 #[cfg(test)]

@@ -5,10 +5,9 @@ use alloc::vec::Vec;
 use dunlin_protocol::plan::Training;
 use dunlin_protocol::rng::Rng;
 
-use crate::batch::Batch;
 use crate::error::ModelError;
 use crate::gather::Gatherer;
-use crate::network::Network;
+use crate::network::{Gradients, Network};
 use crate::sgd::Sgd;
 use crate::windows::Windows;
 
@@ -75,8 +74,7 @@ impl Network {
                 if should_stop() {
                     return Err(ModelError::Stopped);
                 }
-                let batch = gatherer.batch(picked, &mut rng);
-                let loss = self.step(&mut sgd, base, batch)?;
+                let loss = self.step(&mut sgd, base, &gatherer, picked, &mut rng)?;
                 if !loss.is_finite() {
                     return Err(ModelError::Diverged { steps: report.steps });
                 }
@@ -94,13 +92,57 @@ impl Network {
         }
     }
 
-    fn step(&mut self, sgd: &mut Sgd, base: &[f32], batch: Batch) -> Result<f32, ModelError> {
-        let (loss, gradients) = self.backward(batch)?;
+    /// One step on the windows with the numbers `picked`; gives their mean loss.
+    fn step(
+        &mut self,
+        sgd: &mut Sgd,
+        base: &[f32],
+        gatherer: &Gatherer<'_>,
+        picked: &[usize],
+        rng: &mut Rng,
+    ) -> Result<f32, ModelError> {
+        let (loss, gradients) = if picked.len() <= self.part_max {
+            self.backward(gatherer.batch(picked, rng))?
+        } else {
+            self.backward_in_parts(gatherer, picked, rng)?
+        };
         for (range, gradient) in gradients {
             sgd.step(&mut self.params, base, range, &gradient);
         }
         Ok(loss)
     }
+
+    /// As [`Network::backward`] on all of `picked`, with the memory of a part.
+    fn backward_in_parts(
+        &self,
+        gatherer: &Gatherer<'_>,
+        picked: &[usize],
+        rng: &mut Rng,
+    ) -> Result<(f32, Gradients), ModelError> {
+        let (mut loss, mut sums) = (0.0, Gradients::new());
+        for part in picked.chunks(self.part_max) {
+            let (part_loss, gradients) = self.backward(gatherer.batch(part, rng))?;
+            let weight = share(part.len(), picked.len());
+            loss += weight * part_loss;
+            for (at, (range, mut gradient)) in gradients.into_iter().enumerate() {
+                match sums.get_mut(at) {
+                    Some((_, sum)) => {
+                        sum.iter_mut().zip(&gradient).for_each(|(sum, g)| *sum += weight * g);
+                    }
+                    None => {
+                        gradient.iter_mut().for_each(|g| *g *= weight);
+                        sums.push((range, gradient));
+                    }
+                }
+            }
+        }
+        Ok((loss, sums))
+    }
+}
+
+#[allow(clippy::cast_precision_loss)]
+fn share(part: usize, whole: usize) -> f32 {
+    part as f32 / whole.max(1) as f32
 }
 
 #[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss)]

@@ -5,8 +5,8 @@ use dunlin_protocol::task::Target;
 
 use super::Estimate;
 use crate::job::{JobFailure, ModelInUse};
+use crate::network::{all_params, failure};
 use crate::ports::Classifier;
-use crate::trainer::{all_params, failure};
 
 /// Classifies with one network, beside the one that trains.
 pub struct NetworkClassifier {

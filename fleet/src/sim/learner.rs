@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use dunlin_agent::data::WindowSet;
 use dunlin_agent::job::{Job, JobFailure, Trained};
-use dunlin_agent::trainer::NetworkTrainer;
+use dunlin_agent::network::NetworkTrainer;
+use dunlin_agent::trainer::view;
 use dunlin_models::Backend;
 use dunlin_protocol::rng::Rng;
 use dunlin_protocol::task::TaskSpec;
@@ -164,7 +165,8 @@ impl BurnLearner {
         if windows.labels.is_empty() {
             return None;
         }
-        let score = self.trainer.score(&self.task, model, self.scenario.seed, windows);
+        let windows = view(windows, &self.task).ok()?;
+        let score = self.trainer.score(&self.task, model, self.scenario.seed, &windows);
         score.ok().map(|score| score.accuracy())
     }
 }
@@ -183,7 +185,8 @@ impl Learner for BurnLearner {
         let none = WindowSet::empty(local.window_values);
         // An evaluation measures on all that a device has.
         let (train, held) = if job.training.is_some() { (&local, &none) } else { (&none, &local) };
-        let outcome = self.trainer.run(job, train, held, &|| false);
+        let views = view(train, &job.task).and_then(|train| Ok((train, view(held, &job.task)?)));
+        let outcome = views.and_then(|(train, held)| self.trainer.run(job, &train, &held, &|| false));
         self.windows = local;
         outcome
     }

@@ -35,16 +35,16 @@ pub(crate) struct Block {
 }
 
 impl Block {
-    /// A convolution over `input: [batch, time, channels]` with a weight of `[_, out]`.
-    pub(crate) fn conv1d(input: [usize; 3], kernel: usize, weight: [usize; 2]) -> Self {
-        let ([batch, time, channels], [_, out]) = (input, weight);
+    /// A convolution over `input: [batch, time, channels]` with `out` channels behind it.
+    pub(crate) fn conv1d(input: [usize; 3], kernel: usize, out: usize) -> Self {
+        let [batch, time, channels] = input;
         Self { batch, time, channels, kernel, out, pool: 1, relu: false, dense: false }
     }
 
     /// A dense layer is a convolution with kernel 1 over one window whose samples are the batch,
     /// and whose channels are all values of one real window.
-    pub(crate) fn dense(input: [usize; 3], weight: [usize; 2]) -> Self {
-        let ([batch, time, channels], [_, out]) = (input, weight);
+    pub(crate) fn dense(input: [usize; 3], out: usize) -> Self {
+        let [batch, time, channels] = input;
         let (time, channels) = (batch, time * channels);
         Self { batch: 1, time, channels, kernel: 1, out, pool: 1, relu: false, dense: true }
     }

@@ -1,39 +1,21 @@
 //! The block as an operation of Burn: how autodiff records it.
 
-use burn::Tensor;
+use alloc::vec::Vec;
+
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward as BackwardStep, Ops, OpsKind};
 use burn::backend::tensor::FloatTensor;
-use burn::backend::{Autodiff, Backend, Dispatch, Flex, backend_extension};
-use burn::tensor::TensorData;
+use burn::backend::{Autodiff, Backend, Flex};
+use burn::tensor::{Shape, TensorData};
 use pulp::Arch;
 
 use super::block::{Backward, Block, Forward, Output};
-use alloc::vec::Vec;
-
-/// Runs `block` on a Flex device, with or without autodiff.
-///
-/// `input`: `[batch, time, channels]`. `weight`: `[kernel * channels, out]`. `bias`: `[1, out]`.
-/// Gives `[batch, pooled, out]`; `[batch, 1, out]` for a dense layer.
-pub(crate) fn run_block(
-    block: Block,
-    input: Tensor<3>,
-    weight: Tensor<2>,
-    bias: Tensor<2>,
-) -> Tensor<3> {
-    Tensor::from_dispatch(<Dispatch as BlockOp>::block(
-        input.into_dispatch(),
-        weight.into_dispatch(),
-        bias.into_dispatch(),
-        block,
-    ))
-}
 
 /// A backend that can run a [`Block`] in one operation.
-#[backend_extension(Flex, Autodiff)]
 pub(crate) trait BlockOp: Backend {
-    /// Shapes as in [`run_block`].
+    /// `input`: `[batch, time, channels]`. `weight`: `[kernel * channels, out]`. `bias`: `[1, out]`.
+    /// Gives `[batch, pooled, out]`; `[batch, 1, out]` for a dense layer.
     fn block(
         input: FloatTensor<Self>,
         weight: FloatTensor<Self>,
@@ -106,8 +88,8 @@ impl BackwardStep<Flex, 3> for BlockStep {
             wants_input: input_node.is_some(),
         });
         if let Some(node) = input_node {
-            let slope = TensorData::new(slopes.input, input.layout().shape().clone());
-            gradients.register::<Flex>(node.id, FloatTensor::<Flex>::from_data(slope));
+            let shape = input.layout().shape().clone();
+            gradients.register::<Flex>(node.id, tensor(slopes.input, shape));
         }
         if let Some(node) = weight_node {
             let shape = [block.kernel * block.channels, block.out];
@@ -136,11 +118,11 @@ fn forward(
 }
 
 /// The values of a contiguous tensor.
-pub(super) fn values(tensor: &FloatTensor<Flex>) -> &[f32] {
+pub(crate) fn values(tensor: &FloatTensor<Flex>) -> &[f32] {
     tensor.as_slice().unwrap_or_default()
 }
 
 /// A tensor of these values.
-pub(super) fn tensor<const D: usize>(values: Vec<f32>, shape: [usize; D]) -> FloatTensor<Flex> {
+pub(crate) fn tensor(values: Vec<f32>, shape: impl Into<Shape>) -> FloatTensor<Flex> {
     FloatTensor::<Flex>::from_data(TensorData::new(values, shape))
 }

@@ -1,12 +1,8 @@
-//! Losses: what training makes small. All are means over the windows of a batch.
+//! What a network should answer.
 
 use alloc::vec::Vec;
 
-use burn::Tensor;
-use burn::tensor::activation;
 use dunlin_protocol::task::{Target, TaskSpec};
-
-use crate::kernel::cross_entropy;
 
 /// Appends what the network should answer for one window, `[outputs]`.
 ///
@@ -31,27 +27,5 @@ pub(crate) fn append_wanted(
         Target::Forecast => {
             wanted.extend_from_slice(&window[window.len() - task.input.channels.len()..]);
         }
-    }
-}
-
-/// Mean loss of `output` against `wanted`, both `[batch, outputs]`.
-///
-/// Classes: cross-entropy of softmax, by an operation of our own where `fused`; the device must be
-/// Flex then. Values: squared difference, mean over all values.
-pub(crate) fn loss(
-    target: &Target,
-    output: Tensor<2>,
-    wanted: Tensor<2>,
-    fused: bool,
-) -> Tensor<1> {
-    match target {
-        Target::Classes(_) if fused => cross_entropy(output, wanted),
-        Target::Classes(_) => {
-            let [batch, _] = output.dims();
-            #[allow(clippy::cast_precision_loss)]
-            let scale = -1.0 / batch as f32;
-            (activation::log_softmax(output, 1) * wanted).sum() * scale
-        }
-        Target::Reconstruct | Target::Forecast => (output - wanted).square().mean(),
     }
 }

@@ -1,0 +1,148 @@
+//! What training needs on every machine: a network that is used again, a base version and windows.
+
+use alloc::string::ToString;
+use alloc::sync::Arc;
+use alloc::{vec, vec::Vec};
+
+use dunlin_models::{Backend, Network, Windows};
+use dunlin_protocol::limits::PARAMS_MAX;
+use dunlin_protocol::task::{ParamLayout, Share, TaskSpec};
+use dunlin_protocol::update::Score;
+
+use crate::job::{Job, JobFailure, Trained};
+
+/// Trains and measures on windows that the caller has, with one network that is used again.
+pub struct NetworkTrainer {
+    backend: Backend,
+    memory: Option<usize>,
+    network: Option<(Arc<TaskSpec>, Network)>,
+}
+
+impl NetworkTrainer {
+    /// A trainer without a network; the first job brings its task.
+    pub fn new(backend: Backend) -> Self {
+        Self { backend, memory: None, network: None }
+    }
+
+    /// Takes about `bytes` of memory at the most for what runs through the network, however large
+    /// the batches of the plan are: see [`Network::bound_memory`].
+    #[must_use]
+    pub fn within(self, bytes: usize) -> Self {
+        Self { memory: Some(bytes), network: None, ..self }
+    }
+
+    /// The network for `task`, built when the task is new.
+    fn network(&mut self, task: &Arc<TaskSpec>) -> Result<&mut Network, JobFailure> {
+        if self.network.as_ref().is_none_or(|(known, _)| known != task) {
+            // The old one goes first: there may be no room for both.
+            self.network = None;
+            let mut network = Network::new(task, self.backend).map_err(failure)?;
+            self.memory.iter().for_each(|&bytes| network.bound_memory(bytes));
+            self.network = Some((task.clone(), network));
+        }
+        let network = self.network.as_mut().map(|(_, network)| network);
+        network.ok_or_else(|| JobFailure("no network".into()))
+    }
+
+    /// Does `job`: trains on the windows of `train`, measures on those of `held`.
+    ///
+    /// # Errors
+    /// When model or windows do not suit the task, or the training diverges.
+    pub fn run(
+        &mut self,
+        job: &Job,
+        train: &Windows<'_>,
+        held: &Windows<'_>,
+        stop: &dyn Fn() -> bool,
+    ) -> Result<Trained, JobFailure> {
+        let task = job.task.clone();
+        let layout = task.layout().map_err(failure)?;
+        let local = job.local.as_deref();
+        let before_params = all_params(&job.model, local, job.seed, &layout)?;
+        let network = self.network(&task)?;
+        network.set_params(&before_params).map_err(failure)?;
+        let mut should_stop = || stop();
+        let mut score = |network: &Network| match held.len() {
+            0 => Ok(Score::default()),
+            _ => network.evaluate_unless(held, &mut should_stop).map_err(failure),
+        };
+        let before = score(network)?;
+        let Some(training) = &job.training else {
+            let examples = before.windows;
+            let after = Score::default();
+            let local = local_of(&before_params, &layout);
+            return Ok(Trained { delta: vec![], local, examples, train_loss: 0.0, before, after });
+        };
+        let report = network
+            .train(train, training, job.seed, &mut || stop())
+            .map_err(failure)?;
+        let after = score(network)?;
+        let params = network.params();
+        Ok(Trained {
+            delta: layout.update_of(&before_params, params),
+            local: local_of(params, &layout),
+            examples: u32::try_from(train.len()).unwrap_or(u32::MAX),
+            train_loss: report.mean_loss,
+            before,
+            after,
+        })
+    }
+
+    /// How well a model of `task`, `[n_model]`, does on `windows`; layers that only devices have
+    /// are drawn from `seed`.
+    ///
+    /// # Errors
+    /// As [`NetworkTrainer::run`].
+    pub fn score(
+        &mut self,
+        task: &Arc<TaskSpec>,
+        model: &[f32],
+        seed: u64,
+        windows: &Windows<'_>,
+    ) -> Result<Score, JobFailure> {
+        let layout = task.layout().map_err(failure)?;
+        let params = whole_params(model, seed, &layout)?;
+        let network = self.network(task)?;
+        network.set_params(&params).map_err(failure)?;
+        network.evaluate(windows).map_err(failure)
+    }
+}
+
+pub(crate) fn failure(error: impl core::fmt::Display) -> JobFailure {
+    JobFailure(error.to_string())
+}
+
+/// All parameters of a model, `[n_params]`; those that are not in it are drawn from `seed`.
+fn whole_params(model: &[f32], seed: u64, layout: &ParamLayout) -> Result<Vec<f32>, JobFailure> {
+    if model.len() != layout.n_model() || layout.n_params() > PARAMS_MAX {
+        return Err(JobFailure("the model does not have the task's length".into()));
+    }
+    let mut params = match layout.n_model() == layout.n_params() {
+        true => vec![0.0; layout.n_params()],
+        false => layout.initial_params(seed),
+    };
+    layout.load_model(&mut params, model);
+    Ok(params)
+}
+
+/// All parameters of a model, `[n_params]`, with this device's local layers or fresh ones.
+///
+/// # Errors
+/// When the model does not suit the layout.
+pub(crate) fn all_params(
+    model: &[f32],
+    local: Option<&[f32]>,
+    seed: u64,
+    layout: &ParamLayout,
+) -> Result<Vec<f32>, JobFailure> {
+    let mut params = whole_params(model, seed, layout)?;
+    let mut local = local.into_iter().flatten();
+    for range in layout.ranges(Share::Local) {
+        params[range].iter_mut().zip(&mut local).for_each(|(param, kept)| *param = *kept);
+    }
+    Ok(params)
+}
+
+fn local_of(params: &[f32], layout: &ParamLayout) -> Vec<f32> {
+    layout.ranges(Share::Local).flat_map(|range| params[range].iter().copied()).collect()
+}

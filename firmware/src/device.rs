@@ -1,0 +1,339 @@
+//! The device: joins the session to a byte stream, to flash, to a sensor and to the trainer, on one
+//! thread.
+//!
+//! While the trainer works, it asks before each step whether to stop; that is when the stream and
+//! the session get their turn. So signs of life go on, and a round that ended is noticed.
+
+use alloc::collections::VecDeque;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::cell::RefCell;
+
+use dunlin_agent::job::{Job, JobFailure, Trained};
+use dunlin_agent::network::NetworkTrainer;
+use dunlin_agent::session::{Input, LinkPolicy, Output, Session, Settings};
+use dunlin_agent::state::DeviceState;
+use dunlin_models::{Backend, ReadWindows, Windows};
+use dunlin_protocol::id::Digest;
+use dunlin_protocol::task::TaskSpec;
+use dunlin_protocol::time::Instant;
+use dunlin_protocol::topic::Topics;
+use embedded_storage::nor_flash::NorFlash;
+use log::{error, info, warn};
+
+use crate::config::{Config, Source};
+use crate::flash::Slots;
+use crate::mqtt::{Client, ConnectRefusal, Event, Options, Will};
+use crate::sensor::{Generator, Part, Recording};
+
+/// Longest packet that may come, in bytes: a chunk of the smallest length and its topic, or more
+/// where the memory allows.
+const PACKET_BYTES_MIN: usize = 6 * 1024;
+/// Bytes taken from the stream at a time.
+const PIECE: usize = 128;
+
+/// What the device needs of its board beside flash: a clock and a byte stream.
+pub trait Port {
+    /// Time since the start.
+    fn now(&self) -> Instant;
+    /// Takes what has come on the stream into `bytes`, without waiting; how many.
+    fn read(&mut self, bytes: &mut [u8]) -> usize;
+    /// Gives the stream what it takes of `bytes` without waiting; how many.
+    fn write(&mut self, bytes: &[u8]) -> usize;
+    /// Rests until something may have come, a few milliseconds at the most.
+    fn rest(&mut self);
+    /// Something worth a figure has happened: a round ended.
+    fn round_ended(&mut self) {}
+}
+
+/// What the board brings along.
+pub struct Parts<'a, P, F> {
+    /// Clock and stream.
+    pub port: P,
+    /// Where the state is kept: two slots.
+    pub flash: F,
+    /// The settings.
+    pub config: Config,
+    /// Flash that a recording may lie in.
+    pub recording: &'a [u8],
+    /// 32 secret random bytes for the first start ever.
+    pub entropy: [u8; 32],
+    /// Bytes of the heap: bounds what is fetched and trained.
+    pub memory: usize,
+}
+
+/// Why a device cannot start, in words for the console.
+pub type StartError = &'static str;
+
+enum Order {
+    UseTask(Arc<TaskSpec>),
+    Run(Job),
+}
+
+struct Core<P, F> {
+    port: P,
+    slots: Slots<F>,
+    session: Session,
+    client: Client,
+    orders: VecDeque<Order>,
+    cancelled: bool,
+    wake_at: Option<Instant>,
+    accepted: u32,
+}
+
+/// A device that has read its state.
+pub struct Device<'a, P, F> {
+    core: RefCell<Core<P, F>>,
+    trainer: NetworkTrainer,
+    source: Source,
+    held_back_percent: u8,
+    recording: &'a [u8],
+}
+
+impl<'a, P: Port, F: NorFlash> Device<'a, P, F> {
+    /// Reads the state, counts the start and keeps it.
+    ///
+    /// # Errors
+    /// When flash cannot be read, or holds the state of another version of this program.
+    pub fn start(parts: Parts<'a, P, F>) -> Result<Self, StartError> {
+        let Parts { port, flash, config, recording, entropy, memory } = parts;
+        let (slots, state) = Slots::open(flash).map_err(|_| "flash cannot be read")?;
+        let state = match state {
+            Some(bytes) => DeviceState::decode(&bytes)
+                .map_err(|_| "flash holds the state of another version: erase it")?,
+            None => DeviceState::fresh(entropy),
+        };
+        let seed = state.lottery.draw(
+            &config.federation,
+            dunlin_protocol::id::Lineage([0; 16]),
+            dunlin_protocol::id::RoundId(state.boot),
+            1,
+        );
+        let settings = Settings {
+            device: config.device.clone(),
+            federation: config.federation.clone(),
+            topics: Topics::new(config.root.clone()),
+            memory_kib: u32::try_from(memory / 1024).unwrap_or(u32::MAX),
+            link: LinkPolicy::default(),
+        };
+        let session = Session::new(settings, state);
+        let (topic, payload) = session.last_will();
+        let options = Options {
+            client_id: config.device.as_str().into(),
+            username: config.username.or_else(|| {
+                config.password.as_ref().map(|_| config.device.as_str().into())
+            }),
+            password: config.password,
+            keep_alive_s: config.keep_alive_s,
+            will: Will { topic, payload },
+            packet_bytes_max: PACKET_BYTES_MIN.max(memory / 8),
+            out_bytes_max: PACKET_BYTES_MIN.max(memory / 16),
+        };
+        let client =
+            Client::new(options, seed).map_err(|_| "user name or password are too long")?;
+        let (orders, wake_at) = (VecDeque::new(), None);
+        let mut core =
+            Core { port, slots, session, client, orders, cancelled: false, wake_at, accepted: 0 };
+        // The boot number must be kept before the broker hears of it.
+        core.perform();
+        Ok(Self {
+            core: RefCell::new(core),
+            trainer: NetworkTrainer::new(Backend::Flex).within(memory / 8),
+            source: config.source,
+            held_back_percent: config.held_back_percent,
+            recording,
+        })
+    }
+
+    /// Runs for ever.
+    pub fn run(mut self) -> ! {
+        loop {
+            self.turn();
+        }
+    }
+
+    /// One turn: what has come, and a piece of work if there is one; else rests.
+    pub fn turn(&mut self) {
+        self.core.borrow_mut().turn();
+        let order = self.core.borrow_mut().orders.pop_front();
+        match order {
+            Some(Order::UseTask(task)) => {
+                let found = self.with_windows(&task, |_, train, _| Ok(train.len()));
+                let windows = found.unwrap_or_else(|JobFailure(why)| {
+                    warn!("no training windows: {why}");
+                    0
+                });
+                let windows = u32::try_from(windows).unwrap_or(u32::MAX);
+                self.core.borrow_mut().tell(Input::Windows(windows));
+            }
+            Some(Order::Run(job)) => self.work(&job),
+            None => self.core.borrow_mut().port.rest(),
+        }
+    }
+
+    /// Does `job`; its outcome is not told if it was cancelled meanwhile.
+    fn work(&mut self, job: &Job) {
+        self.core.borrow_mut().cancelled = false;
+        info!("round {}: trains from {}", job.work.round, digest_of(&job.model));
+        let stop = |core: &RefCell<Core<P, F>>| {
+            let mut core = core.borrow_mut();
+            core.turn();
+            core.cancelled
+        };
+        let outcome = self.with_windows(&job.task, |device, train, held| {
+            device.trainer.run(job, train, held, &|| stop(&device.core))
+        });
+        let mut core = self.core.borrow_mut();
+        if !core.cancelled {
+            core.tell(Input::Trained { work: job.work, outcome });
+        }
+    }
+
+    /// Gives `act` the windows to train on and those held back.
+    fn with_windows<T>(
+        &mut self,
+        task: &TaskSpec,
+        act: impl FnOnce(&mut Self, &Windows<'_>, &Windows<'_>) -> Result<T, JobFailure>,
+    ) -> Result<T, JobFailure> {
+        let split = |this: &mut Self, all: &dyn ReadWindows| {
+            let (train, held) = Part::split(all, this.held_back_percent);
+            let train = Windows::reading(task, &train).map_err(failure)?;
+            let held = Windows::reading(task, &held).map_err(failure)?;
+            act(this, &train, &held)
+        };
+        match self.source {
+            Source::Generator { seed, windows } => {
+                split(self, &Generator::new(task, seed, windows))
+            }
+            Source::Recording => {
+                let recording = Recording::open(self.recording).map_err(failure)?;
+                let windows = recording.windows(task).map_err(failure)?;
+                split(self, &windows)
+            }
+        }
+    }
+}
+
+fn failure(error: impl core::fmt::Display) -> JobFailure {
+    JobFailure(alloc::string::ToString::to_string(&error))
+}
+
+/// Digest of a model's parameters as little-endian floats: equal where the bits are.
+fn digest_of(params: &[f32]) -> dunlin_protocol::id::ShortDigest {
+    let bytes: Vec<u8> = params.iter().flat_map(|value| value.to_le_bytes()).collect();
+    Digest::of(&bytes).short()
+}
+
+impl<P: Port, F: NorFlash> Core<P, F> {
+    /// Moves bytes and time on.
+    fn turn(&mut self) {
+        let mut piece = [0; PIECE];
+        let mut count = self.port.read(&mut piece);
+        let now = self.port.now();
+        if self.wake_at.is_some_and(|at| at <= now) {
+            self.wake_at = None;
+            self.client.connect(now);
+        }
+        self.client.tick(now);
+        let mut bytes = piece.as_slice();
+        loop {
+            let taken = self.client.receive(now, &bytes[..count]);
+            (bytes, count) = (&bytes[taken..], count - taken);
+            let heard = core::iter::from_fn(|| self.client.poll_event()).collect::<Vec<_>>();
+            let idle = heard.is_empty();
+            heard.into_iter().for_each(|event| self.on_event(event));
+            if count == 0 || (idle && taken == 0) {
+                break;
+            }
+        }
+        if self.session.next_deadline().is_some_and(|at| at <= now) {
+            self.tell(Input::Tick);
+        }
+        let written = self.port.write(self.client.output());
+        self.client.written(written);
+    }
+
+    /// Tells the session, and does what it asks for.
+    fn tell(&mut self, input: Input<'_>) {
+        let now = self.port.now();
+        self.session.handle(now, input);
+        self.perform();
+        let accepted = self.session.counters().accepted;
+        if accepted != self.accepted {
+            self.accepted = accepted;
+            self.port.round_ended();
+        }
+    }
+
+    fn on_event(&mut self, event: Event) {
+        match event {
+            Event::Connected => self.tell(Input::Connected),
+            Event::Disconnected(why) => {
+                warn!("connection lost: {why}");
+                self.tell(Input::Disconnected);
+            }
+            Event::Failed(why) => info!("no connection: {why}"),
+            Event::Refused(ConnectRefusal::Credentials | ConnectRefusal::NotAuthorized) => {
+                error!("the broker refuses this device: check username and password");
+            }
+            Event::Refused(
+                ConnectRefusal::Protocol | ConnectRefusal::ClientId | ConnectRefusal::Unavailable,
+            ) => warn!("the broker refuses this device"),
+            Event::Message { topic, payload } => {
+                self.tell(Input::Message { topic: &topic, payload: &payload });
+            }
+            Event::SubscribeRefused { topic } => {
+                warn!("the broker refuses the subscription to {topic}: check its ACL");
+            }
+            Event::TooLong { bytes } => {
+                warn!("a message of {bytes} bytes was skipped: no memory for it");
+            }
+        }
+    }
+
+    fn perform(&mut self) {
+        let now = self.port.now();
+        while let Some(output) = self.session.poll_output() {
+            match output {
+                // What does not fit is said again later.
+                Output::Subscribe(topic) => _ = self.client.subscribe(now, &topic),
+                Output::Unsubscribe(topic) => _ = self.client.unsubscribe(now, &topic),
+                Output::Publish { topic, payload, retain } => {
+                    _ = self.client.publish(now, &topic, &payload, retain);
+                }
+                Output::Save(state) => {
+                    if let Err(error) = self.slots.save(&state) {
+                        // Better no update than one that might be counted twice.
+                        error!("the state cannot be kept: {error:?}");
+                        self.session_lost();
+                        return;
+                    }
+                }
+                Output::UseTask(task) => self.orders.push_back(Order::UseTask(task)),
+                Output::Start(job) => self.orders.push_back(Order::Run(job)),
+                Output::Cancel(work) => {
+                    self.cancelled = true;
+                    let wanted =
+                        |order: &Order| !matches!(order, Order::Run(job) if job.work == work);
+                    self.orders.retain(wanted);
+                }
+                Output::Sleep { ms } => {
+                    self.client.disconnect();
+                    self.wake_at = Some(now.after(ms));
+                    self.session.handle(now, Input::Disconnected);
+                }
+                Output::UseModel(_) => {}
+            }
+        }
+    }
+
+    /// Drops what the session wanted to say, since its state was not kept; the next connection
+    /// begins anew.
+    fn session_lost(&mut self) {
+        while self.session.poll_output().is_some() {}
+        self.client.disconnect();
+        let now = self.port.now();
+        self.wake_at = Some(now.after(60_000));
+        self.session.handle(now, Input::Disconnected);
+    }
+}

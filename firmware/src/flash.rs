@@ -1,0 +1,203 @@
+//! The device's memory across resets: two slots of flash, written in turn, so that a power cut in the
+//! middle of one leaves the other whole.
+//!
+//! A slot is a length (four bytes, little-endian) and what [`dunlin_agent::slots::seal`] gives.
+
+use alloc::vec::Vec;
+
+use dunlin_agent::slots;
+use embedded_storage::nor_flash::NorFlash;
+use log::error;
+
+/// Bytes of the length in front of a slot.
+const LENGTH: usize = 4;
+/// Largest unit of reading and writing that flash may have, in bytes.
+const UNIT_MAX: usize = 32;
+
+/// Why a state could not be kept or read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FlashError {
+    /// The flash failed, or has units that do not fit.
+    Device,
+    /// The state is longer than a slot.
+    TooLong {
+        /// Its length with its header.
+        bytes: usize,
+    },
+}
+
+/// Two slots in the first two halves of `flash`.
+pub struct Slots<F> {
+    flash: F,
+    sequence: u64,
+}
+
+impl<F: NorFlash> Slots<F> {
+    /// The slots in `flash`, and the newest whole state in them, if there is one.
+    ///
+    /// # Errors
+    /// [`FlashError::Device`].
+    pub fn open(flash: F) -> Result<(Self, Option<Vec<u8>>), FlashError> {
+        let mut this = Self { flash, sequence: 0 };
+        let (one, two) = (this.read(0)?, this.read(1)?);
+        let newest = slots::newest([&one, &two]).map(|(sequence, state)| (sequence, state.to_vec()));
+        let state = newest.map(|(sequence, state)| {
+            this.sequence = sequence;
+            state
+        });
+        Ok((this, state))
+    }
+
+    fn slot_bytes(&self) -> usize {
+        self.flash.capacity() / 2 / F::ERASE_SIZE * F::ERASE_SIZE
+    }
+
+    /// What lies in a slot; empty when that cannot be a state.
+    fn read(&mut self, slot: usize) -> Result<Vec<u8>, FlashError> {
+        let start = slot * self.slot_bytes();
+        let mut length = [0; LENGTH];
+        self.read_at(start, &mut length)?;
+        let length = u32::from_le_bytes(length) as usize;
+        if length > self.slot_bytes() - LENGTH {
+            return Ok(Vec::new());
+        }
+        let mut bytes = alloc::vec![0; length];
+        self.read_at(start + LENGTH, &mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// Reads at any place, in units of the flash.
+    fn read_at(&mut self, start: usize, out: &mut [u8]) -> Result<(), FlashError> {
+        let unit = F::READ_SIZE;
+        if unit > UNIT_MAX {
+            return Err(FlashError::Device);
+        }
+        let mut at = start;
+        let mut rest = out;
+        while !rest.is_empty() {
+            let mut piece = [0; UNIT_MAX];
+            let from = at / unit * unit;
+            let end = UNIT_MAX / unit * unit;
+            let end = end.min(self.flash.capacity() - from);
+            self.flash.read(offset(from)?, &mut piece[..end]).map_err(|_| FlashError::Device)?;
+            let taken = (end - (at - from)).min(rest.len());
+            let (now, later) = rest.split_at_mut(taken);
+            now.copy_from_slice(&piece[at - from..][..taken]);
+            (at, rest) = (at + taken, later);
+        }
+        Ok(())
+    }
+
+    /// Keeps `state`: after this returns, [`Slots::open`] gives it back.
+    ///
+    /// # Errors
+    /// [`FlashError`]; the state before is still there then.
+    pub fn save(&mut self, state: &[u8]) -> Result<(), FlashError> {
+        let sequence = self.sequence.wrapping_add(1);
+        let mut bytes = slots::seal(sequence, state);
+        let length = u32::try_from(bytes.len()).map_err(|_| FlashError::Device)?;
+        bytes.splice(0..0, length.to_le_bytes());
+        let slot_bytes = self.slot_bytes();
+        if bytes.len() > slot_bytes {
+            let bytes = bytes.len();
+            error!("the state has {bytes} bytes, a slot of flash {slot_bytes}: give it more");
+            return Err(FlashError::TooLong { bytes });
+        }
+        bytes.resize(bytes.len().next_multiple_of(F::WRITE_SIZE), 0xff);
+        let start = slots::slot_of(sequence) * slot_bytes;
+        let erased = start + bytes.len().next_multiple_of(F::ERASE_SIZE);
+        let failed = |_| FlashError::Device;
+        self.flash.erase(offset(start)?, offset(erased)?).map_err(failed)?;
+        self.flash.write(offset(start)?, &bytes).map_err(failed)?;
+        self.sequence = sequence;
+        Ok(())
+    }
+}
+
+fn offset(at: usize) -> Result<u32, FlashError> {
+    u32::try_from(at).map_err(|_| FlashError::Device)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use embedded_storage::nor_flash::{ErrorType, NorFlashError, NorFlashErrorKind, ReadNorFlash};
+
+    /// Flash that loses its power after some bytes.
+    struct Ram<'a> {
+        bytes: &'a mut [u8],
+        left: usize,
+    }
+
+    #[derive(Debug)]
+    struct Dead;
+
+    impl NorFlashError for Dead {
+        fn kind(&self) -> NorFlashErrorKind {
+            NorFlashErrorKind::Other
+        }
+    }
+    impl ErrorType for Ram<'_> {
+        type Error = Dead;
+    }
+    impl ReadNorFlash for Ram<'_> {
+        const READ_SIZE: usize = 4;
+        fn read(&mut self, offset: u32, out: &mut [u8]) -> Result<(), Dead> {
+            assert!(offset.is_multiple_of(4) && out.len().is_multiple_of(4));
+            out.copy_from_slice(&self.bytes[offset as usize..][..out.len()]);
+            Ok(())
+        }
+        fn capacity(&self) -> usize {
+            self.bytes.len()
+        }
+    }
+    impl NorFlash for Ram<'_> {
+        const WRITE_SIZE: usize = 8;
+        const ERASE_SIZE: usize = 256;
+        fn erase(&mut self, from: u32, to: u32) -> Result<(), Dead> {
+            for at in from as usize..to as usize {
+                self.left = self.left.checked_sub(1).ok_or(Dead)?;
+                self.bytes[at] = 0xff;
+            }
+            Ok(())
+        }
+        fn write(&mut self, offset: u32, bytes: &[u8]) -> Result<(), Dead> {
+            assert!(offset.is_multiple_of(8) && bytes.len().is_multiple_of(8));
+            for (at, byte) in bytes.iter().enumerate() {
+                self.left = self.left.checked_sub(1).ok_or(Dead)?;
+                self.bytes[offset as usize + at] &= byte;
+            }
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn the_last_state_comes_back_and_new_flash_has_none() {
+        let mut bytes = [0xff; 2048];
+        let flash = |bytes| Ram { bytes, left: usize::MAX };
+        assert_eq!(Slots::open(flash(&mut bytes)).unwrap().1, None);
+        for state in [&b"one"[..], b"", &[7; 900], b"last"] {
+            let (mut slots, _) = Slots::open(flash(&mut bytes)).unwrap();
+            slots.save(state).unwrap();
+            assert_eq!(Slots::open(flash(&mut bytes)).unwrap().1.as_deref(), Some(state));
+        }
+        let (mut slots, _) = Slots::open(flash(&mut bytes)).unwrap();
+        assert_eq!(slots.save(&[0; 1024]), Err(FlashError::TooLong { bytes: 1024 + 24 }));
+        assert_eq!(Slots::open(flash(&mut bytes)).unwrap().1.as_deref(), Some(&b"last"[..]));
+    }
+
+    #[test]
+    fn a_power_cut_at_any_byte_leaves_the_old_state_or_the_new_one() {
+        let mut bytes = [0xff; 1024];
+        for left in 0..600 {
+            let flash = Ram { bytes: &mut bytes, left: usize::MAX };
+            let (mut slots, _) = Slots::open(flash).unwrap();
+            slots.save(b"old").unwrap();
+            slots.flash.left = left;
+            let done = slots.save(b"the new one").is_ok();
+            let (_, found) = Slots::open(Ram { bytes: &mut bytes, left: 0 }).unwrap();
+            let found = found.unwrap();
+            assert!(found == b"the new one" || (found == b"old" && !done), "cut at {left}");
+        }
+    }
+}

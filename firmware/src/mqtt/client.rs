@@ -1,0 +1,366 @@
+//! The client: when to connect, to ask, to give up and to try again.
+
+use alloc::borrow::ToOwned;
+use alloc::collections::VecDeque;
+
+use dunlin_protocol::time::Instant;
+
+use super::answers::{Answers, Asked, overdue_at};
+use super::backoff::Backoff;
+use super::outbox::Outbox;
+use super::packet::{self, DISCONNECT, PINGREQ};
+use super::reader::{Fault, Packet, Reader};
+use super::{ConnectRefusal, Counters, Event, Options, OptionsError};
+
+/// A broker that has not answered CONNECT by then does not answer.
+const CONNACK_MS: u64 = 10_000;
+/// A broker that has not answered a ping by then, or within the keep-alive, does not answer.
+const PINGRESP_MS: u64 = 10_000;
+enum Phase {
+    /// The user wants no connection.
+    Away,
+    /// Whatever comes belongs to a connection that we gave up.
+    Quiet { until: Instant },
+    /// CONNECT was said.
+    Connecting { until: Instant },
+    /// The broker took us in.
+    Connected(Connection),
+}
+
+#[derive(Clone, Copy)]
+struct Connection {
+    since: Instant,
+    /// When the last byte came.
+    heard: Instant,
+    /// When the last packet was written.
+    sent: Instant,
+    /// When the ping was sent that has no answer yet.
+    ping: Option<Instant>,
+}
+
+/// One MQTT client over one byte stream; see the [module](super).
+pub struct Client {
+    options: Options,
+    phase: Phase,
+    backoff: Backoff,
+    reader: Reader,
+    out: Outbox,
+    answers: Answers,
+    /// At most two: a message, and that the connection was lost behind it.
+    events: VecDeque<Event>,
+    counters: Counters,
+}
+
+impl Client {
+    /// A client that stays away until [`Client::connect`]. Equal seeds draw equal waits.
+    ///
+    /// # Errors
+    /// [`OptionsError`] when no CONNECT can be made of the options.
+    pub fn new(options: Options, rng_seed: u64) -> Result<Self, OptionsError> {
+        if options.password.is_some() && options.username.is_none() {
+            return Err(OptionsError::PasswordWithoutName);
+        }
+        let mut out = Outbox::new(options.out_bytes_max);
+        if !packet::connect(&mut out, &options) {
+            return Err(OptionsError::OutputTooSmall);
+        }
+        out.forget();
+        Ok(Self {
+            reader: Reader::new(options.packet_bytes_max),
+            options,
+            phase: Phase::Away,
+            backoff: Backoff::new(rng_seed),
+            out,
+            answers: Answers::new(),
+            events: VecDeque::with_capacity(2),
+            counters: Counters::default(),
+        })
+    }
+
+    /// Takes bytes from the front of `bytes` and returns how many. Offer the others again after
+    /// [`Client::poll_event`] and [`Client::written`]: nothing is acknowledged that nobody takes.
+    ///
+    /// After a pause receive first and tick then, so that an answer that has come counts.
+    pub fn receive(&mut self, now: Instant, bytes: &[u8]) -> usize {
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let can_take = self.can_take();
+            match &mut self.phase {
+                Phase::Away | Phase::Quiet { .. } => {
+                    rest = &[];
+                    continue;
+                }
+                Phase::Connecting { .. } | Phase::Connected(_) if !can_take => break,
+                Phase::Connecting { .. } => {}
+                Phase::Connected(connection) => connection.heard = now,
+            }
+            let read = self.reader.take(&mut rest);
+            let handled = read.and_then(|packet| match packet {
+                Some(packet) => self.handle(now, packet),
+                None => Ok(()),
+            });
+            if let Err(Fault(why)) = handled {
+                self.lose(now, why);
+            }
+        }
+        let taken = bytes.len() - rest.len();
+        self.counters.bytes_in += taken as u64;
+        taken
+    }
+
+    /// Time has passed: call it at [`Client::next_deadline`] or more often.
+    pub fn tick(&mut self, now: Instant) {
+        match &mut self.phase {
+            Phase::Quiet { until } if now >= *until => self.try_connect(now),
+            Phase::Connecting { until } if now >= *until => {
+                self.lose(now, "no answer to CONNECT");
+            }
+            Phase::Connected(connection) => {
+                if self.answers.overdue_at(connection.heard).is_some_and(|at| now >= at) {
+                    self.lose(now, "no acknowledgement");
+                } else if now < ping_deadline(connection, &self.options) {
+                } else if connection.ping.is_some() {
+                    self.lose(now, "no answer to a ping");
+                } else {
+                    // Where a blocked stream leaves no room for it, the answer stays away too.
+                    self.out.push_control(&PINGREQ);
+                    connection.ping = Some(now);
+                    connection.sent = now;
+                }
+            }
+            Phase::Away | Phase::Quiet { .. } | Phase::Connecting { .. } => {}
+        }
+    }
+
+    /// What happened next.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// Publishes at QoS 1. False when there is no connection or no room: say it again later.
+    pub fn publish(&mut self, now: Instant, topic: &str, payload: &[u8], retain: bool) -> bool {
+        self.ask(now, Asked::Publish, |out, id| packet::publish(out, id, topic, payload, retain))
+    }
+
+    /// Subscribes at QoS 1. False when there is no connection or no room: say it again later.
+    pub fn subscribe(&mut self, now: Instant, topic: &str) -> bool {
+        let asked = Asked::Subscribe(topic.to_owned());
+        self.ask(now, asked, |out, id| packet::subscribe(out, id, topic))
+    }
+
+    /// Ends a subscription. False when there is no connection or no room: say it again later.
+    pub fn unsubscribe(&mut self, now: Instant, topic: &str) -> bool {
+        self.ask(now, Asked::Unsubscribe, |out, id| packet::unsubscribe(out, id, topic))
+    }
+
+    /// Leaves in order, behind what waits for the stream, and stays away until
+    /// [`Client::connect`]. The broker does not publish the will.
+    pub fn disconnect(&mut self) {
+        if matches!(self.phase, Phase::Connected(_) | Phase::Connecting { .. }) {
+            self.out.push_control(&DISCONNECT);
+        }
+        self.start_anew(Phase::Away);
+    }
+
+    /// Ends [`Client::disconnect`], or the state of a new client. CONNECT follows after a short
+    /// quiet, because the stream may still hold a connection from before.
+    pub fn connect(&mut self, now: Instant) {
+        if matches!(self.phase, Phase::Away) {
+            self.out.push_control(&DISCONNECT);
+            let until = self.backoff.shortest(now);
+            self.start_anew(Phase::Quiet { until });
+        }
+    }
+
+    /// The driver knows that bytes were lost or broken (an overrun, a parity error): the stream is
+    /// out of step.
+    pub fn stream_broke(&mut self, now: Instant) {
+        if matches!(self.phase, Phase::Connected(_) | Phase::Connecting { .. }) {
+            self.lose(now, "the stream lost bytes");
+        }
+    }
+
+    /// Whether the broker took us in, as far as we know.
+    pub fn is_connected(&self) -> bool {
+        matches!(self.phase, Phase::Connected(_))
+    }
+
+    /// Bytes for the stream; tell [`Client::written`] how many it took.
+    pub fn output(&self) -> &[u8] {
+        self.out.waiting()
+    }
+
+    /// The stream took `count` bytes from the front of [`Client::output`].
+    pub fn written(&mut self, count: usize) {
+        self.counters.bytes_out += self.out.written(count) as u64;
+    }
+
+    /// When to tick next; `None` while the client is away.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        match &self.phase {
+            Phase::Away => None,
+            Phase::Quiet { until } | Phase::Connecting { until } => Some(*until),
+            Phase::Connected(connection) => {
+                let ping = ping_deadline(connection, &self.options);
+                let ack = self.answers.overdue_at(connection.heard);
+                Some(ack.map_or(ping, |ack| ack.min(ping)))
+            }
+        }
+    }
+
+    /// What it did since its start.
+    pub fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    /// Whether a packet may be read: somebody took the last event, and an acknowledgement has room.
+    fn can_take(&self) -> bool {
+        self.events.is_empty() && self.out.has_room_for_ack()
+    }
+
+    fn ask(
+        &mut self,
+        now: Instant,
+        asked: Asked,
+        write: impl FnOnce(&mut Outbox, u16) -> bool,
+    ) -> bool {
+        let Phase::Connected(connection) = &mut self.phase else { return false };
+        let Some(id) = self.answers.next_id() else { return false };
+        if !write(&mut self.out, id) {
+            return false;
+        }
+        self.answers.expect(id, now, asked);
+        connection.sent = now;
+        true
+    }
+
+    fn handle(&mut self, now: Instant, packet: Packet) -> Result<(), Fault> {
+        let Phase::Connected(connection) = &mut self.phase else {
+            let Packet::ConnAck { code } = packet else {
+                return Err(Fault("an answer to CONNECT that is no CONNACK"));
+            };
+            match packet::connack(code).ok_or(Fault("a CONNACK of an unknown kind"))? {
+                Ok(()) => self.enter(now),
+                Err(refusal) => self.refused(now, refusal),
+            }
+            return Ok(());
+        };
+        let asked = match &packet {
+            Packet::PubAck { id } | Packet::SubAck { id, .. } | Packet::UnsubAck { id } => {
+                self.answers.settle(*id)
+            }
+            Packet::ConnAck { .. }
+            | Packet::Message { .. }
+            | Packet::Skipped { .. }
+            | Packet::PingResp => None,
+        };
+        match (packet, asked) {
+            (Packet::Message { topic, payload, ack }, _) => {
+                self.events.push_back(Event::Message { topic, payload });
+                self.acknowledge(now, ack);
+            }
+            (Packet::Skipped { bytes, ack }, _) => {
+                self.counters.skipped += 1;
+                self.events.push_back(Event::TooLong { bytes });
+                self.acknowledge(now, ack);
+            }
+            (Packet::PubAck { .. }, Some(Asked::Publish))
+            | (Packet::UnsubAck { .. }, Some(Asked::Unsubscribe))
+            | (Packet::SubAck { code: 0 | 1, .. }, Some(Asked::Subscribe(_))) => {}
+            (Packet::SubAck { code: 0x80, .. }, Some(Asked::Subscribe(topic))) => {
+                self.events.push_back(Event::SubscribeRefused { topic });
+            }
+            (Packet::PingResp, _) if connection.ping.is_some() => connection.ping = None,
+            (Packet::ConnAck { .. }, _) => return Err(Fault("a second CONNACK")),
+            (
+                Packet::PubAck { .. }
+                | Packet::UnsubAck { .. }
+                | Packet::SubAck { .. }
+                | Packet::PingResp,
+                _,
+            ) => return Err(Fault("an answer to nothing that we asked")),
+        }
+        Ok(())
+    }
+
+    fn acknowledge(&mut self, now: Instant, ack: Option<u16>) {
+        let Some(id) = ack else { return };
+        // There is room: otherwise the packet would not have been read.
+        self.out.push_control(&packet::puback(id));
+        if let Phase::Connected(connection) = &mut self.phase {
+            connection.sent = now;
+        }
+    }
+
+    fn enter(&mut self, now: Instant) {
+        self.phase = Phase::Connected(Connection { since: now, heard: now, sent: now, ping: None });
+        self.counters.connections += 1;
+        self.events.push_back(Event::Connected);
+    }
+
+    fn try_connect(&mut self, now: Instant) {
+        // While the stream has not even taken the goodbye, the quiet has not begun.
+        if self.out.is_empty() && packet::connect(&mut self.out, &self.options) {
+            self.phase = Phase::Connecting { until: now.after(CONNACK_MS) };
+        } else {
+            let until = self.backoff.shortest(now);
+            self.phase = Phase::Quiet { until };
+        }
+    }
+
+    fn lose(&mut self, now: Instant, why: &'static str) {
+        let since = match &self.phase {
+            Phase::Connected(connection) => Some(connection.since),
+            Phase::Away | Phase::Quiet { .. } | Phase::Connecting { .. } => None,
+        };
+        if since.is_some() {
+            self.events.push_back(Event::Disconnected(why));
+        } else if self.events.is_empty() {
+            // Somebody who does not listen needs no heap of these.
+            self.events.push_back(Event::Failed(why));
+        }
+        let until = self.backoff.after_loss(now, since);
+        self.hang_up(until);
+    }
+
+    fn refused(&mut self, now: Instant, refusal: ConnectRefusal) {
+        self.events.push_back(Event::Refused(refusal));
+        let until = match refusal {
+            ConnectRefusal::Unavailable => self.backoff.after_loss(now, None),
+            ConnectRefusal::Protocol
+            | ConnectRefusal::ClientId
+            | ConnectRefusal::Credentials
+            | ConnectRefusal::NotAuthorized => self.backoff.after_refusal(now),
+        };
+        self.hang_up(until);
+    }
+
+    /// Says goodbye, and keeps quiet while the stream makes a connection anew.
+    fn hang_up(&mut self, until: Instant) {
+        self.counters.losses += 1;
+        self.out.forget();
+        self.out.push_control(&DISCONNECT);
+        self.start_anew(Phase::Quiet { until });
+    }
+
+    fn start_anew(&mut self, phase: Phase) {
+        self.reader.reset();
+        self.answers.clear();
+        self.phase = phase;
+    }
+
+    /// Bytes of incoming packets and waiting events, for the tests.
+    #[cfg(test)]
+    pub(super) fn held(&self) -> (usize, usize) {
+        (self.reader.bytes_held(), self.events.len())
+    }
+}
+
+/// When to send a ping, or when the one that was sent has gone without an answer for too long.
+fn ping_deadline(connection: &Connection, options: &Options) -> Instant {
+    let keep_alive_ms = u64::from(packet::keep_alive_s(options)) * 1_000;
+    match connection.ping {
+        Some(asked) => overdue_at(asked, connection.heard, PINGRESP_MS.min(keep_alive_ms)),
+        None => connection.sent.after(keep_alive_ms / 2),
+    }
+}
