@@ -73,9 +73,7 @@ impl NetworkTrainer {
             let local = local_of(&before_params, &layout);
             return Ok(Trained { delta: vec![], local, examples, train_loss: 0.0, before, after });
         };
-        let report = network
-            .train(train, training, job.seed, &mut || stop())
-            .map_err(failure)?;
+        let report = network.train(train, training, job.seed, &mut || stop()).map_err(failure)?;
         let after = score(network)?;
         let params = network.params();
         Ok(Trained {

@@ -59,4 +59,3 @@ impl Trainer for BurnTrainer {
         self.trainer.run(job, &view(&train, &job.task)?, &view(&held, &job.task)?, stop)
     }
 }
-

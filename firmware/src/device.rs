@@ -9,7 +9,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::cell::RefCell;
 
-use dunlin_agent::job::{Job, JobFailure, Trained};
+use dunlin_agent::job::{Job, JobFailure};
 use dunlin_agent::network::NetworkTrainer;
 use dunlin_agent::session::{Input, LinkPolicy, Output, Session, Settings};
 use dunlin_agent::state::DeviceState;
@@ -120,9 +120,9 @@ impl<'a, P: Port, F: NorFlash> Device<'a, P, F> {
         let (topic, payload) = session.last_will();
         let options = Options {
             client_id: config.device.as_str().into(),
-            username: config.username.or_else(|| {
-                config.password.as_ref().map(|_| config.device.as_str().into())
-            }),
+            username: config
+                .username
+                .or_else(|| config.password.as_ref().map(|_| config.device.as_str().into())),
             password: config.password,
             keep_alive_s: config.keep_alive_s,
             will: Will { topic, payload },

@@ -40,7 +40,8 @@ impl<F: NorFlash> Slots<F> {
     pub fn open(flash: F) -> Result<(Self, Option<Vec<u8>>), FlashError> {
         let mut this = Self { flash, sequence: 0 };
         let (one, two) = (this.read(0)?, this.read(1)?);
-        let newest = slots::newest([&one, &two]).map(|(sequence, state)| (sequence, state.to_vec()));
+        let newest =
+            slots::newest([&one, &two]).map(|(sequence, state)| (sequence, state.to_vec()));
         let state = newest.map(|(sequence, state)| {
             this.sequence = sequence;
             state

@@ -14,14 +14,33 @@
 //! **After every [`Event::Connected`] the user says everything again.** What was published and not
 //! acknowledged when a connection was lost is not repeated here.
 //!
-//! The user moves bytes and time: [`Client::receive`] and [`Client::tick`] in, [`Client::output`]
-//! out, then [`Client::poll_event`] until it is empty. Memory: the output buffer, which is taken
-//! once; one incoming message of at most [`Options::packet_bytes_max`]; one more that waits to be
-//! polled; and a short list of what waits for an answer.
+//! The user moves bytes and time. Memory: the output buffer, which is taken once; one incoming
+//! message of at most [`Options::packet_bytes_max`], be it on its way in or waiting to be polled;
+//! and a short list of what waits for an answer.
+//!
+//! ```
+//! # use dunlin_firmware::mqtt::{Client, Event};
+//! # use dunlin_protocol::time::Instant;
+//! /// One turn of the main loop: `came` is what the stream brought and nobody has taken yet.
+//! fn turn(client: &mut Client, now: Instant, came: &mut Vec<u8>, mut write: impl FnMut(&[u8]) -> usize) {
+//!     came.drain(..client.receive(now, came));
+//!     client.tick(now);
+//!     while let Some(event) = client.poll_event() {
+//!         match event {
+//!             Event::Connected => assert!(client.subscribe(now, "dunlin/v1/fed/gait/plan")),
+//!             Event::Message { topic, payload } => { /* use it */ }
+//!             _ => { /* it comes back by itself */ }
+//!         }
+//!     }
+//!     client.written(write(client.output()));
+//!     // Sleep until the stream has bytes or `client.next_deadline()` is there.
+//! }
+//! ```
 
 mod answers;
 mod backoff;
 mod client;
+mod connection;
 mod outbox;
 mod packet;
 mod reader;

@@ -36,7 +36,11 @@ impl<'a> Part<'a> {
         let (mut train, mut held) = (Vec::new(), Vec::new());
         for index in 0..len {
             let left = &mut left[class(index)];
-            if *left > 0 { train.push(index) } else { held.push(index) }
+            if *left > 0 {
+                train.push(index)
+            } else {
+                held.push(index)
+            }
             *left = left.saturating_sub(1);
         }
         (Self { all, picked: train }, Self { all, picked: held })
@@ -83,7 +87,10 @@ mod tests {
     fn the_last_share_of_each_class_is_held_back_and_never_all() {
         let all = Labels(&[0, 1, 0, 1, 0, 0, 1, 1, 2]);
         let (train, held) = Part::split(&all, 25);
-        assert_eq!((train.picked, held.picked), (alloc::vec![0, 1, 2, 3, 4, 6, 8], alloc::vec![5, 7]));
+        assert_eq!(
+            (train.picked, held.picked),
+            (alloc::vec![0, 1, 2, 3, 4, 6, 8], alloc::vec![5, 7])
+        );
         assert_eq!(Part::split(&all, 100).0.picked, [0, 1, 8]);
         let (train, held) = Part::split(&all, 0);
         assert_eq!((train.len(), held.len()), (9, 0));

@@ -114,7 +114,10 @@ fn forward<B: Layers>(
                 let out = slot.fan_out;
                 let block = match op {
                     Op::Conv1d { kernel, .. } => Block::conv1d(shape, kernel.into(), out),
-                    Op::Dense { .. } | Op::Relu | Op::Tanh | Op::MaxPool { .. }
+                    Op::Dense { .. }
+                    | Op::Relu
+                    | Op::Tanh
+                    | Op::MaxPool { .. }
                     | Op::MeanPool { .. } => Block::dense(shape, out),
                 };
                 let block = with_tail(block, &mut layers);

@@ -11,7 +11,6 @@ use crate::batch::{Batch, seen_shape};
 use crate::error::ModelError;
 use crate::network::Gradients;
 
-
 /// The parameters of a network on a device, one tensor a slot of the layout.
 struct ParamTensors {
     /// Weights `[rows, columns]` and biases `[1, columns]`, in the order of the layout.

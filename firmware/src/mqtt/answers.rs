@@ -44,8 +44,8 @@ impl Answers {
             return None;
         }
         // Nothing has the id 0. More ids are tried than can be in use.
-        let ids = (1_u16..).take(WAITING_MAX + 2).map(|step| self.last_id.wrapping_add(step));
-        ids.into_iter().find(|&id| id != 0 && self.position(id).is_none())
+        let mut ids = (1_u16..).take(WAITING_MAX + 2).map(|step| self.last_id.wrapping_add(step));
+        ids.find(|&id| id != 0 && self.position(id).is_none())
     }
 
     /// Waits for the acknowledgement of the packet `id`.

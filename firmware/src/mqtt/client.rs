@@ -5,38 +5,16 @@ use alloc::collections::VecDeque;
 
 use dunlin_protocol::time::Instant;
 
-use super::answers::{Answers, Asked, overdue_at};
+use super::answers::{Answers, Asked};
 use super::backoff::Backoff;
+use super::connection::{Connection, Phase};
 use super::outbox::Outbox;
 use super::packet::{self, DISCONNECT, PINGREQ};
 use super::reader::{Fault, Packet, Reader};
-use super::{ConnectRefusal, Counters, Event, Options, OptionsError};
+use super::{ConnectRefusal, Counters, Event, KEEP_ALIVE_S, Options, OptionsError};
 
 /// A broker that has not answered CONNECT by then does not answer.
 const CONNACK_MS: u64 = 10_000;
-/// A broker that has not answered a ping by then, or within the keep-alive, does not answer.
-const PINGRESP_MS: u64 = 10_000;
-enum Phase {
-    /// The user wants no connection.
-    Away,
-    /// Whatever comes belongs to a connection that we gave up.
-    Quiet { until: Instant },
-    /// CONNECT was said.
-    Connecting { until: Instant },
-    /// The broker took us in.
-    Connected(Connection),
-}
-
-#[derive(Clone, Copy)]
-struct Connection {
-    since: Instant,
-    /// When the last byte came.
-    heard: Instant,
-    /// When the last packet was written.
-    sent: Instant,
-    /// When the ping was sent that has no answer yet.
-    ping: Option<Instant>,
-}
 
 /// One MQTT client over one byte stream; see the [module](super).
 pub struct Client {
@@ -56,7 +34,8 @@ impl Client {
     ///
     /// # Errors
     /// [`OptionsError`] when no CONNECT can be made of the options.
-    pub fn new(options: Options, rng_seed: u64) -> Result<Self, OptionsError> {
+    pub fn new(mut options: Options, rng_seed: u64) -> Result<Self, OptionsError> {
+        options.keep_alive_s = options.keep_alive_s.clamp(KEEP_ALIVE_S.0, KEEP_ALIVE_S.1);
         if options.password.is_some() && options.username.is_none() {
             return Err(OptionsError::PasswordWithoutName);
         }
@@ -116,12 +95,13 @@ impl Client {
                 self.lose(now, "no answer to CONNECT");
             }
             Phase::Connected(connection) => {
-                if self.answers.overdue_at(connection.heard).is_some_and(|at| now >= at) {
+                let acks = self.answers.overdue_at(connection.heard);
+                let ping_due = now >= connection.ping_deadline(self.options.keep_alive_s);
+                if acks.is_some_and(|overdue| now >= overdue) {
                     self.lose(now, "no acknowledgement");
-                } else if now < ping_deadline(connection, &self.options) {
-                } else if connection.ping.is_some() {
+                } else if ping_due && connection.ping.is_some() {
                     self.lose(now, "no answer to a ping");
-                } else {
+                } else if ping_due {
                     // Where a blocked stream leaves no room for it, the answer stays away too.
                     self.out.push_control(&PINGREQ);
                     connection.ping = Some(now);
@@ -201,7 +181,7 @@ impl Client {
             Phase::Away => None,
             Phase::Quiet { until } | Phase::Connecting { until } => Some(*until),
             Phase::Connected(connection) => {
-                let ping = ping_deadline(connection, &self.options);
+                let ping = connection.ping_deadline(self.options.keep_alive_s);
                 let ack = self.answers.overdue_at(connection.heard);
                 Some(ack.map_or(ping, |ack| ack.min(ping)))
             }
@@ -293,7 +273,7 @@ impl Client {
     }
 
     fn enter(&mut self, now: Instant) {
-        self.phase = Phase::Connected(Connection { since: now, heard: now, sent: now, ping: None });
+        self.phase = Phase::Connected(Connection::new(now));
         self.counters.connections += 1;
         self.events.push_back(Event::Connected);
     }
@@ -353,14 +333,5 @@ impl Client {
     #[cfg(test)]
     pub(super) fn held(&self) -> (usize, usize) {
         (self.reader.bytes_held(), self.events.len())
-    }
-}
-
-/// When to send a ping, or when the one that was sent has gone without an answer for too long.
-fn ping_deadline(connection: &Connection, options: &Options) -> Instant {
-    let keep_alive_ms = u64::from(packet::keep_alive_s(options)) * 1_000;
-    match connection.ping {
-        Some(asked) => overdue_at(asked, connection.heard, PINGRESP_MS.min(keep_alive_ms)),
-        None => connection.sent.after(keep_alive_ms / 2),
     }
 }

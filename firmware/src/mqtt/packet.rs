@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use super::outbox::Outbox;
-use super::{ConnectRefusal, KEEP_ALIVE_S, Options};
+use super::{ConnectRefusal, Options};
 
 /// PINGREQ, whole.
 pub(super) const PINGREQ: [u8; 2] = [0xC0, 0];
@@ -26,11 +26,6 @@ pub(super) fn puback(id: u16) -> [u8; 4] {
     [0x40, 2, high, low]
 }
 
-/// The keep-alive that we ask for, in seconds.
-pub(super) fn keep_alive_s(options: &Options) -> u16 {
-    options.keep_alive_s.clamp(KEEP_ALIVE_S.0, KEEP_ALIVE_S.1)
-}
-
 /// Writes CONNECT; whether it fits.
 pub(super) fn connect(out: &mut Outbox, options: &Options) -> bool {
     let name = options.username.as_deref().map(str::as_bytes);
@@ -49,7 +44,7 @@ pub(super) fn connect(out: &mut Outbox, options: &Options) -> bool {
     let Some(room) = begin(out, 0x10, bytes + PROTOCOL.len() + 3) else { return false };
     room.extend_from_slice(&PROTOCOL);
     room.push(flags);
-    room.extend_from_slice(&keep_alive_s(options).to_be_bytes());
+    room.extend_from_slice(&options.keep_alive_s.to_be_bytes());
     fields.into_iter().flatten().for_each(|field| put_field(room, field));
     true
 }

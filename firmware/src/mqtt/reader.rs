@@ -189,23 +189,19 @@ struct Incoming {
 
 impl Incoming {
     fn new(bytes: usize, acknowledged: bool, keep: bool) -> Self {
-        let (topic, payload) = (Vec::new(), Vec::new());
-        let behind = bytes;
-        let mut this = Self {
+        // That a packet is too short for this is found out when the part is complete.
+        let lack = bytes.min(2);
+        Self {
             part: Part::TopicLength,
-            lack: 0,
-            behind,
+            lack,
+            behind: bytes - lack,
             bytes,
             acknowledged,
             keep,
             number: 0,
-            topic,
-            payload,
-        };
-        // A packet that is too short for this is found out when the part is complete.
-        this.lack = 2.min(bytes);
-        this.behind = bytes - this.lack;
-        this
+            topic: Vec::new(),
+            payload: Vec::new(),
+        }
     }
 
     /// Takes bytes; the packet when it is complete.
@@ -234,26 +230,16 @@ impl Incoming {
     }
 
     fn collect(&mut self, input: &mut &[u8]) {
+        let part = pop_up_to(input, self.lack);
+        self.lack -= part.len();
         match self.part {
             Part::TopicLength | Part::Id => {
-                while self.lack > 0
-                    && let Some(byte) = pop(input)
-                {
-                    self.number = self.number << 8 | u16::from(byte);
-                    self.lack -= 1;
-                }
+                let digits = part.iter().map(|&byte| u16::from(byte));
+                self.number = digits.fold(self.number, |number, byte| number << 8 | byte);
             }
-            Part::Topic | Part::Payload => {
-                let part = pop_up_to(input, self.lack);
-                self.lack -= part.len();
-                match self.part {
-                    _ if !self.keep => {}
-                    Part::Topic => self.topic.extend_from_slice(part),
-                    Part::TopicLength | Part::Id | Part::Payload => {
-                        self.payload.extend_from_slice(part);
-                    }
-                }
-            }
+            Part::Topic if self.keep => self.topic.extend_from_slice(part),
+            Part::Payload if self.keep => self.payload.extend_from_slice(part),
+            Part::Topic | Part::Payload => {}
         }
     }
 

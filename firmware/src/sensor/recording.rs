@@ -109,7 +109,10 @@ impl<'a> Recording<'a> {
     ///
     /// # Errors
     /// When the recording lacks a channel, or has another rate (more than 1 % apart).
-    pub fn windows<'b>(&'b self, task: &'b TaskSpec) -> Result<RecordedWindows<'b>, RecordingError> {
+    pub fn windows<'b>(
+        &'b self,
+        task: &'b TaskSpec,
+    ) -> Result<RecordedWindows<'b>, RecordingError> {
         let (wanted, has) = (task.input.rate_millihertz, self.header.rate_millihertz);
         if u64::from(wanted.abs_diff(has)) * 100 > u64::from(wanted) {
             return Err(RecordingError::Rate);
@@ -219,12 +222,10 @@ mod tests {
         let recording = Recording::open(&bytes).unwrap();
         let task = dunlin_models::tasks::har_cnn();
         let windows = recording.windows(&task).unwrap();
-        assert_eq!((0..4).map(|at| windows.label(at)).collect::<Vec<_>>(), [
-            Some(3),
-            Some(3),
-            Some(0),
-            None
-        ]);
+        assert_eq!(
+            (0..4).map(|at| windows.label(at)).collect::<Vec<_>>(),
+            [Some(3), Some(3), Some(0), None]
+        );
         assert_eq!(windows.len(), 3);
         let mut out = vec![0.0; task.window_values()];
         windows.read(1, &mut out);

@@ -186,7 +186,8 @@ impl Learner for BurnLearner {
         // An evaluation measures on all that a device has.
         let (train, held) = if job.training.is_some() { (&local, &none) } else { (&none, &local) };
         let views = view(train, &job.task).and_then(|train| Ok((train, view(held, &job.task)?)));
-        let outcome = views.and_then(|(train, held)| self.trainer.run(job, &train, &held, &|| false));
+        let outcome =
+            views.and_then(|(train, held)| self.trainer.run(job, &train, &held, &|| false));
         self.windows = local;
         outcome
     }

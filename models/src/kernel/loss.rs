@@ -33,18 +33,33 @@ impl Loss {
 /// A backend that can compute a loss in one operation.
 pub(crate) trait LossOp: Backend {
     /// The loss `[1]` of `output`; `wanted` as long. It gets no gradient.
-    fn loss(loss: Loss, output: FloatTensor<Self>, wanted: &[f32], batch: usize) -> FloatTensor<Self>;
+    fn loss(
+        loss: Loss,
+        output: FloatTensor<Self>,
+        wanted: &[f32],
+        batch: usize,
+    ) -> FloatTensor<Self>;
 }
 
 impl LossOp for Flex {
-    fn loss(loss: Loss, output: FloatTensor<Self>, wanted: &[f32], batch: usize) -> FloatTensor<Self> {
+    fn loss(
+        loss: Loss,
+        output: FloatTensor<Self>,
+        wanted: &[f32],
+        batch: usize,
+    ) -> FloatTensor<Self> {
         let output = output.to_contiguous();
         tensor(alloc::vec![loss.compute(values(&output), wanted, batch).0], [1])
     }
 }
 
 impl<C: CheckpointStrategy> LossOp for Autodiff<Flex, C> {
-    fn loss(loss: Loss, output: FloatTensor<Self>, wanted: &[f32], batch: usize) -> FloatTensor<Self> {
+    fn loss(
+        loss: Loss,
+        output: FloatTensor<Self>,
+        wanted: &[f32],
+        batch: usize,
+    ) -> FloatTensor<Self> {
         let nodes = [output.node()];
         let output = output.into_primitive();
         match LossStep.prepare::<C>(nodes).compute_bound().stateful() {

@@ -95,7 +95,8 @@ impl Simple {
     ) -> Vec<f32> {
         let [_, time, channels] = self.input;
         let mut back = vec![0.0; input.len()];
-        let windows = back.chunks_exact_mut(time * channels).zip(input.chunks_exact(time * channels));
+        let windows =
+            back.chunks_exact_mut(time * channels).zip(input.chunks_exact(time * channels));
         let mut rows = output.chunks_exact(channels).zip(slope.chunks_exact(channels));
         for (back, input) in windows {
             let groups = back.chunks_exact_mut(size * channels);
