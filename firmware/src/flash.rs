@@ -175,7 +175,9 @@ mod tests {
     #[test]
     fn the_last_state_comes_back_and_new_flash_has_none() {
         let mut bytes = [0xff; 2048];
-        let flash = |bytes| Ram { bytes, left: usize::MAX };
+        fn flash(bytes: &mut [u8]) -> Ram<'_> {
+            Ram { bytes, left: usize::MAX }
+        }
         assert_eq!(Slots::open(flash(&mut bytes)).unwrap().1, None);
         for state in [&b"one"[..], b"", &[7; 900], b"last"] {
             let (mut slots, _) = Slots::open(flash(&mut bytes)).unwrap();

@@ -349,7 +349,7 @@ fn counters_count_bytes_of_the_stream() {
     let (mut client, now) = connected(options());
     let before = client.counters();
     assert_eq!(before.bytes_in, 4);
-    assert!(client.publish(now, &"topic".to_owned(), b"payload", false));
+    assert!(client.publish(now, "topic", b"payload", false));
     client.written(3);
     client.written(usize::MAX);
     assert_eq!(client.counters().bytes_out - before.bytes_out, 2 + 2 + 5 + 2 + 7);
