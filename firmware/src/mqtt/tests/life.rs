@@ -1,6 +1,5 @@
 //! Connections that come, stand, are lost and come again.
 
-use alloc::borrow::ToOwned;
 use alloc::vec::Vec;
 
 use dunlin_protocol::time::Instant;
