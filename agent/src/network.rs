@@ -106,7 +106,8 @@ impl NetworkTrainer {
     }
 }
 
-pub(crate) fn failure(error: impl core::fmt::Display) -> JobFailure {
+/// A failure in the words of `error`.
+pub fn failure(error: impl core::fmt::Display) -> JobFailure {
     JobFailure(error.to_string())
 }
 

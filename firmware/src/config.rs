@@ -5,6 +5,8 @@ use core::fmt;
 
 use dunlin_protocol::id::{DeviceId, FederationId, Name};
 
+use crate::mqtt::KEEP_ALIVE_S;
+
 /// Where the windows come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
@@ -93,7 +95,10 @@ impl Config {
                 "root" => root = Some(name()?),
                 "username" => username = Some(value.into()),
                 "password" => password = Some(value.into()),
-                "keep_alive_s" => keep_alive_s = within(value, 5, 1160).ok_or(fail(SECONDS))?,
+                "keep_alive_s" => {
+                    keep_alive_s =
+                        within(value, KEEP_ALIVE_S.0, KEEP_ALIVE_S.1).ok_or(fail(SECONDS))?
+                }
                 "held_back_percent" => {
                     held_back_percent = within(value, 0, 90).ok_or(fail(PERCENT))?;
                 }
@@ -116,7 +121,7 @@ impl Config {
             username,
             password,
             keep_alive_s,
-            held_back_percent: u8::try_from(held_back_percent).unwrap_or(0),
+            held_back_percent,
             source: if recording { Source::Recording } else { Source::Generator { seed, windows } },
         })
     }

@@ -13,18 +13,18 @@ use dunlin_agent::job::{Job, JobFailure};
 use dunlin_agent::network::NetworkTrainer;
 use dunlin_agent::session::{Input, LinkPolicy, Output, Session, Settings};
 use dunlin_agent::state::DeviceState;
-use dunlin_models::{Backend, ReadWindows, Windows};
-use dunlin_protocol::id::Digest;
+use dunlin_models::Backend;
+use dunlin_protocol::id::{Digest, Lineage, RoundId, ShortDigest};
 use dunlin_protocol::task::TaskSpec;
 use dunlin_protocol::time::Instant;
 use dunlin_protocol::topic::Topics;
 use embedded_storage::nor_flash::NorFlash;
 use log::{error, info, warn};
 
-use crate::config::{Config, Source};
+use crate::config::Config;
 use crate::flash::Slots;
 use crate::mqtt::{Client, ConnectRefusal, Event, Options, Will};
-use crate::sensor::{Generator, Part, Recording};
+use crate::sensor::Sensor;
 
 /// Longest packet that may come, in bytes: a chunk of the smallest length and its topic, or more
 /// where the memory allows.
@@ -77,17 +77,20 @@ struct Core<P, F> {
     client: Client,
     orders: VecDeque<Order>,
     cancelled: bool,
+    /// What the stream brought and the client has not taken yet.
+    came: Vec<u8>,
+    /// When to connect, while the client is away.
     wake_at: Option<Instant>,
     accepted: u32,
+    /// The state could not be kept: nothing is said or done any more.
+    failed: bool,
 }
 
 /// A device that has read its state.
 pub struct Device<'a, P, F> {
     core: RefCell<Core<P, F>>,
     trainer: NetworkTrainer,
-    source: Source,
-    held_back_percent: u8,
-    recording: &'a [u8],
+    sensor: Sensor<'a>,
 }
 
 impl<'a, P: Port, F: NorFlash> Device<'a, P, F> {
@@ -97,18 +100,14 @@ impl<'a, P: Port, F: NorFlash> Device<'a, P, F> {
     /// When flash cannot be read, or holds the state of another version of this program.
     pub fn start(parts: Parts<'a, P, F>) -> Result<Self, StartError> {
         let Parts { port, flash, config, recording, entropy, memory } = parts;
+        let sensor = Sensor::new(&config, recording);
         let (slots, state) = Slots::open(flash).map_err(|_| "flash cannot be read")?;
         let state = match state {
             Some(bytes) => DeviceState::decode(&bytes)
                 .map_err(|_| "flash holds the state of another version: erase it")?,
             None => DeviceState::fresh(entropy),
         };
-        let seed = state.lottery.draw(
-            &config.federation,
-            dunlin_protocol::id::Lineage([0; 16]),
-            dunlin_protocol::id::RoundId(state.boot),
-            1,
-        );
+        let seed = state.lottery.draw(&config.federation, Lineage([0; 16]), RoundId(state.boot), 1);
         let settings = Settings {
             device: config.device.clone(),
             federation: config.federation.clone(),
@@ -131,95 +130,80 @@ impl<'a, P: Port, F: NorFlash> Device<'a, P, F> {
         };
         let client =
             Client::new(options, seed).map_err(|_| "user name or password are too long")?;
-        let (orders, wake_at) = (VecDeque::new(), None);
-        let mut core =
-            Core { port, slots, session, client, orders, cancelled: false, wake_at, accepted: 0 };
+        let mut core = Core {
+            wake_at: Some(port.now()),
+            port,
+            slots,
+            session,
+            client,
+            orders: VecDeque::new(),
+            cancelled: false,
+            came: Vec::with_capacity(PIECE),
+            accepted: 0,
+            failed: false,
+        };
         // The boot number must be kept before the broker hears of it.
         core.perform();
         Ok(Self {
             core: RefCell::new(core),
             trainer: NetworkTrainer::new(Backend::Flex).within(memory / 8),
-            source: config.source,
-            held_back_percent: config.held_back_percent,
-            recording,
+            sensor,
         })
     }
 
-    /// Runs for ever.
-    pub fn run(mut self) -> ! {
-        loop {
-            self.turn();
-        }
+    /// Runs until the state cannot be kept: then start again, so that nothing is said that would be
+    /// forgotten.
+    pub fn run(mut self) {
+        while self.turn() {}
     }
 
-    /// One turn: what has come, and a piece of work if there is one; else rests.
-    pub fn turn(&mut self) {
-        self.core.borrow_mut().turn();
-        let order = self.core.borrow_mut().orders.pop_front();
+    /// One turn: what has come, and a piece of work if there is one; else rests. False when the state
+    /// could not be kept.
+    pub fn turn(&mut self) -> bool {
+        let Self { core, trainer, sensor } = self;
+        core.borrow_mut().turn();
+        let order = core.borrow_mut().orders.pop_front();
         match order {
             Some(Order::UseTask(task)) => {
-                let found = self.with_windows(&task, |_, train, _| Ok(train.len()));
+                let found = sensor.with_windows(&task, |train, _| Ok(train.len()));
                 let windows = found.unwrap_or_else(|JobFailure(why)| {
                     warn!("no training windows: {why}");
                     0
                 });
                 let windows = u32::try_from(windows).unwrap_or(u32::MAX);
-                self.core.borrow_mut().tell(Input::Windows(windows));
+                core.borrow_mut().tell(Input::Windows(windows));
             }
-            Some(Order::Run(job)) => self.work(&job),
-            None => self.core.borrow_mut().port.rest(),
+            Some(Order::Run(job)) => work(core, trainer, sensor, &job),
+            None => core.borrow_mut().port.rest(),
         }
-    }
-
-    /// Does `job`; its outcome is not told if it was cancelled meanwhile.
-    fn work(&mut self, job: &Job) {
-        self.core.borrow_mut().cancelled = false;
-        info!("round {}: trains from {}", job.work.round, digest_of(&job.model));
-        let stop = |core: &RefCell<Core<P, F>>| {
-            let mut core = core.borrow_mut();
-            core.turn();
-            core.cancelled
-        };
-        let outcome = self.with_windows(&job.task, |device, train, held| {
-            device.trainer.run(job, train, held, &|| stop(&device.core))
-        });
-        let mut core = self.core.borrow_mut();
-        if !core.cancelled {
-            core.tell(Input::Trained { work: job.work, outcome });
-        }
-    }
-
-    /// Gives `act` the windows to train on and those held back.
-    fn with_windows<T>(
-        &mut self,
-        task: &TaskSpec,
-        act: impl FnOnce(&mut Self, &Windows<'_>, &Windows<'_>) -> Result<T, JobFailure>,
-    ) -> Result<T, JobFailure> {
-        let split = |this: &mut Self, all: &dyn ReadWindows| {
-            let (train, held) = Part::split(all, this.held_back_percent);
-            let train = Windows::reading(task, &train).map_err(failure)?;
-            let held = Windows::reading(task, &held).map_err(failure)?;
-            act(this, &train, &held)
-        };
-        match self.source {
-            Source::Generator { seed, windows } => {
-                split(self, &Generator::new(task, seed, windows))
-            }
-            Source::Recording => {
-                let recording = Recording::open(self.recording).map_err(failure)?;
-                let windows = recording.windows(task).map_err(failure)?;
-                split(self, &windows)
-            }
-        }
+        !core.borrow().failed
     }
 }
 
-fn failure(error: impl core::fmt::Display) -> JobFailure {
-    JobFailure(alloc::string::ToString::to_string(&error))
+/// Does `job`; its outcome is not told if it was cancelled meanwhile.
+fn work<P: Port, F: NorFlash>(
+    core: &RefCell<Core<P, F>>,
+    trainer: &mut NetworkTrainer,
+    sensor: &Sensor<'_>,
+    job: &Job,
+) {
+    core.borrow_mut().cancelled = false;
+    info!("round {}: trains from {}", job.work.round, digest_of(&job.model));
+    let stop = || {
+        let mut core = core.borrow_mut();
+        core.turn();
+        core.cancelled || core.failed
+    };
+    let outcome =
+        sensor.with_windows(&job.task, |train, held| trainer.run(job, train, held, &stop));
+    let mut core = core.borrow_mut();
+    if !core.cancelled {
+        core.tell(Input::Trained { work: job.work, outcome });
+    }
 }
 
 /// Digest of a model's parameters as little-endian floats: equal where the bits are.
-fn digest_of(params: &[f32]) -> dunlin_protocol::id::ShortDigest {
+fn digest_of(params: &[f32]) -> ShortDigest {
     let bytes: Vec<u8> = params.iter().flat_map(|value| value.to_le_bytes()).collect();
     Digest::of(&bytes).short()
 }
@@ -228,24 +212,29 @@ impl<P: Port, F: NorFlash> Core<P, F> {
     /// Moves bytes and time on.
     fn turn(&mut self) {
         let mut piece = [0; PIECE];
-        let mut count = self.port.read(&mut piece);
+        if self.came.is_empty() {
+            let count = self.port.read(&mut piece);
+            self.came.extend_from_slice(&piece[..count]);
+        }
         let now = self.port.now();
         if self.wake_at.is_some_and(|at| at <= now) {
             self.wake_at = None;
             self.client.connect(now);
         }
-        self.client.tick(now);
-        let mut bytes = piece.as_slice();
+        // The client stops at each message; what it does not take for lack of room waits here.
         loop {
-            let taken = self.client.receive(now, &bytes[..count]);
-            (bytes, count) = (&bytes[taken..], count - taken);
-            let heard = core::iter::from_fn(|| self.client.poll_event()).collect::<Vec<_>>();
-            let idle = heard.is_empty();
-            heard.into_iter().for_each(|event| self.on_event(event));
-            if count == 0 || (idle && taken == 0) {
+            let taken = self.client.receive(now, &self.came);
+            self.came.drain(..taken);
+            let mut idle = taken == 0;
+            while let Some(event) = self.client.poll_event() {
+                idle = false;
+                self.on_event(event);
+            }
+            if idle {
                 break;
             }
         }
+        self.client.tick(now);
         if self.session.next_deadline().is_some_and(|at| at <= now) {
             self.tell(Input::Tick);
         }
@@ -255,6 +244,9 @@ impl<P: Port, F: NorFlash> Core<P, F> {
 
     /// Tells the session, and does what it asks for.
     fn tell(&mut self, input: Input<'_>) {
+        if self.failed {
+            return;
+        }
         let now = self.port.now();
         self.session.handle(now, input);
         self.perform();
@@ -305,7 +297,7 @@ impl<P: Port, F: NorFlash> Core<P, F> {
                     if let Err(error) = self.slots.save(&state) {
                         // Better no update than one that might be counted twice.
                         error!("the state cannot be kept: {error:?}");
-                        self.session_lost();
+                        self.failed = true;
                         return;
                     }
                 }
@@ -326,14 +318,7 @@ impl<P: Port, F: NorFlash> Core<P, F> {
             }
         }
     }
-
-    /// Drops what the session wanted to say, since its state was not kept; the next connection
-    /// begins anew.
-    fn session_lost(&mut self) {
-        while self.session.poll_output().is_some() {}
-        self.client.disconnect();
-        let now = self.port.now();
-        self.wake_at = Some(now.after(60_000));
-        self.session.handle(now, Input::Disconnected);
-    }
 }
+
+#[cfg(test)]
+mod tests;

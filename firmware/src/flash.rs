@@ -40,13 +40,9 @@ impl<F: NorFlash> Slots<F> {
     pub fn open(flash: F) -> Result<(Self, Option<Vec<u8>>), FlashError> {
         let mut this = Self { flash, sequence: 0 };
         let (one, two) = (this.read(0)?, this.read(1)?);
-        let newest =
-            slots::newest([&one, &two]).map(|(sequence, state)| (sequence, state.to_vec()));
-        let state = newest.map(|(sequence, state)| {
-            this.sequence = sequence;
-            state
-        });
-        Ok((this, state))
+        let newest = slots::newest([&one, &two]);
+        this.sequence = newest.map_or(0, |(sequence, _)| sequence);
+        Ok((this, newest.map(|(_, state)| state.to_vec())))
     }
 
     fn slot_bytes(&self) -> usize {
@@ -122,55 +118,7 @@ fn offset(at: usize) -> Result<u32, FlashError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use embedded_storage::nor_flash::{ErrorType, NorFlashError, NorFlashErrorKind, ReadNorFlash};
-
-    /// Flash that loses its power after some bytes.
-    struct Ram<'a> {
-        bytes: &'a mut [u8],
-        left: usize,
-    }
-
-    #[derive(Debug)]
-    struct Dead;
-
-    impl NorFlashError for Dead {
-        fn kind(&self) -> NorFlashErrorKind {
-            NorFlashErrorKind::Other
-        }
-    }
-    impl ErrorType for Ram<'_> {
-        type Error = Dead;
-    }
-    impl ReadNorFlash for Ram<'_> {
-        const READ_SIZE: usize = 4;
-        fn read(&mut self, offset: u32, out: &mut [u8]) -> Result<(), Dead> {
-            assert!(offset.is_multiple_of(4) && out.len().is_multiple_of(4));
-            out.copy_from_slice(&self.bytes[offset as usize..][..out.len()]);
-            Ok(())
-        }
-        fn capacity(&self) -> usize {
-            self.bytes.len()
-        }
-    }
-    impl NorFlash for Ram<'_> {
-        const WRITE_SIZE: usize = 8;
-        const ERASE_SIZE: usize = 256;
-        fn erase(&mut self, from: u32, to: u32) -> Result<(), Dead> {
-            for at in from as usize..to as usize {
-                self.left = self.left.checked_sub(1).ok_or(Dead)?;
-                self.bytes[at] = 0xff;
-            }
-            Ok(())
-        }
-        fn write(&mut self, offset: u32, bytes: &[u8]) -> Result<(), Dead> {
-            assert!(offset.is_multiple_of(8) && bytes.len().is_multiple_of(8));
-            for (at, byte) in bytes.iter().enumerate() {
-                self.left = self.left.checked_sub(1).ok_or(Dead)?;
-                self.bytes[offset as usize + at] &= byte;
-            }
-            Ok(())
-        }
-    }
+    use crate::ram::Ram;
 
     #[test]
     fn the_last_state_comes_back_and_new_flash_has_none() {

@@ -13,6 +13,8 @@ pub mod flash;
 #[cfg(feature = "mps2-an386")]
 pub mod heap;
 pub mod mqtt;
+#[cfg(test)]
+mod ram;
 pub mod sensor;
 
 /// The heap of the firmware.

@@ -64,9 +64,7 @@ fn main() -> ! {
     let parts = Parts { port, flash, config, recording, entropy, memory };
     match Device::start(parts) {
         Ok(device) => device.run(),
-        Err(why) => {
-            console(format_args!("ERROR {why}; starts again"));
-            board::reset()
-        }
+        Err(why) => console(format_args!("ERROR {why}; starts again")),
     }
+    board::reset()
 }

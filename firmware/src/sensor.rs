@@ -8,41 +8,74 @@ mod recording;
 
 use alloc::vec::Vec;
 
-use dunlin_models::ReadWindows;
+use dunlin_agent::hold_back::HoldBack;
+use dunlin_agent::job::JobFailure;
+use dunlin_agent::network::failure;
+use dunlin_models::{ReadWindows, Windows};
+use dunlin_protocol::task::TaskSpec;
+
+use crate::config::{Config, Source};
 
 pub use generator::Generator;
 pub use recording::{RecordedWindows, Recording, RecordingError, RecordingHeader};
 
+/// The sensor of a device as its settings name it.
+pub struct Sensor<'a> {
+    source: Source,
+    recording: Result<Recording<'a>, RecordingError>,
+    held_back_percent: u8,
+}
+
+impl<'a> Sensor<'a> {
+    /// The sensor of `config`; `flash` is where a recording may lie.
+    pub fn new(config: &Config, flash: &'a [u8]) -> Self {
+        let &Config { source, held_back_percent, .. } = config;
+        let recording = match source {
+            Source::Recording => Recording::open(flash),
+            Source::Generator { .. } => Err(RecordingError::Damaged),
+        };
+        Self { source, recording, held_back_percent }
+    }
+
+    /// Gives `act` the windows for `task`: those to train on and those held back.
+    ///
+    /// # Errors
+    /// Why there are none, or what `act` says.
+    pub fn with_windows<T>(
+        &self,
+        task: &TaskSpec,
+        act: impl FnOnce(&Windows<'_>, &Windows<'_>) -> Result<T, JobFailure>,
+    ) -> Result<T, JobFailure> {
+        let split = |all: &dyn ReadWindows| {
+            let (train, held) = Part::split(all, self.held_back_percent);
+            let train = Windows::reading(task, &train).map_err(failure)?;
+            let held = Windows::reading(task, &held).map_err(failure)?;
+            act(&train, &held)
+        };
+        match self.source {
+            Source::Generator { seed, windows } => split(&Generator::new(task, seed, windows)),
+            Source::Recording => {
+                let recording = self.recording.as_ref().map_err(failure)?;
+                split(&recording.windows(task).map_err(failure)?)
+            }
+        }
+    }
+}
+
 /// Some of the windows of a sensor, in its order.
-pub struct Part<'a> {
+struct Part<'a> {
     all: &'a dyn ReadWindows,
     picked: Vec<u16>,
 }
 
 impl<'a> Part<'a> {
-    /// Parts `all` into those to train on and those held back: the last `held_back_percent` of each
-    /// class, rounded, because neighbouring windows overlap; never all of a class.
-    pub fn split(all: &'a dyn ReadWindows, held_back_percent: u8) -> (Self, Self) {
+    /// Parts `all` into those to train on and those held back: see [`HoldBack`].
+    fn split(all: &'a dyn ReadWindows, held_back_percent: u8) -> (Self, Self) {
         let len = u16::try_from(all.len()).unwrap_or(u16::MAX);
-        let class = |index: u16| usize::from(all.label(index.into()).unwrap_or(0));
-        let classes = (0..len).map(|index| class(index) + 1).max().unwrap_or(0);
-        let mut left = alloc::vec![0usize; classes];
-        (0..len).for_each(|index| left[class(index)] += 1);
-        let kept = |total: usize| {
-            let held = (total * usize::from(held_back_percent) + 50) / 100;
-            total - held.min(total.saturating_sub(1))
-        };
-        left.iter_mut().for_each(|total| *total = kept(*total));
-        let (mut train, mut held) = (Vec::new(), Vec::new());
-        for index in 0..len {
-            let left = &mut left[class(index)];
-            if *left > 0 {
-                train.push(index)
-            } else {
-                held.push(index)
-            }
-            *left = left.saturating_sub(1);
-        }
+        let class = |index: u16| all.label(index.into()).unwrap_or(0);
+        let share = f32::from(held_back_percent) / 100.0;
+        let mut hold_back = HoldBack::new((0..len).map(class), share);
+        let (train, held) = (0..len).partition(|&index| hold_back.trains(class(index)));
         (Self { all, picked: train }, Self { all, picked: held })
     }
 

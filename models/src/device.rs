@@ -1,4 +1,4 @@
-//! The choice of Burn backend and device, in one place.
+//! Which of Burn's backends there are.
 
 use core::fmt;
 use core::str::FromStr;
@@ -35,15 +35,11 @@ impl Backend {
     }
 }
 
-/// The Burn device that computes for `backend` where plain tensor operations do.
+/// The Burn device of [`Backend::NdArray`].
 #[cfg(feature = "ndarray")]
 #[allow(deprecated)]
-pub(crate) fn device(backend: Backend) -> Device {
-    match backend {
-        Backend::Flex => Device::flex(),
-        #[cfg(feature = "ndarray")]
-        Backend::NdArray => Device::ndarray(),
-    }
+pub(crate) fn ndarray() -> Device {
+    Device::ndarray()
 }
 
 /// A backend name that this program does not know.

@@ -9,7 +9,7 @@ use dunlin_protocol::task::{ParamLayout, TaskSpec};
 use crate::batch::{Batch, batch_max, window_bytes};
 use crate::device::Backend;
 #[cfg(feature = "ndarray")]
-use crate::device::device;
+use crate::device::ndarray;
 use crate::error::ModelError;
 use crate::fused;
 #[cfg(feature = "ndarray")]
@@ -117,7 +117,7 @@ impl Network {
         match self.backend {
             Backend::Flex => Ok(fused::backward(task, layout, params, batch)),
             #[cfg(feature = "ndarray")]
-            other => plain::backward(task, layout, params, batch, &device(other)),
+            Backend::NdArray => plain::backward(task, layout, params, batch, &ndarray()),
         }
     }
 
@@ -127,7 +127,7 @@ impl Network {
         match self.backend {
             Backend::Flex => Ok(fused::ask(task, layout, params, batch)),
             #[cfg(feature = "ndarray")]
-            other => plain::ask(task, layout, params, batch, &device(other)),
+            Backend::NdArray => plain::ask(task, layout, params, batch, &ndarray()),
         }
     }
 

@@ -1,5 +1,7 @@
 //! Scaled windows, ready for training.
 
+use crate::hold_back::HoldBack;
+
 /// Scaled windows of one task.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct WindowSet {
@@ -47,27 +49,18 @@ impl WindowSet {
 
     /// Parts the windows into those to train on and those held back for evaluation.
     ///
-    /// `held_back`: share in `0..=1` of the windows of each label (of all windows, where there are
-    /// no labels) that is held back; the last ones in time, because neighbouring windows overlap.
-    /// At least one window of each label stays for training. Deterministic; both parts keep the
-    /// order of time.
+    /// `held_back`: share in `0..=1` of each label, or of all windows where there are no labels; see
+    /// [`HoldBack`]. Both parts keep the order of time.
     ///
     /// Works in place: on a small board the windows are most of what is in memory.
     pub fn split(mut self, held_back: f32) -> (Self, Self) {
         let count = self.len();
         let label_of = |window: usize| self.labels.get(window).copied().unwrap_or(0);
-        let classes = (0..count).map(|w| usize::from(label_of(w)) + 1).max().unwrap_or(0);
-        let mut totals = vec![0; classes];
-        (0..count).for_each(|window| totals[usize::from(label_of(window))] += 1);
-        let kept: Vec<usize> = totals.iter().map(|&n| n - n_held(n, held_back)).collect();
-
-        let mut seen = vec![0; classes];
+        let mut hold_back = HoldBack::new((0..count).map(label_of), held_back);
         let mut held = Self::empty(self.window_values);
         let mut stays = 0;
         for window in 0..count {
-            let label = usize::from(self.labels.get(window).copied().unwrap_or(0));
-            seen[label] += 1;
-            if seen[label] <= kept[label] {
+            if hold_back.trains(self.labels.get(window).copied().unwrap_or(0)) {
                 self.move_window(window, stays);
                 stays += 1;
             } else {
@@ -88,13 +81,6 @@ impl WindowSet {
             self.labels[to] = label;
         }
     }
-}
-
-/// How many of `total` windows are held back: the rounded share, but never all.
-#[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss, clippy::cast_sign_loss)]
-fn n_held(total: usize, held_back: f32) -> usize {
-    let share = if held_back.is_finite() { f64::from(held_back.clamp(0.0, 1.0)) } else { 0.0 };
-    ((total as f64 * share).round() as usize).min(total.saturating_sub(1))
 }
 
 #[cfg(test)]

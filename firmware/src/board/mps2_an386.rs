@@ -121,7 +121,7 @@ pub fn reset() -> ! {
 
 /// The board's clock and stream.
 pub struct Board {
-    /// Thousands of seconds seen, and the last reading of the 32-bit clock.
+    /// Milliseconds that the 32-bit clock has overflowed with, and its last reading.
     high: core::cell::Cell<(u64, u32)>,
 }
 

@@ -45,6 +45,27 @@ fn every_backend_learns_to_tell_three_frequencies_apart() {
 }
 
 #[test]
+fn a_batch_that_goes_through_in_parts_trains_as_it_does_at_once() {
+    let task = sine_task();
+    let (values, labels) = sample::sines(&task, 23, 1);
+    let windows = Windows::new(&task, &values, &labels).unwrap();
+    let training = Training { momentum: 0.9, ..sample::training(3, 8, 0.03) };
+    let trained = |bytes: usize| {
+        let mut network = sample::network(&task, Backend::Flex, 3);
+        network.bound_memory(bytes);
+        let report = network.train(&windows, &training, 4, &mut never).unwrap();
+        (report, network.params().to_vec(), network.part_max)
+    };
+    let (whole, expected, _) = trained(usize::MAX);
+    for (bytes, part) in [(0, 1), (3 * crate::batch::window_bytes(&task), 3)] {
+        let (report, params, part_max) = trained(bytes);
+        assert_eq!((report.steps, part_max), (whole.steps, part));
+        assert!((report.mean_loss - whole.mean_loss).abs() < 1e-5);
+        assert!(params.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-5));
+    }
+}
+
+#[test]
 fn reconstruction_and_forecast_losses_fall() {
     let task = |target, out| {
         let layers = [Op::Dense { out: 6 }, Op::Tanh, Op::Dense { out }];
