@@ -8,6 +8,7 @@ mod fetch;
 mod hold;
 mod inference;
 mod io;
+mod memory;
 mod phase;
 mod resting;
 mod route;
@@ -60,6 +61,8 @@ pub struct Session {
     plan: Option<Plan>,
     plan_due: Option<Instant>,
     task: Option<Arc<TaskSpec>>,
+    /// The remembered task is not in use: it does not fit this device's memory.
+    task_too_large: bool,
     model: Option<(Lineage, ModelVersion, Arc<Vec<f32>>)>,
     windows: u32,
     phase: Phase,
@@ -103,6 +106,7 @@ impl Session {
             plan: None,
             plan_due: None,
             task: None,
+            task_too_large: false,
             model: None,
             windows: 0,
             phase: Phase::Waiting,

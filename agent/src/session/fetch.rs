@@ -31,11 +31,16 @@ impl Session {
         self.adopt_task(task);
     }
 
+    /// Makes `task` current; one that this device has no memory for leaves it without a task.
     fn adopt_task(&mut self, task: TaskSpec) {
-        let task = Arc::new(task);
         self.windows = 0;
         self.model = None;
         self.forget_told();
+        self.task = None;
+        if !self.has_memory_to_train(&task) {
+            return;
+        }
+        let task = Arc::new(task);
         self.task = Some(task.clone());
         self.push(Output::UseTask(task));
     }
@@ -44,7 +49,12 @@ impl Session {
     pub(super) fn use_task(&mut self, now: Instant) {
         let Some(wanted) = self.plan.as_ref().map(|plan| plan.task) else { return };
         let known = self.state.task.as_ref().map(|cached| cached.digest);
-        if known == Some(wanted.digest) && self.task.is_some() {
+        if known == Some(wanted.digest) && (self.task.is_some() || self.task_too_large) {
+            return;
+        }
+        if !self.has_memory_for_task(&wanted) {
+            // What it could do for an older task is of no use to this plan.
+            (self.task, self.windows) = (None, 0);
             return;
         }
         if matches!(&self.phase, Phase::Waiting) {
@@ -106,6 +116,9 @@ impl Session {
                 None => self.enter(Phase::Waiting),
             };
         };
+        if !self.has_memory_for_model(&reference) {
+            return self.abandon("there is no memory to fetch its base version");
+        }
         let download = Download::new(reference, now, &mut self.rng);
         self.enter(Phase::FetchingModel { item, deadline, download, way });
         self.request_chunks();

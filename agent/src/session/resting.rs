@@ -173,6 +173,7 @@ impl Resting {
             plan: Some(common.plan.clone()),
             plan_due: None,
             task: Some(common.task.1.clone()),
+            task_too_large: false,
             model: self.model,
             windows: self.windows,
             phase: Phase::Waiting,

@@ -21,6 +21,7 @@ use super::*;
 use crate::job::Trained;
 
 mod inference;
+mod memory;
 
 const TRAIN: u8 = WorkKind::Train as u8;
 
@@ -90,6 +91,10 @@ impl Bench {
     }
 
     fn of(task: &TaskSpec, state: DeviceState) -> Self {
+        Self::within(0, task, state)
+    }
+
+    fn within(memory_kib: u32, task: &TaskSpec, state: DeviceState) -> Self {
         let layout = task.layout().unwrap();
         let (task, model) = (wire::encode(task).unwrap(), model_object(&layout, 0));
         let object = ObjectRef::of(&model, CHUNK_BYTES_MIN).unwrap();
@@ -108,7 +113,7 @@ impl Bench {
             device: name("wrist-1"),
             federation: name("gait"),
             topics: Topics::default(),
-            memory_kib: 0,
+            memory_kib,
             link: LinkPolicy::default(),
         };
         let session = Session::new(settings, state);

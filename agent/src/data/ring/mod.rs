@@ -226,6 +226,10 @@ impl Drop for Ring {
         if let Err(error) = self.sync() {
             log::error!("samples of the last minute may be lost: {error}");
         }
+        // Closing alone keeps the lock while a child that is just being started has the file too.
+        if let Err(error) = self.file.unlock() {
+            log::debug!("{}: still locked: {error}", self.path.display());
+        }
     }
 }
 
