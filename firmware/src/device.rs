@@ -188,7 +188,7 @@ fn work<P: Port, F: NorFlash>(
     job: &Job,
 ) {
     core.borrow_mut().cancelled = false;
-    info!("round {}: trains from {}", job.work.round, digest_of(&job.model));
+    info!("round {}: works from {}", job.work.round, digest_of(&job.model));
     let stop = || {
         let mut core = core.borrow_mut();
         core.turn();

@@ -13,6 +13,7 @@ pub mod flash;
 #[cfg(feature = "mps2-an386")]
 pub mod heap;
 pub mod mqtt;
+pub mod reference;
 #[cfg(test)]
 mod ram;
 pub mod sensor;

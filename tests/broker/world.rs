@@ -272,6 +272,11 @@ impl World {
         }
     }
 
+    /// What `choose` gives of the events so far.
+    pub(super) fn events<T>(&self, choose: impl Fn(&RoundEvent) -> Option<T>) -> Vec<T> {
+        self.log.0.lock().unwrap().0.iter().filter_map(choose).collect()
+    }
+
     /// Waits until all rounds are done.
     pub(super) fn wait_finished(&self) {
         self.wait_event(|event| matches!(event, RoundEvent::Finished { .. }).then_some(()));
@@ -309,7 +314,7 @@ impl World {
     }
 
     /// The first and the last model and the number of the last, from the aggregator's file.
-    fn models(&self) -> (Vec<f32>, Vec<f32>, u32) {
+    pub(super) fn models(&self) -> (Vec<f32>, Vec<f32>, u32) {
         let layout = self.settings.task.layout().unwrap();
         let first = layout.model_of(&layout.initial_params(1));
         let snapshot = Store::open(&self.store()).unwrap().load().unwrap().unwrap();

@@ -1,0 +1,185 @@
+//! Three microcontrollers and three Linux agents learn one model.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+
+use dunlin_agent::data::WindowSet;
+use dunlin_agent::job::{Job, JobFailure, Trained};
+use dunlin_agent::ports::Trainer;
+use dunlin_agent::trainer::{BurnTrainer, TrainerSettings};
+use dunlin_aggregator::io::RoundEvent;
+use dunlin_aggregator::settings::Downlink;
+use dunlin_firmware::reference;
+use dunlin_firmware::sensor::{Generator, RecordingHeader};
+use dunlin_fleet::experiment::FixedSource;
+use dunlin_fleet::judge::Judge;
+use dunlin_models::{Backend, ReadWindows as _};
+use dunlin_protocol::codec::Codec;
+use dunlin_protocol::id::{Digest, ShortDigest};
+use dunlin_protocol::task::TaskSpec;
+
+use super::emulator::{self, Emulator};
+use super::world::{World, device_name, settings};
+
+const ROUNDS: u32 = 5;
+const WINDOWS: u16 = 60;
+/// The generator's device whose windows nobody trains on.
+const UNSEEN: u64 = 1_000;
+
+/// Round and digest of the model that it began with.
+type Began = BTreeSet<(u32, String)>;
+
+/// A Linux agent's trainer that notes what its jobs begin with.
+struct Noting {
+    trainer: BurnTrainer,
+    began: Arc<Mutex<Began>>,
+}
+
+impl Trainer for Noting {
+    fn use_task(
+        &mut self,
+        task: &Arc<TaskSpec>,
+        stop: &dyn Fn() -> bool,
+    ) -> Result<u32, JobFailure> {
+        self.trainer.use_task(task, stop)
+    }
+
+    fn run(&mut self, job: &Job, stop: &dyn Fn() -> bool) -> Result<Trained, JobFailure> {
+        let began = (job.work.round.0, digest(&job.model).to_string());
+        self.began.lock().unwrap().insert(began);
+        self.trainer.run(job, stop)
+    }
+}
+
+fn digest(params: &[f32]) -> ShortDigest {
+    let bytes: Vec<u8> = params.iter().flat_map(|value| value.to_le_bytes()).collect();
+    Digest::of(&bytes).short()
+}
+
+fn generated(task: &TaskSpec, seed: u64) -> WindowSet {
+    let generator = Generator::new(task, seed, WINDOWS);
+    let mut set = WindowSet::empty(task.window_values());
+    for index in 0..generator.len() {
+        let at = set.values.len();
+        set.values.resize(at + task.window_values(), 0.0);
+        generator.read(index, &mut set.values[at..]);
+        set.labels.extend(generator.label(index));
+    }
+    set
+}
+
+/// The windows of device `seed` as somebody would have recorded them: in steps of a thousandth.
+fn recorded(task: &TaskSpec, seed: u64) -> Vec<u8> {
+    let set = generated(task, seed);
+    let header = RecordingHeader {
+        rate_millihertz: task.input.rate_millihertz,
+        channels: task.input.channels.iter().map(|c| (c.name.clone(), 0.001)).collect(),
+        labels: task.labels().to_vec(),
+        segments: set.labels.iter().map(|&label| (label, task.input.window.into())).collect(),
+    };
+    #[allow(clippy::cast_possible_truncation)]
+    let rows: Vec<i16> = set.values.iter().map(|value| (value * 1000.0).round() as i16).collect();
+    header.encode(&rows)
+}
+
+/// What a microcontroller's log says of the models that its jobs began with.
+fn began(emulator: &Emulator) -> Began {
+    let said = emulator.said();
+    let line = |line: &str| {
+        let (round, model) = line.split_once("round ")?.1.split_once(": works from ")?;
+        Some((round.parse().ok()?, model.trim().to_owned()))
+    };
+    said.lines().filter_map(line).collect()
+}
+
+/// The federation of three and three; each codec takes one.
+fn federation(codec: Codec, downlink: Codec) {
+    let task = reference::mlp();
+    let mut settings = settings(9, 6, ROUNDS);
+    settings.task = task.clone();
+    settings.codec = codec;
+    settings.downlink = Downlink::new(downlink, 5).unwrap();
+    settings.clip_norm = 4.0;
+    (settings.training.batch, settings.training.epochs) = (8, 2);
+    settings.training.learning_rate = 0.02;
+    settings.learning_rate_final = 0.02;
+    if !emulator::is_installed() {
+        return;
+    }
+    let Some(mut world) = World::new(settings) else { return };
+    let port = world.broker.port();
+    let page = |place: u8, source: &str| {
+        let device = device_name(place);
+        format!("device = {device}\nfederation = gait\nsource = {source}\nseed = {place}\nwindows = {WINDOWS}\n")
+    };
+    let boards = [
+        Emulator::start(port, &page(0, "generator"), None),
+        Emulator::start(port, &page(1, "generator"), None),
+        Emulator::start(port, &page(2, "recording"), Some(&recorded(&task, 2))),
+    ];
+    let notes: Vec<Arc<Mutex<Began>>> = (3..6).map(|place| {
+        let began = Arc::<Mutex<Began>>::default();
+        let source = Box::new(FixedSource(generated(&task, place.into())));
+        let trainer = TrainerSettings { backend: Backend::Flex, held_back: 0.2 };
+        let trainer = BurnTrainer::new(source, trainer);
+        let link = world.link(&device_name(place));
+        world.start_agent(place, Noting { trainer, began: began.clone() }, link);
+        began
+    }).collect();
+    world.start_aggregator();
+    world.wait_finished();
+
+    // Every update counts: each device's in each round.
+    let accepted = world.events(|event| match event {
+        RoundEvent::UpdateAccepted { key, device, .. } => Some((key.round.0, device.to_string())),
+        _ => None,
+    });
+    let once: BTreeSet<_> = accepted.iter().collect();
+    assert_eq!((accepted.len(), once.len()), (6 * ROUNDS as usize, 6 * ROUNDS as usize));
+
+    // All began each round with the very same model: that of the aggregator.
+    let devices: Vec<Began> = boards.iter().map(began)
+        .chain(notes.iter().map(|began| began.lock().unwrap().clone())).collect();
+    let published: BTreeMap<u32, String> = world.events(|event| match event {
+        RoundEvent::RoundPublished { version, params, .. } => Some((version.0, digest(params).to_string())),
+        _ => None,
+    }).into_iter().collect();
+    let bases = world.events(|event| match event {
+        RoundEvent::RoundOpened { key, base, .. } => Some((key.round.0, base.0)),
+        _ => None,
+    });
+    let mut compared = 0;
+    for device in &devices {
+        assert_eq!(device, &devices[0]);
+        for (round, model) in device {
+            let base = bases.iter().find(|(opened, _)| opened == round).unwrap().1;
+            if let Some(version) = published.get(&base) {
+                assert_eq!(model, version, "round {round}");
+                compared += 1;
+            }
+        }
+    }
+    assert!(compared >= 6 * (ROUNDS as usize - 1), "{compared} models were compared");
+
+    let (first, last, _) = { world.stop(); world.models() };
+    let unseen = generated(&task, UNSEEN);
+    let mut judge = Judge::new(&task, Backend::Flex).unwrap();
+    let mut accuracy = |params: &[f32]| judge.score(params, &unseen).unwrap().accuracy();
+    let (before, after) = (accuracy(&first), accuracy(&last));
+    assert!(after > before + 0.2, "accuracy on an unseen device: {before:.3} before, {after:.3} after");
+}
+
+#[test]
+fn with_eden_updates_and_deltas_all_have_one_model_and_it_learns() {
+    federation(Codec::Eden { bits: 4 }, Codec::INT8);
+}
+
+#[test]
+fn with_uniform_updates_and_deltas_all_have_one_model_and_it_learns() {
+    federation(Codec::Uniform { bits: 8, step: 0.0 }, Codec::Eden { bits: 4 });
+}
+
+#[test]
+fn with_int8_updates_and_whole_models_all_have_one_model_and_it_learns() {
+    federation(Codec::INT8, Codec::F32);
+}
