@@ -1,5 +1,6 @@
 //! What training needs on every machine: a network that is used again, a base version and windows.
 
+use alloc::borrow::Cow;
 use alloc::string::ToString;
 use alloc::sync::Arc;
 use alloc::{vec, vec::Vec};
@@ -73,7 +74,9 @@ impl NetworkTrainer {
             let local = local_of(&before_params, &layout);
             return Ok(Trained { delta: vec![], local, examples, train_loss: 0.0, before, after });
         };
-        let report = network.train(train, training, job.seed, &mut || stop()).map_err(failure)?;
+        let report = network
+            .train_from(&before_params, train, training, job.seed, &mut || stop())
+            .map_err(failure)?;
         let after = score(network)?;
         let params = network.params();
         Ok(Trained {
@@ -112,32 +115,36 @@ pub fn failure(error: impl core::fmt::Display) -> JobFailure {
 }
 
 /// All parameters of a model, `[n_params]`; those that are not in it are drawn from `seed`.
-fn whole_params(model: &[f32], seed: u64, layout: &ParamLayout) -> Result<Vec<f32>, JobFailure> {
+fn whole_params<'a>(
+    model: &'a [f32],
+    seed: u64,
+    layout: &ParamLayout,
+) -> Result<Cow<'a, [f32]>, JobFailure> {
     if model.len() != layout.n_model() || layout.n_params() > PARAMS_MAX {
         return Err(JobFailure("the model does not have the task's length".into()));
     }
-    let mut params = match layout.n_model() == layout.n_params() {
-        true => vec![0.0; layout.n_params()],
-        false => layout.initial_params(seed),
-    };
+    if layout.n_model() == layout.n_params() {
+        return Ok(Cow::Borrowed(model));
+    }
+    let mut params = layout.initial_params(seed);
     layout.load_model(&mut params, model);
-    Ok(params)
+    Ok(Cow::Owned(params))
 }
 
 /// All parameters of a model, `[n_params]`, with this device's local layers or fresh ones.
 ///
 /// # Errors
 /// When the model does not suit the layout.
-pub(crate) fn all_params(
-    model: &[f32],
+pub(crate) fn all_params<'a>(
+    model: &'a [f32],
     local: Option<&[f32]>,
     seed: u64,
     layout: &ParamLayout,
-) -> Result<Vec<f32>, JobFailure> {
+) -> Result<Cow<'a, [f32]>, JobFailure> {
     let mut params = whole_params(model, seed, layout)?;
     let mut local = local.into_iter().flatten();
     for range in layout.ranges(Share::Local) {
-        params[range].iter_mut().zip(&mut local).for_each(|(param, kept)| *param = *kept);
+        params.to_mut()[range].iter_mut().zip(&mut local).for_each(|(param, kept)| *param = *kept);
     }
     Ok(params)
 }

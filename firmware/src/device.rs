@@ -76,6 +76,8 @@ struct Core<P, F> {
     session: Session,
     client: Client,
     orders: VecDeque<Order>,
+    /// What the session asked for and the client has no room for yet; what follows it waits too.
+    waiting: Option<Output>,
     cancelled: bool,
     /// What the stream brought and the client has not taken yet.
     came: Vec<u8>,
@@ -137,6 +139,7 @@ impl<'a, P: Port, F: NorFlash> Device<'a, P, F> {
             session,
             client,
             orders: VecDeque::new(),
+            waiting: None,
             cancelled: false,
             came: Vec::with_capacity(PIECE),
             accepted: 0,
@@ -240,6 +243,9 @@ impl<P: Port, F: NorFlash> Core<P, F> {
         }
         let written = self.port.write(self.client.output());
         self.client.written(written);
+        if self.waiting.is_some() {
+            self.perform();
+        }
     }
 
     /// Tells the session, and does what it asks for.
@@ -283,41 +289,85 @@ impl<P: Port, F: NorFlash> Core<P, F> {
         }
     }
 
+    /// Does what the session asks for, as far as there is room.
     fn perform(&mut self) {
-        let now = self.port.now();
-        while let Some(output) = self.session.poll_output() {
-            match output {
-                // What does not fit is said again later.
-                Output::Subscribe(topic) => _ = self.client.subscribe(now, &topic),
-                Output::Unsubscribe(topic) => _ = self.client.unsubscribe(now, &topic),
-                Output::Publish { topic, payload, retain } => {
-                    _ = self.client.publish(now, &topic, &payload, retain);
+        while !self.failed
+            && let Some(output) = self.waiting.take().or_else(|| self.session.poll_output())
+        {
+            match self.say(&output) {
+                Said::Yes => {}
+                Said::NotYet => {
+                    self.waiting = Some(output);
+                    return;
                 }
-                Output::Save(state) => {
-                    if let Err(error) = self.slots.save(&state) {
-                        // Better no update than one that might be counted twice.
-                        error!("the state cannot be kept: {error:?}");
-                        self.failed = true;
-                        return;
-                    }
-                }
-                Output::UseTask(task) => self.orders.push_back(Order::UseTask(task)),
-                Output::Start(job) => self.orders.push_back(Order::Run(job)),
-                Output::Cancel(work) => {
-                    self.cancelled = true;
-                    let wanted =
-                        |order: &Order| !matches!(order, Order::Run(job) if job.work == work);
-                    self.orders.retain(wanted);
-                }
-                Output::Sleep { ms } => {
-                    self.client.disconnect();
-                    self.wake_at = Some(now.after(ms));
-                    self.session.handle(now, Input::Disconnected);
-                }
-                Output::UseModel(_) => {}
+                Said::NotMeant => self.act(output),
             }
         }
     }
+
+    /// Gives the client what is meant for the broker. Without a connection nothing is said: the
+    /// session says everything again after the next one.
+    fn say(&mut self, output: &Output) -> Said {
+        let now = self.port.now();
+        let said = match output {
+            Output::Subscribe(topic) => self.client.subscribe(now, topic),
+            Output::Unsubscribe(topic) => self.client.unsubscribe(now, topic),
+            Output::Publish { topic, payload, retain } => {
+                if self.client.exceeds_room(topic, payload) {
+                    let bytes = payload.len();
+                    error!(
+                        "a message of {bytes} bytes was not sent: the plan's chunks are too long"
+                    );
+                    return Said::Yes;
+                }
+                self.client.publish(now, topic, payload, *retain)
+            }
+            Output::Save(_)
+            | Output::UseTask(_)
+            | Output::UseModel(_)
+            | Output::Start(_)
+            | Output::Cancel(_)
+            | Output::Sleep { .. } => return Said::NotMeant,
+        };
+        if said || !self.client.is_connected() { Said::Yes } else { Said::NotYet }
+    }
+
+    /// Does what concerns this device alone.
+    fn act(&mut self, output: Output) {
+        match output {
+            Output::Save(state) => {
+                if let Err(error) = self.slots.save(&state) {
+                    // Better no update than one that might be counted twice.
+                    error!("the state cannot be kept: {error:?}");
+                    self.failed = true;
+                }
+            }
+            Output::UseTask(task) => self.orders.push_back(Order::UseTask(task)),
+            Output::Start(job) => self.orders.push_back(Order::Run(job)),
+            Output::Cancel(work) => {
+                self.cancelled = true;
+                let wanted = |order: &Order| !matches!(order, Order::Run(job) if job.work == work);
+                self.orders.retain(wanted);
+            }
+            Output::Sleep { ms } => {
+                self.client.disconnect();
+                let now = self.port.now();
+                self.wake_at = Some(now.after(ms));
+                self.session.handle(now, Input::Disconnected);
+            }
+            Output::UseModel(_)
+            | Output::Subscribe(_)
+            | Output::Unsubscribe(_)
+            | Output::Publish { .. } => {}
+        }
+    }
+}
+
+/// What became of something that is meant for the broker.
+enum Said {
+    Yes,
+    NotYet,
+    NotMeant,
 }
 
 #[cfg(test)]

@@ -13,9 +13,9 @@ pub mod flash;
 #[cfg(feature = "mps2-an386")]
 pub mod heap;
 pub mod mqtt;
-pub mod reference;
 #[cfg(test)]
 mod ram;
+pub mod reference;
 pub mod sensor;
 
 /// The heap of the firmware.

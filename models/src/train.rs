@@ -40,15 +40,31 @@ impl Network {
         seed: u64,
         should_stop: &mut dyn FnMut() -> bool,
     ) -> Result<TrainReport, ModelError> {
+        let base = self.params.clone();
+        self.train_from(&base, windows, training, seed, should_stop)
+    }
+
+    /// As [`Network::train`], from `base: [n_params]`, which the caller keeps: saves a copy.
+    ///
+    /// # Errors
+    /// As [`Network::train`] and [`Network::set_params`]; the parameters are `base` then.
+    pub fn train_from(
+        &mut self,
+        base: &[f32],
+        windows: &Windows<'_>,
+        training: &Training,
+        seed: u64,
+        should_stop: &mut dyn FnMut() -> bool,
+    ) -> Result<TrainReport, ModelError> {
+        self.set_params(base)?;
         windows.check_for(&self.task, true)?;
         self.check_batch(usize::from(training.batch).min(windows.len()))?;
         if windows.is_empty() {
             return Err(ModelError::NoWindows);
         }
-        let base = self.params.clone();
-        let report = self.epochs(&base, windows, training, seed, should_stop);
+        let report = self.epochs(base, windows, training, seed, should_stop);
         if report.is_err() {
-            self.params = base;
+            self.params.copy_from_slice(base);
         }
         report
     }

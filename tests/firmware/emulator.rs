@@ -46,7 +46,8 @@ impl Emulator {
     /// Starts the board on what its flash holds.
     pub(super) fn power_on(&mut self) {
         let program = std::env::var_os(PROGRAM);
-        let program = program.unwrap_or_else(|| panic!("{PROGRAM} names no program: run scripts/firmware test"));
+        let program = program
+            .unwrap_or_else(|| panic!("{PROGRAM} names no program: run scripts/firmware test"));
         self.starts += 1;
         let serial = format!("socket,id=mqtt,host=127.0.0.1,port={},reconnect=1", self.broker_port);
         let console = format!("file:{}", self.console(self.starts).display());
@@ -75,9 +76,8 @@ impl Emulator {
 
     /// What the console has said, from the first start on.
     pub(super) fn said(&self) -> String {
-        let said = (1..=self.starts).map(|start| {
-            fs::read_to_string(self.console(start)).unwrap_or_default()
-        });
+        let said = (1..=self.starts)
+            .map(|start| fs::read_to_string(self.console(start)).unwrap_or_default());
         let errors = fs::read_to_string(self.folder.path().join("qemu-errors"));
         said.collect::<String>() + &errors.unwrap_or_default()
     }

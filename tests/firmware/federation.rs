@@ -16,6 +16,7 @@ use dunlin_fleet::judge::Judge;
 use dunlin_models::{Backend, ReadWindows as _};
 use dunlin_protocol::codec::Codec;
 use dunlin_protocol::id::{Digest, ShortDigest};
+use dunlin_protocol::plan::WorkKind;
 use dunlin_protocol::task::TaskSpec;
 
 use super::emulator::{self, Emulator};
@@ -110,40 +111,54 @@ fn federation(codec: Codec, downlink: Codec) {
     let port = world.broker.port();
     let page = |place: u8, source: &str| {
         let device = device_name(place);
-        format!("device = {device}\nfederation = gait\nsource = {source}\nseed = {place}\nwindows = {WINDOWS}\n")
+        format!(
+            "device = {device}\nfederation = gait\nsource = {source}\nseed = {place}\nwindows = {WINDOWS}\n"
+        )
     };
     let boards = [
         Emulator::start(port, &page(0, "generator"), None),
         Emulator::start(port, &page(1, "generator"), None),
         Emulator::start(port, &page(2, "recording"), Some(&recorded(&task, 2))),
     ];
-    let notes: Vec<Arc<Mutex<Began>>> = (3..6).map(|place| {
-        let began = Arc::<Mutex<Began>>::default();
-        let source = Box::new(FixedSource(generated(&task, place.into())));
-        let trainer = TrainerSettings { backend: Backend::Flex, held_back: 0.2 };
-        let trainer = BurnTrainer::new(source, trainer);
-        let link = world.link(&device_name(place));
-        world.start_agent(place, Noting { trainer, began: began.clone() }, link);
-        began
-    }).collect();
+    let notes: Vec<Arc<Mutex<Began>>> = (3..6)
+        .map(|place| {
+            let began = Arc::<Mutex<Began>>::default();
+            let source = Box::new(FixedSource(generated(&task, place.into())));
+            let trainer = TrainerSettings { backend: Backend::Flex, held_back: 0.2 };
+            let trainer = BurnTrainer::new(source, trainer);
+            let link = world.link(&device_name(place));
+            world.start_agent(place, Noting { trainer, began: began.clone() }, link);
+            began
+        })
+        .collect();
     world.start_aggregator();
     world.wait_finished();
 
     // Every update counts: each device's in each round.
     let accepted = world.events(|event| match event {
-        RoundEvent::UpdateAccepted { key, device, .. } => Some((key.round.0, device.to_string())),
+        RoundEvent::UpdateAccepted { key, device, .. } => {
+            (key.kind == WorkKind::Train).then(|| (key.round.0, device.to_string()))
+        }
         _ => None,
     });
     let once: BTreeSet<_> = accepted.iter().collect();
     assert_eq!((accepted.len(), once.len()), (6 * ROUNDS as usize, 6 * ROUNDS as usize));
 
     // All began each round with the very same model: that of the aggregator.
-    let devices: Vec<Began> = boards.iter().map(began)
-        .chain(notes.iter().map(|began| began.lock().unwrap().clone())).collect();
-    let published: BTreeMap<u32, String> = world.events(|event| match event {
-        RoundEvent::RoundPublished { version, params, .. } => Some((version.0, digest(params).to_string())),
-        _ => None,
-    }).into_iter().collect();
+    let devices: Vec<Began> = boards
+        .iter()
+        .map(began)
+        .chain(notes.iter().map(|began| began.lock().unwrap().clone()))
+        .collect();
+    let published: BTreeMap<u32, String> = world
+        .events(|event| match event {
+            RoundEvent::RoundPublished { version, params, .. } => {
+                Some((version.0, digest(params).to_string()))
+            }
+            _ => None,
+        })
+        .into_iter()
+        .collect();
     let bases = world.events(|event| match event {
         RoundEvent::RoundOpened { key, base, .. } => Some((key.round.0, base.0)),
         _ => None,
@@ -161,12 +176,18 @@ fn federation(codec: Codec, downlink: Codec) {
     }
     assert!(compared >= 6 * (ROUNDS as usize - 1), "{compared} models were compared");
 
-    let (first, last, _) = { world.stop(); world.models() };
+    let (first, last, _) = {
+        world.stop();
+        world.models()
+    };
     let unseen = generated(&task, UNSEEN);
     let mut judge = Judge::new(&task, Backend::Flex).unwrap();
     let mut accuracy = |params: &[f32]| judge.score(params, &unseen).unwrap().accuracy();
     let (before, after) = (accuracy(&first), accuracy(&last));
-    assert!(after > before + 0.2, "accuracy on an unseen device: {before:.3} before, {after:.3} after");
+    assert!(
+        after > before + 0.2,
+        "accuracy on an unseen device: {before:.3} before, {after:.3} after"
+    );
 }
 
 #[test]

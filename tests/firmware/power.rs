@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 use dunlin_aggregator::io::RoundEvent;
 use dunlin_firmware::reference;
 use dunlin_protocol::codec::Codec;
+use dunlin_protocol::plan::WorkKind;
 use dunlin_protocol::rng::Rng;
 
 use super::emulator::{self, Emulator};
@@ -34,11 +35,14 @@ fn devices_whose_power_is_cut_at_any_moment_go_on_and_nothing_is_counted_twice()
     }
     let Some(mut world) = World::new(settings) else { return };
     let port = world.broker.port();
-    let mut boards: Vec<Emulator> = (0..DEVICES).map(|place| {
-        let device = device_name(place);
-        let page = format!("device = {device}\nfederation = gait\nkeep_alive_s = 5\nseed = {place}\n");
-        Emulator::start(port, &page, None)
-    }).collect();
+    let mut boards: Vec<Emulator> = (0..DEVICES)
+        .map(|place| {
+            let device = device_name(place);
+            let page =
+                format!("device = {device}\nfederation = gait\nkeep_alive_s = 5\nseed = {place}\n");
+            Emulator::start(port, &page, None)
+        })
+        .collect();
     world.start_aggregator();
     for _ in 0..CUTS {
         nap(Duration::from_millis(rng.below(2_000) as u64));
@@ -49,7 +53,9 @@ fn devices_whose_power_is_cut_at_any_moment_go_on_and_nothing_is_counted_twice()
     }
     world.wait_finished();
     let accepted = world.events(|event| match event {
-        RoundEvent::UpdateAccepted { key, device, .. } => Some((key.round, device.to_string())),
+        RoundEvent::UpdateAccepted { key, device, .. } => {
+            (key.kind == WorkKind::Train).then(|| (key.round, device.to_string()))
+        }
         _ => None,
     });
     let once: BTreeSet<_> = accepted.iter().collect();

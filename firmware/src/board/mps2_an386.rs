@@ -2,15 +2,18 @@
 //! and semihosting gives what the emulated board lacks, flash that outlives it and randomness.
 #![allow(unsafe_code)]
 
+use core::cell::RefCell;
 use core::fmt::{self, Write};
 use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
-use cortex_m::peripheral::{SCB, SYST, syst::SystClkSource};
+use cortex_m::interrupt::{self, InterruptNumber, Mutex};
+use cortex_m::peripheral::{NVIC, SCB, SYST, syst::SystClkSource};
 use cortex_m_semihosting::syscall;
 use dunlin_protocol::time::Instant;
 use embedded_storage::nor_flash::{
     ErrorType, NorFlash, NorFlashError, NorFlashErrorKind, ReadNorFlash,
 };
+use heapless::Deque;
 
 use crate::device::Port;
 
@@ -56,6 +59,25 @@ fn page((at, length): (usize, usize)) -> &'static [u8] {
     unsafe { core::slice::from_raw_parts(at as *const u8, length) }
 }
 
+/// What the stream has brought and nobody has read: the UART itself holds one byte.
+static CAME: Mutex<RefCell<Deque<u8, 512>>> = Mutex::new(RefCell::new(Deque::new()));
+
+/// The interrupt of bytes on the stream.
+#[derive(Clone, Copy)]
+struct Received;
+
+// SAFETY: the board's interrupts begin with UART 0, received.
+unsafe impl InterruptNumber for Received {
+    fn number(self) -> u16 {
+        0
+    }
+}
+
+#[cortex_m_rt::exception]
+unsafe fn DefaultHandler(_: i16) {
+    interrupt::free(|token| STREAM.collect(&mut CAME.borrow(token).borrow_mut()));
+}
+
 /// One of the board's UARTs (CMSDK, ARM DDI 0479).
 struct Uart(usize);
 
@@ -70,12 +92,30 @@ impl Uart {
         (self.0 + 4 * number) as *mut u32
     }
 
+    const BOTH_WAYS: u32 = 0b11;
+    const INTERRUPT: u32 = 0b1000;
+
     fn open(&self) {
         // SAFETY: registers 4 (divisor) and 2 (enable both ways) of this board's UART.
         unsafe {
             self.register(4).write_volatile(16);
-            self.register(2).write_volatile(3);
+            self.register(2).write_volatile(Self::BOTH_WAYS);
         }
+    }
+
+    /// Moves what has come into `room`, and asks for an interrupt with the next byte; not while
+    /// there is no room: then the sender is held up.
+    fn collect<const N: usize>(&self, room: &mut Deque<u8, N>) {
+        // SAFETY: register 3 clears interrupts by ones, here that of a byte received.
+        unsafe { self.register(3).write_volatile(Self::RECEIVED) }
+        while !room.is_full()
+            && let Some(byte) = self.take()
+        {
+            _ = room.push_back(byte);
+        }
+        let interrupt = if room.is_full() { 0 } else { Self::INTERRUPT };
+        // SAFETY: register 2, as when it was opened.
+        unsafe { self.register(2).write_volatile(Self::BOTH_WAYS | interrupt) }
     }
 
     fn is(&self, state: u32) -> bool {
@@ -135,6 +175,8 @@ impl Board {
         clock.clear_current();
         clock.enable_counter();
         clock.enable_interrupt();
+        // SAFETY: what the handler touches is behind a lock.
+        unsafe { NVIC::unmask(Received) }
         Self { high: core::cell::Cell::new((0, 0)) }
     }
 }
@@ -151,8 +193,19 @@ impl Port for Board {
     }
 
     fn read(&mut self, bytes: &mut [u8]) -> usize {
-        let came = bytes.iter_mut().zip(core::iter::from_fn(|| STREAM.take()));
-        came.map(|(place, byte)| *place = byte).count()
+        interrupt::free(|token| {
+            let mut came = CAME.borrow(token).borrow_mut();
+            let mut next = || {
+                if came.is_empty() {
+                    STREAM.collect(&mut came);
+                }
+                came.pop_front()
+            };
+            let taken = bytes.iter_mut().zip(core::iter::from_fn(&mut next));
+            let count = taken.map(|(place, byte)| *place = byte).count();
+            STREAM.collect(&mut came);
+            count
+        })
     }
 
     fn write(&mut self, bytes: &[u8]) -> usize {
@@ -160,7 +213,7 @@ impl Port for Board {
     }
 
     fn rest(&mut self) {
-        // The clock's interrupt ends it, within a millisecond.
+        // The clock's interrupt ends it within a millisecond, a byte on the stream at once.
         cortex_m::asm::wfi();
     }
 

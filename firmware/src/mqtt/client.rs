@@ -122,6 +122,11 @@ impl Client {
         self.ask(now, Asked::Publish, |out, id| packet::publish(out, id, topic, payload, retain))
     }
 
+    /// Whether a message is longer than the room for output will ever be.
+    pub fn exceeds_room(&self, topic: &str, payload: &[u8]) -> bool {
+        packet::publish_bytes_max(topic, payload) > self.options.out_bytes_max
+    }
+
     /// Subscribes at QoS 1. False when there is no connection or no room: say it again later.
     pub fn subscribe(&mut self, now: Instant, topic: &str) -> bool {
         let asked = Asked::Subscribe(topic.to_owned());

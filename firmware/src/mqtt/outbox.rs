@@ -1,4 +1,4 @@
-//! Bytes that wait for the stream: whole packets, in memory that is taken once.
+//! Bytes that wait for the stream: whole packets, in memory that is taken while they wait.
 
 use alloc::vec::Vec;
 
@@ -8,6 +8,8 @@ use super::packet::packet_length;
 const CONTROL_BYTES: usize = 32;
 /// The part of it that acknowledgements leave for pings and goodbyes.
 const CONTROL_SPARE_BYTES: usize = 8;
+/// Memory that is kept for short packets while nothing waits.
+const KEPT_BYTES: usize = 256;
 
 /// The packets on their way out.
 pub(super) struct Outbox {
@@ -22,8 +24,7 @@ pub(super) struct Outbox {
 impl Outbox {
     /// Room for packets of `limit` bytes altogether.
     pub(super) fn new(limit: usize) -> Self {
-        let bytes = Vec::with_capacity(limit.saturating_add(CONTROL_BYTES));
-        Self { bytes, taken: 0, rest_of_packet: 0, limit }
+        Self { bytes: Vec::new(), taken: 0, rest_of_packet: 0, limit }
     }
 
     /// What the stream should take next.
@@ -51,6 +52,7 @@ impl Outbox {
         }
         if self.is_empty() {
             self.bytes.clear();
+            self.bytes.shrink_to(KEPT_BYTES);
             self.taken = 0;
         }
         count
@@ -88,6 +90,7 @@ impl Outbox {
         if self.bytes.len().saturating_add(length) > self.bytes.capacity() {
             self.bytes.drain(..self.taken.min(self.bytes.len()));
             self.taken = 0;
+            self.bytes.reserve_exact(length);
         }
         Some(&mut self.bytes)
     }

@@ -49,6 +49,11 @@ pub(super) fn connect(out: &mut Outbox, options: &Options) -> bool {
     true
 }
 
+/// Bytes of such a PUBLISH with the longest length field.
+pub(super) fn publish_bytes_max(topic: &str, payload: &[u8]) -> usize {
+    topic.len().saturating_add(payload.len()).saturating_add(2 + 2 + 5)
+}
+
 /// Writes PUBLISH at QoS 1; whether it fits.
 pub(super) fn publish(
     out: &mut Outbox,

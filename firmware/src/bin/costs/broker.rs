@@ -21,9 +21,11 @@ pub(crate) struct Broker<'a> {
     to_device: RefCell<&'a mut Inbound>,
     from_device: RefCell<&'a mut Outbound>,
     server: RefCell<Server>,
-    /// Bytes to and from the device.
-    pub(crate) down: Cell<usize>,
-    pub(crate) up: Cell<usize>,
+    /// Bytes to and from the device so far.
+    down: Cell<usize>,
+    up: Cell<usize>,
+    /// Both when the last round but one ended, and when the last one did.
+    ended: Cell<[(usize, usize); 2]>,
     next_id: Cell<u16>,
 }
 
@@ -34,13 +36,28 @@ impl<'a> Broker<'a> {
         server: Server,
     ) -> Self {
         let (to_device, from_device) = (RefCell::new(buffers.0), RefCell::new(buffers.1));
-        let (down, up, next_id) = (Cell::new(0), Cell::new(0), Cell::new(0));
-        Self { clock, to_device, from_device, server: RefCell::new(server), down, up, next_id }
+        let server = RefCell::new(server);
+        Self {
+            clock,
+            to_device,
+            from_device,
+            server,
+            down: Cell::new(0),
+            up: Cell::new(0),
+            ended: Cell::default(),
+            next_id: Cell::new(0),
+        }
     }
 
     /// Rounds that ended with an accepted update.
     pub(crate) fn rounds(&self) -> u32 {
         self.server.borrow().rounds()
+    }
+
+    /// Bytes up and down between the ends of the last two rounds.
+    pub(crate) fn bytes_of_round(&self) -> (usize, usize) {
+        let [before, after] = self.ended.get();
+        (after.0 - before.0, after.1 - before.1)
     }
 
     fn give(&self, bytes: &[u8]) {
@@ -75,7 +92,12 @@ impl<'a> Broker<'a> {
                 let (topic, end) = field(0);
                 self.give(&[0x40, 2, body[end], body[end + 1]]);
                 let topic = core::str::from_utf8(topic).unwrap_or("");
+                let before = self.rounds();
                 self.server.borrow_mut().on_message(topic, &body[end + 2..], &say);
+                if self.rounds() > before {
+                    let [_, last] = self.ended.get();
+                    self.ended.set([last, (self.up.get(), self.down.get())]);
+                }
             }
             8 => {
                 self.give(&[0x90, 3, body[0], body[1], 1]);
@@ -117,14 +139,17 @@ impl Port for &Broker<'_> {
 
     fn write(&mut self, bytes: &[u8]) -> usize {
         for byte in bytes {
+            self.up.set(self.up.get() + 1);
             let mut packet = self.from_device.borrow_mut();
-            assert!(packet.push(*byte).is_ok(), "the device writes a longer packet than its chunks");
+            assert!(
+                packet.push(*byte).is_ok(),
+                "the device writes a longer packet than its chunks"
+            );
             if let Some((body, end)) = Broker::whole(&packet) {
                 HEAP.uncounted(|| self.answer(packet[0], &packet[body..end]));
                 packet.clear();
             }
         }
-        self.up.set(self.up.get() + bytes.len());
         bytes.len()
     }
 

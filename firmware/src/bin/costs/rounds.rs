@@ -54,16 +54,13 @@ pub(crate) fn measure(name: &str, task: &TaskSpec, clock: &Board, buffers: &mut 
         Ok(device) => device,
         Err(why) => panic!("{why}"),
     };
-    let mut bytes = (0, 0);
-    for round in 1..=ROUNDS {
-        bytes = (broker.up.get(), broker.down.get());
-        while broker.rounds() < round {
-            assert!(device.turn());
-        }
-        // The verdict is still on its way.
-        (0..200).for_each(|_| assert!(device.turn()));
+    while broker.rounds() < ROUNDS {
+        assert!(device.turn());
     }
-    cost(name, "bytes_up_per_round", broker.up.get() - bytes.0);
-    cost(name, "bytes_down_per_round", broker.down.get() - bytes.1);
+    // The verdict is still on its way.
+    (0..200).for_each(|_| assert!(device.turn()));
+    let (up, down) = broker.bytes_of_round();
+    cost(name, "bytes_up_per_round", up);
+    cost(name, "bytes_down_per_round", down);
     cost(name, "peak_heap_bytes", HEAP.peak() - others);
 }

@@ -16,7 +16,7 @@ use crate::cost;
 
 /// Windows of a step.
 pub(crate) const BATCH: u16 = 8;
-const STEPS: u16 = 4;
+const STEPS: u16 = 2;
 
 /// One epoch of plain training with momentum.
 pub(crate) fn training() -> Training {
