@@ -107,7 +107,7 @@ impl Config {
                 "source" => return Err(fail(SOURCE)),
                 "seed" => seed = within(value, 0, u64::MAX).ok_or(fail(NUMBER))?,
                 "windows" => windows = within(value, 1, u16::MAX).ok_or(fail(NUMBER))?,
-                _ => return Err(fail("unknown key; see the README of the firmware")),
+                _ => return Err(fail("unknown key; see page.example.txt")),
             }
         }
         let root = match root {
@@ -148,6 +148,12 @@ mod tests {
         assert_eq!(config.source, Source::Generator { seed: 7, windows: 60 });
         let page = b"device = a\nfederation = b\nsource = recording";
         assert_eq!(Config::parse(page).unwrap().source, Source::Recording);
+    }
+
+    #[test]
+    fn the_example_is_a_page() {
+        let config = Config::parse(include_bytes!("../page.example.txt")).unwrap();
+        assert_eq!(config.source, Source::Generator { seed: 1, windows: 60 });
     }
 
     #[test]

@@ -94,8 +94,7 @@ fn began(emulator: &Emulator) -> Began {
 }
 
 /// The federation of three and three; each codec takes one.
-fn federation(codec: Codec, downlink: Codec) {
-    let task = reference::mlp();
+fn federation(task: &TaskSpec, codec: Codec, downlink: Codec) {
     let mut settings = settings(9, 6, ROUNDS);
     settings.task = task.clone();
     settings.codec = codec;
@@ -118,12 +117,12 @@ fn federation(codec: Codec, downlink: Codec) {
     let boards = [
         Emulator::start(port, &page(0, "generator"), None),
         Emulator::start(port, &page(1, "generator"), None),
-        Emulator::start(port, &page(2, "recording"), Some(&recorded(&task, 2))),
+        Emulator::start(port, &page(2, "recording"), Some(&recorded(task, 2))),
     ];
     let notes: Vec<Arc<Mutex<Began>>> = (3..6)
         .map(|place| {
             let began = Arc::<Mutex<Began>>::default();
-            let source = Box::new(FixedSource(generated(&task, place.into())));
+            let source = Box::new(FixedSource(generated(task, place.into())));
             let trainer = TrainerSettings { backend: Backend::Flex, held_back: 0.2 };
             let trainer = BurnTrainer::new(source, trainer);
             let link = world.link(&device_name(place));
@@ -180,8 +179,8 @@ fn federation(codec: Codec, downlink: Codec) {
         world.stop();
         world.models()
     };
-    let unseen = generated(&task, UNSEEN);
-    let mut judge = Judge::new(&task, Backend::Flex).unwrap();
+    let unseen = generated(task, UNSEEN);
+    let mut judge = Judge::new(task, Backend::Flex).unwrap();
     let mut accuracy = |params: &[f32]| judge.score(params, &unseen).unwrap().accuracy();
     let (before, after) = (accuracy(&first), accuracy(&last));
     assert!(
@@ -192,15 +191,15 @@ fn federation(codec: Codec, downlink: Codec) {
 
 #[test]
 fn with_eden_updates_and_deltas_all_have_one_model_and_it_learns() {
-    federation(Codec::Eden { bits: 4 }, Codec::INT8);
+    federation(&reference::mlp(), Codec::Eden { bits: 4 }, Codec::INT8);
 }
 
 #[test]
 fn with_uniform_updates_and_deltas_all_have_one_model_and_it_learns() {
-    federation(Codec::Uniform { bits: 8, step: 0.0 }, Codec::Eden { bits: 4 });
+    federation(&reference::mlp(), Codec::Uniform { bits: 8, step: 0.0 }, Codec::Eden { bits: 4 });
 }
 
 #[test]
-fn with_int8_updates_and_whole_models_all_have_one_model_and_it_learns() {
-    federation(Codec::INT8, Codec::F32);
+fn a_convolutional_network_with_int8_updates_and_whole_models_is_one_model_and_learns() {
+    federation(&reference::cnn(), Codec::INT8, Codec::F32);
 }

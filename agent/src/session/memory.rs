@@ -12,8 +12,8 @@ use super::Session;
 const MODEL_SHARE: usize = 8;
 /// The same for a task, whose many short names take several times their bytes.
 const TASK_SHARE: usize = 16;
-/// Bytes that a job holds for each parameter at its peak: the model, the network's copy, gradient,
-/// what the optimiser remembers, the delta and what encodes it. Measured by the firmware's costs.
+/// Bytes for each parameter at a job's peak: model, the network's copy, tensor, gradient and what
+/// the optimiser remembers are 20, the rest is room for everything else that a device holds.
 const PARAM_BYTES: usize = 40;
 /// Bytes for each value of a layer's output for one window: itself and its gradient.
 const VALUE_BYTES: usize = 8;

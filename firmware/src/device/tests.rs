@@ -96,3 +96,30 @@ fn a_device_that_cannot_keep_its_state_says_nothing() {
     assert!(!device.turn());
     assert!(!wire.outbound.borrow().contains(&0x10));
 }
+
+#[test]
+fn what_has_no_room_waits_for_it_and_what_never_has_is_dropped() {
+    let (wire, mut bytes) = (Wire::default(), [0xff; 4096]);
+    let mut device = start(&wire, Ram { bytes: &mut bytes, left: usize::MAX });
+    connect(&mut device, &wire);
+    assert!(device.turn());
+    wire.outbound.borrow_mut().clear();
+    wire.blocked.set(true);
+    {
+        let core = &mut *device.core.borrow_mut();
+        while core.client.publish(Instant(wire.now.get()), "filler", &[0; 900], false) {}
+        core.waiting = Some(Output::Subscribe("later".into()));
+    }
+    (0..20).for_each(|_| assert!(device.turn()));
+    assert!(device.core.borrow().waiting.is_some());
+    wire.blocked.set(false);
+    (0..20).for_each(|_| assert!(device.turn()));
+    let said = wire.outbound.borrow();
+    assert_eq!(said.windows(5).filter(|part| part == b"later").count(), 1);
+
+    let topic = "long".into();
+    let long = Output::Publish { topic, payload: alloc::vec![0; 60_000], retain: false };
+    device.core.borrow_mut().waiting = Some(long);
+    assert!(device.turn());
+    assert!(device.core.borrow().waiting.is_none());
+}
