@@ -273,6 +273,7 @@ impl World {
     }
 
     /// What `choose` gives of the events so far.
+    #[allow(dead_code)] // only the tests with microcontrollers look back
     pub(super) fn events<T>(&self, choose: impl Fn(&RoundEvent) -> Option<T>) -> Vec<T> {
         self.log.0.lock().unwrap().0.iter().filter_map(choose).collect()
     }

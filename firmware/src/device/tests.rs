@@ -108,14 +108,15 @@ fn what_has_no_room_waits_for_it_and_what_never_has_is_dropped() {
     {
         let core = &mut *device.core.borrow_mut();
         while core.client.publish(Instant(wire.now.get()), "filler", &[0; 900], false) {}
-        core.waiting = Some(Output::Subscribe("later".into()));
+        let (topic, payload) = ("later".into(), alloc::vec![0; 1000]);
+        core.waiting = Some(Output::Publish { topic, payload, retain: false });
     }
     (0..20).for_each(|_| assert!(device.turn()));
     assert!(device.core.borrow().waiting.is_some());
     wire.blocked.set(false);
     (0..20).for_each(|_| assert!(device.turn()));
-    let said = wire.outbound.borrow();
-    assert_eq!(said.windows(5).filter(|part| part == b"later").count(), 1);
+    let sent = wire.outbound.borrow().windows(5).filter(|part| part == b"later").count();
+    assert_eq!(sent, 1);
 
     let topic = "long".into();
     let long = Output::Publish { topic, payload: alloc::vec![0; 60_000], retain: false };
