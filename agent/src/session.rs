@@ -38,6 +38,7 @@ use crate::state::DeviceState;
 use feedback::Fate;
 pub use inference::InferencePolicy;
 pub use io::{Input, Output, SessionCounters, Settings};
+pub use memory::batch_bytes;
 use phase::{Item, Phase};
 pub use resting::{Common, News, Resting};
 use route::route;
@@ -400,8 +401,7 @@ impl Session {
         if !idle || !self.can_talk() || self.windows == 0 {
             return;
         }
-        let (Some(plan), Some(_)) = (&self.plan, &self.task) else { return };
-        let Some(item) = plan.work.iter().find_map(|item| self.wanted(plan, item)) else { return };
+        let Some(item) = self.next_item() else { return };
         if !self.affords_round(&item) {
             return;
         }
@@ -412,6 +412,18 @@ impl Session {
         let retry = Retry::start(now, &mut self.rng);
         self.enter(Phase::Claiming { item, retry });
         self.publish_claim(work);
+    }
+
+    /// The first item of the plan that this device would do; those that it has no memory for end here.
+    fn next_item(&mut self) -> Option<Item> {
+        loop {
+            let (Some(plan), Some(_)) = (&self.plan, &self.task) else { return None };
+            let item = plan.work.iter().find_map(|item| self.wanted(plan, item))?;
+            if self.has_memory_to_send(&item) {
+                return Some(item);
+            }
+            self.end_work(item.work);
+        }
     }
 
     /// The item as this device would do it, if it can, was drawn and has not done it yet.

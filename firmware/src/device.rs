@@ -11,7 +11,7 @@ use core::cell::RefCell;
 
 use dunlin_agent::job::{Job, JobFailure};
 use dunlin_agent::network::NetworkTrainer;
-use dunlin_agent::session::{Input, LinkPolicy, Output, Session, Settings};
+use dunlin_agent::session::{Input, LinkPolicy, Output, Session, Settings, batch_bytes};
 use dunlin_agent::state::DeviceState;
 use dunlin_models::Backend;
 use dunlin_protocol::id::{Digest, Lineage, RoundId, ShortDigest};
@@ -149,7 +149,7 @@ impl<'a, P: Port, F: NorFlash> Device<'a, P, F> {
         core.perform();
         Ok(Self {
             core: RefCell::new(core),
-            trainer: NetworkTrainer::new(Backend::Flex).within(memory / 8),
+            trainer: NetworkTrainer::new(Backend::Flex).within(batch_bytes(memory)),
             sensor,
         })
     }

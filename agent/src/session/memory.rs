@@ -1,22 +1,38 @@
 //! Small memories: what does not fit is refused with a line in the log, before it is fetched or
 //! trained, so that no plan can make a device run out of memory again and again.
 
+use dunlin_protocol::codec::Codec;
 use dunlin_protocol::object::ObjectRef;
 use dunlin_protocol::task::TaskSpec;
 use log::warn;
 
 use super::Session;
+use super::phase::Item;
 
 /// A model or delta may take one part in so many of the memory: its bytes and what is read from
 /// them are held at once, beside the version before.
 const MODEL_SHARE: usize = 8;
 /// The same for a task, whose many short names take several times their bytes.
 const TASK_SHARE: usize = 16;
-/// Bytes for each parameter at a job's peak: model, the network's copy, tensor, gradient and what
-/// the optimiser remembers are 20, the rest is room for everything else that a device holds.
-const PARAM_BYTES: usize = 40;
+/// Bytes for each parameter at a job's peak: the model, the network's copy, what the optimiser
+/// remembers, the tensor and its gradient. The gradient of one block of parameters is there twice.
+const PARAM_BYTES: usize = 20;
 /// Bytes for each value of a layer's output for one window: itself and its gradient.
 const VALUE_BYTES: usize = 8;
+/// Vectors of the update's length that are there while it is written: the model, the network's copy and
+/// the update itself.
+const VECTORS: usize = 3;
+/// How often the bytes of an update are there while the state that holds it is kept: the payload, the
+/// object, the session's copy, the state twice, and the upload.
+const UPDATE_COPIES: usize = 7;
+/// Bytes for everything else that a device holds: task, connection, state.
+const OTHER_BYTES: usize = 16 * 1024;
+
+/// Bytes that what runs through the network may take of a device's `memory`, in bytes: for
+/// [`NetworkTrainer::within`](crate::network::NetworkTrainer::within).
+pub fn batch_bytes(memory: usize) -> usize {
+    memory / 16
+}
 
 impl Session {
     /// Bytes of memory that the settings allow; `None` when they bound nothing.
@@ -53,7 +69,7 @@ impl Session {
     /// Whether the network of `task` can be trained in memory, one window at a time at the least;
     /// says so where it cannot.
     pub(super) fn has_memory_to_train(&mut self, task: &TaskSpec) -> bool {
-        let needed = training_bytes(task);
+        let needed = with_losses(training_bytes(task) + self.memory().map_or(0, batch_bytes));
         let fits = self.memory().is_none_or(|memory| needed <= memory);
         if !fits {
             warn!(
@@ -67,12 +83,45 @@ impl Session {
         self.task_too_large = !fits;
         fits
     }
+
+    /// Whether the update that `item` asks for can be written, kept and sent from memory; says so
+    /// where it cannot.
+    pub(super) fn has_memory_to_send(&self, item: &Item) -> bool {
+        let (Some(memory), Some(work), Some(task)) = (self.memory(), &item.train, &self.task)
+        else {
+            return true;
+        };
+        let n = task.layout().map_or(0, |layout| layout.n_update());
+        let Some(codec) = Codec::from_spec(work.codec) else { return true };
+        let lost = if matches!(codec, Codec::Sparse { .. }) { 2 * 4 * n } else { 0 };
+        let copies = UPDATE_COPIES * codec.payload_bytes_likely(n) + codec.scratch_bytes(n);
+        let needed = with_losses(VECTORS * 4 * n + lost + copies + OTHER_BYTES);
+        if needed > memory {
+            warn!(
+                "{}: takes no part in round {}: an update by {codec} takes about {} KiB of memory, \
+                 and there are {}: choose eden, uniform or int8",
+                self.settings.device,
+                item.work.round,
+                needed.div_ceil(1024),
+                self.settings.memory_kib
+            );
+        }
+        needed <= memory
+    }
 }
 
-/// Bytes that training needs at the least, about.
+/// A third more, for what an allocator loses between its pieces.
+fn with_losses(bytes: usize) -> usize {
+    bytes.div_ceil(3).saturating_mul(4)
+}
+
+/// Bytes that training one window at a time needs, about.
 fn training_bytes(task: &TaskSpec) -> usize {
-    let params = task.layout().map_or(0, |layout| layout.n_params());
+    let layout = task.layout();
+    let slots = layout.as_ref().map_or(&[][..], |layout| layout.slots());
+    let largest = slots.iter().map(|slot| slot.range.len()).max().unwrap_or(0);
+    let params = layout.as_ref().map_or(0, |layout| layout.n_params());
     let shapes = task.shapes().unwrap_or_default();
     let values = task.window_values() + shapes.iter().map(|shape| shape.values()).sum::<usize>();
-    params * PARAM_BYTES + values * VALUE_BYTES
+    params * PARAM_BYTES + largest * 4 + values * VALUE_BYTES + OTHER_BYTES
 }

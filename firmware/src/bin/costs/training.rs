@@ -3,6 +3,7 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
+use dunlin_agent::session::batch_bytes;
 use dunlin_firmware::HEAP;
 use dunlin_firmware::board::{ARENA_BYTES, instructions};
 use dunlin_firmware::sensor::Generator;
@@ -49,13 +50,14 @@ fn measure_step(name: &str, task: &TaskSpec) -> Result<(), ModelError> {
     }
     let windows = Windows::new(task, &values, &labels)?;
     let mut network = Network::new(task, Backend::Flex)?;
-    network.bound_memory(ARENA_BYTES / 8);
-    network.set_params(&task.layout()?.initial_params(1))?;
+    network.bound_memory(batch_bytes(ARENA_BYTES));
+    let base = task.layout()?.initial_params(1);
     let before = HEAP.used();
     HEAP.forget_peak();
     let mut epochs = |epochs| {
         let (start, allocations) = (instructions(), HEAP.count());
-        network.train(&windows, &Training { epochs, ..training() }, 1, &mut || false)?;
+        let training = Training { epochs, ..training() };
+        network.train_from(&base, &windows, &training, 1, &mut || false)?;
         let spent = instructions().wrapping_sub(start) as usize;
         Ok::<_, ModelError>((spent, HEAP.count() - allocations))
     };
