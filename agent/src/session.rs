@@ -172,6 +172,11 @@ impl Session {
         self.outputs.pop_front()
     }
 
+    /// Things to do that nobody has polled yet.
+    pub fn backlog(&self) -> usize {
+        self.outputs.len()
+    }
+
     /// When [`Session::handle`] must be called at the latest; `None`: only when something happens.
     pub fn next_deadline(&self) -> Option<Instant> {
         let retry = if self.can_talk() { self.phase.retry_at() } else { None };
@@ -422,6 +427,7 @@ impl Session {
             if self.has_memory_to_send(&item) {
                 return Some(item);
             }
+            self.abandon_download();
             self.end_work(item.work);
         }
     }

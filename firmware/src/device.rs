@@ -31,6 +31,11 @@ use crate::sensor::Sensor;
 const PACKET_BYTES_MIN: usize = 6 * 1024;
 /// Bytes taken from the stream at a time.
 const PIECE: usize = 128;
+/// Pieces taken in one turn at the most: what piled up during a slow step.
+const PIECES_MAX: usize = 32;
+/// Outputs of the session that may wait for room. With more the connection is given up: after the
+/// next one the session says everything again.
+const BACKLOG_MAX: usize = 64;
 
 /// What the device needs of its board beside flash: a clock and a byte stream.
 pub trait Port {
@@ -214,26 +219,20 @@ fn digest_of(params: &[f32]) -> ShortDigest {
 impl<P: Port, F: NorFlash> Core<P, F> {
     /// Moves bytes and time on.
     fn turn(&mut self) {
-        let mut piece = [0; PIECE];
-        if self.came.is_empty() {
-            let count = self.port.read(&mut piece);
-            self.came.extend_from_slice(&piece[..count]);
-        }
         let now = self.port.now();
         if self.wake_at.is_some_and(|at| at <= now) {
             self.wake_at = None;
             self.client.connect(now);
         }
-        // The client stops at each message; what it does not take for lack of room waits here.
-        loop {
-            let taken = self.client.receive(now, &self.came);
-            self.came.drain(..taken);
-            let mut idle = taken == 0;
-            while let Some(event) = self.client.poll_event() {
-                idle = false;
-                self.on_event(event);
+        for _ in 0..PIECES_MAX {
+            if self.came.is_empty() {
+                let mut piece = [0; PIECE];
+                let count = self.port.read(&mut piece);
+                self.came.extend_from_slice(&piece[..count]);
             }
-            if idle {
+            let idle = self.came.is_empty();
+            self.receive(now);
+            if idle || !self.came.is_empty() {
                 break;
             }
         }
@@ -245,6 +244,23 @@ impl<P: Port, F: NorFlash> Core<P, F> {
         self.client.written(written);
         if self.waiting.is_some() {
             self.perform();
+        }
+    }
+
+    /// Gives the client what came. It stops at each message; what it does not take for lack of room
+    /// waits here.
+    fn receive(&mut self, now: Instant) {
+        loop {
+            let taken = self.client.receive(now, &self.came);
+            self.came.drain(..taken);
+            let mut idle = taken == 0;
+            while let Some(event) = self.client.poll_event() {
+                idle = false;
+                self.on_event(event);
+            }
+            if idle {
+                break;
+            }
         }
     }
 
@@ -297,6 +313,9 @@ impl<P: Port, F: NorFlash> Core<P, F> {
             match self.say(&output) {
                 Said::Yes => {}
                 Said::NotYet => {
+                    if self.session.backlog() > BACKLOG_MAX {
+                        self.client.stream_broke(self.port.now());
+                    }
                     self.waiting = Some(output);
                     return;
                 }

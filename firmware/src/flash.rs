@@ -91,9 +91,12 @@ impl<F: NorFlash> Slots<F> {
     /// [`FlashError`]; the state before is still there then.
     pub fn save(&mut self, state: &[u8]) -> Result<(), FlashError> {
         let sequence = self.sequence.wrapping_add(1);
-        let mut bytes = slots::seal(sequence, state);
-        let length = u32::try_from(bytes.len()).map_err(|_| FlashError::Device)?;
-        bytes.splice(0..0, length.to_le_bytes());
+        let sealed = slots::seal(sequence, state);
+        let length = u32::try_from(sealed.len()).map_err(|_| FlashError::Device)?;
+        let mut bytes = Vec::with_capacity(LENGTH + sealed.len() + F::WRITE_SIZE);
+        bytes.extend_from_slice(&length.to_le_bytes());
+        bytes.extend_from_slice(&sealed);
+        drop(sealed);
         let slot_bytes = self.slot_bytes();
         if bytes.len() > slot_bytes {
             let bytes = bytes.len();

@@ -14,7 +14,7 @@
 //! **After every [`Event::Connected`] the user says everything again.** What was published and not
 //! acknowledged when a connection was lost is not repeated here.
 //!
-//! The user moves bytes and time. Memory: the output buffer, which is taken once; one incoming
+//! The user moves bytes and time. Memory: output that waits, up to its limit; one incoming
 //! message of at most [`Options::packet_bytes_max`], be it on its way in or waiting to be polled;
 //! and a short list of what waits for an answer.
 //!

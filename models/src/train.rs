@@ -26,7 +26,7 @@ impl Network {
     /// Trains all layers that are not frozen; the present parameters are where the proximal term
     /// pulls to. Equal parameters, windows, training and `seed` give equal bits on one machine.
     ///
-    /// `should_stop` is asked before each step, and for each window while features are computed
+    /// `should_stop` is asked before each step and each part of a larger one, and for each window while features are computed
     /// ahead of the first. A last, smaller batch is used too. Rotations need
     /// channels that come in vectors of three with one scale each.
     ///
@@ -47,7 +47,8 @@ impl Network {
     /// As [`Network::train`], from `base: [n_params]`, which the caller keeps: saves a copy.
     ///
     /// # Errors
-    /// As [`Network::train`] and [`Network::set_params`]; the parameters are `base` then.
+    /// As [`Network::set_params`], and the parameters are as before then; as [`Network::train`], and
+    /// they are `base`.
     pub fn train_from(
         &mut self,
         base: &[f32],
@@ -90,7 +91,7 @@ impl Network {
                 if should_stop() {
                     return Err(ModelError::Stopped);
                 }
-                let loss = self.step(&mut sgd, base, &gatherer, picked, &mut rng)?;
+                let loss = self.step(&mut sgd, base, &gatherer, picked, &mut rng, should_stop)?;
                 if !loss.is_finite() {
                     return Err(ModelError::Diverged { steps: report.steps });
                 }
@@ -116,11 +117,12 @@ impl Network {
         gatherer: &Gatherer<'_>,
         picked: &[usize],
         rng: &mut Rng,
+        should_stop: &mut dyn FnMut() -> bool,
     ) -> Result<f32, ModelError> {
         let (loss, gradients) = if picked.len() <= self.part_max {
             self.backward(gatherer.batch(picked, rng))?
         } else {
-            self.backward_in_parts(gatherer, picked, rng)?
+            self.backward_in_parts(gatherer, picked, rng, should_stop)?
         };
         for (range, gradient) in gradients {
             sgd.step(&mut self.params, base, range, &gradient);
@@ -134,9 +136,14 @@ impl Network {
         gatherer: &Gatherer<'_>,
         picked: &[usize],
         rng: &mut Rng,
+        should_stop: &mut dyn FnMut() -> bool,
     ) -> Result<(f32, Gradients), ModelError> {
         let (mut loss, mut sums) = (0.0, Gradients::new());
-        for part in picked.chunks(self.part_max) {
+        for (number, part) in picked.chunks(self.part_max).enumerate() {
+            // It was asked before the first.
+            if number > 0 && should_stop() {
+                return Err(ModelError::Stopped);
+            }
             let (part_loss, gradients) = self.backward(gatherer.batch(part, rng))?;
             let weight = share(part.len(), picked.len());
             loss += weight * part_loss;

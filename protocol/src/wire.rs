@@ -6,6 +6,8 @@
 
 use alloc::vec::Vec;
 use core::fmt;
+use postcard::Deserializer;
+use postcard::de_flavors::{Flavor, Slice};
 use serde::{Serialize, de::DeserializeOwned};
 
 /// Version of the wire format that this crate speaks.
@@ -160,10 +162,37 @@ pub(crate) fn open(bytes: &[u8], kind: Kind, limit: usize) -> Result<&[u8], Wire
 
 /// Reads one postcard value from the front of `body` and returns it with the bytes behind it.
 pub(crate) fn take<T: DeserializeOwned>(body: &[u8]) -> Result<(T, &[u8]), WireError> {
-    postcard::take_from_bytes(body).map_err(|error| {
+    let mut reader = Deserializer::from_flavor(Unhinted(Slice::new(body)));
+    let value = T::deserialize(&mut reader).and_then(|value| Ok((value, reader.finalize()?)));
+    value.map_err(|error| {
         let cut = error == postcard::Error::DeserializeUnexpectedEnd;
         if cut { WireError::Truncated } else { WireError::Malformed }
     })
+}
+
+/// Bytes of which no length is believed before its elements are there: a list of long elements that
+/// claims as many as there are bytes would else reserve many times the message.
+struct Unhinted<'de>(Slice<'de>);
+
+impl<'de> Flavor<'de> for Unhinted<'de> {
+    type Remainder = &'de [u8];
+    type Source = &'de [u8];
+
+    fn pop(&mut self) -> postcard::Result<u8> {
+        self.0.pop()
+    }
+
+    fn size_hint(&self) -> Option<usize> {
+        Some(0)
+    }
+
+    fn try_take_n(&mut self, count: usize) -> postcard::Result<&'de [u8]> {
+        self.0.try_take_n(count)
+    }
+
+    fn finalize(self) -> postcard::Result<&'de [u8]> {
+        self.0.finalize()
+    }
 }
 
 /// The kind byte of a message, when it has one of this schema.
@@ -203,4 +232,39 @@ pub fn decode<M: Message>(bytes: &[u8]) -> Result<M, WireError> {
     }
     message.check()?;
     Ok(message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use core::fmt;
+    use serde::de::{Deserialize, Deserializer as Reader, SeqAccess, Visitor};
+
+    /// What a list's reader is told of its length before the first element.
+    struct Told(Option<usize>);
+
+    impl<'de> Deserialize<'de> for Told {
+        fn deserialize<D: Reader<'de>>(reader: D) -> Result<Self, D::Error> {
+            struct Asks;
+            impl<'de> Visitor<'de> for Asks {
+                type Value = Told;
+                fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                    f.write_str("a list")
+                }
+                fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Told, A::Error> {
+                    let told = Told(list.size_hint());
+                    while list.next_element::<u8>()?.is_some() {}
+                    Ok(told)
+                }
+            }
+            reader.deserialize_seq(Asks)
+        }
+    }
+
+    #[test]
+    fn a_claimed_length_reserves_no_memory() {
+        let (told, rest) = take::<Told>(&[3, 7, 8, 9, 1]).unwrap();
+        assert_eq!((told.0, rest), (None, &[1][..]));
+        assert!(matches!(take::<Told>(&[200, 1, 7]), Err(WireError::Truncated)));
+    }
 }

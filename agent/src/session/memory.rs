@@ -13,7 +13,7 @@ use super::phase::Item;
 /// them are held at once, beside the version before.
 const MODEL_SHARE: usize = 8;
 /// The same for a task, whose many short names take several times their bytes.
-const TASK_SHARE: usize = 16;
+const TASK_SHARE: usize = 48;
 /// Bytes for each parameter at a job's peak: the model, the network's copy, what the optimiser
 /// remembers, the tensor and its gradient. The gradient of one block of parameters is there twice.
 const PARAM_BYTES: usize = 20;
@@ -25,6 +25,8 @@ const VECTORS: usize = 3;
 /// How often the bytes of an update are there while the state that holds it is kept: the payload, the
 /// object, the session's copy, the state twice, and the upload.
 const UPDATE_COPIES: usize = 7;
+/// The same for what updates by `sparse` lost, where the encoded state may have grown to twice its size.
+const LOST_COPIES: usize = 4;
 /// Bytes for everything else that a device holds: task, connection, state.
 const OTHER_BYTES: usize = 16 * 1024;
 
@@ -93,7 +95,8 @@ impl Session {
         };
         let n = task.layout().map_or(0, |layout| layout.n_update());
         let Some(codec) = Codec::from_spec(work.codec) else { return true };
-        let lost = if matches!(codec, Codec::Sparse { .. }) { 2 * 4 * n } else { 0 };
+        // What was lost before and what is lost now, each in use, in the state and in its slot.
+        let lost = if matches!(codec, Codec::Sparse { .. }) { 2 * 4 * n * LOST_COPIES } else { 0 };
         let copies = UPDATE_COPIES * codec.payload_bytes_likely(n) + codec.scratch_bytes(n);
         let needed = with_losses(VECTORS * 4 * n + lost + copies + OTHER_BYTES);
         if needed > memory {

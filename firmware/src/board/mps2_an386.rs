@@ -40,7 +40,7 @@ fn SysTick() {
 
 #[cortex_m_rt::exception]
 unsafe fn HardFault(_: &cortex_m_rt::ExceptionFrame) -> ! {
-    console(format_args!("hard fault: the stack may be too short; starts again"));
+    console(format_args!("hard fault; starts again"));
     reset()
 }
 
@@ -356,7 +356,8 @@ pub fn instructions() -> u32 {
     let reload = CLOCK_HZ / 1000;
     loop {
         let ms = MILLISECONDS.load(Relaxed);
-        let ticks = reload - 1 - SYST::get_current();
+        // The interrupt comes with 0, a tick before the counter starts again.
+        let ticks = (reload - SYST::get_current()) % reload;
         if ms == MILLISECONDS.load(Relaxed) {
             return ms.wrapping_mul(1_000_000).wrapping_add(ticks * 40);
         }

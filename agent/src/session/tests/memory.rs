@@ -53,7 +53,7 @@ fn a_remembered_task_that_cannot_be_trained_is_not_used_after_a_restart() {
 fn a_task_object_that_is_too_long_is_not_fetched_and_a_smaller_one_is() {
     let mut bench = bench(KIB, false);
     let good = bench.plan.task;
-    bench.plan.task.bytes = KIB * 1024 / 16 + 1;
+    bench.plan.task.bytes = KIB * 1024 / 48 + 1;
     bench.step(Input::Connected);
     assert!(!asks_for_objects(&bench.hear_plan()));
     bench.plan.task = good;

@@ -41,12 +41,11 @@ pub(crate) fn measure(name: &str, task: &TaskSpec, clock: &Board, buffers: &mut 
     let Ok(config) = Config::parse(b"device = mcu\nfederation = lab\nwindows = 60") else {
         panic!("a page of settings is refused")
     };
-    let before = HEAP.used();
     let server = Server::new(task, config.federation.clone(), Codec::Eden { bits: 4 });
     let Ok(server) = server else { panic!("the task cannot be served") };
     let broker = Broker::new(clock, (buffers.inbound, buffers.outbound), server);
-    // What the other end keeps is not the device's.
-    let others = HEAP.used() - before;
+    // What the other end and the caller keep is not the device's.
+    let others = HEAP.used();
     HEAP.forget_peak();
     let (recording, entropy, memory) = (&[][..], [7; 32], ARENA_BYTES);
     let parts = Parts { port: &broker, flash, config, recording, entropy, memory };
