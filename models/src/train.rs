@@ -26,9 +26,9 @@ impl Network {
     /// Trains all layers that are not frozen; the present parameters are where the proximal term
     /// pulls to. Equal parameters, windows, training and `seed` give equal bits on one machine.
     ///
-    /// `should_stop` is asked before each step and each part of a larger one, and for each window while features are computed
-    /// ahead of the first. A last, smaller batch is used too. Rotations need
-    /// channels that come in vectors of three with one scale each.
+    /// `should_stop` is asked before each step and each part of a larger one, and for each window
+    /// while features are computed ahead of the first. A last, smaller batch is used too. Rotations
+    /// need channels that come in vectors of three with one scale each.
     ///
     /// # Errors
     /// [`ModelError::Stopped`], [`ModelError::Diverged`], or that the windows do not suit the

@@ -20,7 +20,8 @@ pub struct Settings {
     pub federation: FederationId,
     /// The topic tree.
     pub topics: Topics,
-    /// Memory that training may use, in KiB; 0 when unknown.
+    /// Memory that training may use, in KiB: tasks, objects and updates that do not fit are refused.
+    /// 0 when unknown: nothing is refused.
     pub memory_kib: u32,
     /// What the link costs.
     pub link: LinkPolicy,

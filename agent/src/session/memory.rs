@@ -19,13 +19,15 @@ const TASK_SHARE: usize = 48;
 const PARAM_BYTES: usize = 20;
 /// Bytes for each value of a layer's output for one window: itself and its gradient.
 const VALUE_BYTES: usize = 8;
-/// Vectors of the update's length that are there while it is written: the model, the network's copy and
-/// the update itself.
+/// Vectors of the update's length that are there while it is written: the model, the network's copy
+/// and the update itself.
 const VECTORS: usize = 3;
-/// How often the bytes of an update are there while the state that holds it is kept: the payload, the
-/// object, the session's copy, the state twice, and the upload.
+/// How often the bytes of an update are there while the state that holds it is kept: payload,
+/// object, the session's copy, the encoded state in a buffer that has doubled, its slot in flash
+/// and the upload.
 const UPDATE_COPIES: usize = 7;
-/// The same for what updates by `sparse` lost, where the encoded state may have grown to twice its size.
+/// The same for what updates by `sparse` lost: in use, in the encoded state, which may have grown to
+/// twice its size, and in its slot.
 const LOST_COPIES: usize = 4;
 /// Bytes for everything else that a device holds: task, connection, state.
 const OTHER_BYTES: usize = 16 * 1024;
@@ -95,7 +97,7 @@ impl Session {
         };
         let n = task.layout().map_or(0, |layout| layout.n_update());
         let Some(codec) = Codec::from_spec(work.codec) else { return true };
-        // What was lost before and what is lost now, each in use, in the state and in its slot.
+        // What was lost before and what is lost now.
         let lost = if matches!(codec, Codec::Sparse { .. }) { 2 * 4 * n * LOST_COPIES } else { 0 };
         let copies = UPDATE_COPIES * codec.payload_bytes_likely(n) + codec.scratch_bytes(n);
         let needed = with_losses(VECTORS * 4 * n + lost + copies + OTHER_BYTES);
