@@ -12,7 +12,7 @@ use dunlin_protocol::codec::{Codec, Seeds};
 use dunlin_protocol::id::{Lineage, Name, RoundId};
 use dunlin_protocol::limits::TASK_BYTES_MAX;
 use dunlin_protocol::message::WorkRef;
-use dunlin_protocol::plan::{Augment, Training, WorkKind};
+use dunlin_protocol::plan::{Training, WorkKind};
 use dunlin_protocol::rng::Rng;
 use dunlin_protocol::task::TaskSpec;
 use dunlin_service::machine::peak_memory;
@@ -117,16 +117,7 @@ fn now() -> Instant {
 }
 
 fn training(settings: &BenchSettings) -> Training {
-    Training {
-        epochs: settings.epochs,
-        batch: settings.batch,
-        learning_rate: 0.02,
-        momentum: 0.9,
-        weight_decay: 0.0,
-        prox: 0.0,
-        label_smoothing: 0.0,
-        augment: Augment::default(),
-    }
+    Training { momentum: 0.9, ..Training::sgd(settings.epochs, settings.batch, 0.02) }
 }
 
 /// `count` windows of noise, each label with a mean of its own, so that there is something to learn.

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use dunlin_protocol::codec::Codec;
 use dunlin_protocol::id::{DeviceId, FederationId, InstanceId, Name};
 use dunlin_protocol::limits::CHUNK_BYTES_DEFAULT;
-use dunlin_protocol::plan::{Augment, Training};
+use dunlin_protocol::plan::Training;
 use dunlin_protocol::task::TaskSpec;
 
 /// Devices that `enrolled = "any"` keeps track of at the most.
@@ -205,16 +205,7 @@ impl Settings {
     /// none enrolled yet.
     pub fn new(federation: FederationId, instance: InstanceId, task: TaskSpec) -> Self {
         let Ok(topics_root) = Name::new("dunlin") else { unreachable!("a constant, valid name") };
-        let training = Training {
-            epochs: 1,
-            batch: 16,
-            learning_rate: 0.05,
-            momentum: 0.9,
-            weight_decay: 0.0,
-            prox: 0.0,
-            label_smoothing: 0.0,
-            augment: Augment::default(),
-        };
+        let training = Training { momentum: 0.9, ..Training::sgd(1, 16, 0.05) };
         Self {
             federation,
             instance,

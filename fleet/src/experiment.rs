@@ -49,16 +49,8 @@ impl Recipe {
 
 /// Two local epochs of SGD with momentum, the learning rate falling along half a cosine.
 fn recipe(learning_rate: f32, rotation: f32, rounds: u32) -> Recipe {
-    let training = Training {
-        epochs: 2,
-        batch: 32,
-        learning_rate,
-        momentum: 0.9,
-        weight_decay: 0.0,
-        prox: 0.0,
-        label_smoothing: 0.0,
-        augment: Augment { rotation, gain: 0.0, shift: 0 },
-    };
+    let augment = Augment { rotation, ..Augment::default() };
+    let training = Training { momentum: 0.9, augment, ..Training::sgd(2, 32, learning_rate) };
     Recipe { training, schedule: Schedule::Cosine, learning_rate_final: 0.0, rounds }
 }
 

@@ -12,7 +12,7 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
 use dunlin_models::{Backend, Network, Windows, tasks};
-use dunlin_protocol::plan::{Augment, Training};
+use dunlin_protocol::plan::Training;
 use dunlin_protocol::rng::Rng;
 use dunlin_protocol::task::{Features, Layer, MOTION_FEATURES, Op, TaskSpec};
 
@@ -101,16 +101,7 @@ fn speed(task: &TaskSpec, backend: Backend) -> Outcome<f64> {
     let windows = Windows::new(task, &values, &labels)?;
     let mut network = Network::new(task, backend)?;
     let start_params = network.layout().initial_params(1);
-    let training = Training {
-        epochs: 20,
-        batch: BATCH,
-        learning_rate: 0.01,
-        momentum: 0.9,
-        weight_decay: 0.0,
-        prox: 0.0,
-        label_smoothing: 0.0,
-        augment: Augment::default(),
-    };
+    let training = Training { momentum: 0.9, ..Training::sgd(20, BATCH, 0.01) };
     let (mut steps, clock) = (0, now());
     while clock.elapsed() < RUN {
         network.set_params(&start_params)?;

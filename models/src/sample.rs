@@ -5,7 +5,6 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use dunlin_protocol::id::Name;
-use dunlin_protocol::plan::{Augment, Training};
 use dunlin_protocol::rng::Rng;
 use dunlin_protocol::task::{Channel, Features, Input, Layer, Op, Share, Target, TaskSpec};
 
@@ -37,20 +36,6 @@ pub(crate) fn network(task: &TaskSpec, backend: Backend, seed: u64) -> Network {
     let params: Vec<f32> = params.iter().map(|w| w + rng.uniform(-0.1, 0.1)).collect();
     network.set_params(&params).unwrap();
     network
-}
-
-/// Plain SGD without any extras.
-pub(crate) fn training(epochs: u16, batch: u16, learning_rate: f32) -> Training {
-    Training {
-        epochs,
-        batch,
-        learning_rate,
-        momentum: 0.0,
-        weight_decay: 0.0,
-        prox: 0.0,
-        label_smoothing: 0.0,
-        augment: Augment::default(),
-    }
 }
 
 /// `n` windows of noise and labels in `0..classes`.

@@ -132,6 +132,20 @@ pub struct Augment {
 }
 
 impl Training {
+    /// Plain SGD: no momentum, decay, pull, smoothing or augmentation.
+    pub fn sgd(epochs: u16, batch: u16, learning_rate: f32) -> Self {
+        Self {
+            epochs,
+            batch,
+            learning_rate,
+            momentum: 0.0,
+            weight_decay: 0.0,
+            prox: 0.0,
+            label_smoothing: 0.0,
+            augment: Augment::default(),
+        }
+    }
+
     fn check(&self) -> Result<(), WireError> {
         let share = |x: f32| (0.0..1.0).contains(&x);
         let positive = |x: f32| x.is_finite() && x >= 0.0;

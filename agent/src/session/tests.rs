@@ -10,7 +10,7 @@ use dunlin_protocol::limits::CHUNK_BYTES_MIN;
 use dunlin_protocol::lottery::Fraction;
 use dunlin_protocol::model::{Model, Precision};
 use dunlin_protocol::object::{Chunk, ObjectRef};
-use dunlin_protocol::plan::{Augment, ModelEntry, TrainWork, Training, WorkKind};
+use dunlin_protocol::plan::{ModelEntry, TrainWork, Training, WorkKind};
 use dunlin_protocol::task::{
     Channel, Features, Input as TaskInput, Layer, Op, ParamLayout, Share, Target,
 };
@@ -52,16 +52,7 @@ pub(super) fn work(round: u32) -> WorkRef {
 }
 
 pub(super) fn train_work() -> TrainWork {
-    let training = Training {
-        epochs: 1,
-        batch: 8,
-        learning_rate: 0.1,
-        momentum: 0.0,
-        weight_decay: 0.0,
-        prox: 0.0,
-        label_smoothing: 0.0,
-        augment: Augment::default(),
-    };
+    let training = Training::sgd(1, 8, 0.1);
     TrainWork { training, codec: Codec::F32.spec(), clip_norm: 1.0, max_abs: 1.0 }
 }
 

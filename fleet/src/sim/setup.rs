@@ -6,7 +6,7 @@ use std::sync::Arc;
 use dunlin_aggregator::config::read_task;
 use dunlin_aggregator::settings::{Enrolment, Settings, Weighting};
 use dunlin_protocol::id::Name;
-use dunlin_protocol::plan::{Augment, Training};
+use dunlin_protocol::plan::Training;
 use dunlin_protocol::task::TaskSpec;
 
 use super::scenario::{Scenario, ScenarioError};
@@ -135,14 +135,8 @@ fn settings(scenario: &Scenario, task: TaskSpec) -> Result<Settings, String> {
     let mut settings = Settings::new(name("fleet")?, name(server_name())?, task);
     let (learning, rounds) = (&scenario.learning, &scenario.rounds);
     settings.training = Training {
-        epochs: learning.epochs,
-        batch: learning.batch,
-        learning_rate: learning.learning_rate,
         momentum: learning.momentum,
-        weight_decay: 0.0,
-        prox: 0.0,
-        label_smoothing: 0.0,
-        augment: Augment::default(),
+        ..Training::sgd(learning.epochs, learning.batch, learning.learning_rate)
     };
     settings.schedule = scenario.schedule()?;
     settings.learning_rate_final = match learning.schedule.as_str() {

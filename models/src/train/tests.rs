@@ -29,7 +29,7 @@ fn every_backend_learns_to_tell_three_frequencies_apart() {
     let (held_values, held_labels) = sample::sines(&task, 150, 2);
     let windows = Windows::new(&task, &values, &labels).unwrap();
     let held = Windows::new(&task, &held_values, &held_labels).unwrap();
-    let training = Training { momentum: 0.9, ..sample::training(8, 16, 0.03) };
+    let training = Training { momentum: 0.9, ..Training::sgd(8, 16, 0.03) };
     let mut accuracies = Vec::new();
     for &backend in Backend::ALL {
         let mut network = sample::network(&task, backend, 3);
@@ -49,7 +49,7 @@ fn a_batch_that_goes_through_in_parts_trains_as_it_does_at_once() {
     let task = sine_task();
     let (values, labels) = sample::sines(&task, 23, 1);
     let windows = Windows::new(&task, &values, &labels).unwrap();
-    let training = Training { momentum: 0.9, ..sample::training(3, 8, 0.03) };
+    let training = Training { momentum: 0.9, ..Training::sgd(3, 8, 0.03) };
     let trained = |bytes: usize| {
         let mut network = sample::network(&task, Backend::Flex, 3);
         network.bound_memory(bytes);
@@ -76,7 +76,7 @@ fn reconstruction_and_forecast_losses_fall() {
         let windows = Windows::new(&task, &values, &[]).unwrap();
         let mut network = sample::network(&task, Backend::Flex, 3);
         let before = network.evaluate(&windows).unwrap();
-        let training = Training { momentum: 0.9, ..sample::training(20, 16, 0.02) };
+        let training = Training { momentum: 0.9, ..Training::sgd(20, 16, 0.02) };
         network.train(&windows, &training, 4, &mut never).unwrap();
         let after = network.evaluate(&windows).unwrap();
         assert!(after.loss() < 0.5 * before.loss(), "{} {}", before.loss(), after.loss());
@@ -92,7 +92,7 @@ fn reconstruction_and_forecast_losses_fall() {
 #[test]
 fn equal_seeds_give_equal_bits_and_other_seeds_do_not() {
     let augment = Augment { rotation: 0.2, gain: 0.1, shift: 3 };
-    let training = Training { augment, momentum: 0.5, ..sample::training(2, 4, 0.01) };
+    let training = Training { augment, momentum: 0.5, ..Training::sgd(2, 4, 0.01) };
     let task = sine_task();
     for &backend in Backend::ALL {
         let bits = |seed| {
@@ -111,7 +111,7 @@ fn frozen_layers_do_not_move_and_local_ones_do() {
     task.layers[3].share = Share::Local;
     for &backend in Backend::ALL {
         let before = sample::network(&task, backend, 1).params().to_vec();
-        let after = train(&task, backend, &sample::training(1, 4, 0.1), 1);
+        let after = train(&task, backend, &Training::sgd(1, 4, 0.1), 1);
         let layout = task.layout().unwrap();
         for range in layout.ranges(Share::Frozen) {
             assert_eq!(before[range.clone()], after[range]);
@@ -127,7 +127,7 @@ fn a_network_with_nothing_to_train_stays_as_it_is() {
     let mut task = sine_task();
     task.layers.iter_mut().for_each(|layer| layer.share = Share::Frozen);
     let before = sample::network(&task, Backend::Flex, 1).params().to_vec();
-    assert_eq!(before, train(&task, Backend::Flex, &sample::training(1, 4, 0.1), 1));
+    assert_eq!(before, train(&task, Backend::Flex, &Training::sgd(1, 4, 0.1), 1));
 }
 
 #[test]
@@ -135,7 +135,7 @@ fn the_proximal_term_keeps_the_parameters_near_where_they_started() {
     let task = sine_task();
     let start = sample::network(&task, Backend::Flex, 1).params().to_vec();
     let distance = |prox| {
-        let training = Training { prox, ..sample::training(10, 5, 0.1) };
+        let training = Training { prox, ..Training::sgd(10, 5, 0.1) };
         let end = train(&task, Backend::Flex, &training, 1);
         start.iter().zip(end).map(|(a, b)| (a - b).powi(2)).sum::<f32>()
     };
@@ -148,8 +148,7 @@ fn steps_follow_the_update_rule_of_sgd() {
     let mut network = sample::network(&task, Backend::Flex, 1);
     let (values, labels) = sample::noise(&task, 3, 2);
     let windows = Windows::new(&task, &values, &labels).unwrap();
-    let rule =
-        Training { momentum: 0.5, weight_decay: 0.1, prox: 0.2, ..sample::training(2, 3, 0.3) };
+    let rule = Training { momentum: 0.5, weight_decay: 0.1, prox: 0.2, ..Training::sgd(2, 3, 0.3) };
     let base = network.params().to_vec();
     let (mut expected, mut velocity) = (base.clone(), [0.0; 6]);
     for _ in 0..2 {
@@ -174,7 +173,7 @@ fn smoothing_keeps_the_loss_above_zero() {
     let windows = Windows::new(&task, &[5.0, 0.0, 0.0, 5.0], &[0, 1]).unwrap();
     let loss = |label_smoothing| {
         let mut network = sample::network(&task, Backend::Flex, 1);
-        let training = Training { label_smoothing, ..sample::training(200, 2, 0.5) };
+        let training = Training { label_smoothing, ..Training::sgd(200, 2, 0.5) };
         network.train(&windows, &training, 1, &mut never).unwrap().mean_loss
     };
     // The least possible is the entropy of the labels: 0.05 and 0.95 have 0.1985.
@@ -188,7 +187,7 @@ fn training_that_blows_up_is_an_error_and_leaves_the_parameters() {
     let mut network = sample::network(&task, Backend::Flex, 1);
     let before = network.params().to_vec();
     let windows = Windows::new(&task, &[1e15, 2e15, -1e15, 1e15], &[]).unwrap();
-    let outcome = network.train(&windows, &sample::training(5, 1, 1e10), 1, &mut never);
+    let outcome = network.train(&windows, &Training::sgd(5, 1, 1e10), 1, &mut never);
     assert!(matches!(outcome, Err(ModelError::Diverged { .. })), "{outcome:?}");
     assert_eq!(network.params(), before);
 }
@@ -205,7 +204,7 @@ fn the_caller_can_stop_between_steps_and_keeps_the_old_parameters() {
         asked += 1;
         asked > 3
     };
-    let outcome = network.train(&windows, &sample::training(100, 2, 0.1), 1, &mut stop);
+    let outcome = network.train(&windows, &Training::sgd(100, 2, 0.1), 1, &mut stop);
     assert_eq!((outcome, asked), (Err(ModelError::Stopped), 4));
     assert_eq!(network.params(), before);
 }
@@ -215,7 +214,7 @@ fn nothing_to_train_on_and_too_much_at_once_are_errors() {
     let task = sample::task(8192, 64, &[Op::Dense { out: 2 }], sample::classes(2));
     let mut network = Network::new(&task, Backend::Flex).unwrap();
     let none = Windows::new(&task, &[], &[]).unwrap();
-    let training = sample::training(1, 1024, 0.1);
+    let training = Training::sgd(1, 1024, 0.1);
     let outcome = network.train(&none, &training, 1, &mut never);
     assert_eq!(outcome, Err(ModelError::NoWindows));
     let values = alloc::vec![0.0; 33 * 8192 * 64];
@@ -251,6 +250,6 @@ fn the_caller_can_stop_while_features_are_computed() {
         asked += 1;
         asked > 10
     };
-    let outcome = network.train(&windows, &sample::training(1, 8, 0.1), 1, &mut stop);
+    let outcome = network.train(&windows, &Training::sgd(1, 8, 0.1), 1, &mut stop);
     assert_eq!((outcome, asked), (Err(ModelError::Stopped), 11));
 }

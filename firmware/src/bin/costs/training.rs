@@ -9,7 +9,7 @@ use dunlin_firmware::board::{ARENA_BYTES, instructions};
 use dunlin_firmware::sensor::Generator;
 use dunlin_models::{Backend, ModelError, Network, ReadWindows as _, Windows};
 use dunlin_protocol::codec::{Codec, Seeds};
-use dunlin_protocol::plan::{Augment, Training};
+use dunlin_protocol::plan::Training;
 use dunlin_protocol::rng::Rng;
 use dunlin_protocol::task::TaskSpec;
 
@@ -21,16 +21,7 @@ const STEPS: u16 = 2;
 
 /// One epoch of plain training with momentum.
 pub(crate) fn training() -> Training {
-    Training {
-        epochs: 1,
-        batch: BATCH,
-        learning_rate: 0.02,
-        momentum: 0.9,
-        weight_decay: 0.0,
-        prox: 0.0,
-        label_smoothing: 0.0,
-        augment: Augment::default(),
-    }
+    Training { momentum: 0.9, ..Training::sgd(1, BATCH, 0.02) }
 }
 
 pub(crate) fn measure(name: &str, task: &TaskSpec) -> Result<(), ModelError> {
