@@ -3,15 +3,20 @@
 use std::fs::{self, File};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use dunlin_link::testing::{installed, new_folder};
 use tempfile::TempDir;
+
+use super::world::nap;
 
 /// Names the firmware's program.
 const PROGRAM: &str = "DUNLIN_FIRMWARE";
 /// Where the board has its settings and its recording.
 const CONFIG_AT: u32 = 0x30_0000;
 const RECORDING_AT: u32 = 0x31_0000;
+/// A minute in tenths of a second.
+const WAITS: u32 = 600;
 
 /// One emulated board; killed when it is dropped.
 pub(super) struct Emulator {
@@ -80,6 +85,17 @@ impl Emulator {
             .map(|start| fs::read_to_string(self.console(start)).unwrap_or_default());
         let errors = fs::read_to_string(self.folder.path().join("qemu-errors"));
         said.collect::<String>() + &errors.unwrap_or_default()
+    }
+
+    /// Waits until the console has said it.
+    pub(super) fn wait_for(&self, text: &str) {
+        for _ in 0..WAITS {
+            if self.said().contains(text) {
+                return;
+            }
+            nap(Duration::from_millis(100));
+        }
+        panic!("the board has not said {text:?}");
     }
 }
 

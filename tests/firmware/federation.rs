@@ -13,6 +13,7 @@ use dunlin_firmware::reference;
 use dunlin_firmware::sensor::{Generator, RecordingHeader};
 use dunlin_fleet::experiment::FixedSource;
 use dunlin_fleet::judge::Judge;
+use dunlin_models::tasks::har_mlp;
 use dunlin_models::{Backend, ReadWindows as _};
 use dunlin_protocol::codec::Codec;
 use dunlin_protocol::id::{Digest, ShortDigest};
@@ -93,6 +94,35 @@ fn began(emulator: &Emulator) -> Began {
     said.lines().filter_map(line).collect()
 }
 
+/// The page of settings of the board in this place.
+fn page(place: u8, source: &str) -> String {
+    let device = device_name(place);
+    format!(
+        "device = {device}\nfederation = gait\nsource = {source}\nseed = {place}\nwindows = {WINDOWS}\n"
+    )
+}
+
+/// Starts the Linux agent of this place; what its jobs begin with.
+fn start_linux(world: &mut World, place: u8, task: &TaskSpec) -> Arc<Mutex<Began>> {
+    let began = Arc::<Mutex<Began>>::default();
+    let source = Box::new(FixedSource(generated(task, place.into())));
+    let trainer = TrainerSettings { backend: Backend::Flex, held_back: 0.2 };
+    let trainer = BurnTrainer::new(source, trainer);
+    let link = world.link(&device_name(place));
+    world.start_agent(place, Noting { trainer, began: began.clone() }, link);
+    began
+}
+
+/// Round and device of each update that counted.
+fn accepted(world: &World) -> Vec<(u32, String)> {
+    world.events(|event| match event {
+        RoundEvent::UpdateAccepted { key, device, .. } => {
+            (key.kind == WorkKind::Train).then(|| (key.round.0, device.to_string()))
+        }
+        _ => None,
+    })
+}
+
 /// The federation of three and three; each codec takes one.
 fn federation(task: &TaskSpec, codec: Codec, downlink: Codec) {
     let mut settings = settings(9, 6, ROUNDS);
@@ -108,38 +138,18 @@ fn federation(task: &TaskSpec, codec: Codec, downlink: Codec) {
     }
     let Some(mut world) = World::new(settings) else { return };
     let port = world.broker.port();
-    let page = |place: u8, source: &str| {
-        let device = device_name(place);
-        format!(
-            "device = {device}\nfederation = gait\nsource = {source}\nseed = {place}\nwindows = {WINDOWS}\n"
-        )
-    };
     let boards = [
         Emulator::start(port, &page(0, "generator"), None),
         Emulator::start(port, &page(1, "generator"), None),
         Emulator::start(port, &page(2, "recording"), Some(&recorded(task, 2))),
     ];
-    let notes: Vec<Arc<Mutex<Began>>> = (3..6)
-        .map(|place| {
-            let began = Arc::<Mutex<Began>>::default();
-            let source = Box::new(FixedSource(generated(task, place.into())));
-            let trainer = TrainerSettings { backend: Backend::Flex, held_back: 0.2 };
-            let trainer = BurnTrainer::new(source, trainer);
-            let link = world.link(&device_name(place));
-            world.start_agent(place, Noting { trainer, began: began.clone() }, link);
-            began
-        })
-        .collect();
+    let notes: Vec<Arc<Mutex<Began>>> =
+        (3..6).map(|place| start_linux(&mut world, place, task)).collect();
     world.start_aggregator();
     world.wait_finished();
 
     // Every update counts: each device's in each round.
-    let accepted = world.events(|event| match event {
-        RoundEvent::UpdateAccepted { key, device, .. } => {
-            (key.kind == WorkKind::Train).then(|| (key.round.0, device.to_string()))
-        }
-        _ => None,
-    });
+    let accepted = accepted(&world);
     let once: BTreeSet<_> = accepted.iter().collect();
     assert_eq!((accepted.len(), once.len()), (6 * ROUNDS as usize, 6 * ROUNDS as usize));
 
@@ -202,4 +212,28 @@ fn with_uniform_updates_and_deltas_all_have_one_model_and_it_learns() {
 #[test]
 fn a_convolutional_network_with_int8_updates_and_whole_models_is_one_model_and_learns() {
     federation(&reference::cnn(), Codec::INT8, Codec::F32);
+}
+
+#[test]
+fn a_task_too_large_for_a_microcontroller_is_refused_by_it_and_trained_by_the_others() {
+    let mut settings = settings(9, 2, ROUNDS);
+    settings.task = har_mlp();
+    settings.codec = Codec::INT8;
+    settings.clip_norm = 4.0;
+    if !emulator::is_installed() {
+        return;
+    }
+    let Some(mut world) = World::new(settings) else { return };
+    let board = Emulator::start(world.broker.port(), &page(0, "generator"), None);
+    world.start_aggregator();
+    board.wait_for("training this task takes about");
+    for place in 1..3 {
+        start_linux(&mut world, place, &har_mlp());
+    }
+    world.wait_finished();
+    let devices: BTreeSet<_> = accepted(&world).into_iter().map(|(_, device)| device).collect();
+    assert_eq!(devices, [device_name(1), device_name(2)].into());
+    let said = board.said();
+    assert_eq!(said.matches("training this task takes about").count(), 1, "{said}");
+    assert!(!said.contains("starts again") && !said.contains("panicked"), "{said}");
 }
