@@ -105,9 +105,16 @@ impl Mosquitto {
 
     /// Ends the broker with SIGTERM and waits until it is gone; its state is written if it has any.
     pub fn stop(&mut self) {
+        self.signal("TERM");
         if let Some(mut child) = self.child.take() {
-            let _ = Command::new("kill").arg(child.id().to_string()).status();
             let _ = child.wait();
+        }
+    }
+
+    /// Sends the broker a signal by its name: `STOP` and it reads nothing more until `CONT`.
+    pub fn signal(&self, name: &str) {
+        if let Some(child) = &self.child {
+            let _ = Command::new("kill").args(["-s", name, &child.id().to_string()]).status();
         }
     }
 

@@ -208,10 +208,13 @@ fn a_queue_that_runs_over_drops_the_connection_and_starts_over() {
     config.queue = QueueLimits { messages: 50, bytes: 200 * 1024 };
     let client = TestClient::open(config);
     client.wait_connected();
+    // More than the system buffers, for a broker that reads nothing.
+    broker.signal("STOP");
     for _ in 0..200 {
         client.link.publish("bulk".into(), payload(100 * 1024), false);
         assert!(client.link.backlog().bytes <= 200 * 1024);
     }
+    broker.signal("CONT");
     assert!(client.wait_disconnected().contains("limits of the queue"));
     client.wait_connected();
     client.subscribe_and_wait("echo", "echo");
