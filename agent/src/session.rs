@@ -38,7 +38,7 @@ use crate::state::DeviceState;
 use feedback::Fate;
 pub use inference::InferencePolicy;
 pub use io::{Input, Output, SessionCounters, Settings};
-pub use memory::batch_bytes;
+pub use memory::{batch_bytes, windows_max};
 use phase::{Item, Phase};
 pub use resting::{Common, News, Resting};
 use route::route;

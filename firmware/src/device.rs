@@ -11,7 +11,9 @@ use core::cell::RefCell;
 
 use dunlin_agent::job::{Job, JobFailure};
 use dunlin_agent::network::NetworkTrainer;
-use dunlin_agent::session::{Input, LinkPolicy, Output, Session, Settings, batch_bytes};
+use dunlin_agent::session::{
+    Input, LinkPolicy, Output, Session, Settings, batch_bytes, windows_max,
+};
 use dunlin_agent::state::DeviceState;
 use dunlin_models::Backend;
 use dunlin_protocol::id::{Digest, Lineage, RoundId, ShortDigest};
@@ -107,13 +109,14 @@ impl<'a, P: Port, F: NorFlash> Device<'a, P, F> {
     /// When flash cannot be read, or holds the state of another version of this program.
     pub fn start(parts: Parts<'a, P, F>) -> Result<Self, StartError> {
         let Parts { port, flash, config, recording, entropy, memory } = parts;
-        let sensor = Sensor::new(&config, recording);
+        let sensor = Sensor::new(&config, recording, windows_max(memory));
         let (slots, state) = Slots::open(flash).map_err(|_| "flash cannot be read")?;
         let state = match state {
             Some(bytes) => DeviceState::decode(&bytes)
                 .map_err(|_| "flash holds the state of another version: erase it")?,
             None => DeviceState::fresh(entropy),
         };
+        info!("start {}", state.boot.saturating_add(1));
         let seed = state.lottery.draw(&config.federation, Lineage([0; 16]), RoundId(state.boot), 1);
         let settings = Settings {
             device: config.device.clone(),

@@ -58,7 +58,12 @@ impl<F: NorFlash> Slots<F> {
         if length > self.slot_bytes() - LENGTH {
             return Ok(Vec::new());
         }
-        let mut bytes = alloc::vec![0; length];
+        // After a torn erase the length may be anything.
+        let mut bytes = Vec::new();
+        if bytes.try_reserve_exact(length).is_err() {
+            return Ok(bytes);
+        }
+        bytes.resize(length, 0);
         self.read_at(start + LENGTH, &mut bytes)?;
         Ok(bytes)
     }

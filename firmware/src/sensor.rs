@@ -24,17 +24,19 @@ pub struct Sensor<'a> {
     source: Source,
     recording: Result<Recording<'a>, RecordingError>,
     held_back_percent: u8,
+    windows_max: usize,
 }
 
 impl<'a> Sensor<'a> {
-    /// The sensor of `config`; `flash` is where a recording may lie.
-    pub fn new(config: &Config, flash: &'a [u8]) -> Self {
+    /// The sensor of `config`; `flash` is where a recording may lie. Of more than `windows_max`
+    /// windows as many are taken, evenly spread.
+    pub fn new(config: &Config, flash: &'a [u8], windows_max: usize) -> Self {
         let &Config { source, held_back_percent, .. } = config;
         let recording = match source {
             Source::Recording => Recording::open(flash),
             Source::Generator { .. } => Err(RecordingError::Damaged),
         };
-        Self { source, recording, held_back_percent }
+        Self { source, recording, held_back_percent, windows_max }
     }
 
     /// Gives `act` the windows for `task`: those to train on and those held back.
@@ -47,7 +49,7 @@ impl<'a> Sensor<'a> {
         act: impl FnOnce(&Windows<'_>, &Windows<'_>) -> Result<T, JobFailure>,
     ) -> Result<T, JobFailure> {
         let split = |all: &dyn ReadWindows| {
-            let (train, held) = Part::split(all, self.held_back_percent);
+            let (train, held) = Part::split(all, self.windows_max, self.held_back_percent);
             let train = Windows::reading(task, &train).map_err(failure)?;
             let held = Windows::reading(task, &held).map_err(failure)?;
             act(&train, &held)
@@ -69,13 +71,24 @@ struct Part<'a> {
 }
 
 impl<'a> Part<'a> {
-    /// Parts `all` into those to train on and those held back: see [`HoldBack`].
-    fn split(all: &'a dyn ReadWindows, held_back_percent: u8) -> (Self, Self) {
-        let len = u16::try_from(all.len()).unwrap_or(u16::MAX);
+    /// Parts `max` of `all` into those to train on and those held back: see [`HoldBack`].
+    fn split(all: &'a dyn ReadWindows, max: usize, held_back_percent: u8) -> (Self, Self) {
+        let len = all.len().min(u16::MAX.into());
+        let taken = len.min(max);
+        let index = |place| u16::try_from(place * len / taken).unwrap_or(u16::MAX);
         let class = |index: u16| all.label(index.into()).unwrap_or(0);
         let share = f32::from(held_back_percent) / 100.0;
-        let mut hold_back = HoldBack::new((0..len).map(class), share);
-        let (train, held) = (0..len).partition(|&index| hold_back.trains(class(index)));
+        let counted = || HoldBack::new((0..taken).map(index).map(class), share);
+        let mut hold_back = counted();
+        let trains = (0..taken).filter(|&place| hold_back.trains(class(index(place)))).count();
+        // Exactly as long as they get: while a list doubles, it is there three times.
+        let (mut train, mut held) =
+            (Vec::with_capacity(trains), Vec::with_capacity(taken - trains));
+        let mut hold_back = counted();
+        for index in (0..taken).map(index) {
+            let part = if hold_back.trains(class(index)) { &mut train } else { &mut held };
+            part.push(index);
+        }
         (Self { all, picked: train }, Self { all, picked: held })
     }
 
@@ -119,13 +132,21 @@ mod tests {
     #[test]
     fn the_last_share_of_each_class_is_held_back_and_never_all() {
         let all = Labels(&[0, 1, 0, 1, 0, 0, 1, 1, 2]);
-        let (train, held) = Part::split(&all, 25);
+        let (train, held) = Part::split(&all, 9, 25);
         assert_eq!(
             (train.picked, held.picked),
             (alloc::vec![0, 1, 2, 3, 4, 6, 8], alloc::vec![5, 7])
         );
-        assert_eq!(Part::split(&all, 100).0.picked, [0, 1, 8]);
-        let (train, held) = Part::split(&all, 0);
+        assert_eq!(Part::split(&all, 100, 100).0.picked, [0, 1, 8]);
+        let (train, held) = Part::split(&all, 9, 0);
         assert_eq!((train.len(), held.len()), (9, 0));
+    }
+
+    #[test]
+    fn of_more_windows_than_memory_can_number_an_even_spread_is_taken() {
+        let all = Labels(&[0; 9]);
+        assert_eq!(Part::split(&all, 4, 0).0.picked, [0, 2, 4, 6]);
+        assert_eq!(Part::split(&all, 0, 0).0.len(), 0);
+        assert_eq!(Part::split(&Labels(&[]), 4, 0).0.len(), 0);
     }
 }

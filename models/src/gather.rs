@@ -22,7 +22,7 @@ pub(crate) struct Gatherer<'a> {
 }
 
 impl<'a> Gatherer<'a> {
-    /// For training on `windows`, which suit `task`.
+    /// For training on `windows`, which suit `task`; features of at most `kept_max` are kept.
     ///
     /// # Errors
     /// [`ModelError::Stopped`] when `should_stop` says so while features are computed.
@@ -30,12 +30,13 @@ impl<'a> Gatherer<'a> {
         task: &'a TaskSpec,
         windows: &'a Windows<'a>,
         training: &Training,
+        kept_max: usize,
         should_stop: &mut dyn FnMut() -> bool,
     ) -> Result<Self, ModelError> {
         let augmenter = Augmenter::new(training.augment, &task.input.channels);
         let smoothing = training.label_smoothing;
         let prepared = match task.features {
-            Features::Motion if augmenter.is_idle() => {
+            Features::Motion if augmenter.is_idle() && windows.len() <= kept_max => {
                 let mut batch = Batch::with_room(task, windows.len());
                 let mut room = Vec::new();
                 for index in 0..windows.len() {

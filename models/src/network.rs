@@ -27,6 +27,8 @@ pub struct Network {
     pub(crate) batch_max: usize,
     /// Windows that run through the network together.
     pub(crate) part_max: usize,
+    /// Windows whose features may be kept, for all epochs.
+    pub(crate) kept_max: usize,
     backend: Backend,
 }
 
@@ -44,6 +46,7 @@ impl Network {
             layout,
             batch_max,
             part_max: batch_max,
+            kept_max: usize::MAX,
             backend,
         })
     }
@@ -85,9 +88,11 @@ impl Network {
 
     /// Takes larger batches through the network in parts, one after another, so that what a window
     /// needs on its way through all layers and back fits in about `bytes` of memory; one window at
-    /// a time at the least. The mean gradient is the same but for rounding.
+    /// a time at the least. The mean gradient is the same but for rounding. Features of more
+    /// windows than that are computed anew in each epoch.
     pub fn bound_memory(&mut self, bytes: usize) {
         self.part_max = (bytes / window_bytes(&self.task).max(1)).clamp(1, self.batch_max);
+        self.kept_max = self.part_max;
     }
 
     /// Gradient of the mean loss over `windows` at the present parameters, `[n_params]`; zero for

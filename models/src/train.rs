@@ -81,7 +81,7 @@ impl Network {
         let mut rng = Rng::new(seed);
         let mut sgd = Sgd::new(training, self.params.len());
         let task = self.task.clone();
-        let gatherer = Gatherer::new(&task, windows, training, should_stop)?;
+        let gatherer = Gatherer::new(&task, windows, training, self.kept_max, should_stop)?;
         let mut order: Vec<usize> = (0..windows.len()).collect();
         let mut report = TrainReport { mean_loss: 0.0, steps: 0, windows: windows.len() };
         for _ in 0..training.epochs {

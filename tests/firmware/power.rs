@@ -64,5 +64,9 @@ fn devices_whose_power_is_cut_at_any_moment_go_on_and_nothing_is_counted_twice()
     for board in &boards {
         let said = board.said();
         assert!(!said.contains("starts again") && !said.contains("panicked"), "{said}");
+        // What flash kept counts the starts, those too that were cut before they said so.
+        let start = |line: &str| line.split_once("start ")?.1.trim().parse::<u32>().ok();
+        let starts: Vec<u32> = said.lines().filter_map(start).collect();
+        assert!(!starts.is_empty() && starts.is_sorted_by(|one, next| one < next), "{starts:?}");
     }
 }

@@ -29,6 +29,9 @@ const UPDATE_COPIES: usize = 7;
 /// The same for what updates by `sparse` lost: in use, in the encoded state, which may have grown to
 /// twice its size, and in its slot.
 const LOST_COPIES: usize = 4;
+/// Bytes for each window that is read where it lies: its number among those picked, and in the order
+/// of an epoch.
+const WINDOW_BYTES: usize = 6;
 /// Bytes for everything else that a device holds: task, connection, state.
 const OTHER_BYTES: usize = 16 * 1024;
 
@@ -36,6 +39,17 @@ const OTHER_BYTES: usize = 16 * 1024;
 /// [`NetworkTrainer::within`](crate::network::NetworkTrainer::within).
 pub fn batch_bytes(memory: usize) -> usize {
     memory / 16
+}
+
+/// Training windows that a device with `memory` bytes may use: the numbers of those to train on or
+/// to hold back, and their shuffled order, stay in memory while the windows themselves are read.
+pub fn windows_max(memory: usize) -> usize {
+    window_bytes(memory) / WINDOW_BYTES
+}
+
+/// Bytes of memory for the numbers of windows.
+fn window_bytes(memory: usize) -> usize {
+    memory / 32
 }
 
 impl Session {
@@ -73,7 +87,8 @@ impl Session {
     /// Whether the network of `task` can be trained in memory, one window at a time at the least;
     /// says so where it cannot.
     pub(super) fn has_memory_to_train(&mut self, task: &TaskSpec) -> bool {
-        let needed = with_losses(training_bytes(task) + self.memory().map_or(0, batch_bytes));
+        let shares = self.memory().map_or(0, |memory| batch_bytes(memory) + window_bytes(memory));
+        let needed = with_losses(training_bytes(task) + shares);
         let fits = self.memory().is_none_or(|memory| needed <= memory);
         if !fits {
             warn!(

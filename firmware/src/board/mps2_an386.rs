@@ -154,8 +154,10 @@ pub fn console(line: fmt::Arguments<'_>) {
     let _ = writeln!(Uart(CONSOLE.0), "[{:6}.{:03}] {line}", ms / 1000, ms % 1000);
 }
 
-/// Starts the board again.
+/// Starts the board again, in a minute: what ended this start may be there still, and each start
+/// writes to flash.
 pub fn reset() -> ! {
+    cortex_m::asm::delay(60 * CLOCK_HZ);
     SCB::sys_reset()
 }
 

@@ -253,3 +253,18 @@ fn the_caller_can_stop_while_features_are_computed() {
     let outcome = network.train(&windows, &Training::sgd(1, 8, 0.1), 1, &mut stop);
     assert_eq!((outcome, asked), (Err(ModelError::Stopped), 11));
 }
+
+#[test]
+fn features_that_are_not_kept_are_computed_anew_and_are_the_same() {
+    let mut task = sample::task(64, 9, &[Op::Dense { out: 3 }], sample::classes(3));
+    task.features = Features::Motion;
+    let (values, labels) = sample::noise(&task, 20, 2);
+    let windows = Windows::new(&task, &values, &labels).unwrap();
+    let trained = |kept_max| {
+        let mut network = sample::network(&task, Backend::Flex, 1);
+        network.kept_max = kept_max;
+        network.train(&windows, &Training::sgd(2, 8, 0.01), 1, &mut never).unwrap();
+        network.params().to_vec()
+    };
+    assert_eq!(trained(19), trained(20));
+}
