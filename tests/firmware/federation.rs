@@ -95,10 +95,10 @@ fn began(emulator: &Emulator) -> Began {
 }
 
 /// The page of settings of the board in this place.
-fn page(place: u8, source: &str) -> String {
+fn page(place: u8, source: &str, windows: u16) -> String {
     let device = device_name(place);
     format!(
-        "device = {device}\nfederation = gait\nsource = {source}\nseed = {place}\nwindows = {WINDOWS}\n"
+        "device = {device}\nfederation = gait\nsource = {source}\nseed = {place}\nwindows = {windows}\n"
     )
 }
 
@@ -123,8 +123,8 @@ fn accepted(world: &World) -> Vec<(u32, String)> {
     })
 }
 
-/// The federation of three and three; each codec takes one.
-fn federation(task: &TaskSpec, codec: Codec, downlink: Codec) {
+/// The federation of three and three; each codec takes one. The first board has `windows`.
+fn federation(task: &TaskSpec, codec: Codec, downlink: Codec, windows: u16) {
     let mut settings = settings(9, 6, ROUNDS);
     settings.task = task.clone();
     settings.codec = codec;
@@ -139,9 +139,9 @@ fn federation(task: &TaskSpec, codec: Codec, downlink: Codec) {
     let Some(mut world) = World::new(settings) else { return };
     let port = world.broker.port();
     let boards = [
-        Emulator::start(port, &page(0, "generator"), None),
-        Emulator::start(port, &page(1, "generator"), None),
-        Emulator::start(port, &page(2, "recording"), Some(&recorded(task, 2))),
+        Emulator::start(port, &page(0, "generator", windows), None),
+        Emulator::start(port, &page(1, "generator", WINDOWS), None),
+        Emulator::start(port, &page(2, "recording", WINDOWS), Some(&recorded(task, 2))),
     ];
     let notes: Vec<Arc<Mutex<Began>>> =
         (3..6).map(|place| start_linux(&mut world, place, task)).collect();
@@ -200,18 +200,23 @@ fn federation(task: &TaskSpec, codec: Codec, downlink: Codec) {
 }
 
 #[test]
-fn with_eden_updates_and_deltas_all_have_one_model_and_it_learns() {
-    federation(&reference::mlp(), Codec::Eden { bits: 4 }, Codec::INT8);
+fn with_eden_updates_and_a_board_with_more_windows_than_memory_all_have_one_model_and_it_learns() {
+    federation(&reference::mlp(), Codec::Eden { bits: 4 }, Codec::INT8, u16::MAX);
 }
 
 #[test]
 fn with_uniform_updates_and_deltas_all_have_one_model_and_it_learns() {
-    federation(&reference::mlp(), Codec::Uniform { bits: 8, step: 0.0 }, Codec::Eden { bits: 4 });
+    federation(
+        &reference::mlp(),
+        Codec::Uniform { bits: 8, step: 0.0 },
+        Codec::Eden { bits: 4 },
+        WINDOWS,
+    );
 }
 
 #[test]
 fn a_convolutional_network_with_int8_updates_and_whole_models_is_one_model_and_learns() {
-    federation(&reference::cnn(), Codec::INT8, Codec::F32);
+    federation(&reference::cnn(), Codec::INT8, Codec::F32, WINDOWS);
 }
 
 #[test]
@@ -224,7 +229,7 @@ fn a_task_too_large_for_a_microcontroller_is_refused_by_it_and_trained_by_the_ot
         return;
     }
     let Some(mut world) = World::new(settings) else { return };
-    let board = Emulator::start(world.broker.port(), &page(0, "generator"), None);
+    let board = Emulator::start(world.broker.port(), &page(0, "generator", WINDOWS), None);
     world.start_aggregator();
     board.wait_for("training this task takes about");
     for place in 1..3 {
