@@ -29,8 +29,10 @@ pub struct Plan {
     /// The task object.
     pub task: ObjectRef,
     /// Ways to the versions that work items name: anchors, and deltas on the version before.
+    #[serde(deserialize_with = "wire::take_list::<MODELS_MAX, _, _>")]
     pub models: Vec<ModelEntry>,
     /// Open work, in the order in which a device should do it.
+    #[serde(deserialize_with = "wire::take_list::<WORK_ITEMS_MAX, _, _>")]
     pub work: Vec<WorkItem>,
     /// When a device that is not always connected should look again, in milliseconds from now.
     pub next_check_in_ms: u32,

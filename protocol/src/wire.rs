@@ -6,9 +6,11 @@
 
 use alloc::vec::Vec;
 use core::fmt;
+use core::marker::PhantomData;
 use postcard::Deserializer;
 use postcard::de_flavors::{Flavor, Slice};
-use serde::{Serialize, de::DeserializeOwned};
+use serde::Serialize;
+use serde::de::{Deserialize, DeserializeOwned, Deserializer as Reader, SeqAccess, Visitor};
 
 /// Version of the wire format that this crate speaks.
 pub const SCHEMA: u8 = 1;
@@ -195,6 +197,32 @@ impl<'de> Flavor<'de> for Unhinted<'de> {
     }
 }
 
+/// Reads a list and keeps one element more than `MAX` at the most: enough to refuse it by, where all
+/// of a long list of short elements would take many times the message's bytes.
+pub(crate) fn take_list<'de, const MAX: usize, T, R>(reader: R) -> Result<Vec<T>, R::Error>
+where
+    T: Deserialize<'de>,
+    R: Reader<'de>,
+{
+    struct List<T, const MAX: usize>(PhantomData<T>);
+    impl<'de, T: Deserialize<'de>, const MAX: usize> Visitor<'de> for List<T, MAX> {
+        type Value = Vec<T>;
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a list")
+        }
+        fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Vec<T>, A::Error> {
+            let mut list = Vec::new();
+            while let Some(element) = elements.next_element()? {
+                if list.len() <= MAX {
+                    list.push(element);
+                }
+            }
+            Ok(list)
+        }
+    }
+    reader.deserialize_seq(List::<T, MAX>(PhantomData))
+}
+
 /// The kind byte of a message, when it has one of this schema.
 ///
 /// # Errors
@@ -237,8 +265,6 @@ pub fn decode<M: Message>(bytes: &[u8]) -> Result<M, WireError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use core::fmt;
-    use serde::de::{Deserialize, Deserializer as Reader, SeqAccess, Visitor};
 
     /// What a list's reader is told of its length before the first element.
     struct Told(Option<usize>);
@@ -258,6 +284,22 @@ mod tests {
                 }
             }
             reader.deserialize_seq(Asks)
+        }
+    }
+
+    struct Two(Vec<u8>);
+
+    impl<'de> Deserialize<'de> for Two {
+        fn deserialize<R: Reader<'de>>(reader: R) -> Result<Self, R::Error> {
+            take_list::<2, _, _>(reader).map(Self)
+        }
+    }
+
+    #[test]
+    fn of_a_list_that_is_too_long_one_element_more_is_kept_and_all_are_read() {
+        for (bytes, kept) in [(&[2, 7, 8, 1][..], 2), (&[5, 7, 8, 9, 9, 9, 1], 3)] {
+            let (two, rest) = take::<Two>(bytes).unwrap();
+            assert_eq!((two.0.len(), rest), (kept, &[1][..]));
         }
     }
 
