@@ -4,12 +4,14 @@ use alloc::string::ToString;
 use alloc::vec::Vec;
 
 use dunlin_models::tasks::har_cnn;
+use dunlin_protocol::id::Name;
 use dunlin_protocol::task::{Layer, Op, Share, Target, TaskSpec};
 
 /// Six classes from 54 values by dense layers 54-32-6 with ReLU, 1,958 parameters: the network that
 /// figures of AIfES are given for. The values are nine samples of six channels.
 pub fn mlp() -> TaskSpec {
     let mut task = har_cnn();
+    task.name = name("mlp-54-32-6");
     task.input.channels.truncate(6);
     (task.input.window, task.input.hop) = (9, 9);
     let scaled = |channel: &mut dunlin_protocol::task::Channel| {
@@ -22,10 +24,11 @@ pub fn mlp() -> TaskSpec {
 }
 
 /// Human activities from windows of 128 samples and nine channels by a 1-D CNN of 2,182 parameters:
-/// `har-cnn` with narrower layers.
+/// `har-cnn` with narrower layers, in `models/tasks/har-cnn-small.toml`.
 pub fn cnn() -> TaskSpec {
     let conv = |out| Op::Conv1d { out, kernel: 5 };
     let mut task = har_cnn();
+    task.name = name("har-cnn-small");
     task.layers = layers(&[
         Op::MeanPool { size: 2 },
         conv(12),
@@ -40,6 +43,11 @@ pub fn cnn() -> TaskSpec {
         Op::Dense { out: 6 },
     ]);
     task
+}
+
+fn name(constant: &str) -> Name {
+    let Ok(name) = Name::new(constant) else { unreachable!("constant, valid names") };
+    name
 }
 
 fn layers(ops: &[Op]) -> Vec<Layer> {
@@ -57,5 +65,11 @@ mod tests {
             task.check().unwrap();
             assert_eq!(task.layout().unwrap().n_params(), n_params);
         }
+    }
+
+    #[test]
+    fn the_task_file_for_microcontrollers_describes_the_cnn() {
+        let file = include_str!("../../models/tasks/har-cnn-small.toml");
+        assert_eq!(toml::from_str::<TaskSpec>(file).unwrap(), cnn());
     }
 }
