@@ -116,7 +116,7 @@ impl<'a, P: Port, F: NorFlash> Device<'a, P, F> {
                 .map_err(|_| "flash holds the state of another version: erase it")?,
             None => DeviceState::fresh(entropy),
         };
-        info!("start {}", state.boot.saturating_add(1));
+        let start = state.boot.saturating_add(1);
         let seed = state.lottery.draw(&config.federation, Lineage([0; 16]), RoundId(state.boot), 1);
         let settings = Settings {
             device: config.device.clone(),
@@ -155,6 +155,9 @@ impl<'a, P: Port, F: NorFlash> Device<'a, P, F> {
         };
         // The boot number must be kept before the broker hears of it.
         core.perform();
+        if !core.failed {
+            info!("start {start}");
+        }
         Ok(Self {
             core: RefCell::new(core),
             trainer: NetworkTrainer::new(Backend::Flex).within(batch_bytes(memory)),

@@ -114,7 +114,7 @@ fn start_linux(world: &mut World, place: u8, task: &TaskSpec) -> Arc<Mutex<Began
 }
 
 /// Round and device of each update that counted.
-fn accepted(world: &World) -> Vec<(u32, String)> {
+pub(super) fn accepted(world: &World) -> Vec<(u32, String)> {
     world.events(|event| match event {
         RoundEvent::UpdateAccepted { key, device, .. } => {
             (key.kind == WorkKind::Train).then(|| (key.round.0, device.to_string()))

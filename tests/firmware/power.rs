@@ -3,13 +3,12 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime};
 
-use dunlin_aggregator::io::RoundEvent;
 use dunlin_firmware::reference;
 use dunlin_protocol::codec::Codec;
-use dunlin_protocol::plan::WorkKind;
 use dunlin_protocol::rng::Rng;
 
 use super::emulator::{self, Emulator};
+use super::federation::accepted;
 use super::world::{World, device_name, nap, settings};
 
 const DEVICES: u8 = 3;
@@ -52,12 +51,7 @@ fn devices_whose_power_is_cut_at_any_moment_go_on_and_nothing_is_counted_twice()
         board.power_on();
     }
     world.wait_finished();
-    let accepted = world.events(|event| match event {
-        RoundEvent::UpdateAccepted { key, device, .. } => {
-            (key.kind == WorkKind::Train).then(|| (key.round, device.to_string()))
-        }
-        _ => None,
-    });
+    let accepted = accepted(&world);
     let once: BTreeSet<_> = accepted.iter().collect();
     let all = usize::from(DEVICES) * ROUNDS as usize;
     assert_eq!((accepted.len(), once.len()), (all, all));

@@ -41,7 +41,7 @@ pub fn batch_bytes(memory: usize) -> usize {
     memory / 16
 }
 
-/// Training windows that a device with `memory` bytes may use: the numbers of those to train on or
+/// Windows that a device with `memory` bytes may use, in all: the numbers of those to train on or
 /// to hold back, and their shuffled order, stay in memory while the windows themselves are read.
 pub fn windows_max(memory: usize) -> usize {
     window_bytes(memory) / WINDOW_BYTES
