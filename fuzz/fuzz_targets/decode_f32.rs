@@ -1,4 +1,4 @@
-//! Payloads of `f32`: no panic, no value that is not finite, no more memory than declared.
+//! `dunlin_fuzz::targets::decode_f32` for libFuzzer.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| dunlin_fuzz::decode(0, data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| dunlin_fuzz::targets::decode_f32(data));

@@ -1,4 +1,4 @@
-//! Payloads of `int8`: no panic, no value that is not finite, no more memory than declared.
+//! `dunlin_fuzz::targets::decode_int8` for libFuzzer.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| dunlin_fuzz::decode(1, data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| dunlin_fuzz::targets::decode_int8(data));

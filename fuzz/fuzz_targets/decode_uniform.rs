@@ -1,4 +1,4 @@
-//! Payloads of `uniform`: no panic, no value that is not finite, no more memory than declared.
+//! `dunlin_fuzz::targets::decode_uniform` for libFuzzer.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| dunlin_fuzz::decode(4, data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| dunlin_fuzz::targets::decode_uniform(data));

@@ -1,13 +1,4 @@
-//! The state that a device finds on its disk.
+//! `dunlin_fuzz::targets::device_state` for libFuzzer.
 #![no_main]
 
-use dunlin_agent::state::DeviceState;
-use dunlin_fuzz::within;
-use libfuzzer_sys::fuzz_target;
-
-fuzz_target!(|data: &[u8]| {
-    let most = 8 * data.len() + 64 * 1024;
-    if let Ok(state) = within(most, || DeviceState::decode(data)) {
-        assert!(DeviceState::decode(&state.encode()).is_ok());
-    }
-});
+libfuzzer_sys::fuzz_target!(|data: &[u8]| dunlin_fuzz::targets::device_state(data));

@@ -1,82 +1,8 @@
-//! What the targets share: memory that is counted, and codecs from numbers.
+//! One check for each reader of a peer's bytes: it may refuse them, but not panic, not allocate
+//! more than its limit, and what it reads can be written again.
+//!
+//! `cargo test -p dunlin-fuzz` runs each check over its corpus; `scripts/fuzz` looks for new inputs.
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::atomic::{AtomicUsize, Ordering};
-
-use dunlin_protocol::codec::{Codec, CodecSpec, Seeds};
-
-/// Counts the bytes that are allocated, and the most there ever were.
-struct Counting;
-
-static LIVE: AtomicUsize = AtomicUsize::new(0);
-static PEAK: AtomicUsize = AtomicUsize::new(0);
-
-// SAFETY: hands every call to the system's allocator and only counts.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        let live = LIVE.fetch_add(layout.size(), Ordering::Relaxed) + layout.size();
-        PEAK.fetch_max(live, Ordering::Relaxed);
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
-        LIVE.fetch_sub(layout.size(), Ordering::Relaxed);
-        unsafe { System.dealloc(at, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-/// Runs `read`; it may not have more than `most` bytes allocated at any moment.
-pub fn within<T>(most: usize, read: impl FnOnce() -> T) -> T {
-    let before = LIVE.load(Ordering::Relaxed);
-    PEAK.store(before, Ordering::Relaxed);
-    let value = read();
-    let peak = PEAK.load(Ordering::Relaxed).saturating_sub(before);
-    assert!(peak <= most, "{peak} bytes allocated, at most {most} are allowed");
-    value
-}
-
-/// Most coordinates that a target decodes.
-pub const N_MAX: usize = 5_000;
-
-/// Seeds that any payload may have.
-pub const SEEDS: Seeds = Seeds { round: 11, device: 22 };
-
-/// A codec of this number with parameters made from two bytes; always one that there is.
-pub fn codec(id: u8, a: u8, b: u8) -> Codec {
-    let scale = 2.0_f32.powi(i32::from(a % 13) - 8) * (1.0 + f32::from(b) / 256.0);
-    let (param, scale) = match id {
-        0 => (0, 0.0),
-        1 => (1 + u32::from(a) * u32::from(b), 0.0),
-        2 if a % 4 == 0 => (1 + u32::from(b) * 16, 0.0),
-        2 => (0, scale.clamp(1.0 / 256.0, 16.0)),
-        3 => (1 << (a % 3), 0.0),
-        4 => (2 + u32::from(a % 15), scale),
-        _ => (1 + u32::from(b), scale.clamp(1.0 / 256.0, 64.0)),
-    };
-    Codec::from_spec(CodecSpec { id, param, scale }).expect("parameters in their ranges")
-}
-
-/// Decodes what a peer may send: four bytes say the codec's parameters and the length.
-pub fn decode(id: u8, data: &[u8]) {
-    let [a, b, low, high, payload @ ..] = data else { return };
-    let n = usize::from(u16::from_le_bytes([*low, *high])) % N_MAX + 1;
-    let codec = codec(id, *a, *b);
-    read(codec, payload, n);
-    // Where the length is fixed, hardly any payload has it: give it this one.
-    let mut fitted = payload.to_vec();
-    fitted.resize(codec.payload_bytes_max(n), 0);
-    read(codec, &fitted, n);
-}
-
-fn read(codec: Codec, payload: &[u8], n: usize) {
-    // The values, the copy of a padded last block, and small change.
-    let most = 4 * n + 4 * n.next_power_of_two() + 1024;
-    if let Ok(values) = within(most, || codec.decode(payload, n, SEEDS)) {
-        assert_eq!(values.len(), n);
-        assert!(values.iter().all(|value| value.is_finite()));
-        assert!(payload.len() <= codec.payload_bytes_max(n));
-    }
-}
+mod codec;
+pub mod memory;
+pub mod targets;

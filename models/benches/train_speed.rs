@@ -1,6 +1,6 @@
 //! Training steps a second of the ready-made tasks on each backend, one thread, batches of 32.
 //!
-//! `cargo run -p dunlin-models --example train_speed -- [--pytorch PYTHON] [--rounds N]`
+//! `cargo run --example train_speed -- [--pytorch PYTHON] [--rounds N]`
 //! also runs the same networks in PyTorch, in turns with ours, and prints how many times faster
 //! ours is.
 
