@@ -16,7 +16,7 @@ pub(crate) fn codec(id: u8, a: u8, b: u8) -> Codec {
     let (param, scale) = match id {
         0 => (0, 0.0),
         1 => (1 + u32::from(a) * u32::from(b), 0.0),
-        2 if a % 4 == 0 => (1 + u32::from(b) * 16, 0.0),
+        2 if a.is_multiple_of(4) => (1 + u32::from(b) * 16, 0.0),
         2 => (0, scale.clamp(1.0 / 256.0, 16.0)),
         3 => (1 << (a % 3), 0.0),
         4 => (2 + u32::from(a % 15), scale),

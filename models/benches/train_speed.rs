@@ -1,6 +1,6 @@
 //! Training steps a second of the ready-made tasks on each backend, one thread, batches of 32.
 //!
-//! `cargo run --example train_speed -- [--pytorch PYTHON] [--rounds N]`
+//! `cargo run --example train_speed -- [--pytorch PYTHON] [--rounds N] [--backend flex|ndarray]`
 //! also runs the same networks in PyTorch, in turns with ours, and prints how many times faster
 //! ours is.
 
@@ -23,14 +23,15 @@ const RUN: Duration = Duration::from_secs(1);
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
 fn main() -> Outcome<()> {
-    let (mut python, mut rounds) = (None, 5);
+    let (mut python, mut rounds, mut backends) = (None, 5, Backend::ALL.to_vec());
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         let value = arguments.next().ok_or("each option takes a value")?;
         match argument.as_str() {
             "--pytorch" => python = Some(value),
             "--rounds" => rounds = value.parse()?,
-            _ => return Err("options are --pytorch PYTHON and --rounds N".into()),
+            "--backend" => backends.retain(|backend| backend.name() == value),
+            _ => return Err("options are --pytorch, --rounds and --backend".into()),
         }
     }
     println!("training steps a second, batch {BATCH}, one thread, median of {rounds} runs");
@@ -40,7 +41,7 @@ fn main() -> Outcome<()> {
         ("cnn-6454", cnn_6454()),
         ("mlp-561", mlp_561()),
     ] {
-        compare(name, &task, python.as_deref(), rounds)?;
+        compare(name, &task, &backends, python.as_deref(), rounds)?;
     }
     Ok(())
 }
@@ -66,12 +67,18 @@ fn mlp_561() -> TaskSpec {
 }
 
 /// Runs all backends and PyTorch in turns, so that a busy machine slows all of them.
-fn compare(name: &str, task: &TaskSpec, python: Option<&str>, rounds: usize) -> Outcome<()> {
+fn compare(
+    name: &str,
+    task: &TaskSpec,
+    backends: &[Backend],
+    python: Option<&str>,
+    rounds: usize,
+) -> Outcome<()> {
     let mut pytorch = python.map(|python| PyTorch::start(python, task)).transpose()?;
-    let mut ours = vec![Vec::new(); Backend::ALL.len()];
+    let mut ours = vec![Vec::new(); backends.len()];
     let mut theirs = Vec::new();
     for _ in 0..rounds {
-        for (&backend, speeds) in Backend::ALL.iter().zip(&mut ours) {
+        for (&backend, speeds) in backends.iter().zip(&mut ours) {
             speeds.push(speed(task, backend)?);
             if let Some(pytorch) = pytorch.as_mut().filter(|_| backend == Backend::Flex) {
                 theirs.push(pytorch.run()?);
@@ -82,7 +89,7 @@ fn compare(name: &str, task: &TaskSpec, python: Option<&str>, rounds: usize) -> 
     if let Some(speed) = pytorch {
         println!("{name:8} pytorch  {speed:8.0}");
     }
-    for (backend, speeds) in Backend::ALL.iter().zip(&mut ours) {
+    for (backend, speeds) in backends.iter().zip(&mut ours) {
         let speed = median(speeds);
         let ratio = pytorch.map_or(String::new(), |other| format!("  x{:.2}", speed / other));
         println!("{name:8} {:8} {speed:8.0}{ratio}", backend.name());
