@@ -9,7 +9,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 VECTORS = HERE.parent / "tests/vectors/v1"
 CODECS = ["f32", "int8", "ecdq", "eden", "uniform", "sparse"]
-# The first two bytes choose parameters in fuzz/src/lib.rs; these come near those of the vectors.
+# The first two bytes choose parameters in fuzz/src/codec.rs; these come near those of the vectors.
 PARAMETERS = {0: b"\0\0", 1: b"\xff\1", 2: b"\x09\x80", 3: b"\0\0", 4: b"\x02\0", 5: b"\x09\0"}
 
 

@@ -34,6 +34,9 @@ fn main() -> Outcome<()> {
             _ => return Err("options are --pytorch, --rounds and --backend".into()),
         }
     }
+    if backends.is_empty() {
+        return Err("backends are flex and ndarray".into());
+    }
     println!("training steps a second, batch {BATCH}, one thread, median of {rounds} runs");
     for (name, task) in [
         ("har-cnn", tasks::har_cnn()),

@@ -24,7 +24,7 @@ impl Program {
     /// Starts the aggregator of `world`, with its settings that a file can say, on its store.
     pub(super) fn start(world: &World) -> Self {
         let Some(program) = beside_the_tests("dunlin-aggregator") else {
-            panic!("no dunlin-aggregator beside the tests: cargo build -p dunlin-aggregator");
+            panic!("no dunlin-aggregator beside the tests: cargo build --bin dunlin-aggregator");
         };
         // A program of other sources than the tests may speak another wire format.
         eprintln!("with {}; build it anew after changes", program.display());

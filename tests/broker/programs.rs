@@ -8,7 +8,7 @@ use super::program::beside_the_tests;
 
 fn agent(arguments: &[&str]) -> Option<Output> {
     let Some(program) = beside_the_tests("dunlin-agent") else {
-        let message = "no dunlin-agent beside the tests (cargo build -p dunlin-agent)";
+        let message = "no dunlin-agent beside the tests (cargo build --bin dunlin-agent)";
         assert!(!required(), "{message}, and CI=true says that nothing may be skipped");
         eprintln!("skipped: {message}");
         return None;
