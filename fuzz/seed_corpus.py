@@ -7,7 +7,7 @@ import struct
 from pathlib import Path
 
 HERE = Path(__file__).parent
-VECTORS = HERE.parent / "tests/vectors/v1"
+VECTORS = HERE.parent / "tests/vectors/v2"
 CODECS = ["f32", "int8", "ecdq", "eden", "uniform", "sparse"]
 # The first two bytes choose parameters in fuzz/src/codec.rs; these come near those of the vectors.
 PARAMETERS = {0: b"\0\0", 1: b"\xff\1", 2: b"\x09\x80", 3: b"\0\0", 4: b"\x02\0", 5: b"\x09\0"}
@@ -40,8 +40,12 @@ def main():
     deltas = json.loads((VECTORS / "deltas.json").read_text())
     keep("delta", b"\0" + bytes.fromhex(deltas["object"]))
     keep("chunk", bytes.fromhex(json.loads((VECTORS / "chunks.json").read_text())["chunks"][2]))
-    keep("messages", b'{"state":"asleep","boot":17,"schema":1}')
+    keep("messages", b'{"state":"asleep","boot":17,"schema":2}')
     keep("device_state", bytes([2]) + bytes(32) + b"\1\0\0\0\0\0")
+    keep("device_state", bytes([3]) + bytes(32) + b"\1\0\0\0\0\0" + b"\1" + bytes(16) + b"\7")
+    # What version 2 of the state looked like on a disk, behind magic, sequence number and CRC.
+    for slot in ("state.a", "state.b"):
+        keep("device_state", (HERE.parent / "tests/stored/v2" / slot).read_bytes()[20:])
 
 
 if __name__ == "__main__":

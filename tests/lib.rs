@@ -5,7 +5,7 @@ use std::sync::Arc;
 use dunlin_agent::job::{Job, JobFailure, Trained};
 use dunlin_agent::ports::Trainer;
 use dunlin_protocol::id::Name;
-use dunlin_protocol::task::{Channel, Features, Input, Layer, Op, Share, Target, TaskSpec};
+use dunlin_protocol::task::{Channel, Features, Input, Layer, Op, Share, Target, Task, TaskSpec};
 use dunlin_protocol::update::Score;
 
 /// A checked name.
@@ -51,16 +51,12 @@ impl ToyTrainer {
 }
 
 impl Trainer for ToyTrainer {
-    fn use_task(
-        &mut self,
-        _task: &Arc<TaskSpec>,
-        _stop: &dyn Fn() -> bool,
-    ) -> Result<u32, JobFailure> {
+    fn use_task(&mut self, _task: &Arc<Task>, _stop: &dyn Fn() -> bool) -> Result<u32, JobFailure> {
         Ok(self.windows)
     }
 
     fn run(&mut self, job: &Job, _stop: &dyn Fn() -> bool) -> Result<Trained, JobFailure> {
-        let layout = job.task.layout().map_err(|error| JobFailure(error.to_string()))?;
+        let layout = job.task.layout();
         let score = Score { windows: 10, correct: 5, loss_sum: 7.0 };
         let training = job.training.is_some();
         Ok(Trained {

@@ -14,7 +14,7 @@ use dunlin_protocol::limits::TASK_BYTES_MAX;
 use dunlin_protocol::message::WorkRef;
 use dunlin_protocol::plan::{Training, WorkKind};
 use dunlin_protocol::rng::Rng;
-use dunlin_protocol::task::TaskSpec;
+use dunlin_protocol::task::{Task, TaskSpec};
 use dunlin_service::machine::peak_memory;
 
 use crate::data::WindowSet;
@@ -63,20 +63,19 @@ pub struct BenchReport {
 ///
 /// # Errors
 /// What is wrong with it.
-pub fn read_task(path: &Path) -> Result<TaskSpec, String> {
-    let task: TaskSpec = dunlin_service::config::read_file(path, TASK_BYTES_MAX as u64)
+pub fn read_task(path: &Path) -> Result<Task, String> {
+    let spec: TaskSpec = dunlin_service::config::read_file(path, TASK_BYTES_MAX as u64)
         .map_err(|error| error.to_string())?;
-    task.layout().map_err(|error| format!("{}: {error}", path.display()))?;
-    Ok(task)
+    Task::new(spec).map_err(|error| format!("{}: {error}", path.display()))
 }
 
 /// Trains one round of `task` on made-up windows and measures.
 ///
 /// # Errors
 /// When the task cannot be trained as `settings` say.
-pub fn run(task: TaskSpec, settings: &BenchSettings) -> Result<BenchReport, JobFailure> {
+pub fn run(task: Task, settings: &BenchSettings) -> Result<BenchReport, JobFailure> {
     let task = Arc::new(task);
-    let layout = task.layout().map_err(|error| JobFailure(error.to_string()))?;
+    let layout = task.layout();
     let model = layout.model_of(&layout.initial_params(settings.seed));
     let windows = made_up(&task, settings.windows, settings.seed);
     let job = Job {
@@ -194,7 +193,7 @@ mod tests {
 
     #[test]
     fn a_bench_trains_and_repeats_its_update_from_the_same_seed() {
-        let task = dunlin_models::tasks::har_cnn();
+        let task = Task::new(dunlin_models::tasks::har_cnn()).unwrap();
         let backend = Backend::default();
         let settings = BenchSettings { windows: 40, epochs: 1, batch: 16, seed: 3, backend };
         let first = run(task.clone(), &settings).unwrap();

@@ -2,10 +2,10 @@
 
 use alloc::{string::String, sync::Arc, vec::Vec};
 
-use dunlin_protocol::id::{Digest, LayoutHash, Lineage, ModelVersion};
+use dunlin_protocol::id::{LayoutHash, Lineage, ModelVersion};
 use dunlin_protocol::message::WorkRef;
 use dunlin_protocol::plan::Training;
-use dunlin_protocol::task::TaskSpec;
+use dunlin_protocol::task::{Task, TaskDigest};
 use dunlin_protocol::update::Score;
 
 /// One piece of local work.
@@ -14,7 +14,7 @@ pub struct Job {
     /// Which work it is for; comes back with the outcome.
     pub work: WorkRef,
     /// The task.
-    pub task: Arc<TaskSpec>,
+    pub task: Arc<Task>,
     /// The base version's parameters, `[n_model]`.
     pub model: Arc<Vec<f32>>,
     /// This device's local layers from last time, `[n_params - n_model]`; `None` at first.
@@ -45,8 +45,8 @@ pub struct Trained {
 /// A version of the model and what it belongs to: all that a shell need keep of it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct KeptModel {
-    /// Digest of the task object.
-    pub task: Digest,
+    /// What its numbers mean.
+    pub task: TaskDigest,
     /// The history that the version belongs to.
     pub lineage: Lineage,
     /// The version.
@@ -63,7 +63,7 @@ pub struct ModelInUse {
     /// The layout of its task.
     pub layout: LayoutHash,
     /// The task.
-    pub task: Arc<TaskSpec>,
+    pub task: Arc<Task>,
     /// This device's own layers, `[n_params - n_model]`; `None` where the task has none.
     pub local: Option<Vec<f32>>,
 }

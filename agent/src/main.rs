@@ -17,7 +17,7 @@ use dunlin_agent::ports::Conditions;
 use dunlin_agent::store::FileStore;
 use dunlin_agent::trainer::{BurnTrainer, TrainerSettings};
 use dunlin_service::{Manager, logging};
-use log::{error, info};
+use log::{error, info, warn};
 
 /// Exit code for a wrong configuration (`EX_CONFIG` of sysexits.h): a restart does not help.
 const EXIT_CONFIG: u8 = 78;
@@ -36,6 +36,13 @@ struct Arguments {
     /// Configuration file; agent/agent.example.toml explains every key.
     #[arg(long, short, global = true, default_value = "/etc/dunlin/agent.toml")]
     config: PathBuf,
+    /// Start as a new device where the state is damaged or of a newer version.
+    ///
+    /// Lost are the update that waits to be sent, this device's own layers, what its data cap has
+    /// counted and the secret of its draw. The old files stay as state.a.unused and state.b.unused.
+    /// A state that can be used is kept.
+    #[arg(long)]
+    reset_state: bool,
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -85,7 +92,7 @@ fn main() -> ExitCode {
         println_ok(&arguments.config);
         return ExitCode::SUCCESS;
     }
-    match run(&config) {
+    match run(&config, arguments.reset_state) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             error!("{failure}");
@@ -119,12 +126,15 @@ fn config_failure(error: impl std::fmt::Display) -> Failure {
     Failure { text: error.to_string(), is_config: true }
 }
 
-fn run(config: &AgentConfig) -> Result<(), Failure> {
+fn run(config: &AgentConfig, reset_state: bool) -> Result<(), Failure> {
     let settings = config.settings().map_err(config_failure)?;
     let link = config.link().ok_or_else(|| config_failure("broker.url is wrong"))?;
     let backend = config.backend().map_err(config_failure)?;
-    let store = FileStore::open(&config.state_dir).map_err(failure)?;
+    let mut store = FileStore::open(&config.state_dir).map_err(failure)?;
     let _lock = InstanceLock::take(&config.state_dir).map_err(failure)?;
+    if reset_state {
+        reset(&mut store)?;
+    }
     let source = dunlin_agent::data::open(&config.source, &config.state_dir)
         .map_err(|error| Failure { is_config: error.is_config(), ..failure(error) })?;
     let trainer = TrainerSettings { backend, held_back: config.training.held_back };
@@ -143,6 +153,19 @@ fn run(config: &AgentConfig) -> Result<(), Failure> {
     let parts = Parts { conditions, inference, manager: Manager::from_environment(), ..parts };
     driver::run(parts, &remote)
         .map_err(|error| Failure { is_config: error.is_config(), ..failure(error) })
+}
+
+/// Sets a state aside that cannot be used.
+fn reset(store: &mut FileStore) -> Result<(), Failure> {
+    match driver::load_state(store) {
+        Ok(_) => info!("the state can be used: --reset-state changes nothing"),
+        Err(error) if error.is_config() => {
+            store.set_aside().map_err(failure)?;
+            warn!("starts as a new device, the old state is set aside: {error}");
+        }
+        Err(error) => return Err(failure(error)),
+    }
+    Ok(())
 }
 
 /// What `[inference]` asks for.

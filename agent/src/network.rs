@@ -7,7 +7,7 @@ use alloc::{vec, vec::Vec};
 
 use dunlin_models::{Backend, Network, Windows};
 use dunlin_protocol::limits::PARAMS_MAX;
-use dunlin_protocol::task::{ParamLayout, Share, TaskSpec};
+use dunlin_protocol::task::{ParamLayout, Share, Task};
 use dunlin_protocol::update::Score;
 
 use crate::job::{Job, JobFailure, Trained};
@@ -16,7 +16,7 @@ use crate::job::{Job, JobFailure, Trained};
 pub struct NetworkTrainer {
     backend: Backend,
     memory: Option<usize>,
-    network: Option<(Arc<TaskSpec>, Network)>,
+    network: Option<(Arc<Task>, Network)>,
 }
 
 impl NetworkTrainer {
@@ -33,7 +33,7 @@ impl NetworkTrainer {
     }
 
     /// The network for `task`, built when the task is new.
-    fn network(&mut self, task: &Arc<TaskSpec>) -> Result<&mut Network, JobFailure> {
+    fn network(&mut self, task: &Arc<Task>) -> Result<&mut Network, JobFailure> {
         if self.network.as_ref().is_none_or(|(known, _)| known != task) {
             // The old one goes first: there may be no room for both.
             self.network = None;
@@ -57,9 +57,9 @@ impl NetworkTrainer {
         stop: &dyn Fn() -> bool,
     ) -> Result<Trained, JobFailure> {
         let task = job.task.clone();
-        let layout = task.layout().map_err(failure)?;
+        let layout = task.layout();
         let local = job.local.as_deref();
-        let before_params = all_params(&job.model, local, job.seed, &layout)?;
+        let before_params = all_params(&job.model, local, job.seed, layout)?;
         let network = self.network(&task)?;
         network.set_params(&before_params).map_err(failure)?;
         let mut should_stop = || stop();
@@ -71,7 +71,7 @@ impl NetworkTrainer {
         let Some(training) = &job.training else {
             let examples = before.windows;
             let after = Score::default();
-            let local = local_of(&before_params, &layout);
+            let local = local_of(&before_params, layout);
             return Ok(Trained { delta: vec![], local, examples, train_loss: 0.0, before, after });
         };
         let report = network
@@ -81,7 +81,7 @@ impl NetworkTrainer {
         let params = network.params();
         Ok(Trained {
             delta: layout.update_of(&before_params, params),
-            local: local_of(params, &layout),
+            local: local_of(params, layout),
             examples: u32::try_from(train.len()).unwrap_or(u32::MAX),
             train_loss: report.mean_loss,
             before,
@@ -96,13 +96,12 @@ impl NetworkTrainer {
     /// As [`NetworkTrainer::run`].
     pub fn score(
         &mut self,
-        task: &Arc<TaskSpec>,
+        task: &Arc<Task>,
         model: &[f32],
         seed: u64,
         windows: &Windows<'_>,
     ) -> Result<Score, JobFailure> {
-        let layout = task.layout().map_err(failure)?;
-        let params = whole_params(model, seed, &layout)?;
+        let params = whole_params(model, seed, task.layout())?;
         let network = self.network(task)?;
         network.set_params(&params).map_err(failure)?;
         network.evaluate(windows).map_err(failure)

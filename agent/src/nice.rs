@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use dunlin_protocol::task::TaskSpec;
+use dunlin_protocol::task::Task;
 
 use crate::job::{Job, JobFailure, Trained};
 use crate::ports::Trainer;
@@ -31,11 +31,7 @@ impl<T: Trainer> Nice<T> {
 }
 
 impl<T: Trainer> Trainer for Nice<T> {
-    fn use_task(
-        &mut self,
-        task: &Arc<TaskSpec>,
-        stop: &dyn Fn() -> bool,
-    ) -> Result<u32, JobFailure> {
+    fn use_task(&mut self, task: &Arc<Task>, stop: &dyn Fn() -> bool) -> Result<u32, JobFailure> {
         self.give_way();
         self.trainer.use_task(task, stop)
     }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use dunlin_protocol::presence::Held;
-use dunlin_protocol::task::TaskSpec;
+use dunlin_protocol::task::Task;
 
 use crate::inference::Estimate;
 use crate::job::{Job, JobFailure, ModelInUse, Trained};
@@ -20,19 +20,38 @@ pub trait Transport {
     fn unsubscribe(&mut self, topic: String);
 }
 
+/// Why a store did not give or take a state.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// The place could not be read or written; what and where, and what to do.
+    #[error("{what}; {step}")]
+    Io {
+        /// The place and what is wrong with it.
+        what: String,
+        /// What to do.
+        step: &'static str,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// Something was kept, and nothing of it is whole.
+    #[error("{0}; restore a copy, or {reset}", reset = crate::state::RESET)]
+    Damaged(String),
+}
+
 /// Keeps the device's state across power cuts: after `save` returns, `load` gives those bytes.
 pub trait StateStore {
     /// The bytes last saved; `None` on a new device.
     ///
     /// # Errors
-    /// What could not be read, and what to do.
-    fn load(&mut self) -> Result<Option<Vec<u8>>, String>;
+    /// [`StoreError`]; a store that lost what it was given says so and does not call the device new.
+    fn load(&mut self) -> Result<Option<Vec<u8>>, StoreError>;
 
     /// Keeps `state`.
     ///
     /// # Errors
-    /// What could not be written, and what to do.
-    fn save(&mut self, state: &[u8]) -> Result<(), String>;
+    /// [`StoreError::Io`]; what was kept before is still there then.
+    fn save(&mut self, state: &[u8]) -> Result<(), StoreError>;
 }
 
 /// Improves a model on local data.
@@ -42,11 +61,7 @@ pub trait Trainer {
     ///
     /// # Errors
     /// Why there are none, in words for the log.
-    fn use_task(
-        &mut self,
-        task: &Arc<TaskSpec>,
-        stop: &dyn Fn() -> bool,
-    ) -> Result<u32, JobFailure>;
+    fn use_task(&mut self, task: &Arc<Task>, stop: &dyn Fn() -> bool) -> Result<u32, JobFailure>;
 
     /// Does `job`; gives up soon after `stop` says so.
     ///

@@ -14,7 +14,7 @@ mod resting;
 mod route;
 mod send;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod thrift;
 mod transfer;
 
@@ -22,12 +22,13 @@ use alloc::collections::VecDeque;
 use alloc::{boxed::Box, string::String, sync::Arc, vec::Vec};
 
 use dunlin_protocol::codec::Codec;
+use dunlin_protocol::extension::Extensions;
 use dunlin_protocol::id::{DeviceId, Lineage, ModelVersion};
 use dunlin_protocol::message::{Ack, Answer, Claim, Go, Outcome, Refusal, Verdict, WorkRef};
 use dunlin_protocol::plan::{Plan, Work, WorkItem};
 use dunlin_protocol::presence::{Held, Presence, State};
 use dunlin_protocol::rng::Rng;
-use dunlin_protocol::task::TaskSpec;
+use dunlin_protocol::task::Task;
 use dunlin_protocol::time::Instant;
 use dunlin_protocol::topic::{Down, Topic, shard_of};
 use dunlin_protocol::wire;
@@ -61,7 +62,7 @@ pub struct Session {
     server_online: bool,
     plan: Option<Plan>,
     plan_due: Option<Instant>,
-    task: Option<Arc<TaskSpec>>,
+    task: Option<Arc<Task>>,
     /// The remembered task is not in use: it does not fit this device's memory.
     task_too_large: bool,
     model: Option<(Lineage, ModelVersion, Arc<Vec<f32>>)>,
@@ -301,6 +302,15 @@ impl Session {
     }
 
     fn on_plan(&mut self, now: Instant, plan: Plan) {
+        if let Err(heard) = self.state.plans.admits(&plan) {
+            self.counters.stale_plans += 1;
+            warn!(
+                "{}: a plan was left out: its number is {}, and {heard} was heard. Somebody sends an old one again, or the aggregator's store was put back and its clock is behind",
+                self.settings.device, plan.sequence
+            );
+            return;
+        }
+        self.state.plans.note(&plan);
         self.plan_due = None;
         self.plan_heard = true;
         let known = self.plan.as_ref().map(|old| &old.instance);
@@ -463,6 +473,7 @@ impl Session {
             codecs: Codec::KNOWN,
             memory_kib: self.settings.memory_kib,
             windows: self.windows,
+            extensions: Extensions::NONE,
         };
         if let Ok(payload) = wire::encode(&claim) {
             self.publish_up(payload);

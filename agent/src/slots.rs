@@ -33,9 +33,24 @@ pub fn open(slot: &[u8]) -> Option<(u64, &[u8])> {
     whole.then_some((sequence, state))
 }
 
-/// The newest whole state of two slots, with its sequence number.
-pub fn newest(slots: [&[u8]; 2]) -> Option<(u64, &[u8])> {
-    slots.into_iter().filter_map(open).max()
+/// What lies in two slots.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Found<'a> {
+    /// Neither was ever written.
+    Nothing,
+    /// The newest whole state, with its sequence number.
+    State(u64, &'a [u8]),
+    /// Something was written, and nothing of it is whole.
+    Damaged,
+}
+
+/// Looks for the newest whole state in two slots; `None`: a slot that was never written.
+pub fn find(slots: [Option<&[u8]>; 2]) -> Found<'_> {
+    match slots.into_iter().flatten().filter_map(open).max() {
+        Some((sequence, state)) => Found::State(sequence, state),
+        None if slots == [None, None] => Found::Nothing,
+        None => Found::Damaged,
+    }
 }
 
 fn checksum(sequence: u64, state: &[u8]) -> u32 {
@@ -65,8 +80,18 @@ mod tests {
     fn the_newest_whole_slot_wins() {
         let (old, new) = (seal(4, b"old"), seal(5, b"new"));
         assert_ne!(slot_of(4), slot_of(5));
-        assert_eq!(newest([&old, &new]), Some((5, &b"new"[..])));
-        assert_eq!(newest([&old, &new[..9]]), Some((4, &b"old"[..])));
-        assert_eq!(newest([&[], &[]]), None);
+        assert_eq!(find([Some(&old), Some(&new)]), Found::State(5, &b"new"[..]));
+        assert_eq!(find([Some(&old), Some(&new[..9])]), Found::State(4, &b"old"[..]));
+        assert_eq!(find([None, Some(&new)]), Found::State(5, &b"new"[..]));
+    }
+
+    #[test]
+    fn slots_that_were_written_and_are_not_whole_are_damaged() {
+        let whole = seal(4, b"old");
+        assert_eq!(find([None, None]), Found::Nothing);
+        for damaged in [&[][..], &whole[..9]] {
+            assert_eq!(find([Some(damaged), None]), Found::Damaged);
+            assert_eq!(find([Some(damaged), Some(damaged)]), Found::Damaged);
+        }
     }
 }

@@ -1,4 +1,12 @@
 //! What a device must not forget when its power is cut.
+//!
+//! The first byte of what is kept is the version of the rest. A state of an older version is brought
+//! up to this one when it is read; one of a newer version is refused and stays as it is.
+
+mod old;
+mod plans;
+#[cfg(test)]
+mod tests;
 
 use alloc::vec::Vec;
 use core::fmt;
@@ -8,9 +16,12 @@ use dunlin_protocol::id::{Digest, LayoutHash, Lineage, ModelVersion};
 use dunlin_protocol::limits::{OBJECT_BYTES_MAX, TASK_BYTES_MAX};
 use dunlin_protocol::lottery::LotteryKey;
 use dunlin_protocol::message::WorkRef;
+use dunlin_protocol::task::TaskDigest;
+
+pub use plans::PlanMemory;
 
 /// Version of the bytes that [`DeviceState::encode`] writes.
-pub const STATE_SCHEMA: u8 = 2;
+pub const STATE_SCHEMA: u8 = 3;
 
 /// Longest encoded state in bytes: an update and what it lost, what the last one lost, local layers,
 /// each as long as a model, and a task.
@@ -33,6 +44,8 @@ pub struct DeviceState {
     pub residual: Option<Residual>,
     /// Bytes spent on the link in the last 24 hours, where they are capped.
     pub spent: u64,
+    /// How far the plans of each history have come.
+    pub plans: PlanMemory,
 }
 
 /// What was lost of an update that was counted.
@@ -65,8 +78,8 @@ pub struct Pending {
 /// Parameters of local layers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LocalLayers {
-    /// The layout that they belong to.
-    pub layout: LayoutHash,
+    /// The task that they belong to.
+    pub task: TaskDigest,
     /// `[n_params - n_model]`.
     pub params: Vec<f32>,
 }
@@ -84,7 +97,7 @@ pub struct CachedTask {
 /// Why a state cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StateError {
-    /// Another version of this program wrote it.
+    /// A newer version of this program wrote it, or one that is too old to be brought up.
     Schema {
         /// The version found.
         found: u8,
@@ -98,20 +111,36 @@ impl fmt::Display for StateError {
         match self {
             Self::Schema { found } => write!(
                 f,
-                "the state has schema {found}, this program reads schema {STATE_SCHEMA}; install the program that wrote it, or remove the state to enrol as a new device"
+                "the state has schema {found}, this program reads schemas {} to {STATE_SCHEMA}; install the program that wrote it, or {RESET}",
+                old::OLDEST
             ),
-            Self::Malformed => f.write_str("the state cannot be read"),
+            Self::Malformed => write!(f, "the state cannot be read; restore a copy, or {RESET}"),
         }
     }
 }
 
 impl core::error::Error for StateError {}
 
+/// What starting anew costs, and how it is done.
+pub(crate) const RESET: &str = "start as a new device (dunlin-agent --reset-state), which loses the update that \
+    waits to be sent, this device's own layers, what its data cap has counted and the secret of its \
+    draw";
+
 impl DeviceState {
     /// The state of a device that never ran, with 32 secret random bytes.
     pub fn fresh(lottery: [u8; 32]) -> Self {
         let lottery = LotteryKey(lottery);
-        Self { lottery, boot: 0, pending: None, local: None, task: None, residual: None, spent: 0 }
+        let plans = PlanMemory::default();
+        Self {
+            lottery,
+            boot: 0,
+            pending: None,
+            local: None,
+            task: None,
+            residual: None,
+            spent: 0,
+            plans,
+        }
     }
 
     /// The bytes to keep.
@@ -123,15 +152,20 @@ impl DeviceState {
     /// Reads kept bytes.
     ///
     /// # Errors
-    /// [`StateError`] when they are of another version or damaged.
+    /// [`StateError`] when they are of a version that this program does not know, or damaged.
     pub fn decode(bytes: &[u8]) -> Result<Self, StateError> {
         let (schema, body) = bytes.split_first().ok_or(StateError::Malformed)?;
-        if *schema != STATE_SCHEMA {
-            return Err(StateError::Schema { found: *schema });
+        match *schema {
+            STATE_SCHEMA => read(body),
+            old::V2 => read::<old::StateV2>(body).map(old::StateV2::upgrade),
+            found => Err(StateError::Schema { found }),
         }
-        match postcard::take_from_bytes(body) {
-            Ok((state, [])) => Ok(state),
-            Ok(_) | Err(_) => Err(StateError::Malformed),
-        }
+    }
+}
+
+fn read<T: for<'a> Deserialize<'a>>(body: &[u8]) -> Result<T, StateError> {
+    match postcard::take_from_bytes(body) {
+        Ok((state, [])) => Ok(state),
+        Ok(_) | Err(_) => Err(StateError::Malformed),
     }
 }

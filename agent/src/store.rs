@@ -4,8 +4,8 @@ use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
-use crate::ports::StateStore;
-use crate::slots;
+use crate::ports::{StateStore, StoreError};
+use crate::slots::{self, Found};
 use crate::state::STATE_BYTES_MAX;
 
 /// Two files in a directory, one for each slot.
@@ -20,8 +20,8 @@ impl FileStore {
     /// The store in `dir`, which is made when it is not there.
     ///
     /// # Errors
-    /// When the directory cannot be made or written.
-    pub fn open(dir: &Path) -> Result<Self, String> {
+    /// [`StoreError::Io`] when the directory cannot be made.
+    pub fn open(dir: &Path) -> Result<Self, StoreError> {
         Self::named(dir, "state")
     }
 
@@ -29,9 +29,11 @@ impl FileStore {
     ///
     /// # Errors
     /// As [`FileStore::open`].
-    pub fn named(dir: &Path, name: &'static str) -> Result<Self, String> {
-        fs::create_dir_all(dir).map_err(|error| {
-            format!("state directory {}: {error}; create it or choose another", dir.display())
+    pub fn named(dir: &Path, name: &'static str) -> Result<Self, StoreError> {
+        fs::create_dir_all(dir).map_err(|source| StoreError::Io {
+            what: format!("state directory {}: {source}", dir.display()),
+            step: "create it or choose another",
+            source,
         })?;
         Ok(Self { dir: dir.to_owned(), name, sequence: 0 })
     }
@@ -39,6 +41,27 @@ impl FileStore {
     fn slot(&self, sequence: u64) -> PathBuf {
         let end = ["a", "b"][slots::slot_of(sequence)];
         self.dir.join(format!("{}.{end}", self.name))
+    }
+
+    /// Moves what is kept out of the way, to `name.a.unused` and `name.b.unused`: the next state is
+    /// the first one.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub fn set_aside(&mut self) -> Result<(), StoreError> {
+        for sequence in [0, 1] {
+            let path = self.slot(sequence);
+            let mut aside = path.clone().into_os_string();
+            aside.push(".unused");
+            match fs::rename(&path, aside) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(unreadable(&path, error));
+                }
+                Ok(()) | Err(_) => {}
+            }
+        }
+        self.sequence = 0;
+        Ok(())
     }
 
     fn write(&self, sequence: u64, state: &[u8]) -> std::io::Result<()> {
@@ -51,38 +74,51 @@ impl FileStore {
     }
 }
 
-/// The bytes of a slot, none where there is no file.
-fn read_slot(path: &Path) -> std::io::Result<Vec<u8>> {
+fn unreadable(path: &Path, source: std::io::Error) -> StoreError {
+    let what = format!("{}: {source}", path.display());
+    StoreError::Io { what, step: "check its owner and the disk", source }
+}
+
+/// The bytes of a slot; `None` where there is no file.
+fn read_slot(path: &Path) -> std::io::Result<Option<Vec<u8>>> {
     let mut bytes = Vec::new();
     match File::open(path) {
         Ok(file) => {
             file.take((slots::HEADER_BYTES + STATE_BYTES_MAX) as u64).read_to_end(&mut bytes)?;
+            Ok(Some(bytes))
         }
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-        Err(error) => return Err(error),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
     }
-    Ok(bytes)
 }
 
 impl StateStore for FileStore {
-    fn load(&mut self) -> Result<Option<Vec<u8>>, String> {
+    fn load(&mut self) -> Result<Option<Vec<u8>>, StoreError> {
         let read = |sequence| {
             let path = self.slot(sequence);
-            read_slot(&path).map_err(|error| {
-                format!("{}: {error}; check its owner and the disk", path.display())
-            })
+            read_slot(&path).map_err(|error| unreadable(&path, error))
         };
         let files = [read(0)?, read(1)?];
-        let newest = slots::newest([&files[0], &files[1]]);
-        self.sequence = newest.map_or(self.sequence, |(sequence, _)| sequence);
-        Ok(newest.map(|(_, state)| state.to_vec()))
+        match slots::find([files[0].as_deref(), files[1].as_deref()]) {
+            Found::Nothing => Ok(None),
+            Found::State(sequence, state) => {
+                self.sequence = sequence;
+                Ok(Some(state.to_vec()))
+            }
+            Found::Damaged => Err(StoreError::Damaged(format!(
+                "{} and {} are both damaged",
+                self.slot(0).display(),
+                self.slot(1).display()
+            ))),
+        }
     }
 
-    fn save(&mut self, state: &[u8]) -> Result<(), String> {
+    fn save(&mut self, state: &[u8]) -> Result<(), StoreError> {
         let sequence = self.sequence + 1;
-        self.write(sequence, state).map_err(|error| {
-            let (name, dir) = (self.name, self.dir.display());
-            format!("{name} in {dir}: {error}; check free space and rights")
+        self.write(sequence, state).map_err(|source| StoreError::Io {
+            what: format!("{} in {}: {source}", self.name, self.dir.display()),
+            step: "check free space and rights",
+            source,
         })?;
         self.sequence = sequence;
         Ok(())
@@ -92,6 +128,27 @@ impl StateStore for FileStore {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn files_without_a_whole_state_are_damaged_and_can_be_set_aside() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut store = FileStore::open(dir.path()).unwrap();
+        store.save(b"one").unwrap();
+        store.save(b"two").unwrap();
+        for name in ["state.a", "state.b"] {
+            fs::write(dir.path().join(name), b"rubbish").unwrap();
+        }
+        let mut store = FileStore::open(dir.path()).unwrap();
+        let error = store.load().unwrap_err().to_string();
+        for part in ["state.a", "state.b", "damaged", "own layers", "--reset-state"] {
+            assert!(error.contains(part), "{part}: {error}");
+        }
+        store.set_aside().unwrap();
+        assert_eq!(store.load().unwrap(), None);
+        store.save(b"three").unwrap();
+        assert_eq!(FileStore::open(dir.path()).unwrap().load().unwrap().unwrap(), b"three");
+        assert_eq!(fs::read(dir.path().join("state.a.unused")).unwrap(), b"rubbish");
+    }
 
     #[test]
     fn the_newest_whole_state_comes_back_even_when_a_write_was_torn() {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use dunlin_models::{Backend, Windows};
-use dunlin_protocol::task::TaskSpec;
+use dunlin_protocol::task::{Task, TaskSpec};
 
 use crate::data::{WindowSet, WindowSource};
 use crate::job::{Job, JobFailure, Trained};
@@ -43,11 +43,7 @@ pub fn view<'a>(set: &'a WindowSet, task: &TaskSpec) -> Result<Windows<'a>, JobF
 }
 
 impl Trainer for BurnTrainer {
-    fn use_task(
-        &mut self,
-        task: &Arc<TaskSpec>,
-        stop: &dyn Fn() -> bool,
-    ) -> Result<u32, JobFailure> {
+    fn use_task(&mut self, task: &Arc<Task>, stop: &dyn Fn() -> bool) -> Result<u32, JobFailure> {
         let all = self.source.windows_unless(task, stop).map_err(failure)?;
         let (train, _) = all.split(self.held_back);
         Ok(u32::try_from(train.len()).unwrap_or(u32::MAX))

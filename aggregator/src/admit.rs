@@ -1,10 +1,11 @@
 //! Admission: what an update must be before it may touch the sum.
 
 use dunlin_protocol::codec::{Codec, Seeds, squared_norm};
-use dunlin_protocol::id::{LayoutHash, ModelVersion};
+use dunlin_protocol::id::ModelVersion;
 use dunlin_protocol::limits::OBJECT_BYTES_MAX;
 use dunlin_protocol::message::Refusal;
 use dunlin_protocol::plan::TrainWork;
+use dunlin_protocol::task::TaskDigest;
 use dunlin_protocol::update::Update;
 use dunlin_protocol::wire::WireError;
 
@@ -22,7 +23,7 @@ pub struct Terms<'a> {
     /// The version that updates start from.
     pub base: ModelVersion,
     /// What coordinates mean.
-    pub layout: LayoutHash,
+    pub task: TaskDigest,
     /// Coordinates of an update.
     pub n_update: usize,
     /// Public seeds of this device's payload.
@@ -42,7 +43,7 @@ pub fn object_bytes_max(codec: Codec, n_update: usize) -> usize {
 
 /// The reason that a device is told when its update object cannot be read.
 pub fn refusal_of(error: &WireError) -> Refusal {
-    if matches!(error, WireError::Schema { .. }) {
+    if matches!(error, WireError::Schema { .. } | WireError::Extension { .. }) {
         Refusal::Schema
     } else if matches!(error, WireError::TooLong { .. }) {
         Refusal::Oversized
@@ -60,7 +61,7 @@ pub fn admit(update: &Update<'_>, terms: &Terms<'_>) -> Result<Contribution, Ref
     if header.base_version != terms.base {
         return Err(Refusal::StaleBase);
     }
-    if header.layout != terms.layout.tag() {
+    if header.task != terms.task.tag() {
         return Err(Refusal::WrongLayout);
     }
     let weighs = |windows: u32| (1..=terms.examples_max).contains(&windows);

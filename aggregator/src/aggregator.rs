@@ -14,13 +14,13 @@ mod uploads;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Range;
 
-use dunlin_protocol::id::{DeviceId, LayoutHash, ShortDigest};
+use dunlin_protocol::id::{DeviceId, ShortDigest};
 use dunlin_protocol::object::ObjectRef;
-use dunlin_protocol::plan::WorkKind;
+use dunlin_protocol::plan::{Plan, WorkKind};
 use dunlin_protocol::presence::{Held, Presence};
+use dunlin_protocol::task::Task;
 use dunlin_protocol::time::Instant;
 use dunlin_protocol::topic::{Topic, Topics};
-use dunlin_protocol::wire;
 
 use crate::admit;
 use crate::intake::Intake;
@@ -32,7 +32,7 @@ use crate::settings::{Problem, Settings};
 use crate::snapshot::{ClosedRound, Head, Record, Save, Snapshot};
 use crate::summary::Counters;
 pub use start::{Initial, Start, StartError};
-use start::{check_params, fresh};
+use start::{bring_up, check_params, fresh, old_task};
 
 /// Accepted updates that share one write to the disk at the most.
 const COMMIT_UPDATES_MAX: usize = 64;
@@ -63,11 +63,9 @@ struct Unwritten {
 pub struct Aggregator {
     settings: Settings,
     topics: Topics,
-    layout: LayoutHash,
-    n_update: usize,
-    n_model: usize,
+    task: Task,
+    task_object: Object,
     update_ranges: Vec<Range<usize>>,
-    task: Object,
     head: Head,
     library: Library,
     /// The current version before it was written for devices, `[n_model]`.
@@ -84,6 +82,9 @@ pub struct Aggregator {
     connection: Connection,
     next_open: Instant,
     plan_stale: bool,
+    /// Different plans published since the start, and the last of them.
+    plans: u32,
+    last_plan: Option<Plan>,
     stopped: bool,
     finished: bool,
     now: Instant,
@@ -94,36 +95,37 @@ pub struct Aggregator {
 impl Aggregator {
     /// An aggregator that begins or continues a history. Its first output saves the start.
     ///
+    /// `unix_s`: seconds since 1970 by the machine's clock, 0 where it has none. With it plans rise
+    /// also over a store that was put back from a copy.
+    ///
     /// # Errors
     /// [`StartError`] says what does not fit and what to do.
-    pub fn new(settings: Settings, start: Start, now: Instant) -> Result<Self, StartError> {
+    pub fn new(
+        settings: Settings,
+        start: Start,
+        now: Instant,
+        unix_s: u64,
+    ) -> Result<Self, StartError> {
         let problems = settings.problems();
         if !problems.is_empty() {
             return Err(StartError::Settings(problems));
         }
         let unusable =
             |text: String| StartError::Settings(vec![Problem { key: "task".into(), text }]);
-        let layout = settings.task.layout().map_err(|error| unusable(error.to_string()))?;
-        let task = wire::encode(&settings.task)
-            .and_then(|bytes| Object::new(bytes, settings.chunk_bytes))
-            .map_err(|error| unusable(error.to_string()))?;
+        let task = Task::new(settings.task.clone());
+        let task = task.map_err(|error| unusable(error.to_string()))?;
+        let object = task.encode().and_then(|bytes| Object::new(bytes, settings.chunk_bytes));
+        let task_object = object.map_err(|error| unusable(error.to_string()))?;
         let snapshot = match start {
             Start::Restored(snapshot) => *snapshot,
-            Start::Fresh { lineage, initial } => {
-                fresh(lineage, &layout, initial, settings.downlink)?
-            }
+            Start::Fresh { lineage, initial } => fresh(lineage, &task, initial, settings.downlink)?,
         };
-        if snapshot.head.layout != layout.hash() {
-            let (task, saved) = (layout.hash(), snapshot.head.layout);
-            return Err(StartError::OtherTask { task, saved });
-        }
+        snapshot.check_task(&task)?;
         let mut this = Self {
             topics: Topics::new(settings.topics_root.clone()),
-            layout: layout.hash(),
-            n_update: layout.n_update(),
-            n_model: layout.n_model(),
-            update_ranges: layout.update_ranges(),
+            update_ranges: task.layout().update_ranges(),
             task,
+            task_object,
             head: snapshot.head.clone(),
             library: Library::new(),
             exact: Vec::new(),
@@ -138,6 +140,8 @@ impl Aggregator {
             connection: Connection::Down,
             next_open: now,
             plan_stale: false,
+            plans: 0,
+            last_plan: None,
             stopped: false,
             finished: false,
             now,
@@ -145,23 +149,29 @@ impl Aggregator {
             outputs: VecDeque::new(),
             settings,
         };
-        this.restore(snapshot, now)?;
+        this.restore(snapshot, now, unix_s)?;
         Ok(this)
     }
 
-    fn restore(&mut self, snapshot: Snapshot, now: Instant) -> Result<(), StartError> {
-        let mut records = Vec::new();
-        for (version, record) in snapshot.models {
-            check_params(&record.params, self.n_model)?;
+    fn restore(&mut self, snapshot: Snapshot, now: Instant, unix_s: u64) -> Result<(), StartError> {
+        let mut records = vec![Record::Task(self.task.spec().clone())];
+        let (n_model, n_update) = (self.task.layout().n_model(), self.task.layout().n_update());
+        for (version, mut record) in snapshot.models {
+            check_params(&record.params, n_model)?;
             if version == self.head.version {
-                if !record.momentum.is_empty() && record.momentum.len() != self.n_update {
+                if !record.momentum.is_empty() && record.momentum.len() != n_update {
                     return Err(StartError::Inconsistent("the momentum has another length"));
                 }
                 self.exact = record.params.clone();
                 self.momentum = record.momentum.clone();
             }
-            if self.head.boot == 0 {
+            let old = bring_up(&mut record.written, self.settings.chunk_bytes)?;
+            if !old.is_empty() || self.head.boot == 0 {
                 records.push(Record::Model(record.clone()));
+            }
+            if !old.is_empty() {
+                let task = old_task(&self.task, self.settings.chunk_bytes);
+                self.head.retired.extend(old.into_iter().chain(task.ok()));
             }
             let given = record.given().to_vec();
             let volume = Volume::restore(given, record.written, self.settings.chunk_bytes);
@@ -176,7 +186,7 @@ impl Aggregator {
             let Some(sums) = sums.remove(&key) else {
                 return Err(StartError::Inconsistent("an open round has no sum"));
             };
-            let n_update = if key.kind == WorkKind::Train { self.n_update } else { 0 };
+            let n_update = if key.kind == WorkKind::Train { n_update } else { 0 };
             if sums.n_update() != n_update || !self.library.contains_key(&record.base) {
                 return Err(StartError::Inconsistent("an open round belongs to another model"));
             }
@@ -184,6 +194,8 @@ impl Aggregator {
             self.rounds.insert(key, Round::restore(record, sums, now, wait));
         }
         self.head.boot = self.head.boot.saturating_add(1);
+        let unix_s = u32::try_from(unix_s).unwrap_or(u32::MAX);
+        self.head.plan_epoch = self.head.plan_epoch.saturating_add(1).max(unix_s);
         records.insert(0, Record::Head(self.head.clone()));
         self.save(records);
         self.event(RoundEvent::Started {
@@ -335,7 +347,8 @@ impl Aggregator {
             Job::Evaluate => None,
         };
         let open = self.rounds.values().filter_map(codec).chain([self.settings.codec]);
-        let longest = open.map(|codec| admit::object_bytes_max(codec, self.n_update)).max();
+        let longest =
+            open.map(|codec| admit::object_bytes_max(codec, self.task.layout().n_update())).max();
         longest.unwrap_or(admit::HEADER_BYTES_MAX)
     }
 

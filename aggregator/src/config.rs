@@ -29,6 +29,9 @@ pub struct Config {
     pub store: PathBuf,
     /// Makes lineage and first model repeatable; for trials only.
     pub seed: Option<u64>,
+    /// The operator's word, by digest, that the store's model goes on with the configured task though
+    /// that gives its numbers another meaning; from the command line, never from the file.
+    pub adopt_task: Option<String>,
 }
 
 /// Why a configuration cannot be used.
@@ -98,7 +101,7 @@ impl File {
         let store = folder.join(self.store.path.as_deref().unwrap_or(Path::new("aggregator.redb")));
         match broker {
             Some(broker) if problems.is_empty() => {
-                Ok(Config { settings, broker, store, seed: self.seed })
+                Ok(Config { settings, broker, store, seed: self.seed, adopt_task: None })
             }
             _ => Err(ConfigError::Problems { path: path.to_owned(), problems }),
         }

@@ -13,6 +13,7 @@ use dunlin_aggregator::run::RunError;
 use dunlin_aggregator::status::Status;
 use dunlin_aggregator::store::Store;
 use dunlin_aggregator::{model_file, run};
+use dunlin_protocol::task::Task;
 use dunlin_protocol::time::Instant;
 use dunlin_service::{Manager, logging};
 
@@ -30,6 +31,10 @@ struct Arguments {
     /// The configuration file.
     #[arg(long, short, global = true, default_value = "aggregator.toml")]
     config: PathBuf,
+    /// Go on with the store's model though the task file gives its numbers another meaning: other
+    /// labels, channels, units or scales. DIGEST names that task; the refusal prints it.
+    #[arg(long, global = true, value_name = "DIGEST")]
+    adopt_task: Option<String>,
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -85,7 +90,8 @@ fn main() -> ExitCode {
 type Outcome = Result<(), Box<dyn std::error::Error>>;
 
 fn perform(arguments: &Arguments) -> Outcome {
-    let config = Config::load(&arguments.config)?;
+    let mut config = Config::load(&arguments.config)?;
+    config.adopt_task.clone_from(&arguments.adopt_task);
     match &arguments.command {
         None | Some(Command::Run) => run_until_signal(&config),
         Some(Command::Config { command: ConfigCommand::Check }) => {
@@ -116,14 +122,20 @@ fn export(config: &Config, file: &Path) -> Outcome {
     let snapshot = store.load()?.ok_or("the store is empty: nothing has been learned yet")?;
     let head = &snapshot.head;
     let model = snapshot.models.get(&head.version).ok_or("the store has no current model")?;
-    let task = &config.settings.task;
-    model_file::export(file, task, head.lineage, head.version, &model.params)?;
+    let task = Task::new(config.settings.task.clone())?;
+    let adopted = config.adopt_task.as_deref() == Some(task.digest().to_string().as_str());
+    if !adopted {
+        snapshot.check_task(&task).map_err(RunError::Start)?;
+    }
+    model_file::export(file, &task, head.lineage, head.version, &model.params)?;
     say(&format!("version {} written to {}", head.version, file.display()));
     Ok(())
 }
 
 fn import(config: &Config, file: &Path) -> Outcome {
-    let params = model_file::import(file, &config.settings.task)?;
+    let task = Task::new(config.settings.task.clone())?;
+    let word = config.adopt_task.as_deref();
+    let params = model_file::import(file, &task, word.is_some())?;
     let store = Store::open(&config.store)?;
     let now = Instant(0);
     let (start, fresh) = match run::start_from(&store, config)? {
@@ -133,7 +145,7 @@ fn import(config: &Config, file: &Path) -> Outcome {
         }
         restored @ Start::Restored(_) => (restored, false),
     };
-    let mut core = Aggregator::new(config.settings.clone(), start, now)?;
+    let mut core = Aggregator::new(config.settings.clone(), start, now, run::unix_s())?;
     if !fresh {
         core.handle(now, Input::Import(&params));
     }

@@ -3,7 +3,7 @@
 //! Tensors are `layers.{i}.weight` of shape `[fan_in, fan_out]` and `layers.{i}.bias` of shape
 //! `[fan_out]`, `f32`, for all shared and frozen layers; layers count from 0 over the whole task.
 //! A convolution's rows are kernel position first: `[kernel * in, out]`. Metadata: `task`,
-//! `lineage`, `version`, `layout`.
+//! `lineage`, `version`, `layout`, and `meaning`, the task's digest.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -12,7 +12,7 @@ use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 use dunlin_protocol::id::{Lineage, ModelVersion, ShortDigest};
-use dunlin_protocol::task::{ParamLayout, ParamSlot, Share, SlotRole, TaskSpec};
+use dunlin_protocol::task::{ParamLayout, ParamSlot, Share, SlotRole, Task};
 use safetensors::tensor::{Dtype, TensorView};
 use safetensors::{SafeTensorError, SafeTensors};
 
@@ -57,7 +57,14 @@ pub enum ModelFileProblem {
         /// The file's.
         found: String,
     },
-    /// The task gives no layout, or the model has another length.
+    /// The file was made with a task of the same layout that gives its numbers another meaning.
+    Meaning {
+        /// The task's digest.
+        expected: String,
+        /// The file's.
+        found: String,
+    },
+    /// The model has another length than the task gives it.
     Task(String),
 }
 
@@ -83,6 +90,12 @@ impl fmt::Display for ModelFileError {
             ModelFileProblem::Layout { expected, found } => {
                 write!(f, "its layout is {found}, the task's is {expected}: another task made it")
             }
+            ModelFileProblem::Meaning { expected, found } => write!(
+                f,
+                "it was made with a task of digest {found}, and the configured one is {expected}: \
+                 labels, channels, units or scales differ. Configure that task, or, if the model is \
+                 right for this one, import it with --adopt-task {expected}"
+            ),
             ModelFileProblem::Task(problem) => f.write_str(problem),
         }
     }
@@ -96,13 +109,13 @@ impl std::error::Error for ModelFileError {}
 /// [`ModelFileError`] when the disk refuses or the model is not one of the task.
 pub fn export(
     path: &Path,
-    task: &TaskSpec,
+    task: &Task,
     lineage: Lineage,
     version: ModelVersion,
     params: &[f32],
 ) -> Result<(), ModelFileError> {
     let named = |problem| ModelFileError { path: path.to_owned(), problem };
-    let layout = task.layout().map_err(|e| named(ModelFileProblem::Task(e.to_string())))?;
+    let layout = task.layout();
     if params.len() != layout.n_model() {
         let (has, needs) = (params.len(), layout.n_model());
         let text = format!("the model has {has} parameters, the task needs {needs}");
@@ -111,7 +124,7 @@ pub fn export(
     let bytes: Vec<u8> = params.iter().flat_map(|value| value.to_le_bytes()).collect();
     let mut tensors = Vec::new();
     let mut at = 0;
-    for slot in model_slots(&layout) {
+    for slot in model_slots(layout) {
         let end = at + slot.range.len() * 4;
         let view = TensorView::new(Dtype::F32, shape(slot), &bytes[at..end]);
         tensors.push((tensor_name(slot), view.map_err(|e| named(ModelFileProblem::Format(e)))?));
@@ -123,6 +136,7 @@ pub fn export(
         text("lineage", lineage.0.iter().map(|byte| format!("{byte:02x}")).collect()),
         text("version", version.to_string()),
         text("layout", ShortDigest(layout.hash().0).to_string()),
+        text("meaning", task.digest().to_string()),
     ]);
     let file = safetensors::serialize(tensors, Some(metadata));
     let file = file.map_err(|e| named(ModelFileProblem::Format(e)))?;
@@ -131,23 +145,29 @@ pub fn export(
 
 /// Reads a model of `task` from `path`: `[n_model]`, finite.
 ///
-/// Tensors of local layers are ignored; a file without metadata is taken by its shapes.
+/// Tensors of local layers are ignored; a file without metadata is taken by its shapes. `adopt`: the
+/// operator's word that a model of another task of the same layout is right.
 ///
 /// # Errors
 /// [`ModelFileError`] says what does not fit the task.
-pub fn import(path: &Path, task: &TaskSpec) -> Result<Vec<f32>, ModelFileError> {
+pub fn import(path: &Path, task: &Task, adopt: bool) -> Result<Vec<f32>, ModelFileError> {
     let named = |problem| ModelFileError { path: path.to_owned(), problem };
     let bytes = read_whole(path).map_err(named)?;
-    let layout = task.layout().map_err(|e| named(ModelFileProblem::Task(e.to_string())))?;
-    read_params(&bytes, &layout).map_err(named)
+    read_params(&bytes, task, adopt).map_err(named)
 }
 
-fn read_params(bytes: &[u8], layout: &ParamLayout) -> Result<Vec<f32>, ModelFileProblem> {
+fn read_params(bytes: &[u8], task: &Task, adopt: bool) -> Result<Vec<f32>, ModelFileProblem> {
+    let layout = task.layout();
     let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(ModelFileProblem::Format)?;
     let expected = ShortDigest(layout.hash().0).to_string();
     let found = metadata.metadata().as_ref().and_then(|pairs| pairs.get("layout"));
     if let Some(found) = found.filter(|found| **found != expected) {
         return Err(ModelFileProblem::Layout { expected, found: found.clone() });
+    }
+    let expected = task.digest().to_string();
+    let found = metadata.metadata().as_ref().and_then(|pairs| pairs.get("meaning"));
+    if let Some(found) = found.filter(|found| **found != expected && !adopt) {
+        return Err(ModelFileProblem::Meaning { expected, found: found.clone() });
     }
     let tensors = SafeTensors::deserialize(bytes).map_err(ModelFileProblem::Format)?;
     let known = |name: &str| layout.slots().iter().any(|slot| tensor_name(slot) == name);
@@ -211,15 +231,15 @@ fn read_whole(path: &Path) -> Result<Vec<u8>, ModelFileProblem> {
 mod tests {
     use super::*;
     use crate::example::{LINEAGE, task};
-    use dunlin_protocol::task::{Layer, Op};
+    use dunlin_protocol::task::{Layer, Op, Target};
 
     /// A frozen, a local and a shared layer.
-    fn layered() -> TaskSpec {
+    fn layered() -> Task {
         let mut task = task(4);
         let dense = |out, share| Layer { op: Op::Dense { out }, share };
         task.layers =
             vec![dense(3, Share::Frozen), dense(5, Share::Local), dense(2, Share::Shared)];
-        task
+        Task::new(task).unwrap()
     }
 
     #[test]
@@ -227,11 +247,17 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("m.safetensors");
         let task = layered();
-        let n = task.layout().unwrap().n_model();
+        let n = task.layout().n_model();
         #[allow(clippy::cast_precision_loss)]
         let params: Vec<f32> = (0..n).map(|i| i as f32).collect();
         export(&path, &task, LINEAGE, ModelVersion(3), &params).unwrap();
-        assert_eq!(import(&path, &task).unwrap(), params);
+        assert_eq!(import(&path, &task, false).unwrap(), params);
+        let mut swapped = task.spec().clone();
+        swapped.target = Target::Classes(vec!["walk".into(), "rest".into()]);
+        let swapped = Task::new(swapped).unwrap();
+        let error = import(&path, &swapped, false).unwrap_err().to_string();
+        assert!(error.contains(&format!("--adopt-task {}", swapped.digest())), "{error}");
+        assert_eq!(import(&path, &swapped, true).unwrap(), params);
         let bytes = fs::read(&path).unwrap();
         let tensors = SafeTensors::deserialize(&bytes).unwrap();
         assert_eq!(tensors.tensor("layers.0.weight").unwrap().shape(), [4, 3]);
@@ -247,7 +273,7 @@ mod tests {
         let task = layered();
         let error = |bytes: &[u8]| {
             fs::write(&path, bytes).unwrap();
-            import(&path, &task).unwrap_err().to_string()
+            import(&path, &task, false).unwrap_err().to_string()
         };
         assert!(error(b"hello").contains("not a safetensors file"));
         let file = |tensors: &[(&str, Vec<usize>, f32)]| {
@@ -267,10 +293,12 @@ mod tests {
         let wild = ("layers.0.weight", vec![4, 3], f32::NAN);
         assert!(error(&file(&[wild])).contains("not finite"));
         assert!(error(&file(&[first, ("head", vec![1], 0.0)])).contains("no tensor head"));
-        let other = crate::example::task(4);
+        let other = Task::new(crate::example::task(4)).unwrap();
         export(&path, &other, LINEAGE, ModelVersion(0), &[0.0; 10]).unwrap();
-        assert!(import(&path, &task).unwrap_err().to_string().contains("another task made it"));
+        assert!(
+            import(&path, &task, false).unwrap_err().to_string().contains("another task made it")
+        );
         assert!(export(&path, &task, LINEAGE, ModelVersion(0), &[0.0; 10]).is_err());
-        assert!(import(&folder.path().join("none"), &task).is_err());
+        assert!(import(&folder.path().join("none"), &task, false).is_err());
     }
 }

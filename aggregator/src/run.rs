@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use dunlin_link::{Link, LinkError, LinkEvent, QueueLimits, Will};
 use dunlin_protocol::id::Lineage;
+use dunlin_protocol::task::Task;
 use dunlin_protocol::time::Instant;
 use dunlin_protocol::topic::Topics;
 use dunlin_service::Manager;
@@ -16,6 +17,8 @@ use crate::config::Config;
 use crate::inbox::{Inbox, inbox};
 use crate::io::{Input, Output, RoundEvent};
 use crate::report;
+use crate::settings::Problem;
+use crate::snapshot::Snapshot;
 use crate::status::{ROUNDS_SHOWN, Status};
 use crate::store::{Store, StoreError};
 use crate::summary::Counters;
@@ -89,7 +92,10 @@ impl From<StartError> for RunError {
 /// # Errors
 /// [`RunError`] when the store cannot be read or there are no random numbers.
 pub fn start_from(store: &Store, config: &Config) -> Result<Start, RunError> {
-    if let Some(snapshot) = store.load()? {
+    if let Some(mut snapshot) = store.load()? {
+        if let Some(word) = &config.adopt_task {
+            adopt(&mut snapshot, config, word)?;
+        }
         return Ok(Start::Restored(Box::new(snapshot)));
     }
     let mut random = [0; 24];
@@ -105,6 +111,23 @@ pub fn start_from(store: &Store, config: &Config) -> Result<Start, RunError> {
     let lineage = Lineage(lineage.try_into().unwrap_or([0; 16]));
     let seed = u64::from_le_bytes(seed.try_into().unwrap_or([0; 8]));
     Ok(Start::Fresh { lineage, initial: Initial::Seed(config.seed.unwrap_or(seed)) })
+}
+
+/// Gives the operator's word for the configured task.
+fn adopt(snapshot: &mut Snapshot, config: &Config, word: &str) -> Result<(), StartError> {
+    let task = Task::new(config.settings.task.clone());
+    let task = task.map_err(|error| {
+        let problem = Problem { key: "task".into(), text: error.to_string() };
+        StartError::Settings(vec![problem])
+    })?;
+    snapshot.adopt(&task, word)
+}
+
+/// Seconds since 1970 by the machine's clock; 0 before that.
+#[allow(clippy::disallowed_methods)] // a shell may
+pub fn unix_s() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.map_or(0, |since| since.as_secs())
 }
 
 /// Runs an aggregator until `stop` is set or something fails; `manager` is told how it is, and
@@ -124,7 +147,7 @@ pub fn run(
     let store = Store::open(&config.store)?;
     let start = start_from(&store, config)?;
     let clock = Clock::start();
-    let core = Aggregator::new(config.settings.clone(), start, clock.now())?;
+    let core = Aggregator::new(config.settings.clone(), start, clock.now(), unix_s())?;
     let topics = Topics::new(config.settings.topics_root.clone());
     let mut shell = Shell { config, store, topics, core, link: None, status_due: Instant(0) };
     shell.perform(&mut on_event)?;

@@ -6,6 +6,7 @@ use dunlin_protocol::id::{DeviceId, LayoutHash, Lineage, ModelVersion, RoundId, 
 use dunlin_protocol::lottery::Fraction;
 use dunlin_protocol::object::ObjectRef;
 use dunlin_protocol::plan::WorkKind;
+use dunlin_protocol::task::TaskSpec;
 use serde::{Deserialize, Serialize};
 
 use crate::combine::Accumulator;
@@ -29,6 +30,8 @@ pub struct Head {
     pub next_round: RoundId,
     /// Objects whose retained chunks are being removed from the broker, newest last.
     pub retired: Vec<ObjectRef>,
+    /// Upper half of the sequence numbers of plans: rises with every start.
+    pub plan_epoch: u32,
 }
 
 /// One version of the global model.
@@ -99,6 +102,8 @@ pub struct ClosedRound {
 pub enum Record {
     /// Replace the head.
     Head(Head),
+    /// Replace the task.
+    Task(TaskSpec),
     /// Add a version.
     Model(ModelRecord),
     /// Remove a version.
@@ -124,6 +129,8 @@ pub struct Save {
 pub struct Snapshot {
     /// The head.
     pub head: Head,
+    /// What the model's numbers mean; `None` in a store of a version that did not keep it.
+    pub task: Option<TaskSpec>,
     /// The versions still needed; the head's among them.
     pub models: BTreeMap<ModelVersion, ModelRecord>,
     /// Open rounds.
@@ -142,7 +149,8 @@ impl Snapshot {
     pub fn after(before: Option<Self>, save: &Save) -> Option<Self> {
         let head = save.records.iter().find_map(|record| match record {
             Record::Head(head) => Some(head.clone()),
-            Record::Model(_)
+            Record::Task(_)
+            | Record::Model(_)
             | Record::ForgetModel(_)
             | Record::Round(_)
             | Record::Sums(..)
@@ -152,6 +160,7 @@ impl Snapshot {
             (Some(before), _) => before,
             (None, Some(head)) => Self {
                 head,
+                task: None,
                 models: BTreeMap::new(),
                 rounds: BTreeMap::new(),
                 sums: BTreeMap::new(),
@@ -166,6 +175,7 @@ impl Snapshot {
     fn apply(&mut self, record: &Record) {
         match record {
             Record::Head(head) => self.head = head.clone(),
+            Record::Task(task) => self.task = Some(task.clone()),
             Record::Model(model) => {
                 self.models.insert(model.version, model.clone());
             }

@@ -6,10 +6,12 @@ use std::path::{Path, PathBuf};
 use dunlin_protocol::id::{ModelVersion, RoundId};
 use dunlin_protocol::plan::WorkKind;
 use redb::{
-    Database, DatabaseError, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition,
-    TableError, WriteTransaction,
+    Database, DatabaseError, ReadOnlyDatabase, ReadTransaction, ReadableDatabase, ReadableTable,
+    TableDefinition, TableError, WriteTransaction,
 };
 use serde::{Serialize, de::DeserializeOwned};
+
+mod old;
 
 use crate::round::RoundKey;
 use crate::snapshot::{ClosedRound, Head, Record, Save, Snapshot};
@@ -17,8 +19,9 @@ use crate::summary::RoundSummary;
 
 /// What the file says it is.
 const MAGIC: &[u8] = b"dunlin-aggregator";
-/// Version of the records; another version is refused by name.
-const SCHEMA: u32 = 2;
+/// Version of the records. An older one is brought up as the store is opened; a newer one is refused
+/// and stays as it is.
+const SCHEMA: u32 = 3;
 /// Summaries that are kept; older ones go.
 const HISTORY_MAX: u64 = 10_000;
 
@@ -43,7 +46,7 @@ pub enum StoreProblem {
     InUse,
     /// The file is not an aggregator's store.
     NotOurs,
-    /// A program with other records wrote it.
+    /// A newer program wrote it, or one too old to be brought up.
     Schema {
         /// The version found.
         found: u32,
@@ -76,8 +79,9 @@ impl fmt::Display for StoreError {
             ),
             StoreProblem::Schema { found } => write!(
                 f,
-                "it was written with schema {found}, this program reads schema {SCHEMA}; use the \
-                 program that wrote it"
+                "it was written with schema {found}, this program reads schemas {} to {SCHEMA}; use \
+                 the program that wrote it",
+                old::OLDEST
             ),
             StoreProblem::Corrupt { record } => {
                 write!(f, "the record {record:?} cannot be read; restore a backup of the file")
@@ -123,6 +127,7 @@ impl Store {
     /// [`StoreError`] when the file is in use, is something else, or cannot be written.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         let name = |problem| StoreError { path: path.to_owned(), problem };
+        refuse_newer(path).map_err(name)?;
         let database = match Database::create(path) {
             Ok(database) => database,
             Err(DatabaseError::UpgradeRequired(_)) => return Err(name(StoreProblem::NotOurs)),
@@ -184,6 +189,18 @@ impl Store {
     }
 }
 
+/// Looks at a store without opening it for writing, which changes bytes of the file.
+fn refuse_newer(path: &Path) -> Result<(), StoreProblem> {
+    // What cannot be read this way is new, in use, damaged or no store: opening it says which.
+    let Ok(database) = ReadOnlyDatabase::open(path) else { return Ok(()) };
+    let Ok(meta) = database.begin_read()?.open_table(META) else { return Ok(()) };
+    let schema = meta.get("schema")?.and_then(|bytes| bytes.value().try_into().ok());
+    match schema.map(u32::from_le_bytes) {
+        Some(found) if found > SCHEMA => Err(StoreProblem::Schema { found }),
+        Some(_) | None => Ok(()),
+    }
+}
+
 fn check_schema(database: &Database) -> Result<(), StoreProblem> {
     let transaction = database.begin_write()?;
     {
@@ -197,9 +214,7 @@ fn check_schema(database: &Database) -> Result<(), StoreProblem> {
         }
         let schema = meta.get("schema")?.and_then(|bytes| bytes.value().try_into().ok());
         let found = schema.map(u32::from_le_bytes).ok_or(StoreProblem::NotOurs)?;
-        if found != SCHEMA {
-            return Err(StoreProblem::Schema { found });
-        }
+        old::bring_up(found, &mut meta)?;
         transaction.open_table(MODELS)?;
         transaction.open_table(ROUNDS)?;
         transaction.open_table(SUMS)?;
@@ -229,6 +244,10 @@ fn write_record(transaction: &WriteTransaction, record: &Record) -> Result<(), S
         Record::Head(head) => {
             let bytes = encode("head", head)?;
             transaction.open_table(META)?.insert("head", bytes.as_slice())?;
+        }
+        Record::Task(task) => {
+            let bytes = encode("task", task)?;
+            transaction.open_table(META)?.insert("task", bytes.as_slice())?;
         }
         Record::Model(model) => {
             let bytes = encode("model", model)?;
@@ -274,12 +293,14 @@ fn load(database: &Database) -> Result<Option<Snapshot>, StoreProblem> {
     let meta = transaction.open_table(META)?;
     let Some(head) = meta.get("head")? else { return Ok(None) };
     let head: Head = decode("head", head.value())?;
+    let task = meta.get("task")?.map(|task| decode("task", task.value())).transpose()?;
     let models = read_all(&transaction, MODELS, "model", ModelVersion)?;
     let rounds = read_rounds(&transaction, ROUNDS, "round")?;
     let sums = read_rounds(&transaction, SUMS, "sums")?;
     let closed: Vec<(u8, ClosedRound)> = read_all(&transaction, CLOSED, "closed", |kind| kind)?;
     Ok(Some(Snapshot {
         head,
+        task,
         models: models.into_iter().collect(),
         rounds: rounds.into_iter().collect(),
         sums: sums.into_iter().collect(),
@@ -322,4 +343,4 @@ fn read_rounds<T: DeserializeOwned>(
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -13,6 +13,7 @@ use dunlin_protocol::message::{Outcome, Verdict};
 use dunlin_protocol::object::{Chunk, ObjectRef};
 use dunlin_protocol::plan::{Plan, WorkKind};
 use dunlin_protocol::presence::{Presence, State};
+use dunlin_protocol::task::Task;
 use dunlin_protocol::topic::{Down, Topic, Topics};
 use dunlin_protocol::update::{Score, Update, UpdateHeader};
 use dunlin_protocol::wire;
@@ -117,6 +118,19 @@ fn a_model_is_imported_and_exported_again() {
     assert_eq!(json["version"], 1);
     fs::write(&file, b"garbage").unwrap();
     assert_eq!(output(folder.path(), &["import", &file]).status.code(), Some(1));
+    // Swapped labels need the operator's word, also for looking at the model.
+    let swapped = TASK.replace(r#"["rest", "walk"]"#, r#"["walk", "rest"]"#);
+    fs::write(folder.path().join("task.toml"), &swapped).unwrap();
+    let digest = Task::new(toml::from_str(&swapped).unwrap()).unwrap().digest().to_string();
+    for command in ["run", "export"] {
+        let arguments = if command == "run" { vec!["run"] } else { vec!["export", &other] };
+        let refused = output(folder.path(), &arguments);
+        let text = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert_eq!(refused.status.code(), Some(78), "{text}");
+        assert!(text.contains("labels:") && text.contains(&digest), "{text}");
+    }
+    let exported = output(folder.path(), &["export", "--adopt-task", &digest, &other]);
+    assert_eq!(exported.status.code(), Some(0));
     // Another layout needs another store.
     fs::write(folder.path().join("task.toml"), TASK.replace("window = 4", "window = 6")).unwrap();
     assert_eq!(output(folder.path(), &["run"]).status.code(), Some(78));
@@ -207,11 +221,12 @@ impl Devices {
             round: item.round,
             kind: item.kind,
         };
+        let task = Task::new(toml::from_str(TASK).unwrap()).unwrap();
         let header = UpdateHeader {
             examples: 10,
             train_loss: 0.1,
             before: Score { windows: 10, correct: 5, loss_sum: 1.0 },
-            ..UpdateHeader::new(work, item.base_version, plan.layout, Codec::F32)
+            ..UpdateHeader::new(work, item.base_version, task.digest(), Codec::F32)
         };
         let object = Update { header, payload: &payload }.encode().unwrap();
         let reference = ObjectRef::of(&object, plan.chunk_bytes).unwrap();

@@ -17,14 +17,14 @@ use dunlin_agent::session::{
 use dunlin_agent::state::DeviceState;
 use dunlin_models::Backend;
 use dunlin_protocol::id::{Digest, Lineage, RoundId, ShortDigest};
-use dunlin_protocol::task::TaskSpec;
+use dunlin_protocol::task::Task;
 use dunlin_protocol::time::Instant;
 use dunlin_protocol::topic::Topics;
 use embedded_storage::nor_flash::NorFlash;
 use log::{error, info, warn};
 
 use crate::config::Config;
-use crate::flash::Slots;
+use crate::flash::{FlashError, Slots};
 use crate::mqtt::{Client, ConnectRefusal, Event, Options, Will};
 use crate::sensor::Sensor;
 
@@ -72,8 +72,13 @@ pub struct Parts<'a, P, F> {
 /// Why a device cannot start, in words for the console.
 pub type StartError = &'static str;
 
+const DAMAGED: StartError = "both slots of the state in flash are damaged: erase them to start as a \
+    new device; the update to be sent and this device's own layers are lost then";
+const OTHER_VERSION: StartError = "flash holds the state of a newer version: install that, or erase \
+    the state to start as a new device; the update to be sent and this device's own layers are lost then";
+
 enum Order {
-    UseTask(Arc<TaskSpec>),
+    UseTask(Arc<Task>),
     Run(Job),
 }
 
@@ -106,14 +111,16 @@ impl<'a, P: Port, F: NorFlash> Device<'a, P, F> {
     /// Reads the state, counts the start and keeps it.
     ///
     /// # Errors
-    /// When flash cannot be read, or holds the state of another version of this program.
+    /// When flash cannot be read, is damaged, or holds the state of a newer version.
     pub fn start(parts: Parts<'a, P, F>) -> Result<Self, StartError> {
         let Parts { port, flash, config, recording, entropy, memory } = parts;
         let sensor = Sensor::new(&config, recording, windows_max(memory));
-        let (slots, state) = Slots::open(flash).map_err(|_| "flash cannot be read")?;
+        let (slots, state) = Slots::open(flash).map_err(|error| match error {
+            FlashError::Damaged => DAMAGED,
+            FlashError::Device | FlashError::TooLong { .. } => "flash cannot be read",
+        })?;
         let state = match state {
-            Some(bytes) => DeviceState::decode(&bytes)
-                .map_err(|_| "flash holds the state of another version: erase it")?,
+            Some(bytes) => DeviceState::decode(&bytes).map_err(|_| OTHER_VERSION)?,
             None => DeviceState::fresh(entropy),
         };
         let start = state.boot.saturating_add(1);

@@ -5,7 +5,7 @@
 
 use alloc::vec::Vec;
 
-use dunlin_agent::slots;
+use dunlin_agent::slots::{self, Found};
 use embedded_storage::nor_flash::NorFlash;
 use log::error;
 
@@ -19,6 +19,8 @@ const UNIT_MAX: usize = 32;
 pub enum FlashError {
     /// The flash failed, or has units that do not fit.
     Device,
+    /// Both slots were written, and neither is whole.
+    Damaged,
     /// The state is longer than a slot.
     TooLong {
         /// Its length with its header.
@@ -35,37 +37,48 @@ pub struct Slots<F> {
 impl<F: NorFlash> Slots<F> {
     /// The slots in `flash`, and the newest whole state in them, if there is one.
     ///
+    /// While the first slot was never written, all that can have been lost is a start that was cut
+    /// short, and the device is new.
+    ///
     /// # Errors
-    /// [`FlashError::Device`].
+    /// [`FlashError::Device`], [`FlashError::Damaged`].
     pub fn open(flash: F) -> Result<(Self, Option<Vec<u8>>), FlashError> {
         let mut this = Self { flash, sequence: 0 };
         let (one, two) = (this.read(0)?, this.read(1)?);
-        let newest = slots::newest([&one, &two]);
-        this.sequence = newest.map_or(0, |(sequence, _)| sequence);
-        Ok((this, newest.map(|(_, state)| state.to_vec())))
+        match slots::find([one.as_deref(), two.as_deref()]) {
+            Found::State(sequence, state) => {
+                this.sequence = sequence;
+                Ok((this, Some(state.to_vec())))
+            }
+            Found::Damaged if one.is_some() => Err(FlashError::Damaged),
+            Found::Damaged | Found::Nothing => Ok((this, None)),
+        }
     }
 
     fn slot_bytes(&self) -> usize {
         self.flash.capacity() / 2 / F::ERASE_SIZE * F::ERASE_SIZE
     }
 
-    /// What lies in a slot; empty when that cannot be a state.
-    fn read(&mut self, slot: usize) -> Result<Vec<u8>, FlashError> {
+    /// What lies in a slot: `None` when it is erased, nothing when that cannot be a state.
+    fn read(&mut self, slot: usize) -> Result<Option<Vec<u8>>, FlashError> {
         let start = slot * self.slot_bytes();
         let mut length = [0; LENGTH];
         self.read_at(start, &mut length)?;
+        if length == [0xff; LENGTH] {
+            return Ok(None);
+        }
         let length = u32::from_le_bytes(length) as usize;
         if length > self.slot_bytes() - LENGTH {
-            return Ok(Vec::new());
+            return Ok(Some(Vec::new()));
         }
         // After a torn erase the length may be anything.
         let mut bytes = Vec::new();
         if bytes.try_reserve_exact(length).is_err() {
-            return Ok(bytes);
+            return Ok(Some(bytes));
         }
         bytes.resize(length, 0);
         self.read_at(start + LENGTH, &mut bytes)?;
-        Ok(bytes)
+        Ok(Some(bytes))
     }
 
     /// Reads at any place, in units of the flash.
@@ -143,6 +156,27 @@ mod tests {
         let (mut slots, _) = Slots::open(flash(&mut bytes)).unwrap();
         assert_eq!(slots.save(&[0; 1024]), Err(FlashError::TooLong { bytes: 1024 + 24 }));
         assert_eq!(Slots::open(flash(&mut bytes)).unwrap().1.as_deref(), Some(&b"last"[..]));
+    }
+
+    #[test]
+    fn two_damaged_slots_are_no_new_device_and_a_first_start_cut_short_is_one() {
+        let mut bytes = [0xff; 1024];
+        for left in 0..60 {
+            bytes.fill(0xff);
+            let (mut slots, _) = Slots::open(Ram { bytes: &mut bytes, left }).unwrap();
+            let done = slots.save(b"the first").is_ok();
+            let found = Slots::open(Ram { bytes: &mut bytes, left: 0 }).unwrap().1;
+            // Of the last bytes, which fill a unit of the flash, none is missed.
+            assert!(found.is_some() || !done, "cut at {left}");
+        }
+        let (mut slots, _) = Slots::open(Ram { bytes: &mut bytes, left: usize::MAX }).unwrap();
+        slots.save(b"one").unwrap();
+        slots.save(b"two").unwrap();
+        for slot in bytes.chunks_mut(512) {
+            slot[20] ^= 1;
+        }
+        let damaged = Slots::open(Ram { bytes: &mut bytes, left: 0 }).err();
+        assert_eq!(damaged, Some(FlashError::Damaged));
     }
 
     #[test]

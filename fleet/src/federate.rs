@@ -10,7 +10,7 @@ use dunlin_aggregator::io::RoundEvent;
 use dunlin_aggregator::settings::{Enrolment, Settings};
 use dunlin_models::Backend;
 use dunlin_protocol::id::Name;
-use dunlin_protocol::task::TaskSpec;
+use dunlin_protocol::task::Task;
 use dunlin_protocol::time::Instant;
 
 use crate::experiment::{Experiment, FixedSource};
@@ -54,11 +54,7 @@ struct Recording {
 }
 
 impl Trainer for Recording {
-    fn use_task(
-        &mut self,
-        task: &Arc<TaskSpec>,
-        stop: &dyn Fn() -> bool,
-    ) -> Result<u32, JobFailure> {
+    fn use_task(&mut self, task: &Arc<Task>, stop: &dyn Fn() -> bool) -> Result<u32, JobFailure> {
         self.trainer.use_task(task, stop)
     }
 

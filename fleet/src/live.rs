@@ -154,7 +154,8 @@ fn aggregator_config(
     let instance = federation.instance.to_string();
     let broker = LinkConfig::new(settings.broker.clone(), &instance);
     let store = dir.join("aggregator.redb");
-    Ok(AggregatorConfig { settings: federation, broker, store, seed: Some(settings.seed) })
+    let seed = Some(settings.seed);
+    Ok(AggregatorConfig { settings: federation, broker, store, seed, adopt_task: None })
 }
 
 fn start_agents(
@@ -164,12 +165,12 @@ fn start_agents(
 ) -> Result<Vec<Agent>, String> {
     let mut agents = Vec::new();
     for (place, device) in experiment.devices.iter().enumerate() {
-        let mut store = FileStore::open(&dir.join(&device.name))?;
-        if store.load()?.is_none() {
+        let mut store = FileStore::open(&dir.join(&device.name)).map_err(text)?;
+        if store.load().map_err(text)?.is_none() {
             let mut rng = Rng::for_stream(settings.seed, place as u64);
             let mut secret = [0; 32];
             secret.fill_with(|| rng.next_u64().to_le_bytes()[0]);
-            store.save(&DeviceState::fresh(secret).encode())?;
+            store.save(&DeviceState::fresh(secret).encode()).map_err(text)?;
         }
         let session = DeviceSettings {
             device: Name::new(&device.name).map_err(text)?,

@@ -184,7 +184,8 @@ impl<T: Trainer> MemoryFleet<T> {
             Some(snapshot) => Start::Restored(Box::new(snapshot.clone())),
             None => Start::Fresh { lineage: Lineage([5; 16]), initial: Initial::Seed(seed) },
         };
-        self.aggregator = Some(Aggregator::new(self.aggregator_settings.clone(), start, self.now)?);
+        let (settings, now) = (self.aggregator_settings.clone(), self.now);
+        self.aggregator = Some(Aggregator::new(settings, start, now, now.0 / 1000)?);
         self.connect(Client::Aggregator);
         Ok(())
     }
@@ -533,7 +534,7 @@ impl<T: Trainer> MemoryFleet<T> {
         self.wake_at(client, wake);
     }
 
-    fn count_windows(&mut self, place: usize, task: &Arc<dunlin_protocol::task::TaskSpec>) {
+    fn count_windows(&mut self, place: usize, task: &Arc<dunlin_protocol::task::Task>) {
         let device = &mut self.devices[place];
         let windows = device.trainer.use_task(task, &|| false).unwrap_or(0);
         device.session.handle(self.now, Input::Windows(windows));

@@ -150,14 +150,6 @@ impl fmt::Display for ModelVersion {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct LayoutHash(pub [u8; 8]);
 
-impl LayoutHash {
-    /// The first four bytes, by which an update names its layout.
-    pub fn tag(&self) -> [u8; 4] {
-        let [a, b, c, d, ..] = self.0;
-        [a, b, c, d]
-    }
-}
-
 /// SHA-256 of an object's bytes: its address and its check.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Digest(pub [u8; 32]);

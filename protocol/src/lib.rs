@@ -7,6 +7,7 @@ extern crate std;
 
 pub mod codec;
 pub mod delta;
+pub mod extension;
 pub mod id;
 pub mod limits;
 pub mod lottery;

@@ -36,6 +36,10 @@ pub const LABEL_CHARS_MAX: usize = 32;
 pub const WORK_ITEMS_MAX: usize = 4;
 /// Model versions that one plan lists at the most.
 pub const MODELS_MAX: usize = 16;
+/// Extensions of one message or work item at the most.
+pub const EXTENSIONS_MAX: usize = 8;
+/// Longest extension in bytes.
+pub const EXTENSION_BYTES_MAX: usize = 1024;
 /// Aggregator shards at the most.
 pub const SHARDS_MAX: u16 = 1024;
 /// Local passes over the data in one round at the most.

@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 use core::fmt;
 use serde::{Deserialize, Serialize};
 
+use crate::extension::Extensions;
 use crate::id::{Lineage, RoundId, ShortDigest};
 use crate::limits::{CHUNKS_MAX, CONTROL_BYTES_MAX};
 use crate::time::Instant;
@@ -33,6 +34,8 @@ pub struct Claim {
     pub memory_kib: u32,
     /// Training windows at hand.
     pub windows: u32,
+    /// Additions of later versions.
+    pub extensions: Extensions,
 }
 
 /// The answer to a claim.
@@ -46,6 +49,8 @@ pub struct Go {
     pub now: Instant,
     /// When the work ends, on the aggregator's clock.
     pub deadline: Instant,
+    /// Additions of later versions.
+    pub extensions: Extensions,
 }
 
 /// Go or no go.
@@ -204,8 +209,8 @@ macro_rules! control {
     };
 }
 
-control!(Claim, Claim, |_| Ok(()));
-control!(Go, Go, |_| Ok(()));
+control!(Claim, Claim, |claim| claim.extensions.check());
+control!(Go, Go, |go| go.extensions.check());
 control!(Verdict, Verdict, |_| Ok(()));
 control!(Ack, Ack, |ack| {
     let chunks = usize::from(ack.chunks);

@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 use crate::codec::CodecSpec;
+use crate::extension::Extensions;
 use crate::id::{InstanceId, LayoutHash, Lineage, ModelVersion, RoundId};
 use crate::limits::{
     BATCH_MAX, CONTROL_BYTES_MAX, EPOCHS_MAX, MODELS_MAX, SHARDS_MAX, WORK_ITEMS_MAX,
@@ -20,6 +21,9 @@ pub struct Plan {
     pub instance: InstanceId,
     /// The history that all versions and rounds below belong to.
     pub lineage: Lineage,
+    /// Rises with every plan of a lineage, also over restarts of the aggregator: a device never goes
+    /// back behind the highest that it heard.
+    pub sequence: u64,
     /// Shape of the parameters; a device whose task gives another hash takes no part.
     pub layout: LayoutHash,
     /// Shards that updates are spread over by [`crate::topic::shard_of`].
@@ -36,6 +40,8 @@ pub struct Plan {
     pub work: Vec<WorkItem>,
     /// When a device that is not always connected should look again, in milliseconds from now.
     pub next_check_in_ms: u32,
+    /// Additions of later versions.
+    pub extensions: Extensions,
 }
 
 /// One model version that can be fetched.
@@ -64,6 +70,8 @@ pub struct WorkItem {
     pub kind: u8,
     /// What the kind needs to know, in postcard.
     pub body: Vec<u8>,
+    /// Additions of later versions; one that must be known makes the work unknown.
+    pub extensions: Extensions,
 }
 
 /// Kinds of work.
@@ -211,6 +219,9 @@ impl WorkItem {
     /// # Errors
     /// [`WireError`] when the body of a known kind cannot be read or breaks a rule.
     pub fn work(&self) -> Result<Work, WireError> {
+        if self.extensions.unknown().is_some() {
+            return Ok(Work::Unknown(self.kind));
+        }
         if self.kind == WorkKind::Train as u8 {
             let (work, rest) = wire::take::<TrainWork>(&self.body)?;
             work.check()?;
@@ -243,8 +254,10 @@ impl Message for Plan {
         check_chunk_bytes(self.chunk_bytes)?;
         self.task.check()?;
         self.models.iter().try_for_each(|entry| entry.object.check())?;
+        self.extensions.check()?;
         self.work.iter().try_for_each(|item| {
             item.fraction.check()?;
+            item.extensions.check_form()?;
             item.work().map(|_| ())
         })
     }

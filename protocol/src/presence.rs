@@ -178,10 +178,10 @@ mod tests {
             assert_eq!(Presence::decode(presence.encode().as_bytes()), Some(presence));
         }
         let text = Presence { held: Some(Held::Battery), ..Presence::new(State::Online, 3) };
-        assert_eq!(text.encode(), r#"{"state":"online","boot":3,"schema":1,"held":"battery"}"#);
+        assert_eq!(text.encode(), r#"{"state":"online","boot":3,"schema":2,"held":"battery"}"#);
         assert_eq!(
             Presence::new(State::Online, 3).encode(),
-            r#"{"state":"online","boot":3,"schema":1}"#,
+            r#"{"state":"online","boot":3,"schema":2}"#,
             "nothing is added for a device that takes work"
         );
     }

@@ -2,9 +2,11 @@
 //!
 //! A task is an object published once, so that a new task needs no new program on a device.
 
+mod checked;
 mod layout;
 mod shape;
 
+pub use checked::{Task, TaskDigest};
 pub use layout::{ParamLayout, ParamSlot, SlotRole};
 pub use shape::{Shape, ShapeError};
 
@@ -226,13 +228,9 @@ impl TaskSpec {
         }
         Ok(())
     }
-}
 
-impl Message for TaskSpec {
-    const KIND: Kind = Kind::Task;
-    const BYTES_MAX: usize = TASK_BYTES_MAX;
-
-    fn check(&self) -> Result<(), WireError> {
+    /// Everything but that the layers fit together.
+    fn check_rules(&self) -> Result<(), WireError> {
         self.check_input()?;
         if self.layers.is_empty() || self.layers.len() > LAYERS_MAX {
             return Err(WireError::Invalid("a task has 1 to 32 layers"));
@@ -245,6 +243,16 @@ impl Message for TaskSpec {
                 return Err(WireError::Invalid("labels have 1 to 32 characters"));
             }
         }
+        Ok(())
+    }
+}
+
+impl Message for TaskSpec {
+    const KIND: Kind = Kind::Task;
+    const BYTES_MAX: usize = TASK_BYTES_MAX;
+
+    fn check(&self) -> Result<(), WireError> {
+        self.check_rules()?;
         self.layout().map(|_| ()).map_err(|_| WireError::Invalid("the layers do not fit together"))
     }
 }

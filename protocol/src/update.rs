@@ -4,9 +4,11 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 use crate::codec::Codec;
-use crate::id::{LayoutHash, ModelVersion, RoundId};
+use crate::extension::Extensions;
+use crate::id::{ModelVersion, RoundId};
 use crate::limits::OBJECT_BYTES_MAX;
 use crate::message::WorkRef;
+use crate::task::TaskDigest;
 use crate::wire::{self, Kind, WireError};
 
 /// How well a model did on windows that were never trained on.
@@ -53,8 +55,8 @@ pub struct UpdateHeader {
     pub kind: u8,
     /// The version that it starts from.
     pub base_version: ModelVersion,
-    /// [`crate::id::LayoutHash::tag`] of its coordinates.
-    pub layout: [u8; 4],
+    /// [`TaskDigest::tag`] of its task: what its coordinates and figures mean.
+    pub task: [u8; 4],
     /// Windows trained on.
     pub examples: u32,
     /// Mean training loss of the last epoch; 0 for an evaluation.
@@ -65,6 +67,8 @@ pub struct UpdateHeader {
     pub after: Score,
     /// Number of the payload's codec; 0 when there is no payload.
     pub codec: u8,
+    /// Additions of later versions.
+    pub extensions: Extensions,
 }
 
 /// Bytes of the framing of an update of one chunk, everything but the codec's payload, while rounds
@@ -73,18 +77,19 @@ pub const FRAMING_BYTES: u32 = 64;
 
 impl UpdateHeader {
     /// A header without figures yet.
-    pub fn new(work: WorkRef, base: ModelVersion, layout: LayoutHash, codec: Codec) -> Self {
+    pub fn new(work: WorkRef, base: ModelVersion, task: TaskDigest, codec: Codec) -> Self {
         Self {
             lineage: work.lineage.tag(),
             round: work.round,
             kind: work.kind,
             base_version: base,
-            layout: layout.tag(),
+            task: task.tag(),
             examples: 0,
             train_loss: 0.0,
             before: Score::default(),
             after: Score::default(),
             codec: codec.spec().id,
+            extensions: Extensions::NONE,
         }
     }
 }
@@ -128,6 +133,7 @@ impl<'a> Update<'a> {
     fn check(&self) -> Result<(), WireError> {
         self.header.before.check()?;
         self.header.after.check()?;
+        self.header.extensions.check()?;
         if self.header.train_loss.is_finite() && self.header.train_loss >= 0.0 {
             Ok(())
         } else {

@@ -1,8 +1,9 @@
 //! The envelope of every binary message: one schema byte, one kind byte, then the body.
 //!
 //! The schema byte stands outside postcard, so that any version can read it. Version rule: a
-//! reader takes exactly its own schema and refuses others by name; additions that old readers can
-//! skip (work kinds, codecs) are numbered fields inside a body and do not change the schema.
+//! reader takes exactly its own schema and refuses others by name. What comes later does not change
+//! the schema: kinds of work and codecs have numbers inside a body, and messages end in
+//! [`Extensions`](crate::extension::Extensions), which old readers skip.
 
 use alloc::vec::Vec;
 use core::fmt;
@@ -13,7 +14,7 @@ use serde::Serialize;
 use serde::de::{Deserialize, DeserializeOwned, Deserializer as Reader, SeqAccess, Visitor};
 
 /// Version of the wire format that this crate speaks.
-pub const SCHEMA: u8 = 1;
+pub const SCHEMA: u8 = 2;
 
 /// Bytes in front of every body.
 pub const ENVELOPE_BYTES: usize = 2;
@@ -34,6 +35,9 @@ pub enum Kind {
     Verdict = 5,
     /// [`crate::object::Chunk`]
     Chunk = 6,
+    /// A message with its signer and signature around it. Reserved: this program has no keys yet
+    /// and refuses it as [`WireError::Signed`].
+    Signed = 7,
     /// [`crate::task::TaskSpec`]
     Task = 16,
     /// [`crate::model::Model`]
@@ -64,6 +68,13 @@ pub enum WireError {
         /// The kind expected.
         expected: Kind,
     },
+    /// The message is signed, which this program cannot check.
+    Signed,
+    /// The message has an addition that a reader must know, and this program does not.
+    Extension {
+        /// Its number.
+        number: u8,
+    },
     /// The message is longer than its kind may be.
     TooLong {
         /// Bytes found.
@@ -91,6 +102,8 @@ impl WireError {
             Self::Truncated => "truncated",
             Self::Schema { .. } => "schema",
             Self::Kind { .. } => "kind",
+            Self::Signed => "signed",
+            Self::Extension { .. } => "extension",
             Self::TooLong { .. } => "too_long",
             Self::Malformed => "malformed",
             Self::Trailing { .. } => "trailing",
@@ -111,6 +124,13 @@ impl fmt::Display for WireError {
             Self::Kind { found, expected } => {
                 write!(f, "the message is of kind {found}, expected {expected:?}")
             }
+            Self::Signed => f.write_str(
+                "the message is signed, and this program cannot check signatures: upgrade it",
+            ),
+            Self::Extension { number } => write!(
+                f,
+                "the message needs extension {number}, which this program does not know: upgrade it"
+            ),
             Self::TooLong { bytes, limit } => {
                 write!(f, "the message has {bytes} bytes, at most {limit} are allowed")
             }
@@ -152,14 +172,11 @@ pub(crate) fn open(bytes: &[u8], kind: Kind, limit: usize) -> Result<&[u8], Wire
     if bytes.len() > limit {
         return Err(WireError::TooLong { bytes: bytes.len(), limit });
     }
-    let [schema, found, body @ ..] = bytes else { return Err(WireError::Truncated) };
-    if *schema != SCHEMA {
-        return Err(WireError::Schema { found: *schema });
+    let found = peek_kind(bytes)?;
+    if found != kind as u8 {
+        return Err(WireError::Kind { found, expected: kind });
     }
-    if *found != kind as u8 {
-        return Err(WireError::Kind { found: *found, expected: kind });
-    }
-    Ok(body)
+    Ok(&bytes[ENVELOPE_BYTES..])
 }
 
 /// Reads one postcard value from the front of `body` and returns it with the bytes behind it.
@@ -226,9 +243,11 @@ where
 /// The kind byte of a message, when it has one of this schema.
 ///
 /// # Errors
-/// [`WireError::Truncated`] or [`WireError::Schema`].
+/// [`WireError::Truncated`], [`WireError::Schema`] or [`WireError::Signed`].
 pub fn peek_kind(bytes: &[u8]) -> Result<u8, WireError> {
+    const SIGNED: u8 = Kind::Signed as u8;
     match bytes {
+        [SCHEMA, SIGNED, ..] => Err(WireError::Signed),
         [SCHEMA, kind, ..] => Ok(*kind),
         [found, _, ..] => Err(WireError::Schema { found: *found }),
         _ => Err(WireError::Truncated),

@@ -3,11 +3,13 @@
 use dunlin_link::LinkEvent;
 use dunlin_link::testing::TestClient;
 use dunlin_protocol::codec::Codec;
+use dunlin_protocol::extension::Extensions;
 use dunlin_protocol::id::{Name, ShortDigest};
 use dunlin_protocol::message::{Answer, Claim, Go, Outcome, Verdict, WorkRef};
 use dunlin_protocol::object::{Chunk, ObjectRef};
 use dunlin_protocol::plan::{Plan, WorkItem, WorkKind};
 use dunlin_protocol::presence::{Presence, State};
+use dunlin_protocol::task::Task;
 use dunlin_protocol::topic::{Down, Topic, Topics, shard_of};
 use dunlin_protocol::update::{Score, Update, UpdateHeader};
 use dunlin_protocol::wire;
@@ -92,7 +94,14 @@ impl DeviceByHand {
     /// Claims this work: the answer.
     pub(super) fn ask(&self, plan: &Plan, item: &WorkItem) -> Answer {
         let work = WorkRef { lineage: plan.lineage, round: item.round, kind: item.kind };
-        let claim = Claim { work, boot: 1, codecs: Codec::KNOWN, memory_kib: 0, windows: 1 };
+        let claim = Claim {
+            work,
+            boot: 1,
+            codecs: Codec::KNOWN,
+            memory_kib: 0,
+            windows: 1,
+            extensions: Extensions::NONE,
+        };
         self.up(wire::encode(&claim).unwrap());
         let go = self.hear(&Topic::Down(self.device.clone(), Down::Go), |payload| {
             wire::decode::<Go>(payload).ok()
@@ -124,15 +133,16 @@ impl DeviceByHand {
 }
 
 /// The figures of an update that the round of `item` takes.
-pub(super) fn header(plan: &Plan, item: &WorkItem) -> UpdateHeader {
+pub(super) fn header(world: &World, plan: &Plan, item: &WorkItem) -> UpdateHeader {
     let work = WorkRef { lineage: plan.lineage, round: item.round, kind: item.kind };
+    let task = Task::new(world.settings.task.clone()).unwrap();
     let score = Score { windows: 10, correct: 5, loss_sum: 7.0 };
     UpdateHeader {
         examples: 1,
         train_loss: 0.5,
         before: score,
         after: score,
-        ..UpdateHeader::new(work, item.base_version, plan.layout, Codec::F32)
+        ..UpdateHeader::new(work, item.base_version, task.digest(), Codec::F32)
     }
 }
 

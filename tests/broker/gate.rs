@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use dunlin_agent::job::{Job, JobFailure, Trained};
 use dunlin_agent::ports::Trainer;
-use dunlin_protocol::task::TaskSpec;
+use dunlin_protocol::task::Task;
 use dunlin_tests::ToyTrainer;
 
 use super::world::PATIENCE;
@@ -60,11 +60,7 @@ pub(super) struct Gated {
 }
 
 impl Trainer for Gated {
-    fn use_task(
-        &mut self,
-        task: &Arc<TaskSpec>,
-        stop: &dyn Fn() -> bool,
-    ) -> Result<u32, JobFailure> {
+    fn use_task(&mut self, task: &Arc<Task>, stop: &dyn Fn() -> bool) -> Result<u32, JobFailure> {
         self.toy.use_task(task, stop)
     }
 

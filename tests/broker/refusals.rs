@@ -38,9 +38,9 @@ fn with_third(targets: u32) -> Option<(World, Gate, DeviceByHand)> {
 }
 
 /// Updates that are wrong in one way each, and the reason that they are to be refused for.
-fn wrong_updates(plan: &Plan, item: &WorkItem) -> Vec<(Refusal, Vec<u8>)> {
+fn wrong_updates(world: &World, plan: &Plan, item: &WorkItem) -> Vec<(Refusal, Vec<u8>)> {
     let with = |change: &dyn Fn(&mut UpdateHeader)| {
-        let mut header = header(plan, item);
+        let mut header = header(world, plan, item);
         change(&mut header);
         object(header, 0.25, N)
     };
@@ -58,7 +58,7 @@ fn wrong_updates(plan: &Plan, item: &WorkItem) -> Vec<(Refusal, Vec<u8>)> {
     };
     vec![
         (Refusal::StaleBase, with(&|h| h.base_version = ModelVersion(9))),
-        (Refusal::WrongLayout, with(&|h| h.layout = [9; 4])),
+        (Refusal::WrongLayout, with(&|h| h.task = [9; 4])),
         (Refusal::WrongLineage, with(&|h| h.lineage = [9; 4])),
         (Refusal::RoundClosed, with(&|h| h.round = RoundId(99))),
         (Refusal::BadWeight, with(&|h| h.examples = 0)),
@@ -70,8 +70,8 @@ fn wrong_updates(plan: &Plan, item: &WorkItem) -> Vec<(Refusal, Vec<u8>)> {
         (Refusal::NotFinite, last(f32::NAN)),
         (Refusal::NotFinite, last(f32::INFINITY)),
         (Refusal::ValueTooLarge, last(4.5)),
-        (Refusal::NormTooLarge, object(header(plan, item), 1.0, N)),
-        (Refusal::Oversized, object(header(plan, item), 0.25, 2 * N)),
+        (Refusal::NormTooLarge, object(header(world, plan, item), 1.0, N)),
+        (Refusal::Oversized, object(header(world, plan, item), 0.25, 2 * N)),
     ]
 }
 
@@ -80,13 +80,13 @@ fn every_wrong_update_is_refused_with_its_reason_counted_and_not_in_the_model() 
     let Some((mut world, gate, third)) = with_third(2) else { return };
     let (plan, item) = third.claim();
     let mut expected: BTreeMap<Refusal, u64> = BTreeMap::new();
-    for (reason, bytes) in wrong_updates(&plan, &item) {
+    for (reason, bytes) in wrong_updates(&world, &plan, &item) {
         // One that is too long is refused by its first chunk.
         let sent = third.send_chunks(&bytes, if reason == Refusal::Oversized { 1 } else { 9 });
         assert_eq!(third.verdict(sent), Outcome::Refused(reason));
         *expected.entry(reason).or_default() += 1;
     }
-    let bytes = object(header(&plan, &item), 0.25, 500);
+    let bytes = object(header(&world, &plan, &item), 0.25, 500);
     let reference = ObjectRef::of(&bytes, 4096).unwrap();
     let mut chunk = Chunk::cut(&reference, &bytes, 0).unwrap();
     chunk.object = ShortDigest([1; 8]);
@@ -104,7 +104,7 @@ fn every_wrong_update_is_refused_with_its_reason_counted_and_not_in_the_model() 
 fn messages_that_cannot_be_read_are_counted_and_change_nothing() {
     let Some((mut world, gate, third)) = with_third(2) else { return };
     let (plan, item) = third.claim();
-    let bytes = object(header(&plan, &item), 0.25, 500);
+    let bytes = object(header(&world, &plan, &item), 0.25, 500);
     let reference = ObjectRef::of(&bytes, 4096).unwrap();
     let good = Chunk::cut(&reference, &bytes, 0).unwrap().encode();
     let (mut schema, mut checksum) = (good.clone(), good.clone());
@@ -125,17 +125,17 @@ fn messages_that_cannot_be_read_are_counted_and_change_nothing() {
 fn an_update_counts_once_however_often_it_is_sent_and_a_second_or_late_one_is_refused() {
     let Some((mut world, gate, third)) = with_third(3) else { return };
     let (plan, item) = third.claim();
-    let mine = object(header(&plan, &item), ToyTrainer::of(2).step, N);
+    let mine = object(header(&world, &plan, &item), ToyTrainer::of(2).step, N);
     for _ in 0..3 {
         let sent = third.send(&mine);
         assert_eq!(third.verdict(sent), Outcome::Accepted);
     }
-    let other = third.send(&object(header(&plan, &item), 0.25, N));
+    let other = third.send(&object(header(&world, &plan, &item), 0.25, N));
     assert_eq!(third.verdict(other), Outcome::Refused(Refusal::Duplicate));
     assert_eq!(third.ask(&plan, &item), Answer::NoGo(Refusal::Duplicate));
     gate.open();
     world.wait_event(|event| matches!(event, RoundEvent::RoundPublished { .. }).then_some(()));
-    let late = third.send(&object(header(&plan, &item), 0.125, N));
+    let late = third.send(&object(header(&world, &plan, &item), 0.125, N));
     assert_eq!(third.verdict(late), Outcome::Refused(Refusal::RoundClosed));
     let again = third.send(&mine);
     assert_eq!(third.verdict(again), Outcome::Accepted, "the verdict that it may have missed");
@@ -152,7 +152,7 @@ fn a_device_that_is_not_enrolled_is_told_so_and_not_counted() {
     let (plan, item) = third.claim();
     let stranger = DeviceByHand::open(&world, "stranger");
     assert_eq!(stranger.ask(&plan, &item), Answer::NoGo(Refusal::NotEnrolled));
-    let sent = stranger.send_chunks(&object(header(&plan, &item), 0.25, N), 1);
+    let sent = stranger.send_chunks(&object(header(&world, &plan, &item), 0.25, N), 1);
     assert_eq!(stranger.verdict(sent), Outcome::Refused(Refusal::NotEnrolled));
     stranger.close();
     third.close();

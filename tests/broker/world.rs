@@ -150,7 +150,8 @@ impl World {
     /// The same over this connection.
     pub(super) fn start_aggregator_on(&mut self, broker: LinkConfig) {
         let settings = self.settings.clone();
-        let config = Config { settings, broker, store: self.store(), seed: Some(1) };
+        let config =
+            Config { settings, broker, store: self.store(), seed: Some(1), adopt_task: None };
         let (stop, log) = (Arc::new(AtomicBool::new(false)), Arc::clone(&self.log));
         let stopped = Arc::clone(&stop);
         let thread = std::thread::spawn(move || {

@@ -18,7 +18,7 @@ use dunlin_models::{Backend, ReadWindows as _};
 use dunlin_protocol::codec::Codec;
 use dunlin_protocol::id::{Digest, ShortDigest};
 use dunlin_protocol::plan::WorkKind;
-use dunlin_protocol::task::TaskSpec;
+use dunlin_protocol::task::{Task, TaskSpec};
 
 use super::emulator::{self, Emulator};
 use super::world::{World, device_name, settings};
@@ -38,11 +38,7 @@ struct Noting {
 }
 
 impl Trainer for Noting {
-    fn use_task(
-        &mut self,
-        task: &Arc<TaskSpec>,
-        stop: &dyn Fn() -> bool,
-    ) -> Result<u32, JobFailure> {
+    fn use_task(&mut self, task: &Arc<Task>, stop: &dyn Fn() -> bool) -> Result<u32, JobFailure> {
         self.trainer.use_task(task, stop)
     }
 

@@ -14,7 +14,7 @@ use dunlin_protocol::codec::Codec;
 use dunlin_protocol::id::ShortDigest;
 use dunlin_protocol::object::Chunk;
 use dunlin_protocol::rng::Rng;
-use dunlin_protocol::task::TaskSpec;
+use dunlin_protocol::task::Task;
 use dunlin_protocol::time::Instant;
 use dunlin_protocol::topic::{Topic, Topics};
 use dunlin_tests::{ToyTrainer, name, toy_task};
@@ -37,11 +37,7 @@ struct Noting {
 }
 
 impl Trainer for Noting {
-    fn use_task(
-        &mut self,
-        task: &Arc<TaskSpec>,
-        stop: &dyn Fn() -> bool,
-    ) -> Result<u32, JobFailure> {
+    fn use_task(&mut self, task: &Arc<Task>, stop: &dyn Fn() -> bool) -> Result<u32, JobFailure> {
         ToyTrainer::of(self.place).use_task(task, stop)
     }
 

@@ -4,9 +4,10 @@ use std::fmt::Write as _;
 
 use dunlin_aggregator::combine::{Accumulator, Contribution, Scale};
 use dunlin_protocol::codec::{Codec, Seeds};
-use dunlin_protocol::id::{Digest, LayoutHash, Lineage, ModelVersion, RoundId};
+use dunlin_protocol::id::{Digest, Lineage, ModelVersion, RoundId};
 use dunlin_protocol::message::WorkRef;
 use dunlin_protocol::rng::Rng;
+use dunlin_protocol::task::TaskDigest;
 use dunlin_protocol::update::UpdateHeader;
 use dunlin_tests::name;
 
@@ -29,7 +30,7 @@ fn bits(values: &[f32]) -> Vec<u8> {
 fn digests_of_a_round(codec: Codec) -> [String; 3] {
     let scale = Scale::new(8.0, 64, DEVICES).unwrap();
     let work = WorkRef { lineage: Lineage([7; 16]), round: RoundId(3), kind: 1 };
-    let header = UpdateHeader::new(work, ModelVersion(2), LayoutHash([0; 8]), codec);
+    let header = UpdateHeader::new(work, ModelVersion(2), TaskDigest(Digest([0; 32])), codec);
     let (mut sent, mut read) = (Vec::new(), Vec::new());
     let mut sum = Accumulator::new(scale, N);
     for device in 1..=DEVICES {

@@ -12,7 +12,7 @@ use dunlin_protocol::object::{Assembly, Chunk, ObjectRef};
 use dunlin_protocol::plan::{Plan, Work};
 use dunlin_protocol::rng::Rng;
 use dunlin_protocol::seeded::Seeded;
-use dunlin_protocol::task::TaskSpec;
+use dunlin_protocol::task::{Target, Task, TaskSpec};
 use dunlin_protocol::topic::shard_of;
 use dunlin_protocol::update::Update;
 use dunlin_protocol::wire::{self, Message, WireError};
@@ -20,7 +20,7 @@ use dunlin_tests::name;
 use serde_json::Value;
 
 fn read(file: &str) -> Value {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("vectors/v1").join(file);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("vectors/v2").join(file);
     let text = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
     serde_json::from_str(&text).unwrap()
 }
@@ -100,6 +100,48 @@ fn a_plan_keeps_work_that_is_newer_than_this_program() {
     let plan: Plan = wire::decode(&bytes(&case.unwrap()["hex"])).unwrap();
     let work: Vec<Work> = plan.work.iter().map(|item| item.work().unwrap()).collect();
     assert!(matches!(work[..], [Work::Train(_), Work::Evaluate, Work::Unknown(77)]));
+}
+
+#[test]
+fn what_an_old_reader_may_skip_is_kept_and_work_that_it_must_know_more_for_is_unknown() {
+    let vectors = read("messages.json");
+    let named = |name: &str| {
+        let mut cases = vectors["good"].as_array().unwrap().iter();
+        bytes(&cases.find(|case| case["name"] == name).unwrap()["hex"])
+    };
+    let plan: Plan = wire::decode(&named("plan with extensions")).unwrap();
+    assert_eq!((plan.extensions.get(1), plan.extensions.get(3)), (Some(&b"new"[..]), None));
+    assert_eq!(plan.work[0].work(), Ok(Work::Evaluate));
+    let plan: Plan = wire::decode(&named("plan with work that needs an extension")).unwrap();
+    let work: Vec<Work> = plan.work.iter().map(|item| item.work().unwrap()).collect();
+    assert_eq!(work, [Work::Unknown(1), Work::Evaluate]);
+}
+
+#[test]
+fn a_task_has_the_digest_of_numpy_and_every_change_of_meaning_another() {
+    let vectors = read("tasks.json");
+    let task = Task::decode(&bytes(&vectors["task"])).unwrap();
+    assert_eq!(task.digest().0.0.to_vec(), bytes(&vectors["digest"]));
+    let changed = |change: &dyn Fn(&mut TaskSpec)| {
+        let mut spec = task.spec().clone();
+        change(&mut spec);
+        Task::new(spec).unwrap().digest().0.0.to_vec()
+    };
+    let expected = |name: &str| bytes(&vectors["changed"][name]);
+    assert_eq!(changed(&|task| swap_labels(task)), expected("labels swapped"));
+    assert_eq!(
+        changed(&|task| task.input.channels[0].unit = "m/s2".into()),
+        expected("another unit")
+    );
+    assert_eq!(changed(&|task| task.input.channels[0].offset = 0.25), expected("another offset"));
+    assert_eq!(changed(&|task| task.input.rate_millihertz = 100_000), expected("another rate"));
+    assert_eq!(changed(&|task| task.name = name("other")), bytes(&vectors["digest"]));
+    assert_eq!(changed(&|task| task.input.hop = 1), bytes(&vectors["digest"]));
+}
+
+fn swap_labels(task: &mut TaskSpec) {
+    let Target::Classes(labels) = &mut task.target else { panic!("a task of classes") };
+    labels.reverse();
 }
 
 #[test]

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes the wire-format vectors in v1/, from the tables in protocol/README.md alone.
+"""Writes the wire-format vectors in v2/, from the tables in protocol/README.md alone.
 
 Independent of the Rust code: only NumPy and the standard library. Run it after a change of the
 format and look at the difference: `python3 tests/vectors/make_vectors.py`.
@@ -16,10 +16,10 @@ import numpy as np
 
 from codecs_numpy import Rng, decode, encode, seeds_of_delta, seeds_of_update
 
-SCHEMA = 1
-PLAN, CLAIM, GO, ACK, VERDICT, CHUNK = 1, 2, 3, 4, 5, 6
+SCHEMA = 2
+PLAN, CLAIM, GO, ACK, VERDICT, CHUNK, SIGNED = 1, 2, 3, 4, 5, 6, 7
 TASK, MODEL, UPDATE, DELTA, SEEDED = 16, 17, 18, 19, 20
-OUT = Path(__file__).parent / "v1"
+OUT = Path(__file__).parent / "v2"
 
 
 # --- postcard: the few encodings that we use -------------------------------------------------
@@ -50,6 +50,10 @@ def blob(data):
 
 def work_ref(lineage, round_id, kind):
     return lineage + varint(round_id) + bytes([kind])
+
+
+def extensions(*pairs):
+    return seq([bytes([number]) + blob(data) for number, data in pairs])
 
 
 def envelope(kind, body):
@@ -214,34 +218,54 @@ def train_work():
     return training + augment + codec + f32(10.0) + f32(4.0)
 
 
-def plan(work_items, shards=4):
+def task_digest(offset=0.5, unit="g", labels=("still", "walking"), rate=50_000):
+    """What the numbers of `task()` mean: everything in it but its name and hop."""
+    channels = seq([text("acc_x") + text(unit) + f32(offset) + f32(2.0),
+                    text("acc_y") + text("g") + f32(0.0) + f32(2.0)])
+    layers = seq([bytes([0]) + varint(4) + varint(3) + b"\0", bytes([1, 0]),
+                  bytes([3]) + varint(2) + b"\0", bytes([4]) + varint(2) + b"\1"])
+    target = bytes([0]) + seq([text(label) for label in labels])
+    meaning = channels + varint(rate) + varint(10) + bytes([0]) + layers + target
+    return hashlib.sha256(b"dunlin task\0" + meaning).hexdigest()
+
+
+def plan(work_items, shards=4, more=b"\0"):
     data = b"m" * 5000
     models = seq([varint(7) + b"\0" + object_ref(data, 4096)])
     body = (
-        text("agg-1") + LINEAGE + b"layouthh" + varint(shards) + varint(32768)
-        + object_ref(task(), 4096) + models + seq(work_items) + varint(60_000)
+        text("agg-1") + LINEAGE + varint(1 << 40) + b"layouthh" + varint(shards) + varint(32768)
+        + object_ref(task(), 4096) + models + seq(work_items) + varint(60_000) + more
     )
     return envelope(PLAN, body)
 
 
-def work_item(kind, body):
-    return varint(3) + varint(7) + varint(1 << 31) + varint(1_900_000) + bytes([kind]) + blob(body)
+def work_item(kind, body, more=b"\0"):
+    head = varint(3) + varint(7) + varint(1 << 31) + varint(1_900_000)
+    return head + bytes([kind]) + blob(body) + more
 
 
 def messages():
     ref = work_ref(LINEAGE, 3, 1)
     short = hashlib.sha256(b"dunlin").digest()[:8]
-    claim = envelope(CLAIM, ref + varint(17) + varint(3) + varint(512) + varint(300))
-    go = envelope(GO, ref + b"\0" + varint(1_000_000) + varint(1_900_000))
-    no_go = envelope(GO, ref + b"\1" + bytes([3]) + varint(1_000_000) + varint(1_900_000))
+    claimed = ref + varint(17) + varint(3) + varint(512) + varint(300)
+    times = varint(1_000_000) + varint(1_900_000)
+    claim = envelope(CLAIM, claimed + b"\0")
+    go = envelope(GO, ref + b"\0" + times + b"\0")
+    no_go = envelope(GO, ref + b"\1" + bytes([3]) + times + b"\0")
+    more = extensions((1, b"new"), (2, b""), (127, b"x" * 1024))
+    needed = extensions((3, b""), (128, b"masked"))
+    crowd = extensions(*[(number, b"") for number in range(9)])
+    signed = envelope(SIGNED, b"key-id-0" + varint(5) + blob(claim) + b"s" * 64)
     ack = envelope(ACK, short + varint(10) + blob(bytes([0b101, 0b11])))
     accepted = envelope(VERDICT, ref + short + b"\0")
     refused = envelope(VERDICT, ref + short + b"\1" + bytes([13]))
     good_plan = plan([work_item(1, train_work()), work_item(2, b""), work_item(77, b"new")])
     score = varint(20) + varint(15) + f32(9.5)
-    tag = LINEAGE[:4] + varint(3) + bytes([1]) + varint(7) + b"layo" + varint(300)
+    tag = (LINEAGE[:4] + varint(3) + bytes([1]) + varint(7) + bytes.fromhex(task_digest())[:4]
+           + varint(300))
     header = tag + f32(0.5) + score + score
-    update = envelope(UPDATE, header + bytes([0]) + f32(1.5) + f32(-2.0))
+    payload = f32(1.5) + f32(-2.0)
+    update = envelope(UPDATE, header + bytes([0]) + b"\0" + payload)
     nan = tag + f32(float("nan")) + score + score
     liar = tag + f32(0.5) + varint(2) + varint(3) + f32(1)
     named = varint(7) + b"layouthh"
@@ -253,7 +277,14 @@ def messages():
         case("no go", no_go, kind="go"), case("ack", ack, kind="ack"),
         case("accepted", accepted, kind="verdict"), case("refused", refused, kind="verdict"),
         case("task", task(), kind="task"), case("plan with unknown work", good_plan, kind="plan"),
-        case("update", update, kind="update"), case("model", model, kind="model"),
+        case("update", update, kind="update"),
+        case("claim with extensions", envelope(CLAIM, claimed + more), kind="claim"),
+        case("go with extensions", envelope(GO, ref + b"\0" + times + more), kind="go"),
+        case("plan with extensions", plan([work_item(2, b"", more)], more=more), kind="plan"),
+        case("plan with work that needs an extension",
+             plan([work_item(1, train_work(), needed), work_item(2, b"")]), kind="plan"),
+        case("update with extensions", envelope(UPDATE, header + bytes([0]) + more + payload),
+             kind="update"), case("model", model, kind="model"),
         case("model of half precision", half, kind="model"),
         case("seeded model", seeded, kind="seeded"),
         case("delta", delta(DELTA_BASE, b"layouthh", 7)[0], kind="delta"),
@@ -266,9 +297,34 @@ def messages():
 
     bad = [
         case("nothing", b"", kind="claim", error="truncated"),
-        case("only a schema", b"\1", kind="claim", error="truncated"),
-        case("another schema", b"\2" + claim[1:], kind="claim", error="schema"),
-        case("another kind", bytes([1, GO]) + claim[2:], kind="claim", error="kind"),
+        case("only a schema", b"\2", kind="claim", error="truncated"),
+        case("another schema", b"\1" + claim[1:], kind="claim", error="schema"),
+        case("another kind", bytes([SCHEMA, GO]) + claim[2:], kind="claim", error="kind"),
+        case("signed claim", signed, kind="claim", error="signed"),
+        case("signed plan", signed, kind="plan", error="signed"),
+        case("claim that needs an extension", envelope(CLAIM, claimed + needed), kind="claim",
+             error="extension"),
+        case("go that needs an extension", envelope(GO, ref + b"\0" + times + needed), kind="go",
+             error="extension"),
+        case("plan that needs an extension", plan([], more=needed), kind="plan",
+             error="extension"),
+        case("update that needs an extension",
+             envelope(UPDATE, header + bytes([0]) + needed + payload), kind="update",
+             error="extension"),
+        case("nine extensions", envelope(CLAIM, claimed + crowd), kind="claim", error="invalid"),
+        case("extensions out of order",
+             envelope(CLAIM, claimed + extensions((2, b""), (1, b""))), kind="claim",
+             error="invalid"),
+        case("an extension twice", envelope(CLAIM, claimed + extensions((2, b""), (2, b""))),
+             kind="claim", error="invalid"),
+        case("an extension of 1025 bytes", envelope(CLAIM, claimed + extensions((1, b"x" * 1025))),
+             kind="claim", error="invalid"),
+        case("work with nine extensions", plan([work_item(77, b"", crowd)]), kind="plan",
+             error="invalid"),
+        case("an extension cut short", envelope(CLAIM, claimed + extensions((1, b"new"))[:-1]),
+             kind="claim", error="truncated"),
+        case("claim without extensions", envelope(CLAIM, claimed), kind="claim",
+             error="truncated"),
         case("claim cut short", claim[:-1], kind="claim", error="truncated"),
         case("claim with a rest", claim + b"\0", kind="claim", error="trailing"),
         case("claim too long", claim + b"\0" * 9000, kind="claim", error="too_long"),
@@ -282,10 +338,10 @@ def messages():
         case("plan without shards", plan([], shards=0), kind="plan", error="invalid"),
         case("plan whose training is cut short", plan([work_item(1, train_work()[:-1])]),
              kind="plan", error="truncated"),
-        case("update with a loss that is no number", envelope(UPDATE, nan + b"\0"),
+        case("update with a loss that is no number", envelope(UPDATE, nan + b"\0\0"),
              kind="update", error="invalid"),
         case("update with more hits than windows",
-             envelope(UPDATE, liar + score + b"\0"), kind="update", error="invalid"),
+             envelope(UPDATE, liar + score + b"\0\0"), kind="update", error="invalid"),
         case("model with fewer values than it says", model[:-1], kind="model", error="truncated"),
         case("model with more values than it says", model + f32(1), kind="model", error="trailing"),
         case("model with infinity",
@@ -308,6 +364,15 @@ def messages():
              error="truncated"),
     ]
     write("messages.json", {"good": good, "bad": bad})
+
+
+def tasks():
+    changed = {
+        "labels swapped": task_digest(labels=("walking", "still")),
+        "another unit": task_digest(unit="m/s2"), "another offset": task_digest(offset=0.25),
+        "another rate": task_digest(rate=100_000),
+    }
+    write("tasks.json", {"task": task().hex(), "digest": task_digest(), "changed": changed})
 
 
 def chunks():
@@ -338,5 +403,6 @@ if __name__ == "__main__":
     codecs()
     deltas()
     messages()
+    tasks()
     chunks()
     randomness()

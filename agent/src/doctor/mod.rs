@@ -16,7 +16,7 @@ use std::io::Write;
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
-use dunlin_protocol::task::TaskSpec;
+use dunlin_protocol::task::Task;
 
 use crate::config::AgentConfig;
 use crate::session::Settings;
@@ -112,7 +112,7 @@ fn speak(
     settings: &Settings,
     link: &dunlin_link::LinkConfig,
     options: &Options,
-) -> Option<TaskSpec> {
+) -> Option<Task> {
     let limit = options.patience;
     let Some(talk) = reporter.check(LOGIN, || federation::login(config, link, limit)) else {
         for name in [TOPICS, FEDERATION, AGGREGATOR] {
@@ -129,7 +129,7 @@ fn speak(
     heard.task.and_then(Result::ok)
 }
 
-fn skip_talk(reporter: &mut Reporter<'_>, why: &str) -> Option<TaskSpec> {
+fn skip_talk(reporter: &mut Reporter<'_>, why: &str) -> Option<Task> {
     for name in [LOGIN, TOPICS, FEDERATION, AGGREGATOR] {
         reporter.note(name, Finding::skipped(why));
     }
@@ -137,12 +137,7 @@ fn skip_talk(reporter: &mut Reporter<'_>, why: &str) -> Option<TaskSpec> {
 }
 
 /// The device's own disk and sensor; `task`: what the federation learns.
-fn feel(
-    reporter: &mut Reporter<'_>,
-    config: &AgentConfig,
-    task: Option<TaskSpec>,
-    options: &Options,
-) {
+fn feel(reporter: &mut Reporter<'_>, config: &AgentConfig, task: Option<Task>, options: &Options) {
     let dir = &config.state_dir;
     let ring_bytes = Expected::of(&config.source).ring_bytes;
     let Some(kept) = reporter.check(STATE, || state::check(dir, ring_bytes)) else {
@@ -154,7 +149,7 @@ fn feel(
         return reporter.note(SENSOR, Finding::skipped(why));
     }
     let task = task.or(kept.task);
-    reporter.check(SENSOR, || (sensor::check(config, task.as_ref(), options.watch), ()));
+    reporter.check(SENSOR, || (sensor::check(config, task.as_deref(), options.watch), ()));
 }
 
 #[allow(clippy::disallowed_methods)] // waits of a program that a person watches

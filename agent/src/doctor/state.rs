@@ -5,8 +5,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use dunlin_protocol::task::TaskSpec;
-use dunlin_protocol::wire;
+use dunlin_protocol::task::Task;
 
 use super::report::Finding;
 use crate::ports::StateStore;
@@ -20,7 +19,7 @@ const FREE_BYTES_MIN: u64 = 50_000_000;
 #[derive(Debug, Default)]
 pub(super) struct Kept {
     /// The task last worked on.
-    pub(super) task: Option<TaskSpec>,
+    pub(super) task: Option<Task>,
     /// Why files must not be made there by this process.
     pub(super) hands_off: Option<String>,
 }
@@ -67,12 +66,12 @@ fn look(dir: &Path, ring_bytes: u64, is_new: bool) -> (Finding, Option<Kept>) {
     match load(dir) {
         Ok(Some(state)) => {
             text.push_str(&format!("; the device has started {} times", state.boot));
-            let task = state.task.and_then(|task| wire::decode(&task.object).ok());
+            let task = state.task.and_then(|task| Task::decode(&task.object).ok());
             kept.task = task;
         }
         Ok(None) => text.push_str("; no state yet"),
         Err(error) => {
-            let step = format!("or enrol as a new device: rm {shown}/state.a {shown}/state.b");
+            let step = "put a copy of the state back, or start once with --reset-state";
             return (Finding::failed(error, step), None);
         }
     }
@@ -99,7 +98,8 @@ fn write_and_sync(dir: &Path) -> io::Result<u32> {
 }
 
 fn load(dir: &Path) -> Result<Option<DeviceState>, String> {
-    let bytes = FileStore::open(dir)?.load()?;
+    let bytes = FileStore::open(dir).and_then(|mut store| store.load());
+    let bytes = bytes.map_err(|error| error.to_string())?;
     let state = bytes.map(|bytes| DeviceState::decode(&bytes)).transpose();
     state.map_err(|error| format!("{}: {error}", dir.display()))
 }

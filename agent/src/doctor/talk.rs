@@ -6,13 +6,14 @@ use std::time::{Duration, Instant};
 
 use dunlin_link::{Link, LinkConfig, LinkEvent};
 use dunlin_protocol::codec::Codec;
+use dunlin_protocol::extension::Extensions;
 use dunlin_protocol::id::{InstanceId, RoundId};
 use dunlin_protocol::limits::TASK_BYTES_MAX;
 use dunlin_protocol::message::{Answer, Claim, Go, WorkRef};
 use dunlin_protocol::object::{Assembly, Chunk};
 use dunlin_protocol::plan::Plan;
 use dunlin_protocol::presence::{Presence, State};
-use dunlin_protocol::task::TaskSpec;
+use dunlin_protocol::task::Task;
 use dunlin_protocol::topic::{Down, Topic, shard_of};
 use dunlin_protocol::wire;
 
@@ -55,7 +56,7 @@ pub(super) struct Heard {
     /// The plan, or why it cannot be read.
     pub(super) plan: Option<Result<Plan, String>>,
     /// The task that the plan names, or why it cannot be used.
-    pub(super) task: Option<Result<TaskSpec, String>>,
+    pub(super) task: Option<Result<Task, String>>,
     /// The answer to a claim for no round, and after how many milliseconds it came.
     pub(super) answer: Option<(Answer, u128)>,
     /// Aggregators that said how they are.
@@ -258,7 +259,7 @@ impl Exchange<'_> {
             self.assembly = Some(assembly);
             return;
         }
-        let task = assembly.finish().and_then(|bytes| wire::decode::<TaskSpec>(&bytes));
+        let task = assembly.finish().and_then(|bytes| Task::decode(&bytes));
         self.heard.task = Some(task.map_err(|error| error.to_string()));
         self.progress = now();
     }
@@ -279,5 +280,12 @@ impl Exchange<'_> {
 /// A claim that every aggregator answers and none can grant: there is no work of kind 0.
 fn question(plan: &Plan) -> Claim {
     let work = WorkRef { lineage: plan.lineage, round: RoundId(0), kind: 0 };
-    Claim { work, boot: 0, codecs: Codec::KNOWN, memory_kib: 0, windows: 0 }
+    Claim {
+        work,
+        boot: 0,
+        codecs: Codec::KNOWN,
+        memory_kib: 0,
+        windows: 0,
+        extensions: Extensions::NONE,
+    }
 }

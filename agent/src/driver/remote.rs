@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use dunlin_link::{Counters, LinkError};
 
 use crate::inference::InferenceStatus;
+use crate::ports::StoreError;
 use crate::session::SessionCounters;
 
 /// What a running device shows to the outside.
@@ -52,8 +53,8 @@ impl Remote {
 pub enum RunError {
     /// The connection's settings are wrong.
     Link(LinkError),
-    /// The state cannot be read or written.
-    Store(String),
+    /// The state cannot be read or written, or nothing of it is whole.
+    Store(StoreError),
     /// The state is of another version, or damaged.
     State(crate::state::StateError),
     /// The operating system gives no random bytes.
@@ -65,7 +66,11 @@ pub enum RunError {
 impl RunError {
     /// Whether a person has to change something, so that another start would not help.
     pub fn is_config(&self) -> bool {
-        matches!(self, Self::Link(error) if !matches!(error, LinkError::Thread(_)))
+        match self {
+            Self::Link(error) => !matches!(error, LinkError::Thread(_)),
+            Self::State(_) | Self::Store(StoreError::Damaged(_)) => true,
+            Self::Store(_) | Self::Random(_) | Self::Thread(_) => false,
+        }
     }
 }
 
@@ -74,7 +79,8 @@ impl std::fmt::Display for RunError {
         match self {
             Self::Link(error) => error.fmt(f),
             Self::State(error) => error.fmt(f),
-            Self::Store(text) | Self::Random(text) | Self::Thread(text) => f.write_str(text),
+            Self::Store(error) => error.fmt(f),
+            Self::Random(text) | Self::Thread(text) => f.write_str(text),
         }
     }
 }

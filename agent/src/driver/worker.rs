@@ -6,7 +6,7 @@ use std::sync::mpsc::{self, RecvTimeoutError, Sender, SyncSender};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use dunlin_protocol::task::TaskSpec;
+use dunlin_protocol::task::Task;
 use dunlin_service::Pulse;
 
 use super::{Event, RunError};
@@ -18,7 +18,7 @@ const RECOUNT: Duration = Duration::from_secs(60);
 
 /// What the trainer is to do.
 pub(super) enum Order {
-    UseTask(Arc<TaskSpec>),
+    UseTask(Arc<Task>),
     Run(Box<Job>, Arc<AtomicBool>),
 }
 
@@ -31,7 +31,7 @@ pub(super) fn spawn(
 ) -> Result<(Sender<Order>, JoinHandle<()>), RunError> {
     let (orders, inbox) = mpsc::channel::<Order>();
     let work = move || {
-        let mut task: Option<Arc<TaskSpec>> = None;
+        let mut task: Option<Arc<Task>> = None;
         // A large ring on a slow disk takes a while: that is progress too.
         let counting = || {
             pulse.beat();

@@ -5,16 +5,17 @@ use std::time::{Duration, Instant as Clock};
 
 use dunlin_protocol::id::{Digest, LayoutHash, Lineage, ModelVersion};
 use dunlin_protocol::model::{Model, Precision};
+use dunlin_protocol::task::TaskDigest;
 use log::warn;
 
 use crate::job::{KeptModel, ModelInUse};
 use crate::ports::StateStore;
 
 /// Version of the bytes in front of the model object.
-const SCHEMA: u8 = 1;
+const SCHEMA: u8 = 2;
 
 /// Which model: digest of the task, history and version.
-type ModelId = (Digest, Lineage, ModelVersion);
+type ModelId = (TaskDigest, Lineage, ModelVersion);
 
 /// Keeps the newest model, not more often than it may.
 pub(super) struct ModelKeeper {
@@ -87,7 +88,7 @@ fn encode(model: &KeptModel, layout: LayoutHash) -> Option<Vec<u8>> {
     let object = half.encode().or_else(|_| Model { precision: Precision::F32, ..half }.encode());
     let object = object.ok()?;
     let mut bytes = vec![SCHEMA];
-    bytes.extend_from_slice(&model.task.0);
+    bytes.extend_from_slice(&model.task.0.0);
     bytes.extend_from_slice(&model.lineage.0);
     bytes.extend_from_slice(&object);
     Some(bytes)
@@ -98,7 +99,7 @@ fn decode(bytes: &[u8]) -> Option<KeptModel> {
     let (task, rest) = rest.split_first_chunk()?;
     let (lineage, object) = rest.split_first_chunk()?;
     let Model { version, params, .. } = Model::decode(object).ok().filter(|_| *schema == SCHEMA)?;
-    let (task, lineage, params) = (Digest(*task), Lineage(*lineage), Arc::new(params));
+    let (task, lineage, params) = (TaskDigest(Digest(*task)), Lineage(*lineage), Arc::new(params));
     Some(KeptModel { task, lineage, version, params })
 }
 
@@ -106,6 +107,7 @@ fn decode(bytes: &[u8]) -> Option<KeptModel> {
 mod tests {
     use super::*;
     use crate::inference::worker::tests::model;
+    use crate::ports::StoreError;
     use std::sync::Mutex;
 
     /// What is on the disk, and how often it was written.
@@ -114,10 +116,10 @@ mod tests {
     struct FakeStore(Disk);
 
     impl StateStore for FakeStore {
-        fn load(&mut self) -> Result<Option<Vec<u8>>, String> {
+        fn load(&mut self) -> Result<Option<Vec<u8>>, StoreError> {
             Ok(self.0.lock().unwrap().0.clone())
         }
-        fn save(&mut self, state: &[u8]) -> Result<(), String> {
+        fn save(&mut self, state: &[u8]) -> Result<(), StoreError> {
             let mut disk = self.0.lock().unwrap();
             (disk.0, disk.1) = (Some(state.to_vec()), disk.1 + 1);
             Ok(())

@@ -23,10 +23,10 @@ impl NetworkClassifier {
 
 impl Classifier for NetworkClassifier {
     fn use_model(&mut self, model: &ModelInUse) -> Result<(), JobFailure> {
-        let layout = model.task.layout().map_err(failure)?;
         // No layer is drawn: the session gives no model without this device's own layers.
-        let params = all_params(&model.model.params, model.local.as_deref(), 0, &layout)?;
-        let same = |network: &Network| *network.task() == *model.task;
+        let params =
+            all_params(&model.model.params, model.local.as_deref(), 0, model.task.layout())?;
+        let same = |network: &Network| network.task() == model.task.spec();
         if !self.network.as_ref().is_some_and(same) {
             self.network = Some(Network::new(&model.task, self.backend).map_err(failure)?);
         }
@@ -60,8 +60,8 @@ impl Classifier for NetworkClassifier {
 mod tests {
     use super::*;
     use crate::job::KeptModel;
-    use dunlin_protocol::id::{Digest, Lineage, ModelVersion, Name};
-    use dunlin_protocol::task::{Channel, Features, Input, Layer, Op, Share, TaskSpec};
+    use dunlin_protocol::id::{Lineage, ModelVersion, Name};
+    use dunlin_protocol::task::{Channel, Features, Input, Layer, Op, Share, Task, TaskSpec};
     use std::sync::Arc;
 
     /// A task on windows of 2 samples of one channel.
@@ -78,11 +78,12 @@ mod tests {
     }
 
     fn model(task: &TaskSpec, params: Vec<f32>, local: Option<Vec<f32>>) -> ModelInUse {
-        let (digest, lineage) = (Digest([1; 32]), Lineage([9; 16]));
+        let task = Arc::new(Task::new(task.clone()).unwrap());
+        let (digest, lineage) = (task.digest(), Lineage([9; 16]));
         let (version, params) = (ModelVersion(3), Arc::new(params));
         let model = KeptModel { task: digest, lineage, version, params };
-        let layout = task.layout().unwrap().hash();
-        ModelInUse { model, layout, task: Arc::new(task.clone()), local }
+        let layout = task.layout().hash();
+        ModelInUse { model, layout, task, local }
     }
 
     fn classify(model: &ModelInUse, window: &[f32]) -> Result<Estimate, JobFailure> {

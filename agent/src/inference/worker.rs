@@ -6,7 +6,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use dunlin_protocol::id::ModelVersion;
-use dunlin_protocol::task::TaskSpec;
+use dunlin_protocol::task::{Task, TaskSpec};
 use log::{info, warn};
 
 use super::{Finding, clock};
@@ -37,7 +37,7 @@ struct Worker {
     classifier: Box<dyn Classifier + Send>,
     every: Duration,
     /// Task and version of the model in use.
-    model: Option<(Arc<TaskSpec>, ModelVersion)>,
+    model: Option<(Arc<Task>, ModelVersion)>,
     /// End of the window that was looked at last.
     seen: Option<i64>,
     /// What went wrong last: said once.
@@ -130,8 +130,8 @@ pub(super) mod tests {
     use crate::data::{DataError, LiveWindow, WindowSet};
     use crate::inference::Estimate;
     use crate::job::KeptModel;
-    use dunlin_protocol::id::{Digest, LayoutHash, Lineage, Name};
-    use dunlin_protocol::task::{Channel, Features, Input, Target};
+    use dunlin_protocol::id::{LayoutHash, Lineage, Name};
+    use dunlin_protocol::task::{Channel, Features, Input, Layer, Op, Share, Target};
     use std::collections::VecDeque;
 
     /// A model of 40 parameters for windows of 4 samples, 2 apart, at 50 Hz.
@@ -141,14 +141,14 @@ pub(super) mod tests {
             name: Name::new("test").unwrap(),
             input: Input { channels: vec![channel], rate_millihertz: 50_000, window: 4, hop: 2 },
             features: Features::Raw,
-            layers: Vec::new(),
+            layers: vec![Layer { op: Op::Dense { out: 4 }, share: Share::Shared }],
             target: Target::Reconstruct,
         };
         let params = Arc::new(vec![0.25; 40]);
-        let (task_digest, lineage) = (Digest([1; 32]), Lineage([9; 16]));
-        let version = ModelVersion(version);
-        let model = KeptModel { task: task_digest, lineage, version, params };
-        ModelInUse { model, layout: LayoutHash([7; 8]), task: Arc::new(task), local: None }
+        let task = Arc::new(Task::new(task).unwrap());
+        let (version, lineage) = (ModelVersion(version), Lineage([9; 16]));
+        let model = KeptModel { task: task.digest(), lineage, version, params };
+        ModelInUse { model, layout: LayoutHash([7; 8]), task, local: None }
     }
 
     /// Gives these windows, by end and only value; `None` for a fault of the source.

@@ -52,10 +52,9 @@ impl Session {
         let Pending { work, base_version, lost, .. } = pending;
         match (fate, lost) {
             (Fate::Counted, Some(values)) => {
-                let layout = self.task.as_ref().and_then(|task| task.layout().ok());
                 let (lineage, version) = (work.lineage, base_version);
-                self.state.residual = layout.map(|layout| {
-                    let layout = layout.hash();
+                self.state.residual = self.task.as_ref().map(|task| {
+                    let layout = task.layout().hash();
                     Residual { lineage, layout, version, values }
                 });
             }

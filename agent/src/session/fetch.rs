@@ -7,7 +7,7 @@ use dunlin_protocol::limits::FETCH_TOPICS;
 use dunlin_protocol::model::Model;
 use dunlin_protocol::object::{Chunk, ObjectRef};
 use dunlin_protocol::seeded::Seeded;
-use dunlin_protocol::task::TaskSpec;
+use dunlin_protocol::task::Task;
 use dunlin_protocol::time::Instant;
 use dunlin_protocol::topic::Topic;
 use dunlin_protocol::wire::{self, Kind, WireError};
@@ -24,15 +24,14 @@ impl Session {
     /// Makes the remembered task current, if there is one.
     pub(super) fn restore_task(&mut self) {
         let cached = self.state.task.as_ref();
-        let Some(task) = cached.and_then(|cached| wire::decode::<TaskSpec>(&cached.object).ok())
-        else {
+        let Some(task) = cached.and_then(|cached| Task::decode(&cached.object).ok()) else {
             return;
         };
         self.adopt_task(task);
     }
 
     /// Makes `task` current; one that this device has no memory for leaves it without a task.
-    fn adopt_task(&mut self, task: TaskSpec) {
+    fn adopt_task(&mut self, task: Task) {
         self.windows = 0;
         self.model = None;
         self.forget_told();
@@ -211,7 +210,7 @@ impl Session {
     ) -> Result<(), WireError> {
         if matches!(self.phase, Phase::FetchingTask(_)) {
             self.enter(Phase::Waiting);
-            let task = wire::decode::<TaskSpec>(&bytes)?;
+            let task = Task::decode(&bytes)?;
             self.state.task = Some(CachedTask { digest: reference.digest, object: bytes });
             self.adopt_task(task);
             if self.inference.is_some() {
@@ -251,7 +250,8 @@ impl Session {
     /// Makes the version in `bytes` the one held: an anchor, or a delta on the one held so far.
     fn take_model(&mut self, lineage: Lineage, bytes: &[u8]) -> Result<ModelVersion, WireError> {
         const MISFIT: WireError = WireError::Invalid("the object fits neither task nor version");
-        let layout = self.task.as_ref().and_then(|task| task.layout().ok()).ok_or(MISFIT)?;
+        let task = self.task.clone().ok_or(MISFIT)?;
+        let layout = task.layout();
         let kind = wire::peek_kind(bytes)?;
         let (found, version, params) = if kind == Kind::Delta as u8 {
             // A delta that cannot be added leaves nothing that a later one could be added to.
@@ -263,7 +263,7 @@ impl Session {
             (delta.layout(), delta.version(), delta.apply(&held.2)?)
         } else if kind == Kind::Seeded as u8 {
             let seeded: Seeded = wire::decode(bytes)?;
-            (seeded.layout, seeded.version, seeded.params(&layout)?)
+            (seeded.layout, seeded.version, seeded.params(layout)?)
         } else {
             let model = Model::decode(bytes)?;
             (model.layout, model.version, model.params)
@@ -277,9 +277,8 @@ impl Session {
 
     fn start_job(&mut self, item: Item, deadline: Instant) {
         let (Some(task), Some((_, _, model))) = (&self.task, &self.model) else { return };
-        let Ok(layout) = task.layout() else { return };
-        let local = self.local_layers(&layout);
-        if self.plan.as_ref().is_some_and(|plan| plan.layout != layout.hash()) {
+        let local = self.local_layers(task);
+        if self.plan.as_ref().is_some_and(|plan| plan.layout != task.layout().hash()) {
             warn!("{}: the plan names another layout than its task", self.settings.device);
         }
         let job = Job {

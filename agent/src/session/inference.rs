@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 
 use dunlin_protocol::id::{Lineage, ModelVersion, Name};
 use dunlin_protocol::plan::Plan;
-use dunlin_protocol::task::ParamLayout;
+use dunlin_protocol::task::Task;
 use dunlin_protocol::time::Instant;
 use dunlin_protocol::topic::Topic;
 use log::info;
@@ -64,16 +64,17 @@ impl Session {
     }
 
     fn suits(&self, kept: &KeptModel) -> bool {
-        let same_task = self.state.task.as_ref().is_some_and(|task| task.digest == kept.task);
-        let layout = self.task.as_ref().and_then(|task| task.layout().ok());
-        same_task && layout.is_some_and(|layout| layout.n_model() == kept.params.len())
+        let fits = |task: &Task| {
+            task.digest() == kept.task && task.layout().n_model() == kept.params.len()
+        };
+        self.task.as_deref().is_some_and(fits)
     }
 
-    /// Parameters of this device's own layers, if it has any of this layout.
-    pub(super) fn local_layers(&self, layout: &ParamLayout) -> Option<&LocalLayers> {
-        let length = layout.n_params() - layout.n_model();
+    /// Parameters of this device's own layers, if it has any of this task.
+    pub(super) fn local_layers(&self, task: &Task) -> Option<&LocalLayers> {
+        let length = task.layout().n_params() - task.layout().n_model();
         let fits =
-            |local: &&LocalLayers| local.layout == layout.hash() && local.params.len() == length;
+            |local: &&LocalLayers| local.task == task.digest() && local.params.len() == length;
         self.state.local.as_ref().filter(fits)
     }
 
@@ -95,14 +96,14 @@ impl Session {
         if known || matches!(self.phase, Phase::FetchingModel { .. }) {
             return;
         }
-        let (Some(task), Some(cached)) = (&self.task, &self.state.task) else { return };
-        let Ok(layout) = task.layout() else { return };
-        let local = self.local_layers(&layout).map(|local| local.params.clone());
+        let Some(task) = &self.task else { return };
+        let layout = task.layout();
+        let local = self.local_layers(task).map(|local| local.params.clone());
         if local.is_none() && layout.n_params() > layout.n_model() {
             return;
         }
         let (lineage, version, params) = (*lineage, *version, params.clone());
-        let model = KeptModel { task: cached.digest, lineage, version, params };
+        let model = KeptModel { task: task.digest(), lineage, version, params };
         let model = ModelInUse { model, layout: layout.hash(), task: task.clone(), local };
         self.push(Output::UseModel(model));
         if let Some(inference) = &mut self.inference {

@@ -5,7 +5,7 @@ use alloc::{string::String, sync::Arc, vec::Vec};
 use dunlin_protocol::id::{DeviceId, FederationId};
 use dunlin_protocol::message::WorkRef;
 use dunlin_protocol::presence::Held;
-use dunlin_protocol::task::TaskSpec;
+use dunlin_protocol::task::Task;
 use dunlin_protocol::topic::Topics;
 
 use super::LinkPolicy;
@@ -78,7 +78,7 @@ pub enum Output {
     /// Keep this state before anything later in the queue is done.
     Save(Vec<u8>),
     /// Count windows for this task and report them, now and whenever the number changes much.
-    UseTask(Arc<TaskSpec>),
+    UseTask(Arc<Task>),
     /// Classify with this model from now on; only after [`super::Session::infer`].
     UseModel(ModelInUse),
     /// Start this job; one at a time.
@@ -108,6 +108,8 @@ pub struct SessionCounters {
     pub holds: u32,
     /// Messages that could not be read.
     pub unreadable: u32,
+    /// Plans that were left out because they are older than one that was heard.
+    pub stale_plans: u32,
     /// How often the data cap made the device wait.
     pub cap_waits: u32,
     /// Payload bytes given to the connection, whether it stood or not.

@@ -3,7 +3,7 @@
 
 use dunlin_protocol::codec::Codec;
 use dunlin_protocol::object::ObjectRef;
-use dunlin_protocol::task::TaskSpec;
+use dunlin_protocol::task::Task;
 use log::warn;
 
 use super::Session;
@@ -86,7 +86,7 @@ impl Session {
 
     /// Whether the network of `task` can be trained in memory, one window at a time at the least;
     /// says so where it cannot.
-    pub(super) fn has_memory_to_train(&mut self, task: &TaskSpec) -> bool {
+    pub(super) fn has_memory_to_train(&mut self, task: &Task) -> bool {
         let shares = self.memory().map_or(0, |memory| batch_bytes(memory) + window_bytes(memory));
         let needed = with_losses(training_bytes(task) + shares);
         let fits = self.memory().is_none_or(|memory| needed <= memory);
@@ -110,7 +110,7 @@ impl Session {
         else {
             return true;
         };
-        let n = task.layout().map_or(0, |layout| layout.n_update());
+        let n = task.layout().n_update();
         let Some(codec) = Codec::from_spec(work.codec) else { return true };
         // What was lost before and what is lost now.
         let lost = if matches!(codec, Codec::Sparse { .. }) { 2 * 4 * n * LOST_COPIES } else { 0 };
@@ -136,11 +136,9 @@ fn with_losses(bytes: usize) -> usize {
 }
 
 /// Bytes that training one window at a time needs, about.
-fn training_bytes(task: &TaskSpec) -> usize {
-    let layout = task.layout();
-    let slots = layout.as_ref().map_or(&[][..], |layout| layout.slots());
-    let largest = slots.iter().map(|slot| slot.range.len()).max().unwrap_or(0);
-    let params = layout.as_ref().map_or(0, |layout| layout.n_params());
+fn training_bytes(task: &Task) -> usize {
+    let largest = task.layout().slots().iter().map(|slot| slot.range.len()).max().unwrap_or(0);
+    let params = task.layout().n_params();
     let shapes = task.shapes().unwrap_or_default();
     let values = task.window_values() + shapes.iter().map(|shape| shape.values()).sum::<usize>();
     params * PARAM_BYTES + largest * 4 + values * VALUE_BYTES + OTHER_BYTES

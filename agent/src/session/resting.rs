@@ -11,12 +11,12 @@ use dunlin_protocol::lottery::{Fraction, KeyedLottery};
 use dunlin_protocol::message::WorkRef;
 use dunlin_protocol::plan::{Plan, WorkItem};
 use dunlin_protocol::rng::Rng;
-use dunlin_protocol::task::TaskSpec;
+use dunlin_protocol::task::Task;
 use dunlin_protocol::time::Instant;
 
 use super::phase::Phase;
 use super::{Session, SessionCounters, Settings};
-use crate::state::{CachedTask, DeviceState};
+use crate::state::{CachedTask, DeviceState, PlanMemory};
 
 /// The work that `item` is in `plan`.
 pub(super) fn work_of(plan: &Plan, item: &WorkItem) -> WorkRef {
@@ -53,7 +53,7 @@ pub struct Resting {
 #[derive(Clone, Debug)]
 pub struct Common {
     /// The task, as it was fetched and as it reads.
-    pub task: (CachedTask, Arc<TaskSpec>),
+    pub task: (CachedTask, Arc<Task>),
     /// The plan that devices heard last.
     pub plan: Plan,
 }
@@ -107,6 +107,10 @@ impl Session {
         }
         let mut state = self.state;
         state.task = None;
+        if self.plan.as_ref().is_some_and(|plan| state.plans.holds_only(plan)) {
+            // What all have in common; it is noted again on waking.
+            state.plans = PlanMemory::default();
+        }
         Ok(Resting {
             state,
             rng: self.rng,
@@ -164,6 +168,7 @@ impl Resting {
     pub fn wake(self, device: DeviceId, settings: &Settings, common: &Common) -> Session {
         let mut state = self.state;
         state.task = Some(common.task.0.clone());
+        state.plans.note(&common.plan);
         Session {
             settings: Settings { device, ..settings.clone() },
             state,

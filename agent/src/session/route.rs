@@ -75,11 +75,13 @@ mod tests {
 
     /// An anchor at 5 and deltas from 3 to 7.
     fn plan() -> Plan {
+        use dunlin_protocol::extension::Extensions;
         let mut models = Vec::from([4, 5, 6, 7].map(|v| entry(v, Some(v - 1), 1000)));
         models.push(entry(5, None, 1500));
         Plan {
             instance: Name::new("agg").unwrap(),
             lineage: Lineage([9; 16]),
+            sequence: 1,
             layout: LayoutHash([9; 8]),
             shards: 1,
             chunk_bytes: 4096,
@@ -87,6 +89,7 @@ mod tests {
             models,
             work: Vec::new(),
             next_check_in_ms: 60_000,
+            extensions: Extensions::NONE,
         }
     }
 

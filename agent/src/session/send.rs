@@ -77,16 +77,15 @@ impl Session {
 
     /// Clips, codes and wraps what the trainer gave.
     fn write_update(&mut self, item: &Item, trained: Trained) -> Result<Pending, WireError> {
-        let task = self.task.as_ref().ok_or(WireError::Malformed)?;
-        let layout = task.layout().map_err(|_| WireError::Malformed)?;
+        let task = self.task.clone().ok_or(WireError::Malformed)?;
         // An update of an earlier round that nobody answered.
         self.settle(Fate::Unknown);
         let coded = match &item.train {
             None => Coded { codec: Codec::F32, payload: Vec::new(), lost: None },
-            Some(work) => self.code(item, work, &layout, trained.delta)?,
+            Some(work) => self.code(item, work, task.layout(), trained.delta)?,
         };
         if !trained.local.is_empty() {
-            self.state.local = Some(LocalLayers { layout: layout.hash(), params: trained.local });
+            self.state.local = Some(LocalLayers { task: task.digest(), params: trained.local });
             self.forget_told();
         }
         let header = UpdateHeader {
@@ -94,7 +93,7 @@ impl Session {
             train_loss: trained.train_loss,
             before: trained.before,
             after: trained.after,
-            ..UpdateHeader::new(item.work, item.base_version, layout.hash(), coded.codec)
+            ..UpdateHeader::new(item.work, item.base_version, task.digest(), coded.codec)
         };
         let object = Update { header, payload: &coded.payload }.encode()?;
         let (work, base_version) = (item.work, item.base_version);

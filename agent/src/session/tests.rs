@@ -12,7 +12,7 @@ use dunlin_protocol::model::{Model, Precision};
 use dunlin_protocol::object::{Chunk, ObjectRef};
 use dunlin_protocol::plan::{ModelEntry, TrainWork, Training, WorkKind};
 use dunlin_protocol::task::{
-    Channel, Features, Input as TaskInput, Layer, Op, ParamLayout, Share, Target,
+    Channel, Features, Input as TaskInput, Layer, Op, ParamLayout, Share, Target, TaskSpec,
 };
 use dunlin_protocol::topic::Topics;
 use dunlin_protocol::update::{Score, Update};
@@ -64,7 +64,13 @@ fn item(round: u32, fraction: Fraction) -> WorkItem {
         deadline: Instant(1_900_000_060_000),
         kind: TRAIN,
         body: Work::Train(train_work()).body().unwrap(),
+        extensions: Extensions::NONE,
     }
+}
+
+/// The plan that a device hears first.
+pub(crate) fn plan() -> Plan {
+    Bench::new(false).plan
 }
 
 pub(super) struct Bench {
@@ -92,6 +98,7 @@ impl Bench {
         let plan = Plan {
             instance: name("agg"),
             lineage: Lineage([9; 16]),
+            sequence: 1,
             layout: layout.hash(),
             shards: 1,
             chunk_bytes: CHUNK_BYTES_MIN,
@@ -99,6 +106,7 @@ impl Bench {
             models: vec![ModelEntry { version: ModelVersion(0), base: None, object }],
             work: vec![item(1, Fraction::ALL)],
             next_check_in_ms: 60_000,
+            extensions: Extensions::NONE,
         };
         let settings = Settings {
             device: name("wrist-1"),
@@ -190,7 +198,14 @@ impl Bench {
 
     fn go(&mut self, answer: Answer) -> Vec<Output> {
         let (now, deadline) = (Instant(1_900_000_000_000), Instant(1_900_000_060_000));
-        let go = wire::encode(&Go { work: work(1), answer, now, deadline }).unwrap();
+        let go = wire::encode(&Go {
+            work: work(1),
+            answer,
+            now,
+            deadline,
+            extensions: Extensions::NONE,
+        })
+        .unwrap();
         let outputs = self.hear(&Topic::Down(name("wrist-1"), Down::Go), &go);
         self.serve(outputs)
     }
@@ -240,6 +255,62 @@ fn published(outputs: &[Output]) -> Vec<&[u8]> {
 
 fn chunks_of(outputs: &[Output]) -> Vec<u16> {
     published(outputs).iter().filter_map(|p| Chunk::decode(p).ok()).map(|c| c.index).collect()
+}
+
+/// What a plan of the numbers of `sequences` does, one after the other.
+fn hear_plans(bench: &mut Bench, sequences: &[u64]) -> usize {
+    let hear = |sequence: &u64| {
+        bench.plan.sequence = *sequence;
+        bench.hear_plan().len()
+    };
+    sequences.iter().map(hear).sum()
+}
+
+#[test]
+fn a_plan_that_was_sent_before_another_one_changes_nothing() {
+    let mut bench = Bench::joined();
+    bench.plan.work[0].round = RoundId(2);
+    assert!(hear_plans(&mut bench, &[7]) > 0, "another round: the claim is given up");
+    let (phase, line) = (bench.session.phase_name(), bench.session.in_a_line());
+    // Reordered: the first plan, and one with work that would be done.
+    bench.plan.work[0].round = RoundId(3);
+    assert_eq!(hear_plans(&mut bench, &[1, 6]), 0);
+    assert_eq!((bench.session.phase_name(), bench.session.in_a_line()), (phase, line));
+    assert_eq!(bench.session.counters().stale_plans, 2);
+    assert!(hear_plans(&mut bench, &[8]) > 0);
+}
+
+#[test]
+fn a_restart_does_not_forget_which_plan_an_update_was_made_for() {
+    let mut bench = Bench::joined();
+    hear_plans(&mut bench, &[7]);
+    bench.go(Answer::Go);
+    bench.train();
+    let state = DeviceState::decode(bench.saved.as_ref().unwrap()).unwrap();
+    let mut again = Bench::with(false, state);
+    again.step(Input::Connected);
+    assert_eq!(hear_plans(&mut again, &[6]), 0, "an old plan that somebody sends again");
+    assert_eq!(again.session.counters().stale_plans, 1);
+    assert!(hear_plans(&mut again, &[7]) > 0);
+}
+
+#[test]
+fn another_task_of_the_same_layout_does_not_get_this_devices_own_layers() {
+    let mut state = DeviceState::fresh([3; 32]);
+    let swapped = |swap: bool| {
+        let mut spec = task(false);
+        spec.layers.push(Layer { op: Op::Dense { out: 10 }, share: Share::Local });
+        if let (Target::Classes(labels), true) = (&mut spec.target, swap) {
+            labels.reverse();
+        }
+        Task::new(spec).unwrap()
+    };
+    let (mine, other) = (swapped(false), swapped(true));
+    assert_eq!(mine.layout().hash(), other.layout().hash());
+    state.local = Some(crate::state::LocalLayers { task: mine.digest(), params: vec![1.0; 110] });
+    let bench = Bench::with(false, state);
+    assert!(bench.session.local_layers(&mine).is_some());
+    assert!(bench.session.local_layers(&other).is_none());
 }
 
 #[test]

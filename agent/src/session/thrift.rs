@@ -98,7 +98,7 @@ impl Session {
             return true;
         }
         let (Some(plan), Some(task)) = (&self.plan, &self.task) else { return true };
-        let n = task.layout().map_or(0, |layout| layout.n_update());
+        let n = task.layout().n_update();
         let codec = item.train.as_ref().and_then(|work| Codec::from_spec(work.codec));
         let update = codec.map_or(0, |codec| codec.payload_bytes_likely(n));
         let way = route(plan, self.held(), item.base_version).unwrap_or_default();

@@ -1,5 +1,6 @@
 //! What the broker holds for devices: presence, objects and the plan, all retained.
 
+use dunlin_protocol::extension::Extensions;
 use dunlin_protocol::id::{ModelVersion, ShortDigest};
 use dunlin_protocol::limits::MODELS_MAX;
 use dunlin_protocol::object::ObjectRef;
@@ -30,8 +31,8 @@ impl Aggregator {
             self.outputs.push_back(Output::Subscribe(filter));
         }
         self.say(State::Online);
-        for (index, chunk) in self.task.chunks().collect::<Vec<_>>() {
-            self.publish_chunk(self.task.reference.digest.short(), index, chunk);
+        for (index, chunk) in self.task_object.chunks().collect::<Vec<_>>() {
+            self.publish_chunk(self.task_object.reference.digest.short(), index, chunk);
         }
         let versions: Vec<ModelVersion> = self.library.keys().copied().collect();
         versions.into_iter().for_each(|version| self.publish_model(version));
@@ -88,7 +89,7 @@ impl Aggregator {
     /// Publishes the plan as it is now.
     pub(super) fn publish_plan(&mut self, now: Instant) {
         self.plan_stale = false;
-        match self.plan(now).and_then(|plan| wire::encode(&plan)) {
+        match self.plan(now).and_then(|plan| wire::encode(&self.numbered(plan))) {
             Ok(bytes) => {
                 let topic = Topic::Plan(self.settings.federation.clone());
                 self.publish(topic, bytes, true);
@@ -105,6 +106,16 @@ impl Aggregator {
         next.map_or(self.settings.check_in_ms, |ms| ms.min(self.settings.check_in_ms))
     }
 
+    /// `plan` with the number that it is published under: the last one where nothing else changed.
+    fn numbered(&mut self, mut plan: Plan) -> Plan {
+        if self.last_plan.as_ref() != Some(&plan) {
+            self.plans = self.plans.saturating_add(1);
+            plan.sequence = u64::from(self.head.plan_epoch) << 32 | u64::from(self.plans);
+            self.last_plan = Some(plan.clone());
+        }
+        plan
+    }
+
     fn plan(&self, now: Instant) -> Result<Plan, WireError> {
         let mut work = Vec::new();
         for round in self.plan_order() {
@@ -116,6 +127,7 @@ impl Aggregator {
                 deadline: round.deadline,
                 kind: job.kind(),
                 body: job.body()?,
+                extensions: Extensions::NONE,
             });
         }
         let bases: Vec<ModelVersion> = work.iter().map(|item| item.base_version).collect();
@@ -126,13 +138,15 @@ impl Aggregator {
         Ok(Plan {
             instance: self.settings.instance.clone(),
             lineage: self.head.lineage,
-            layout: self.layout,
+            sequence: self.last_plan.as_ref().map_or(0, |plan| plan.sequence),
+            layout: self.task.layout().hash(),
             shards: self.settings.shards,
             chunk_bytes: self.settings.chunk_bytes,
-            task: self.task.reference,
+            task: self.task_object.reference,
             models,
             work,
             next_check_in_ms: u32::try_from(check_in).unwrap_or(u32::MAX),
+            extensions: Extensions::NONE,
         })
     }
 }

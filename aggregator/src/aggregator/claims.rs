@@ -1,5 +1,6 @@
 //! Claims: a selected device asks to take part.
 
+use dunlin_protocol::extension::Extensions;
 use dunlin_protocol::id::DeviceId;
 use dunlin_protocol::message::{Answer, Claim, Go, Refusal};
 use dunlin_protocol::time::Instant;
@@ -48,7 +49,8 @@ impl Aggregator {
             Ok(()) => self.write_soon(now),
             Err(reason) => *self.counters.claims_refused.entry(reason).or_insert(0) += 1,
         }
-        let go = Go { work: claim.work, answer, now, deadline };
+        let extensions = Extensions::NONE;
+        let go = Go { work: claim.work, answer, now, deadline, extensions };
         if let Ok(bytes) = wire::encode(&go) {
             self.publish(Topic::Down(device.clone(), Down::Go), bytes, false);
         }

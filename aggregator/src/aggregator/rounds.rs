@@ -50,12 +50,12 @@ impl Aggregator {
             return;
         }
         let settings = &self.settings;
-        let job = training_job(settings, self.head.published, self.n_update);
+        let job = training_job(settings, self.head.published, self.task.layout().n_update());
         let (target, invited) = (settings.target, settings.invited(settings.target));
         let bounds = Bounds { target, invited, quorum: settings.quorum };
         let weight_max = settings.weighting.weight_max();
         let Ok(scale) = Scale::new(settings.max_abs, weight_max, target) else { return };
-        let sums = Accumulator::new(scale, self.n_update);
+        let sums = Accumulator::new(scale, self.task.layout().n_update());
         let key = RoundKey { round: self.head.next_round, kind: WorkKind::Train };
         self.head.next_round = self.head.next_round.next();
         let mut records = vec![Record::Head(self.head.clone())];
@@ -183,7 +183,7 @@ impl Aggregator {
         };
         step.apply(&mean, &mut momentum, &mut params, &self.update_ranges);
         let (downlink, exact) = (self.settings.downlink, params.clone());
-        let edition = Edition::next(downlink, self.layout, &self.library, exact);
+        let edition = Edition::next(downlink, self.task.layout().hash(), &self.library, exact);
         let edition = edition.map_err(|_| CombineError::Overflow)?;
         self.volume(params, momentum, edition).ok_or(CombineError::Overflow)
     }
@@ -303,13 +303,18 @@ impl Aggregator {
     pub(super) fn import(&mut self, now: Instant, params: &[f32]) {
         let version = self.head.version.next();
         let momentum = Vec::new();
-        let right = params.len() == self.n_model && params.iter().all(|value| value.is_finite());
-        let edition =
-            Edition::anchor(self.settings.downlink, version, self.layout, params.to_vec());
+        let right = params.len() == self.task.layout().n_model()
+            && params.iter().all(|value| value.is_finite());
+        let edition = Edition::anchor(
+            self.settings.downlink,
+            version,
+            self.task.layout().hash(),
+            params.to_vec(),
+        );
         let model = edition.ok().filter(|_| right);
         let model = model.and_then(|edition| self.volume(params.to_vec(), momentum, edition));
         let Some(model) = model else {
-            let (expected, found) = (self.n_model, params.len());
+            let (expected, found) = (self.task.layout().n_model(), params.len());
             return self.event(RoundEvent::ImportRefused { expected, found });
         };
         let open: Vec<RoundKey> = self.rounds.keys().copied().collect();

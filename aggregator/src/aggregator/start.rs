@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use dunlin_protocol::id::{LayoutHash, Lineage, ModelVersion, RoundId, ShortDigest};
-use dunlin_protocol::task::ParamLayout;
+use dunlin_protocol::object::ObjectRef;
+use dunlin_protocol::task::{Target, Task, TaskDigest, TaskSpec};
+use dunlin_protocol::wire::{SCHEMA, WireError};
 
 use crate::library::Edition;
 use crate::settings::{Downlink, Problem};
-use crate::snapshot::{Head, ModelRecord, Snapshot};
+use crate::snapshot::{Head, ModelRecord, Snapshot, Written};
 
 /// Where the first model comes from.
 #[derive(Clone, Debug, PartialEq)]
@@ -45,6 +47,18 @@ pub enum StartError {
         /// The layout saved.
         saved: LayoutHash,
     },
+    /// The saved state belongs to a task of the same layout whose numbers mean something else.
+    TaskChanged {
+        /// The task in the settings.
+        task: TaskDigest,
+        /// What it changes, a line each.
+        changes: Vec<String>,
+    },
+    /// The operator gave word for another task than the one in the settings.
+    NotAdopted {
+        /// The task in the settings.
+        task: TaskDigest,
+    },
     /// The saved state does not fit together.
     Inconsistent(&'static str),
     /// The first model has the wrong length or a value that is not finite.
@@ -70,6 +84,23 @@ impl fmt::Display for StartError {
                 ShortDigest(saved.0),
                 ShortDigest(task.0)
             ),
+            Self::TaskChanged { task, changes } => {
+                f.write_str(
+                    "the model in the store was learned with a task that gives its numbers another \
+                     meaning:",
+                )?;
+                changes.iter().try_for_each(|change| write!(f, "\n  {change}"))?;
+                write!(
+                    f,
+                    "\nput the old task back, or give the new one a store of its own; if the model \
+                     is to go on all the same, start with --adopt-task {task}"
+                )
+            }
+            Self::NotAdopted { task } => write!(
+                f,
+                "--adopt-task names another task than the one configured, which is {task}: leave it \
+                 out, or name that one"
+            ),
             Self::Inconsistent(what) => {
                 write!(f, "the saved state does not fit together: {what}; restore a backup")
             }
@@ -87,11 +118,11 @@ impl std::error::Error for StartError {}
 /// The state of a history that begins: version 0 and nothing else; no start has happened yet.
 pub(super) fn fresh(
     lineage: Lineage,
-    layout: &ParamLayout,
+    task: &Task,
     initial: Initial,
     downlink: Downlink,
 ) -> Result<Snapshot, StartError> {
-    let version = ModelVersion(0);
+    let (version, layout) = (ModelVersion(0), task.layout());
     let edition = match initial {
         Initial::Seed(seed) => Edition::of_seed(downlink, layout, seed),
         Initial::Params(params) => {
@@ -115,7 +146,9 @@ pub(super) fn fresh(
             published: 0,
             next_round,
             retired: Vec::new(),
+            plan_epoch: 0,
         },
+        task: Some(task.spec().clone()),
         models: BTreeMap::from([(version, record)]),
         rounds: BTreeMap::new(),
         sums: BTreeMap::new(),
@@ -130,4 +163,95 @@ pub(super) fn check_params(params: &[f32], expected: usize) -> Result<(), StartE
     } else {
         Err(StartError::Initial { expected, found: params.len() })
     }
+}
+
+impl Snapshot {
+    /// Whether the model can go on with `task`: its numbers mean the same.
+    ///
+    /// # Errors
+    /// [`StartError::OtherTask`] or [`StartError::TaskChanged`].
+    pub fn check_task(&self, task: &Task) -> Result<(), StartError> {
+        let (layout, saved) = (task.layout().hash(), self.head.layout);
+        if layout != saved {
+            return Err(StartError::OtherTask { task: layout, saved });
+        }
+        let changes = self.task.as_ref().map(|old| changes(old, task)).unwrap_or_default();
+        if changes.is_empty() {
+            return Ok(());
+        }
+        Err(StartError::TaskChanged { task: task.digest(), changes })
+    }
+
+    /// Takes the operator's word that the model goes on with `task`, whatever its numbers meant
+    /// before. `word` is the task's digest as it is printed.
+    ///
+    /// # Errors
+    /// [`StartError::NotAdopted`] when the word was given for another task.
+    pub fn adopt(&mut self, task: &Task, word: &str) -> Result<(), StartError> {
+        if task.digest().to_string() != word {
+            return Err(StartError::NotAdopted { task: task.digest() });
+        }
+        self.task = Some(task.spec().clone());
+        Ok(())
+    }
+}
+
+/// What `task` says that gives numbers another meaning than `old` did, a line each.
+fn changes(old: &TaskSpec, task: &Task) -> Vec<String> {
+    if Task::new(old.clone()).is_ok_and(|old| old.digest() == task.digest()) {
+        return Vec::new();
+    }
+    let mut lines = Vec::new();
+    let mut line = |what: &str, old: &dyn fmt::Debug, new: &dyn fmt::Debug| {
+        let (old, new) = (format!("{old:?}"), format!("{new:?}"));
+        if old != new {
+            lines.push(format!("{what}: {old} in the store, {new} in the task file"));
+        }
+    };
+    for (place, (old, new)) in old.input.channels.iter().zip(&task.input.channels).enumerate() {
+        line(&format!("channel {place}"), &old.name, &new.name);
+        line(&format!("unit of {}", new.name), &old.unit, &new.unit);
+        line(&format!("offset of {}", new.name), &old.offset, &new.offset);
+        line(&format!("scale of {}", new.name), &old.scale, &new.scale);
+    }
+    line("channels", &old.input.channels.len(), &task.input.channels.len());
+    line("rate in mHz", &old.input.rate_millihertz, &task.input.rate_millihertz);
+    line("window", &old.input.window, &task.input.window);
+    line("features", &old.features, &task.features);
+    line("layers", &old.layers, &task.layers);
+    match (&old.target, &task.target) {
+        (Target::Classes(old), Target::Classes(new)) => line("labels", old, new),
+        (old, new) => line("target", old, new),
+    }
+    lines
+}
+
+/// Brings a version's objects up to this wire schema, which writes them in the same bytes behind its
+/// number; the objects as they lie on the broker.
+pub(super) fn bring_up(
+    written: &mut Written,
+    chunk_bytes: u32,
+) -> Result<Vec<ObjectRef>, StartError> {
+    let misfit = |_: WireError| StartError::Inconsistent("a model is too large");
+    let mut old = Vec::new();
+    for object in [&mut written.anchor, &mut written.delta].into_iter().flatten() {
+        match object.first() {
+            Some(&SCHEMA) => {}
+            Some(1) => {
+                old.push(ObjectRef::of(object, chunk_bytes).map_err(misfit)?);
+                object[0] = SCHEMA;
+            }
+            Some(_) | None => {
+                return Err(StartError::Inconsistent("a model has an unknown wire schema"));
+            }
+        }
+    }
+    Ok(old)
+}
+
+/// The object of `task` as wire schema 1 had it.
+pub(super) fn old_task(task: &Task, chunk_bytes: u32) -> Result<ObjectRef, WireError> {
+    let mut object = task.encode()?;
+    object.iter_mut().take(1).for_each(|schema| *schema = 1);
+    ObjectRef::of(&object, chunk_bytes)
 }

@@ -125,8 +125,8 @@ impl Aggregator {
         let sums = round.sums().ok_or(Refusal::RoundClosed)?;
         let terms = Terms {
             base: round.base,
-            layout: self.layout,
-            n_update: self.n_update,
+            task: self.task.digest(),
+            n_update: self.task.layout().n_update(),
             seeds: Seeds::of_update(device, work.lineage, work.round, work.kind),
             job: &round.job,
             examples_max: self.settings.examples_max,

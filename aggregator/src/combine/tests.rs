@@ -1,7 +1,8 @@
 use dunlin_protocol::codec::Codec;
-use dunlin_protocol::id::{LayoutHash, Lineage, ModelVersion, RoundId};
+use dunlin_protocol::id::{Digest, Lineage, ModelVersion, RoundId};
 use dunlin_protocol::message::WorkRef;
 use dunlin_protocol::rng::Rng;
+use dunlin_protocol::task::TaskDigest;
 
 use super::*;
 
@@ -13,7 +14,7 @@ fn header(examples: u32) -> UpdateHeader {
         train_loss: 0.5,
         before: score(4),
         after: score(7),
-        ..UpdateHeader::new(work, ModelVersion(0), LayoutHash([0; 8]), Codec::F32)
+        ..UpdateHeader::new(work, ModelVersion(0), TaskDigest(Digest([0; 32])), Codec::F32)
     }
 }
 

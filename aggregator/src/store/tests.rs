@@ -26,7 +26,7 @@ fn a_store_gives_back_what_was_saved_also_after_it_was_closed() {
     let store = Store::open(&path).unwrap();
     assert_eq!(store.load().unwrap(), None);
     let start = Start::Fresh { lineage: LINEAGE, initial: Initial::Seed(1) };
-    let mut core = Aggregator::new(settings(), start, Instant(0)).unwrap();
+    let mut core = Aggregator::new(settings(), start, Instant(0), 0).unwrap();
     let mut memory = None;
     perform(&mut core, &store, &mut memory);
     core.handle(Instant(0), Input::Connected);
@@ -99,6 +99,43 @@ fn a_record_that_cannot_be_read_is_named() {
 fn a_folder_that_is_missing_is_an_error_with_the_path() {
     let error = Store::open(Path::new("/nonexistent/a.redb")).unwrap_err();
     assert!(error.to_string().contains("/nonexistent/a.redb"), "{error}");
+}
+
+#[test]
+fn a_store_is_brought_up_once_and_stays_readable() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = recorded(folder.path());
+    let (before, history) = (first.load().unwrap(), first.history(100).unwrap());
+    assert_eq!(history.len(), 9, "six of training, three of evaluation");
+    drop(first);
+    let again = Store::open(&folder.path().join("a.redb")).unwrap();
+    assert_eq!((again.load().unwrap(), again.history(100).unwrap()), (before, history));
+}
+
+#[test]
+fn a_newer_store_is_refused_and_not_a_byte_of_it_changes() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.redb");
+    drop(recorded(folder.path()));
+    write_schema(&path, 99);
+    let before = std::fs::read(&path).unwrap();
+    let error = Store::open(&path).unwrap_err();
+    assert!(matches!(error.problem(), StoreProblem::Schema { found: 99 }), "{error}");
+    assert!(std::fs::read(&path).unwrap() == before);
+}
+
+/// The store of version 2 that `tests/stored/README.md` describes, opened in `folder`.
+pub(crate) fn recorded(folder: &Path) -> Store {
+    let path = folder.join("a.redb");
+    std::fs::write(&path, include_bytes!("../../../tests/stored/v2/aggregator.redb")).unwrap();
+    Store::open(&path).unwrap()
+}
+
+/// Makes the store at `path` one of version `schema`.
+pub(crate) fn write_schema(path: &Path, schema: u32) {
+    write_meta(path, |meta| {
+        meta.insert("schema", schema.to_le_bytes().as_slice()).unwrap();
+    });
 }
 
 fn write_meta(path: &Path, write: impl FnOnce(&mut redb::Table<'_, &'static str, &'static [u8]>)) {

@@ -10,8 +10,9 @@ mod rounds;
 
 use dunlin_aggregator::io::RoundEvent;
 use dunlin_aggregator::snapshot::Save;
-use dunlin_protocol::id::{DeviceId, LayoutHash};
+use dunlin_protocol::id::DeviceId;
 use dunlin_protocol::message::Verdict;
+use dunlin_protocol::task::TaskDigest;
 use dunlin_protocol::time::Instant;
 use serde::Serialize;
 
@@ -66,7 +67,7 @@ pub struct Violation {
 /// What the watchers know of the model and of the settings.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Known {
-    pub(super) layout: LayoutHash,
+    pub(super) task: TaskDigest,
     pub(super) n_update: usize,
     pub(super) examples_max: u32,
     pub(super) devices: u32,

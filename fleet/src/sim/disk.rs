@@ -1,18 +1,23 @@
 //! A device's disk: the two slots of the field, and writes that a power cut tears.
 
-use dunlin_agent::slots;
+use dunlin_agent::slots::{self, Found};
 
 /// What is on a device's disk.
 #[derive(Debug, Default)]
 pub(super) struct Disk {
-    slots: [Vec<u8>; 2],
+    /// `None` was never written.
+    slots: [Option<Vec<u8>>; 2],
     sequence: u64,
 }
 
 impl Disk {
     /// The newest whole state.
     pub(super) fn load(&mut self) -> Option<Vec<u8>> {
-        let (sequence, state) = slots::newest([&self.slots[0], &self.slots[1]])?;
+        let [one, two] = &self.slots;
+        let Found::State(sequence, state) = slots::find([one.as_deref(), two.as_deref()]) else {
+            // A first write that was torn: the device is still new.
+            return None;
+        };
         let state = state.to_vec();
         self.sequence = sequence;
         Some(state)
@@ -33,7 +38,7 @@ impl Disk {
         self.sequence += 1;
         let mut slot = slots::seal(self.sequence, state);
         slot.truncate(bytes);
-        self.slots[if turns { slots::slot_of(self.sequence) } else { 0 }] = slot;
+        self.slots[if turns { slots::slot_of(self.sequence) } else { 0 }] = Some(slot);
     }
 
     /// Bytes that a write of this state has.
@@ -43,7 +48,7 @@ impl Disk {
 
     /// Drops the older slot: nothing tears the newer one.
     pub(super) fn forget_older(&mut self) {
-        self.slots[slots::slot_of(self.sequence + 1)] = Vec::new();
+        self.slots[slots::slot_of(self.sequence + 1)] = None;
     }
 }
 

@@ -8,7 +8,7 @@ use dunlin_agent::network::NetworkTrainer;
 use dunlin_agent::trainer::view;
 use dunlin_models::Backend;
 use dunlin_protocol::rng::Rng;
-use dunlin_protocol::task::TaskSpec;
+use dunlin_protocol::task::Task;
 
 use super::data::{draw_label, label_shares, quantity, rng};
 use super::scenario::Scenario;
@@ -22,7 +22,7 @@ const JUDGES: u32 = 20;
 /// Trains a scenario's task on invented or recorded data.
 pub(super) struct BurnLearner {
     scenario: Scenario,
-    task: Arc<TaskSpec>,
+    task: Arc<Task>,
     trainer: NetworkTrainer,
     shards: Option<Arc<Shards>>,
     /// The middle of each class, `[classes, window_values]`, where noise around it is the data.
@@ -33,12 +33,12 @@ pub(super) struct BurnLearner {
 }
 
 impl BurnLearner {
-    pub(super) fn new(scenario: &Scenario, task: &TaskSpec, shards: Option<Arc<Shards>>) -> Self {
+    pub(super) fn new(scenario: &Scenario, task: Arc<Task>, shards: Option<Arc<Shards>>) -> Self {
         let mut rng = Rng::for_stream(scenario.seed, 2);
         let n = if shards.is_some() { 0 } else { task.labels().len() * task.window_values() };
         Self {
             scenario: scenario.clone(),
-            task: Arc::new(task.clone()),
+            task,
             trainer: NetworkTrainer::new(Backend::Flex),
             shards,
             middles: (0..n).map(|_| rng.uniform(-0.5, 0.5)).collect(),

@@ -7,7 +7,7 @@ use dunlin_aggregator::config::read_task;
 use dunlin_aggregator::settings::{Enrolment, Settings, Weighting};
 use dunlin_protocol::id::Name;
 use dunlin_protocol::plan::Training;
-use dunlin_protocol::task::TaskSpec;
+use dunlin_protocol::task::{Task, TaskSpec};
 
 use super::scenario::{Scenario, ScenarioError};
 use super::shards::Shards;
@@ -50,6 +50,8 @@ pub struct Prepared {
     pub scenario: Scenario,
     /// What its aggregator is told.
     pub settings: Settings,
+    #[cfg_attr(not(feature = "burn"), allow(dead_code))]
+    task: Arc<Task>,
     pub(super) trace: Option<Arc<Trace>>,
     pub(super) shards: Option<Arc<Shards>>,
     /// Memory that a training job takes, in KiB.
@@ -61,13 +63,15 @@ pub struct Prepared {
 /// # Errors
 /// What is wrong, in words.
 pub fn prepare(scenario: &Scenario) -> Result<Prepared, String> {
-    let task = task(scenario)?;
+    let spec = task(scenario)?;
+    let task = Task::new(spec.clone()).map_err(|error| format!("learning.task: {error}"))?;
     let trace = scenario.population.trace.as_deref().map(Trace::load).transpose()?.map(Arc::new);
     let shards = scenario.learning.data.as_ref().map(|data| Shards::load(data, &task));
     let shards = shards.transpose()?.map(Arc::new);
     let job_kib = job_kib(&task, scenario.learning.batch)?;
-    let settings = settings(scenario, task)?;
-    Ok(Prepared { scenario: scenario.clone(), settings, trace, shards, job_kib })
+    let settings = settings(scenario, spec)?;
+    let task = Arc::new(task);
+    Ok(Prepared { scenario: scenario.clone(), settings, task, trace, shards, job_kib })
 }
 
 impl Prepared {
@@ -77,7 +81,8 @@ impl Prepared {
         let scenario = Scenario { seed, ..self.scenario.clone() };
         let Self { settings, trace, shards, job_kib, .. } = self;
         let (settings, trace) = (settings.clone(), trace.clone());
-        Self { scenario, settings, trace, shards: shards.clone(), job_kib: *job_kib }
+        let (task, shards) = (self.task.clone(), shards.clone());
+        Self { scenario, settings, task, trace, shards, job_kib: *job_kib }
     }
 
     /// What trains and judges.
@@ -86,7 +91,7 @@ impl Prepared {
             "toy" => Box::new(ToyLearner::new(&self.scenario)),
             #[cfg(feature = "burn")]
             _ => {
-                let (task, shards) = (&self.settings.task, self.shards.clone());
+                let (task, shards) = (self.task.clone(), self.shards.clone());
                 Box::new(super::learner::BurnLearner::new(&self.scenario, task, shards))
             }
             #[cfg(not(feature = "burn"))]
@@ -119,13 +124,12 @@ fn task(scenario: &Scenario) -> Result<TaskSpec, String> {
 
 /// Memory of a training job in KiB, roughly: parameters, gradients, momentum and base, and for a
 /// batch the values of each layer and their gradients.
-fn job_kib(task: &TaskSpec, batch: u16) -> Result<u32, String> {
+fn job_kib(task: &Task, batch: u16) -> Result<u32, String> {
     let unusable = |error: &dyn std::fmt::Display| format!("learning.task: {error}");
-    let layout = task.layout().map_err(|error| unusable(&error))?;
     let shapes = task.shapes().map_err(|error| unusable(&error))?;
     let values: usize = shapes.iter().map(|shape| shape.values()).sum();
     let batch = usize::from(batch) * (task.window_values() + 2 * values);
-    let bytes = 4 * (4 * layout.n_params() + batch);
+    let bytes = 4 * (4 * task.layout().n_params() + batch);
     Ok(u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX))
 }
 

@@ -46,7 +46,7 @@ impl Learner for ToyLearner {
     }
 
     fn run(&mut self, device: u32, job: &Job) -> Result<Trained, JobFailure> {
-        let layout = job.task.layout().map_err(|error| JobFailure(error.to_string()))?;
+        let layout = job.task.layout();
         let mut rng = Rng::for_stream(job.seed, u64::from(device));
         let training = job.training.is_some();
         let n = if training { layout.n_update() } else { 0 };

@@ -11,6 +11,7 @@ use dunlin_aggregator::snapshot::Snapshot;
 use dunlin_protocol::id::{DeviceId, ModelVersion, Name};
 use dunlin_protocol::plan::Plan;
 use dunlin_protocol::rng::Rng;
+use dunlin_protocol::task::Task;
 use dunlin_protocol::time::Instant;
 use dunlin_protocol::topic::Topics;
 
@@ -273,10 +274,11 @@ impl World {
 
 /// What the checks know beforehand.
 fn known(scenario: &Scenario, settings: &ServerSettings) -> Result<Known, StartError> {
-    let layout = settings.task.layout().map_err(|_| StartError::Inconsistent("the task"))?;
+    let task = Task::new(settings.task.clone());
+    let task = task.map_err(|_| StartError::Inconsistent("the task"))?;
     Ok(Known {
-        layout: layout.hash(),
-        n_update: layout.n_update(),
+        task: task.digest(),
+        n_update: task.layout().n_update(),
         examples_max: settings.examples_max,
         devices: scenario.population.devices,
         patience_ms: settings.pause_ms + settings.settle_ms + 60_000,

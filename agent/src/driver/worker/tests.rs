@@ -4,18 +4,23 @@ use std::sync::mpsc::Receiver;
 
 use dunlin_protocol::id::{Lineage, Name, RoundId};
 use dunlin_protocol::message::WorkRef;
-use dunlin_protocol::task::{Features, Input as TaskInput, Target};
+use dunlin_protocol::task::{
+    Channel, Features, Input as TaskInput, Layer, Op, Share, Target, Task, TaskSpec,
+};
 use dunlin_protocol::update::Score;
 
 use super::super::EVENTS_MAX;
 use super::*;
 use crate::job::{JobFailure, Trained};
 
-fn task() -> Arc<TaskSpec> {
-    let input = TaskInput { channels: vec![], rate_millihertz: 1000, window: 1, hop: 1 };
+fn task() -> Arc<Task> {
+    let channel = Channel { name: "x".into(), unit: "g".into(), offset: 0.0, scale: 1.0 };
+    let input = TaskInput { channels: vec![channel], rate_millihertz: 1000, window: 1, hop: 1 };
     let name = Name::new("toy").unwrap();
-    let (features, layers) = (Features::Raw, vec![]);
-    Arc::new(TaskSpec { name, input, features, layers, target: Target::Reconstruct })
+    let layer = Layer { op: Op::Dense { out: 1 }, share: Share::Shared };
+    let (features, layers) = (Features::Raw, vec![layer]);
+    let target = Target::Reconstruct;
+    Arc::new(Task::new(TaskSpec { name, input, features, layers, target }).unwrap())
 }
 
 fn job(round: u32) -> Box<Job> {
@@ -33,7 +38,7 @@ struct Stepper {
 }
 
 impl Trainer for Stepper {
-    fn use_task(&mut self, _: &Arc<TaskSpec>, _: &dyn Fn() -> bool) -> Result<u32, JobFailure> {
+    fn use_task(&mut self, _: &Arc<Task>, _: &dyn Fn() -> bool) -> Result<u32, JobFailure> {
         Ok(7)
     }
 

@@ -2,6 +2,8 @@
 
 use super::*;
 use crate::job::{KeptModel, ModelInUse};
+use dunlin_protocol::id::Digest;
+use dunlin_protocol::task::TaskDigest;
 
 const FETCH_EVERY_MS: u64 = 600_000;
 
@@ -171,12 +173,12 @@ fn a_kept_model_is_used_at_once_if_it_is_of_the_task() {
     first.join();
     let saved = first.saved.clone().expect("a task is kept where it may be needed alone");
     let state = DeviceState::decode(&saved).unwrap();
-    let task = state.task.as_ref().unwrap().digest;
+    let task = Task::decode(&state.task.as_ref().unwrap().object).unwrap().digest();
     let (version, params) = (ModelVersion(5), Arc::new(vec![0.5; 1010]));
     let kept = KeptModel { task, lineage: lineage(), version, params };
     for (kept, fits) in [
         (kept.clone(), true),
-        (KeptModel { task: dunlin_protocol::id::Digest([0; 32]), ..kept.clone() }, false),
+        (KeptModel { task: TaskDigest(Digest([0; 32])), ..kept.clone() }, false),
         (KeptModel { params: Arc::new(vec![0.5; 1009]), ..kept.clone() }, false),
     ] {
         let mut again = Bench::with(false, state.clone());

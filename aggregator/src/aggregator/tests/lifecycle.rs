@@ -351,25 +351,25 @@ fn a_store_of_another_task_and_unusable_settings_are_refused_with_the_reason() {
     let mut other = settings();
     other.task = super::world::task(6);
     let start = Start::Restored(Box::new(snapshot.clone()));
-    let error = Aggregator::new(other, start, world.now).unwrap_err();
+    let error = Aggregator::new(other, start, world.now, 0).unwrap_err();
     assert!(matches!(error, StartError::OtherTask { .. }), "{error}");
     let mut broken = snapshot;
     broken.models.clear();
     let start = Start::Restored(Box::new(broken));
-    let error = Aggregator::new(settings(), start, world.now).unwrap_err();
+    let error = Aggregator::new(settings(), start, world.now, 0).unwrap_err();
     assert!(matches!(error, StartError::Inconsistent(_)), "{error}");
     let mut wrong = settings();
     (wrong.quorum, wrong.overselect, wrong.clip_norm) = (9, 0.5, f32::NAN);
     wrong.weighting = Weighting::Examples { cap: 0 };
     let lineage = super::world::LINEAGE;
     let start = Start::Fresh { lineage, initial: Initial::Seed(0) };
-    let Err(StartError::Settings(problems)) = Aggregator::new(wrong, start, world.now) else {
+    let Err(StartError::Settings(problems)) = Aggregator::new(wrong, start, world.now, 0) else {
         panic!()
     };
     let keys: Vec<&str> = problems.iter().map(|problem| problem.key.as_str()).collect();
     let expected = ["updates.clip_norm", "rounds.quorum", "rounds.overselect", "rounds.min_online"];
     assert_eq!(keys, expected);
     let start = Start::Fresh { lineage, initial: Initial::Params(vec![0.0; 3]) };
-    let error = Aggregator::new(settings(), start, world.now).unwrap_err();
+    let error = Aggregator::new(settings(), start, world.now, 0).unwrap_err();
     assert_eq!(error, StartError::Initial { expected: 10, found: 3 });
 }

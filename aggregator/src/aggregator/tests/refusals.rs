@@ -39,7 +39,7 @@ fn an_update_is_refused_for_each_way_in_which_its_header_is_wrong() {
     assert_eq!(train(|h| h.kind = 2), Refusal::RoundClosed);
     assert_eq!(train(|h| h.kind = 77), Refusal::RoundClosed);
     assert_eq!(train(|h| h.base_version = ModelVersion(1)), Refusal::StaleBase);
-    assert_eq!(train(|h| h.layout = [0; 4]), Refusal::WrongLayout);
+    assert_eq!(train(|h| h.task = [0; 4]), Refusal::WrongLayout);
     assert_eq!(train(|h| h.codec = 1), Refusal::Codec);
     assert_eq!(train(|h| h.examples = 0), Refusal::BadWeight);
     assert_eq!(train(|h| h.examples = 1_000_001), Refusal::BadWeight);

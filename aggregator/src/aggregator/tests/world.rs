@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 
 use dunlin_protocol::codec::Codec;
+use dunlin_protocol::extension::Extensions;
 use dunlin_protocol::id::{DeviceId, ShortDigest};
 use dunlin_protocol::message::{Ack, Answer, Claim, Go, Outcome, Refusal, Verdict, WorkRef};
 use dunlin_protocol::object::{Chunk, ObjectRef};
 use dunlin_protocol::plan::{Plan, Work, WorkItem, WorkKind};
 use dunlin_protocol::presence::{Presence, State};
 use dunlin_protocol::rng::Rng;
+use dunlin_protocol::task::Task;
 use dunlin_protocol::time::Instant;
 use dunlin_protocol::topic::{Down, Topic};
 use dunlin_protocol::update::{Score, Update, UpdateHeader};
@@ -20,6 +22,9 @@ use crate::settings::Settings;
 use crate::snapshot::Snapshot;
 
 pub(super) use crate::example::{LINEAGE, name, settings, task};
+
+/// When every process starts, by its own clock.
+pub(super) const NOW: Instant = Instant(0);
 
 /// Where the process dies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,7 +64,7 @@ impl World {
 
     pub(super) fn starting(settings: Settings, start: Start, crash: Option<Crash>) -> Self {
         let now = Instant(0);
-        let core = Aggregator::new(settings.clone(), start, now).unwrap();
+        let core = Aggregator::new(settings.clone(), start, now, 0).unwrap();
         let (stored, retained) = (None, BTreeMap::new());
         let (told, events) = (Vec::new(), Vec::new());
         #[rustfmt::skip]
@@ -75,7 +80,7 @@ impl World {
         let snapshot = self.stored.clone().unwrap();
         let start = Start::Restored(Box::new(snapshot));
         self.now = Instant(0);
-        self.core = Aggregator::new(self.settings.clone(), start, self.now).unwrap();
+        self.core = Aggregator::new(self.settings.clone(), start, self.now, 0).unwrap();
         (self.crash, self.crashed) = (None, false);
         self.perform();
     }
@@ -204,7 +209,7 @@ impl World {
             train_loss: 0.5,
             before: Score { windows: 10, correct: 5, loss_sum: 6.0 },
             after: Score { windows: 10, correct: 8, loss_sum: 3.0 },
-            ..UpdateHeader::new(self.work(kind), item.base_version, self.plan().layout, codec)
+            ..UpdateHeader::new(self.work(kind), item.base_version, self.task().digest(), codec)
         }
     }
 
@@ -239,6 +244,10 @@ impl World {
         reason
     }
 
+    fn task(&self) -> Task {
+        Task::new(self.settings.task.clone()).unwrap()
+    }
+
     pub(super) fn n(&self) -> usize {
         self.settings.task.layout().unwrap().n_update()
     }
@@ -255,7 +264,8 @@ impl World {
 }
 
 pub(super) fn claim(work: WorkRef) -> Claim {
-    Claim { work, boot: 1, codecs: Codec::KNOWN, memory_kib: 0, windows: 20 }
+    let extensions = Extensions::NONE;
+    Claim { work, boot: 1, codecs: Codec::KNOWN, memory_kib: 0, windows: 20, extensions }
 }
 
 pub(super) fn object(header: &UpdateHeader, values: &[f32]) -> Vec<u8> {

@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 
 use dunlin_protocol::codec::Codec;
 use dunlin_protocol::delta::Delta;
+use dunlin_protocol::extension::Extensions;
 use dunlin_protocol::id::{FederationId, InstanceId, Lineage, ModelVersion, RoundId};
 use dunlin_protocol::limits::CHUNK_BYTES_MIN;
 use dunlin_protocol::lottery::Fraction;
@@ -67,6 +68,7 @@ impl Server {
         let plan = Plan {
             instance: instance.clone(),
             lineage: LINEAGE,
+            sequence: 1,
             layout: layout.hash(),
             shards: 1,
             chunk_bytes: CHUNK_BYTES_MIN,
@@ -82,8 +84,10 @@ impl Server {
                 deadline: DEADLINE,
                 kind: KIND as u8,
                 body: Work::Train(train).body()?,
+                extensions: Extensions::NONE,
             }],
             next_check_in_ms: 60_000,
+            extensions: Extensions::NONE,
         };
         let topics = Topics::default();
         let this = Self {
@@ -143,7 +147,9 @@ impl Server {
         };
         if wire::peek_kind(payload) == Ok(Kind::Claim as u8) {
             let Ok(Claim { work, .. }) = wire::decode(payload) else { return };
-            let go = Go { work, answer: Answer::Go, now: Instant(0), deadline: DEADLINE };
+            let extensions = Extensions::NONE;
+            let go =
+                Go { work, answer: Answer::Go, now: Instant(0), deadline: DEADLINE, extensions };
             return tell(Down::Go, wire::encode(&go));
         }
         let Ok(chunk) = Chunk::decode(payload) else { return };

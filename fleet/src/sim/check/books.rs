@@ -1,6 +1,6 @@
 //! What the watchers know, and what follows from it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use dunlin_aggregator::round::RoundKey;
 use dunlin_protocol::id::{DeviceId, ModelVersion, ShortDigest};
@@ -11,6 +11,9 @@ use super::audit::Note;
 use super::rounds::{Closed, OpenRound};
 use super::{Known, Violation};
 
+/// Whole updates of one device that are kept until the write that counts them.
+const ARRIVED_MAX: usize = 4;
+
 #[derive(Clone)]
 pub(super) struct Books {
     pub(super) known: Known,
@@ -18,8 +21,8 @@ pub(super) struct Books {
     pub(super) rounds: BTreeMap<RoundKey, OpenRound>,
     /// The rounds that ended last.
     pub(super) closed: BTreeMap<RoundKey, Closed>,
-    /// Whole updates that reached the aggregator, the newest of each device.
-    pub(super) arrived: BTreeMap<DeviceId, (ShortDigest, Vec<u8>)>,
+    /// Whole updates that reached the aggregator, the newest of each device last.
+    pub(super) arrived: BTreeMap<DeviceId, VecDeque<(ShortDigest, Vec<u8>)>>,
     pub(super) assemblies: BTreeMap<DeviceId, Assembly>,
     /// Since when a round should open any time.
     pub(super) waiting_since: Option<Instant>,
@@ -77,7 +80,10 @@ impl Books {
         let _ = assembly.take(&chunk);
         if assembly.is_complete() {
             let whole = self.assemblies.remove(device).map(Assembly::into_bytes);
-            self.arrived.extend(whole.map(|bytes| (device.clone(), (object, bytes))));
+            // A late copy of an older one must not take the place of one that waits for its write.
+            let arrived = self.arrived.entry(device.clone()).or_default();
+            arrived.extend(whole.map(|bytes| (object, bytes)));
+            arrived.drain(..arrived.len().saturating_sub(ARRIVED_MAX));
         }
     }
 }

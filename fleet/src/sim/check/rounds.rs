@@ -57,7 +57,7 @@ impl Books {
                 Record::Round(round) => self.round(now, round, save),
                 Record::Head(head) => self.version(now, head.version),
                 Record::Close(closed, summary) => self.close(now, closed, summary),
-                Record::Sums(..) | Record::Model(_) | Record::ForgetModel(_) => {}
+                Record::Sums(..) | Record::Task(_) | Record::Model(_) | Record::ForgetModel(_) => {}
             }
         }
         for record in &save.records {
@@ -123,8 +123,8 @@ impl Books {
             return self.broken(now, rule::IN_TIME, format!("{device} in {key}, {late} ms late"));
         }
         round.accepted.insert(device.clone(), object);
-        let Some((_, bytes)) = self.arrived.get(device).filter(|(arrived, _)| *arrived == object)
-        else {
+        let arrived = self.arrived.get(device).into_iter().flatten();
+        let Some((_, bytes)) = arrived.clone().find(|(arrived, _)| *arrived == object) else {
             return self.broken(now, rule::SUMS, format!("{device} in {key} never sent {object}"));
         };
         let contribution = Update::decode(bytes).ok().and_then(|update| {
@@ -132,7 +132,7 @@ impl Books {
             let work = key.work_ref(Lineage(LINEAGE));
             let terms = Terms {
                 base: round.base,
-                layout: self.known.layout,
+                task: self.known.task,
                 n_update: self.known.n_update,
                 seeds: Seeds::of_update(device, work.lineage, header.round, header.kind),
                 job: &round.job,
@@ -201,6 +201,7 @@ fn sums_of(save: &Save, key: RoundKey) -> Option<&Accumulator> {
         Record::Sums(of, sums) if *of == key => Some(sums),
         Record::Sums(..)
         | Record::Head(_)
+        | Record::Task(_)
         | Record::Model(_)
         | Record::ForgetModel(_)
         | Record::Round(_)

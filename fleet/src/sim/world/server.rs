@@ -33,7 +33,7 @@ impl World {
         self.server_booted = now;
         self.server_epoch += 1;
         let at = self.server_time(now);
-        self.server = Some(Aggregator::new(self.server_settings.clone(), start, at)?);
+        self.server = Some(Aggregator::new(self.server_settings.clone(), start, at, now.0 / 1000)?);
         self.server_connected = true;
         self.server_since = now;
         self.tell_server(ServerInput::Connected);
