@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use dunlin_agent::job::{Job, JobFailure, Trained};
-use dunlin_agent::ports::Trainer;
+use dunlin_agent::job::{Job, JobFailure, Outcome, Survey, Trained};
+use dunlin_agent::ports::Executor;
 use dunlin_protocol::id::Name;
 use dunlin_protocol::task::{Channel, Features, Input, Layer, Op, Share, Target, Task, TaskSpec};
-use dunlin_protocol::update::Score;
+use dunlin_protocol::work::{Score, WorkKind};
 
 /// A checked name.
 ///
@@ -50,22 +50,27 @@ impl ToyTrainer {
     }
 }
 
-impl Trainer for ToyTrainer {
-    fn use_task(&mut self, _task: &Arc<Task>, _stop: &dyn Fn() -> bool) -> Result<u32, JobFailure> {
-        Ok(self.windows)
+impl Executor for ToyTrainer {
+    fn survey(
+        &mut self,
+        _task: &Arc<Task>,
+        _stop: &dyn Fn() -> bool,
+    ) -> Result<Survey, JobFailure> {
+        Ok(Survey::new(self.windows, &[WorkKind::Train, WorkKind::Evaluate]))
     }
 
-    fn run(&mut self, job: &Job, _stop: &dyn Fn() -> bool) -> Result<Trained, JobFailure> {
+    fn run(&mut self, job: &Job, _stop: &dyn Fn() -> bool) -> Result<Outcome, JobFailure> {
         let layout = job.task.layout();
         let score = Score { windows: 10, correct: 5, loss_sum: 7.0 };
-        let training = job.training.is_some();
-        Ok(Trained {
+        let training = job.training().is_some();
+        let trained = Trained {
             delta: if training { vec![self.step; layout.n_update()] } else { vec![] },
             local: vec![],
             examples: self.windows,
             train_loss: 0.5,
             before: score,
             after: if training { score } else { Score::default() },
-        })
+        };
+        Ok(trained.into())
     }
 }

@@ -12,13 +12,13 @@ use dunlin_protocol::codec::{Codec, Seeds};
 use dunlin_protocol::id::{Lineage, Name, RoundId};
 use dunlin_protocol::limits::TASK_BYTES_MAX;
 use dunlin_protocol::message::WorkRef;
-use dunlin_protocol::plan::{Training, WorkKind};
 use dunlin_protocol::rng::Rng;
 use dunlin_protocol::task::{Task, TaskSpec};
+use dunlin_protocol::work::{Training, WorkKind};
 use dunlin_service::machine::peak_memory;
 
 use crate::data::WindowSet;
-use crate::job::{Job, JobFailure, Trained};
+use crate::job::{Job, JobFailure, JobSpec, Trained};
 use crate::network::NetworkTrainer;
 use crate::trainer::view;
 
@@ -83,7 +83,7 @@ pub fn run(task: Task, settings: &BenchSettings) -> Result<BenchReport, JobFailu
         task: task.clone(),
         model: Arc::new(model.clone()),
         local: None,
-        training: Some(training(settings)),
+        spec: JobSpec::Train(training(settings)),
         seed: settings.seed,
     };
     let mut trainer = NetworkTrainer::new(settings.backend);

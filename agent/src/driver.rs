@@ -18,8 +18,8 @@ use log::{error, warn};
 use crate::connection::{Connection, MakeSink};
 use crate::eligibility::watch::Watch;
 use crate::inference::{self, Finding, Inference};
-use crate::job::{JobFailure, Trained};
-use crate::ports::{Conditions, StateStore, Trainer, Transport};
+use crate::job::{JobFailure, Outcome, Survey};
+use crate::ports::{Conditions, Executor, StateStore, Transport};
 use crate::session::{Input, Output, Session, Settings};
 use crate::state::DeviceState;
 pub use remote::{DeviceStatus, Remote, RunError};
@@ -33,9 +33,9 @@ const NAP: Duration = Duration::from_millis(500);
 
 enum Event {
     Link(LinkEvent),
-    Windows(Result<u32, JobFailure>),
+    Survey(Result<Survey, JobFailure>),
     Held(Option<Held>),
-    Trained(WorkRef, Result<Trained, JobFailure>),
+    Done(WorkRef, Result<Outcome, JobFailure>),
     Found(Finding),
 }
 
@@ -74,8 +74,8 @@ pub struct Parts {
     pub link: LinkConfig,
     /// Where its state is kept.
     pub store: Box<dyn StateStore>,
-    /// Who trains.
-    pub trainer: Box<dyn Trainer + Send>,
+    /// Who trains and does other work on its data.
+    pub trainer: Box<dyn Executor + Send>,
     /// When it may work; `None`: always.
     pub conditions: Option<Box<dyn Conditions + Send>>,
     /// What it says about its data between rounds, if anything.
@@ -90,7 +90,7 @@ impl Parts {
         settings: Settings,
         link: LinkConfig,
         store: impl StateStore + 'static,
-        trainer: impl Trainer + Send + 'static,
+        trainer: impl Executor + Send + 'static,
     ) -> Self {
         let (store, trainer) = (Box::new(store), Box::new(trainer));
         let (conditions, inference, manager) = (None, None, Manager::default());
@@ -204,20 +204,20 @@ impl Device {
                     credentials_refused = matches!(event, LinkEvent::Refused { .. });
                     self.on_link(now(), &event);
                 }
-                Ok(Event::Windows(Ok(windows))) => {
-                    self.session.handle(now(), Input::Windows(windows));
+                Ok(Event::Survey(Ok(survey))) => {
+                    self.session.handle(now(), Input::Survey(survey));
                 }
-                Ok(Event::Windows(Err(JobFailure(why)))) => {
+                Ok(Event::Survey(Err(JobFailure(why)))) => {
                     warn!("no training windows: {why}");
-                    self.session.handle(now(), Input::Windows(0));
+                    self.session.handle(now(), Input::Survey(Survey::NOTHING));
                 }
                 Ok(Event::Held(held)) => {
                     self.held.store(held.is_some(), Ordering::Relaxed);
                     self.session.handle(now(), Input::Held(held));
                 }
-                Ok(Event::Trained(work, outcome)) => {
+                Ok(Event::Done(work, outcome)) => {
                     self.tell_watch(false);
-                    self.session.handle(now(), Input::Trained { work, outcome });
+                    self.session.handle(now(), Input::Done { work, outcome });
                 }
                 Ok(Event::Found(finding)) => {
                     if let Some(inference) = &mut self.inference {

@@ -4,9 +4,9 @@ use alloc::{string::String, sync::Arc, vec::Vec};
 
 use dunlin_protocol::id::{LayoutHash, Lineage, ModelVersion};
 use dunlin_protocol::message::WorkRef;
-use dunlin_protocol::plan::Training;
 use dunlin_protocol::task::{Task, TaskDigest};
-use dunlin_protocol::update::Score;
+use dunlin_protocol::wire::WireError;
+use dunlin_protocol::work::{Score, SumsWork, TrainFigures, Training, WorkKind};
 
 /// One piece of local work.
 #[derive(Clone, Debug)]
@@ -15,17 +15,83 @@ pub struct Job {
     pub work: WorkRef,
     /// The task.
     pub task: Arc<Task>,
-    /// The base version's parameters, `[n_model]`.
+    /// What to do.
+    pub spec: JobSpec,
+    /// The base version's parameters, `[n_model]`; empty for work that needs none.
     pub model: Arc<Vec<f32>>,
     /// This device's local layers from last time, `[n_params - n_model]`; `None` at first.
     pub local: Option<Vec<f32>>,
-    /// How to train; `None` to evaluate only.
-    pub training: Option<Training>,
     /// Seed of the shuffles and augmentations, and of fresh local layers.
     pub seed: u64,
 }
 
-/// What a job gave.
+/// What a job does: one variant a kind of work.
+#[derive(Clone, Debug, PartialEq)]
+pub enum JobSpec {
+    /// Trains, and measures before and after.
+    Train(Training),
+    /// Measures the base version.
+    Evaluate,
+    /// Adds up statistics of the windows.
+    Sums(SumsWork),
+}
+
+impl Job {
+    /// How to train; `None` for other work.
+    pub fn training(&self) -> Option<&Training> {
+        match &self.spec {
+            JobSpec::Train(training) => Some(training),
+            JobSpec::Evaluate | JobSpec::Sums(_) => None,
+        }
+    }
+}
+
+/// What a device's executor has for a task, and which kinds of work it can do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Survey {
+    /// Training windows at hand.
+    pub windows: u32,
+    /// Bit `n` stands for the kind of work of this number.
+    kinds: u32,
+}
+
+impl Survey {
+    /// An executor that can do nothing for the task.
+    pub const NOTHING: Self = Self { windows: 0, kinds: 0 };
+
+    /// An executor with `windows` training windows that does work of these kinds.
+    pub fn new(windows: u32, kinds: &[WorkKind]) -> Self {
+        let kinds = kinds.iter().fold(0, |bits, kind| bits | 1 << (*kind as u32));
+        Self { windows, kinds }
+    }
+
+    /// An executor with `windows` training windows that does every kind of work.
+    pub fn of(windows: u32) -> Self {
+        Self::new(windows, &WorkKind::ALL)
+    }
+
+    /// Whether work of this kind can be done with what is there.
+    pub fn allows(&self, kind: WorkKind) -> bool {
+        self.kinds & 1 << (kind as u32) != 0 && (self.windows > 0 || !kind.needs_windows())
+    }
+}
+
+/// What a job gave, whatever its kind.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    /// Of a training or an evaluation.
+    Trained(Trained),
+    /// Of sums, in the order of the work's vector.
+    Sums(Vec<i128>),
+}
+
+impl From<Trained> for Outcome {
+    fn from(trained: Trained) -> Self {
+        Self::Trained(trained)
+    }
+}
+
+/// What a training or an evaluation gave.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Trained {
     /// Trained minus base, shared layers only, `[n_update]`; empty for an evaluation.
@@ -40,6 +106,22 @@ pub struct Trained {
     pub before: Score,
     /// The trained model on held-back windows; empty for an evaluation.
     pub after: Score,
+}
+
+impl Trained {
+    /// The figures of the report.
+    ///
+    /// # Errors
+    /// [`WireError::Invalid`] when a loss is no number: the training diverged.
+    pub(crate) fn figures(&self) -> Result<TrainFigures, WireError> {
+        let Self { examples, train_loss, before, after, .. } = *self;
+        let losses = [train_loss, before.loss_sum, after.loss_sum];
+        if losses.iter().all(|loss| loss.is_finite() && *loss >= 0.0) {
+            Ok(TrainFigures { examples, train_loss, before, after })
+        } else {
+            Err(WireError::Invalid("losses are finite and not negative"))
+        }
+    }
 }
 
 /// A version of the model and what it belongs to: all that a shell need keep of it.

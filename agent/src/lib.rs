@@ -11,6 +11,7 @@ pub mod network;
 pub mod session;
 pub mod slots;
 pub mod state;
+pub mod sums;
 
 #[cfg(all(feature = "std", feature = "burn"))]
 pub mod bench;

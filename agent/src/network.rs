@@ -8,7 +8,7 @@ use alloc::{vec, vec::Vec};
 use dunlin_models::{Backend, Network, Windows};
 use dunlin_protocol::limits::PARAMS_MAX;
 use dunlin_protocol::task::{ParamLayout, Share, Task};
-use dunlin_protocol::update::Score;
+use dunlin_protocol::work::Score;
 
 use crate::job::{Job, JobFailure, Trained};
 
@@ -68,7 +68,7 @@ impl NetworkTrainer {
             _ => network.evaluate_unless(held, &mut should_stop).map_err(failure),
         };
         let before = score(network)?;
-        let Some(training) = &job.training else {
+        let Some(training) = job.training() else {
             let examples = before.windows;
             let after = Score::default();
             let local = local_of(&before_params, layout);

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use dunlin_protocol::task::Task;
 
-use crate::job::{Job, JobFailure, Trained};
-use crate::ports::Trainer;
+use crate::job::{Job, JobFailure, Outcome, Survey};
+use crate::ports::Executor;
 
 /// A trainer that lowers the priority of the thread that it works on, once, before its first work.
 /// Other threads, such as those that read sensors, keep theirs.
@@ -15,7 +15,7 @@ pub struct Nice<T> {
     level: Option<u8>,
 }
 
-impl<T: Trainer> Nice<T> {
+impl<T: Executor> Nice<T> {
     /// `trainer` at niceness `level`, 0 (as other programs) to 19 (only when nobody else works).
     pub fn new(trainer: T, level: u8) -> Self {
         Self { trainer, level: Some(level).filter(|level| *level > 0) }
@@ -30,13 +30,13 @@ impl<T: Trainer> Nice<T> {
     }
 }
 
-impl<T: Trainer> Trainer for Nice<T> {
-    fn use_task(&mut self, task: &Arc<Task>, stop: &dyn Fn() -> bool) -> Result<u32, JobFailure> {
+impl<T: Executor> Executor for Nice<T> {
+    fn survey(&mut self, task: &Arc<Task>, stop: &dyn Fn() -> bool) -> Result<Survey, JobFailure> {
         self.give_way();
-        self.trainer.use_task(task, stop)
+        self.trainer.survey(task, stop)
     }
 
-    fn run(&mut self, job: &Job, stop: &dyn Fn() -> bool) -> Result<Trained, JobFailure> {
+    fn run(&mut self, job: &Job, stop: &dyn Fn() -> bool) -> Result<Outcome, JobFailure> {
         self.give_way();
         self.trainer.run(job, stop)
     }

@@ -7,7 +7,7 @@ use dunlin_protocol::presence::Held;
 use dunlin_protocol::task::Task;
 
 use crate::inference::Estimate;
-use crate::job::{Job, JobFailure, ModelInUse, Trained};
+use crate::job::{Job, JobFailure, ModelInUse, Outcome, Survey};
 
 /// Carries messages. Whatever it is given while not connected is lost, and that is well: the
 /// session says everything again after the next connection.
@@ -54,20 +54,20 @@ pub trait StateStore {
     fn save(&mut self, state: &[u8]) -> Result<(), StoreError>;
 }
 
-/// Improves a model on local data.
-pub trait Trainer {
-    /// Makes `task` the current one; returns how many training windows there are for it, unless `stop`
-    /// says to give up.
+/// Does work on local data.
+pub trait Executor {
+    /// Makes `task` the current one; returns what there is for it, and which kinds of work can be done,
+    /// unless `stop` says to give up.
     ///
     /// # Errors
-    /// Why there are none, in words for the log.
-    fn use_task(&mut self, task: &Arc<Task>, stop: &dyn Fn() -> bool) -> Result<u32, JobFailure>;
+    /// Why nothing can be done for it, in words for the log.
+    fn survey(&mut self, task: &Arc<Task>, stop: &dyn Fn() -> bool) -> Result<Survey, JobFailure>;
 
     /// Does `job`; gives up soon after `stop` says so.
     ///
     /// # Errors
     /// Why it failed, in words for the log.
-    fn run(&mut self, job: &Job, stop: &dyn Fn() -> bool) -> Result<Trained, JobFailure>;
+    fn run(&mut self, job: &Job, stop: &dyn Fn() -> bool) -> Result<Outcome, JobFailure>;
 }
 
 /// The conditions under which the device may work. Asked again and again, on a thread of its own.

@@ -25,7 +25,7 @@ use dunlin_protocol::codec::Codec;
 use dunlin_protocol::extension::Extensions;
 use dunlin_protocol::id::{DeviceId, Lineage, ModelVersion};
 use dunlin_protocol::message::{Ack, Answer, Claim, Go, Outcome, Refusal, Verdict, WorkRef};
-use dunlin_protocol::plan::{Plan, Work, WorkItem};
+use dunlin_protocol::plan::{Plan, WorkItem};
 use dunlin_protocol::presence::{Held, Presence, State};
 use dunlin_protocol::rng::Rng;
 use dunlin_protocol::task::Task;
@@ -34,6 +34,7 @@ use dunlin_protocol::topic::{Down, Topic, shard_of};
 use dunlin_protocol::wire;
 use log::{debug, info, warn};
 
+use crate::job::Survey;
 use crate::meter::{CONNECT_BYTES, Meter, message_bytes};
 use crate::state::DeviceState;
 use feedback::Fate;
@@ -66,7 +67,7 @@ pub struct Session {
     /// The remembered task is not in use: it does not fit this device's memory.
     task_too_large: bool,
     model: Option<(Lineage, ModelVersion, Arc<Vec<f32>>)>,
-    windows: u32,
+    survey: Option<Survey>,
     phase: Phase,
     ended: VecDeque<WorkRef>,
     outputs: VecDeque<Output>,
@@ -78,7 +79,6 @@ pub struct Session {
     connected_at: Instant,
     /// Whether the plan has come on this connection.
     plan_heard: bool,
-    windows_counted: bool,
     asleep: bool,
     /// Why the device must not work now.
     held: Option<Held>,
@@ -110,7 +110,7 @@ impl Session {
             task: None,
             task_too_large: false,
             model: None,
-            windows: 0,
+            survey: None,
             phase: Phase::Waiting,
             ended: VecDeque::new(),
             outputs: VecDeque::new(),
@@ -119,7 +119,6 @@ impl Session {
             room_at: None,
             connected_at: Instant(0),
             plan_heard: false,
-            windows_counted: false,
             asleep: false,
             held: None,
             left: None,
@@ -149,11 +148,8 @@ impl Session {
                 self.spend(message_bytes(topic.len(), payload.len()));
                 self.on_message(now, topic, payload);
             }
-            Input::Windows(windows) => {
-                self.windows = windows;
-                self.windows_counted = true;
-            }
-            Input::Trained { work, outcome } => self.on_trained(now, work, outcome),
+            Input::Survey(survey) => self.survey = Some(survey),
+            Input::Done { work, outcome } => self.on_done(now, work, outcome),
             Input::Held(held) => self.on_held(now, held),
             Input::Tick => {}
             // The last word: nothing is begun or said behind it.
@@ -207,7 +203,7 @@ impl Session {
             (true, _, false) => "connected, no aggregator heard",
             (true, _, true) => "connected",
         };
-        let (windows, accepted) = (self.windows, self.counters.accepted);
+        let (windows, accepted) = (self.windows(), self.counters.accepted);
         let mut line = alloc::format!("{link}; {}", self.phase.name());
         if let Some(work) = self.phase.work() {
             line.push_str(&alloc::format!(" for round {}", work.round));
@@ -237,6 +233,11 @@ impl Session {
     fn save(&mut self) {
         self.state.spent = self.meter.as_ref().map_or(0, Meter::spent);
         self.push(Output::Save(self.state.encode()));
+    }
+
+    /// Training windows at hand.
+    fn windows(&self) -> u32 {
+        self.survey.map_or(0, |survey| survey.windows)
     }
 
     /// Whether somebody is there to hear: the broker, and behind it the aggregator.
@@ -413,7 +414,7 @@ impl Session {
     fn look_for_work(&mut self, now: Instant) {
         let held_back = self.room_at.is_some() || self.asleep;
         let idle = self.phase.is_idle() && !held_back;
-        if !idle || !self.can_talk() || self.windows == 0 {
+        if !idle || !self.can_talk() || self.survey.is_none() {
             return;
         }
         let Some(item) = self.next_item() else { return };
@@ -445,16 +446,16 @@ impl Session {
     /// The item as this device would do it, if it can, was drawn and has not done it yet.
     fn wanted(&self, plan: &Plan, item: &WorkItem) -> Option<Item> {
         let work = resting::work_of(plan, item);
-        if self.ended.contains(&work) || route(plan, self.held(), item.base_version).is_none() {
+        let asked = item.work().ok()?;
+        let kind = asked.kind()?;
+        if self.ended.contains(&work) || !self.survey?.allows(kind) {
             return None;
         }
-        let train = match item.work().ok()? {
-            Work::Train(train) => Some(train),
-            Work::Evaluate => None,
-            Work::Unknown(_) => return None,
-        };
+        if kind.needs_model() && route(plan, self.held(), item.base_version).is_none() {
+            return None;
+        }
         let drawn = resting::drawn(&self.state, &self.settings.federation, plan, item);
-        let item = Item { work, base_version: item.base_version, train };
+        let item = Item { work, base_version: item.base_version, asked };
         (drawn && self.may_begin(&item)).then_some(item)
     }
 
@@ -472,7 +473,7 @@ impl Session {
             boot: self.state.boot,
             codecs: Codec::KNOWN,
             memory_kib: self.settings.memory_kib,
-            windows: self.windows,
+            windows: self.windows(),
             extensions: Extensions::NONE,
         };
         if let Ok(payload) = wire::encode(&claim) {

@@ -6,9 +6,10 @@ use dunlin_models::{Backend, Windows};
 use dunlin_protocol::task::{Task, TaskSpec};
 
 use crate::data::{WindowSet, WindowSource};
-use crate::job::{Job, JobFailure, Trained};
+use crate::job::{Job, JobFailure, JobSpec, Outcome, Survey};
 use crate::network::{NetworkTrainer, failure};
-use crate::ports::Trainer;
+use crate::ports::Executor;
+use crate::sums;
 
 /// How a device trains.
 #[derive(Clone, Copy, Debug)]
@@ -42,16 +43,26 @@ pub fn view<'a>(set: &'a WindowSet, task: &TaskSpec) -> Result<Windows<'a>, JobF
     Windows::new(task, &set.values, &set.labels).map_err(failure)
 }
 
-impl Trainer for BurnTrainer {
-    fn use_task(&mut self, task: &Arc<Task>, stop: &dyn Fn() -> bool) -> Result<u32, JobFailure> {
+impl Executor for BurnTrainer {
+    fn survey(&mut self, task: &Arc<Task>, stop: &dyn Fn() -> bool) -> Result<Survey, JobFailure> {
         let all = self.source.windows_unless(task, stop).map_err(failure)?;
         let (train, _) = all.split(self.held_back);
-        Ok(u32::try_from(train.len()).unwrap_or(u32::MAX))
+        Ok(Survey::of(u32::try_from(train.len()).unwrap_or(u32::MAX)))
     }
 
-    fn run(&mut self, job: &Job, stop: &dyn Fn() -> bool) -> Result<Trained, JobFailure> {
+    fn run(&mut self, job: &Job, stop: &dyn Fn() -> bool) -> Result<Outcome, JobFailure> {
+        if let JobSpec::Sums(work) = &job.spec {
+            let source = &mut self.source;
+            let sums = sums::add_up(work, &job.task, &mut |task, each| {
+                let all = source.windows_unless(task, stop).map_err(failure)?;
+                all.iter().for_each(|(window, label)| each(window, label));
+                Ok(())
+            });
+            return sums.map(Outcome::Sums);
+        }
         let all = self.source.windows_unless(&job.task, stop).map_err(failure)?;
         let (train, held) = all.split(self.held_back);
-        self.trainer.run(job, &view(&train, &job.task)?, &view(&held, &job.task)?, stop)
+        let (train, held) = (view(&train, &job.task)?, view(&held, &job.task)?);
+        self.trainer.run(job, &train, &held, stop).map(Outcome::Trained)
     }
 }

@@ -2,49 +2,60 @@
 
 use dunlin_protocol::codec::{Codec, Seeds, squared_norm};
 use dunlin_protocol::id::ModelVersion;
-use dunlin_protocol::limits::OBJECT_BYTES_MAX;
+use dunlin_protocol::limits::{EXTENSION_BYTES_MAX, EXTENSIONS_MAX, OBJECT_BYTES_MAX};
 use dunlin_protocol::message::Refusal;
-use dunlin_protocol::plan::TrainWork;
-use dunlin_protocol::task::TaskDigest;
-use dunlin_protocol::update::Update;
+use dunlin_protocol::report::Report;
+use dunlin_protocol::task::Task;
 use dunlin_protocol::wire::WireError;
+use dunlin_protocol::work::{Coding, Section, TrainWork, Work, WorkKind, read_integers};
 
-use crate::combine::{Contribution, Scale};
+use crate::collect::{Collector, Share};
+use crate::combine::Contribution;
 use crate::round::Job;
 
-/// Room for the envelope and the header of an update object in bytes; postcard needs at most 90.
-pub const HEADER_BYTES_MAX: usize = 256;
+/// Room for the envelope, header, metrics and extensions of a report in bytes; without extensions
+/// postcard needs at most 110.
+pub const HEADER_BYTES_MAX: usize = 256 + EXTENSIONS_MAX * (EXTENSION_BYTES_MAX + 4);
 /// Relative slack for what rounding in `f32` may add to a norm or to a value.
 const ROUNDING: f64 = 1e-5;
 
 /// What a round takes.
 #[derive(Clone, Copy, Debug)]
 pub struct Terms<'a> {
-    /// The version that updates start from.
+    /// The version that reports start from.
     pub base: ModelVersion,
-    /// What coordinates mean.
-    pub task: TaskDigest,
-    /// Coordinates of an update.
-    pub n_update: usize,
+    /// What coordinates and figures mean.
+    pub task: &'a Task,
     /// Public seeds of this device's payload.
     pub seeds: Seeds,
     /// What devices do.
     pub job: &'a Job,
-    /// Most windows that an update may claim.
+    /// Most windows that a report may claim.
     pub examples_max: u32,
-    /// The sum's fixed-point scale.
-    pub scale: Scale,
+    /// What the report is to be added to.
+    pub collector: &'a Collector,
 }
 
-/// Longest legal update object for this codec and number of coordinates in bytes.
-pub fn object_bytes_max(codec: Codec, n_update: usize) -> usize {
-    (HEADER_BYTES_MAX + codec.payload_bytes_max(n_update)).min(OBJECT_BYTES_MAX as usize)
+/// Longest legal report of `work` for a model of `task` in bytes.
+pub fn object_bytes_max(work: &Work, task: &Task) -> usize {
+    /// Bytes of a whole number of 128 bits as a varint.
+    const INTEGER_BYTES_MAX: usize = 19;
+    let bytes = |section: &Section| match section.coding {
+        Coding::Real(codec) => {
+            Codec::from_spec(codec).map_or(0, |codec| codec.payload_bytes_max(section.len))
+        }
+        Coding::Integers => INTEGER_BYTES_MAX * section.len,
+    };
+    let payload: usize = work.vector(task).sections.iter().map(bytes).sum();
+    (HEADER_BYTES_MAX + payload).min(OBJECT_BYTES_MAX as usize)
 }
 
 /// The reason that a device is told when its update object cannot be read.
 pub fn refusal_of(error: &WireError) -> Refusal {
     if matches!(error, WireError::Schema { .. } | WireError::Extension { .. }) {
         Refusal::Schema
+    } else if matches!(error, WireError::Work { .. }) {
+        Refusal::RoundClosed
     } else if matches!(error, WireError::TooLong { .. }) {
         Refusal::Oversized
     } else {
@@ -52,54 +63,66 @@ pub fn refusal_of(error: &WireError) -> Refusal {
     }
 }
 
-/// Checks `update` against the terms and makes its share of the sum.
+/// Checks `report` against the terms and makes its share of the sum.
 ///
 /// # Errors
 /// The first [`Refusal`] that applies; the caller has checked lineage, round and repeats.
-pub fn admit(update: &Update<'_>, terms: &Terms<'_>) -> Result<Contribution, Refusal> {
-    let header = &update.header;
+pub fn admit(report: &Report<'_>, terms: &Terms<'_>) -> Result<Share, Refusal> {
+    let header = &report.header;
     if header.base_version != terms.base {
         return Err(Refusal::StaleBase);
     }
-    if header.task != terms.task.tag() {
+    if header.task != terms.task.digest().tag() {
         return Err(Refusal::WrongLayout);
     }
-    let weighs = |windows: u32| (1..=terms.examples_max).contains(&windows);
-    let fits = |windows: u32| windows <= terms.examples_max;
-    match terms.job {
-        Job::Train { work, .. } => {
-            if !weighs(header.examples)
-                || !fits(header.before.windows)
-                || !fits(header.after.windows)
-            {
+    let most = u64::from(terms.examples_max);
+    let counts = |at: usize| report.metrics.get(at).copied().unwrap_or(u64::MAX);
+    let (weighs, fits) = (|at| (1..=most).contains(&counts(at)), |at| counts(at) <= most);
+    match (terms.job, terms.collector) {
+        (Job::Train { work, .. }, Collector::Mean(sum)) => {
+            if !weighs(0) || !fits(2) || !fits(5) {
                 return Err(Refusal::BadWeight);
             }
-            let values = values(update, work, terms)?;
-            let weight = terms.job.weight(header.examples);
-            Ok(Contribution::new(terms.scale, &values, weight, header))
+            let values = values(report, work, terms)?;
+            let weight = terms.job.weight(u32::try_from(counts(0)).unwrap_or(u32::MAX));
+            let metrics = &report.metrics;
+            let share = Contribution::new(sum.scale(), &values, weight, WorkKind::Train, metrics);
+            Ok(Share::Mean(share))
         }
-        Job::Evaluate => {
-            if !weighs(header.before.windows)
-                || !fits(header.examples)
-                || !fits(header.after.windows)
-            {
+        (Job::Evaluate, Collector::Mean(sum)) => {
+            if !weighs(0) {
                 return Err(Refusal::BadWeight);
             }
-            if !update.payload.is_empty() {
+            if !report.payload.is_empty() {
                 return Err(Refusal::Malformed);
             }
-            Ok(Contribution::new(terms.scale, &[], 1, header))
+            let (kind, metrics) = (WorkKind::Evaluate, &report.metrics);
+            Ok(Share::Mean(Contribution::new(sum.scale(), &[], 1, kind, metrics)))
         }
+        (Job::Sums { work, .. }, Collector::Table(table)) => {
+            if !fits(0) {
+                return Err(Refusal::BadWeight);
+            }
+            let numbers = read_integers(report.payload, table.values().len());
+            let numbers = numbers.map_err(|_| Refusal::Malformed)?;
+            let windows = numbers.first().and_then(|windows| u64::try_from(*windows).ok());
+            if windows != Some(counts(0)) || !work.is_consistent(terms.task, &numbers) {
+                return Err(Refusal::ValueTooLarge);
+            }
+            Ok(Share::Table(numbers))
+        }
+        (Job::Train { .. } | Job::Evaluate, Collector::Table(_))
+        | (Job::Sums { .. }, Collector::Mean(_)) => Err(Refusal::RoundClosed),
     }
 }
 
 /// The update's values `[n_update]`, decoded, checked and clipped to the norm bound.
 #[allow(clippy::cast_possible_truncation)] // to f32, the nearest
-fn values(update: &Update<'_>, work: &TrainWork, terms: &Terms<'_>) -> Result<Vec<f32>, Refusal> {
-    let named = Codec::from_spec(work.codec).filter(|_| update.header.codec == work.codec.id);
+fn values(report: &Report<'_>, work: &TrainWork, terms: &Terms<'_>) -> Result<Vec<f32>, Refusal> {
+    let named = Codec::from_spec(work.codec).filter(|_| report.header.codec == work.codec.id);
     let codec = named.ok_or(Refusal::Codec)?;
-    let n = terms.n_update;
-    let mut values = codec.decode(update.payload, n, terms.seeds).map_err(|error| {
+    let n = terms.task.layout().n_update();
+    let mut values = codec.decode(report.payload, n, terms.seeds).map_err(|error| {
         let length = matches!(error, WireError::Truncated | WireError::Trailing { .. });
         // With the length right, only values that are not finite are left to refuse.
         if length { Refusal::Malformed } else { Refusal::NotFinite }

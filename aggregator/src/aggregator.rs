@@ -5,6 +5,7 @@
 
 mod announce;
 mod claims;
+mod queries;
 mod rounds;
 mod start;
 #[cfg(test)]
@@ -16,18 +17,20 @@ use std::ops::Range;
 
 use dunlin_protocol::id::{DeviceId, ShortDigest};
 use dunlin_protocol::object::ObjectRef;
-use dunlin_protocol::plan::{Plan, WorkKind};
+use dunlin_protocol::plan::Plan;
 use dunlin_protocol::presence::{Held, Presence};
 use dunlin_protocol::task::Task;
 use dunlin_protocol::time::Instant;
 use dunlin_protocol::topic::{Topic, Topics};
+use dunlin_protocol::work::WorkKind;
 
 use crate::admit;
 use crate::intake::Intake;
 use crate::io::{Input, Output, RoundEvent};
 use crate::library::{Library, Object, Volume};
+use crate::query::Queries;
 use crate::roster::{Change, Roster};
-use crate::round::{Job, Progress, Round, RoundKey};
+use crate::round::{Progress, Round, RoundKey};
 use crate::settings::{Problem, Settings};
 use crate::snapshot::{ClosedRound, Head, Record, Save, Snapshot};
 use crate::summary::Counters;
@@ -79,6 +82,7 @@ pub struct Aggregator {
     roster: Roster,
     intake: Intake,
     unwritten: Unwritten,
+    queries: Queries,
     connection: Connection,
     next_open: Instant,
     plan_stale: bool,
@@ -137,6 +141,7 @@ impl Aggregator {
             roster: Roster::default(),
             intake: Intake::new(settings.assembly_bytes_max),
             unwritten: Unwritten::default(),
+            queries: Queries::restored(snapshot.answers.clone()),
             connection: Connection::Down,
             next_open: now,
             plan_stale: false,
@@ -186,8 +191,7 @@ impl Aggregator {
             let Some(sums) = sums.remove(&key) else {
                 return Err(StartError::Inconsistent("an open round has no sum"));
             };
-            let n_update = if key.kind == WorkKind::Train { n_update } else { 0 };
-            if sums.n_update() != n_update || !self.library.contains_key(&record.base) {
+            if !sums.suits(&record.job, &self.task) || !self.library.contains_key(&record.base) {
                 return Err(StartError::Inconsistent("an open round belongs to another model"));
             }
             let wait = self.settings.claim_wait_ms;
@@ -222,6 +226,7 @@ impl Aggregator {
             Input::Disconnected => self.connection = Connection::Down,
             Input::Message { topic, payload } => self.message(now, topic, payload),
             Input::Import(params) => self.import(now, params),
+            Input::Ask(query) => self.ask(query),
             Input::Stop => {
                 self.commit(now);
                 self.say_goodbye();
@@ -342,13 +347,10 @@ impl Aggregator {
 
     /// Longest update object that a device may send now in bytes.
     fn object_bytes_max(&self) -> usize {
-        let codec = |round: &Round| match &round.job {
-            Job::Train { work, .. } => dunlin_protocol::codec::Codec::from_spec(work.codec),
-            Job::Evaluate => None,
-        };
-        let open = self.rounds.values().filter_map(codec).chain([self.settings.codec]);
-        let longest =
-            open.map(|codec| admit::object_bytes_max(codec, self.task.layout().n_update())).max();
+        let n_update = self.task.layout().n_update();
+        let training = rounds::training_job(&self.settings, self.head.published, n_update);
+        let open = self.rounds.values().map(|round| round.job.work()).chain([training.work()]);
+        let longest = open.map(|work| admit::object_bytes_max(&work, &self.task)).max();
         longest.unwrap_or(admit::HEADER_BYTES_MAX)
     }
 
@@ -401,7 +403,9 @@ impl Aggregator {
     fn may_train(&self) -> bool {
         let rounds = self.settings.rounds;
         let wanted = rounds == 0 || self.head.published < rounds;
-        wanted && !self.rounds.keys().any(|key| key.kind == WorkKind::Train)
+        wanted
+            && !self.settings.paused
+            && !self.rounds.keys().any(|key| key.kind == WorkKind::Train)
     }
 
     /// Whether the devices online are known: connected for long enough to have heard of them.
@@ -424,10 +428,11 @@ impl Aggregator {
             self.close(now, key, ending);
         }
         self.raise_fractions(now);
+        self.open_queries(now);
         self.open_training(now);
         if self.rounds.is_empty() {
             self.intake.clear();
-            if !self.finished && !self.may_train() {
+            if !self.finished && !self.may_train() && !self.settings.paused {
                 self.finished = true;
                 self.event(RoundEvent::Finished { version: self.head.version });
             }

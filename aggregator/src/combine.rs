@@ -6,7 +6,7 @@
 
 use core::fmt;
 
-use dunlin_protocol::update::{Score, UpdateHeader};
+use dunlin_protocol::work::{LOSS_FRACTION_BITS, Score, WorkKind};
 use serde::{Deserialize, Serialize};
 
 /// Updates that one round can sum at the most.
@@ -15,11 +15,8 @@ pub const UPDATES_MAX: u32 = 1 << 20;
 pub const FRACTION_BITS_MIN: i32 = 16;
 /// Most fraction bits that are used: values have 24 significant bits, more would be zeros.
 const FRACTION_BITS_MAX: i32 = 60;
-/// Fraction bits of the loss coordinates.
-const LOSS_FRACTION: f64 = 65_536.0;
-/// Largest loss sum that one device adds; a model that diverged adds this much and no more, so
-/// that `UPDATES_MAX` of them stay below 2^62.
-pub const LOSS_SUM_MAX: f64 = 67_108_864.0;
+/// What the loss coordinates were multiplied by.
+const LOSS_FRACTION: f64 = (1_u32 << LOSS_FRACTION_BITS) as f64;
 
 /// Coordinates behind those of the update.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -137,15 +134,6 @@ fn shifted(value: f32, fraction_bits: i8) -> i64 {
     if bits >> 31 == 0 { size } else { -size }
 }
 
-/// The nearest integer of `x`, halves away from zero; all callers keep `x` well inside 64 bits.
-/// Without SSE 4.1, `f64::round` is a call of a function.
-#[allow(clippy::cast_possible_truncation)] // `as` saturates, and the additions are checked
-fn to_fixed(x: f64) -> i64 {
-    let whole = x as i64;
-    let rest = x - from_fixed(whole);
-    whole.saturating_add(i64::from(rest >= 0.5) - i64::from(rest <= -0.5))
-}
-
 #[allow(clippy::cast_precision_loss)] // sums of more than 53 bits are rounded once, to nearest
 fn from_fixed(x: i64) -> f64 {
     x as f64
@@ -157,28 +145,22 @@ pub struct Contribution(Vec<i64>);
 
 impl Contribution {
     /// The share of `values: [n_update]`, each of magnitude up to the scale's `max_abs`, with
-    /// `weight`, and of the figures in `header`.
-    pub fn new(scale: Scale, values: &[f32], weight: u32, header: &UpdateHeader) -> Self {
+    /// `weight`, and of the metrics of a report of this `kind`, as many as it declares.
+    pub fn new(scale: Scale, values: &[f32], weight: u32, kind: WorkKind, metrics: &[u64]) -> Self {
         let (fraction_bits, times) = (scale.fraction_bits, i64::from(weight));
         let mut sums = Vec::with_capacity(values.len() + EXTRAS);
         let fixed = |value: &f32| shifted(*value, fraction_bits).saturating_mul(times);
         sums.extend(values.iter().map(fixed));
-        let loss = |sum: f64| to_fixed(sum.min(LOSS_SUM_MAX) * LOSS_FRACTION);
-        let train_loss = f64::from(header.train_loss) * f64::from(header.examples);
-        let [before, after] = [header.before, header.after];
-        let extras: [i64; EXTRAS] = [
-            1,
-            times,
-            i64::from(header.examples),
-            loss(train_loss),
-            i64::from(before.windows),
-            i64::from(before.correct),
-            loss(f64::from(before.loss_sum)),
-            i64::from(after.windows),
-            i64::from(after.correct),
-            loss(f64::from(after.loss_sum)),
-        ];
-        sums.extend(extras);
+        let metric = |at: usize| metrics.get(at).map_or(0, |value| value.cast_signed());
+        sums.extend([1, times]);
+        match kind {
+            WorkKind::Train => sums.extend((0..EXTRAS - 2).map(metric)),
+            // What it measured on is what it looked at; there is no trained model.
+            WorkKind::Evaluate => {
+                sums.extend([metric(0), 0, metric(0), metric(1), metric(2), 0, 0, 0]);
+            }
+            WorkKind::Sums => sums.extend([metric(0), 0, 0, 0, 0, 0, 0, 0]),
+        }
         Self(sums)
     }
 }
@@ -292,7 +274,7 @@ pub struct Pooled {
     pub windows: u64,
     /// Windows classified rightly.
     pub correct: u64,
-    /// Sum of the loss; each device adds at most [`LOSS_SUM_MAX`].
+    /// Sum of the loss; each device adds at most [`dunlin_protocol::work::LOSS_SUM_MAX`].
     pub loss_sum: f64,
 }
 

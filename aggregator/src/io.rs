@@ -8,6 +8,7 @@ use dunlin_protocol::message::{Answer, Refusal};
 use dunlin_protocol::topic::Topic;
 use dunlin_protocol::wire::WireError;
 
+use crate::query::{Query, QueryResult};
 use crate::round::RoundKey;
 use crate::snapshot::Save;
 use crate::summary::RoundSummary;
@@ -30,6 +31,8 @@ pub enum Input<'a> {
     Tick,
     /// An operator replaces the global model: `[n_model]`, finite.
     Import(&'a [f32]),
+    /// An operator asks something of the devices' data.
+    Ask(Query),
     /// The program is about to end: save what is accepted and say goodbye.
     Stop,
 }
@@ -137,6 +140,18 @@ pub enum RoundEvent {
         /// The round in figures, with the reason.
         summary: RoundSummary,
     },
+    /// A query that was answered before was asked again.
+    AnsweredBefore {
+        /// What came of it.
+        answer: QueryResult,
+    },
+    /// A query has its answer, which is saved; or it has failed.
+    Answered {
+        /// The round in figures.
+        summary: RoundSummary,
+        /// What came of it.
+        answer: QueryResult,
+    },
     /// An operator's model became this version.
     Imported {
         /// The new version.
@@ -161,6 +176,7 @@ impl RoundEvent {
     pub fn ended(&self) -> Option<&RoundSummary> {
         match self {
             Self::RoundPublished { summary, .. }
+            | Self::Answered { summary, .. }
             | Self::Evaluated { summary }
             | Self::RoundFailed { summary } => Some(summary),
             Self::Started { .. }
@@ -170,6 +186,7 @@ impl RoundEvent {
             | Self::UpdateAccepted { .. }
             | Self::UpdateRefused { .. }
             | Self::Unreadable { .. }
+            | Self::AnsweredBefore { .. }
             | Self::Imported { .. }
             | Self::ImportRefused { .. }
             | Self::Finished { .. } => None,

@@ -15,6 +15,7 @@
 
 pub mod admit;
 pub mod aggregator;
+pub mod collect;
 pub mod combine;
 pub mod config;
 #[cfg(test)]
@@ -24,6 +25,7 @@ mod intake;
 pub mod io;
 mod library;
 pub mod model_file;
+pub mod query;
 pub mod report;
 mod roster;
 pub mod round;

@@ -1,5 +1,7 @@
 //! `dunlin-aggregator`: the program around the library.
 
+mod ask;
+
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -58,6 +60,21 @@ enum Command {
         /// The file to read.
         file: PathBuf,
     },
+    /// Ask the devices for exact sums of their data: labels, and of channels how many samples, sum,
+    /// sum of squares and a histogram.
+    ///
+    /// A running aggregator puts the query to the devices; where none runs, this program does, and
+    /// trains nothing. Fewer devices than the quorum give no answer, and nothing of theirs is shown.
+    #[command(
+        after_help = "Example of FILE:\n  labels = true\n  quorum = 3\n  deadline_s = 600\n\n  [[channels]]\n  name = \"acc_x\"\n  fraction_bits = 12      # steps of 2^-12 of the unit\n  max_abs = 16            # values beyond count as 16\n  edges = [-1, 0, 1]      # histogram"
+    )]
+    Query {
+        /// The query.
+        file: PathBuf,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
     /// Show versions and rounds.
     Status {
         /// As JSON.
@@ -87,7 +104,7 @@ fn main() -> ExitCode {
     }
 }
 
-type Outcome = Result<(), Box<dyn std::error::Error>>;
+pub(crate) type Outcome = Result<(), Box<dyn std::error::Error>>;
 
 fn perform(arguments: &Arguments) -> Outcome {
     let mut config = Config::load(&arguments.config)?;
@@ -101,6 +118,7 @@ fn perform(arguments: &Arguments) -> Outcome {
         }
         Some(Command::Export { file }) => export(&config, file),
         Some(Command::Import { file }) => import(&config, file),
+        Some(Command::Query { file, json }) => ask::run(config, file, *json, &say),
         Some(Command::Status { json }) => status(&config, *json),
     }
 }

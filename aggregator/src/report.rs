@@ -65,6 +65,13 @@ pub fn line(event: &RoundEvent) -> (Level, String) {
             (Level::Info, ended(summary))
         }
         RoundEvent::RoundFailed { summary } => (Level::Warn, ended(summary)),
+        RoundEvent::Answered { answer, .. } | RoundEvent::AnsweredBefore { answer } => {
+            let text = match answer.outcome {
+                RoundOutcome::Done(_) => format!("{} device(s) answered", answer.devices),
+                RoundOutcome::Failed(_) => "no answer: fewer devices than its quorum".into(),
+            };
+            (Level::Info, format!("query {}: {text}", answer.query))
+        }
         RoundEvent::Imported { version } => {
             (Level::Info, format!("version {version} imported by the operator"))
         }
@@ -144,7 +151,7 @@ mod tests {
     use crate::round::RoundKey;
     use dunlin_protocol::id::{ModelVersion, RoundId};
     use dunlin_protocol::message::Refusal;
-    use dunlin_protocol::plan::WorkKind;
+    use dunlin_protocol::work::WorkKind;
 
     #[test]
     fn a_round_is_told_in_one_line() {

@@ -7,14 +7,14 @@ pub use phase::{Collection, Phase, Progress};
 use std::collections::BTreeMap;
 use std::fmt;
 
-use dunlin_protocol::id::{DeviceId, Lineage, ModelVersion, RoundId};
+use dunlin_protocol::id::{DeviceId, Lineage, ModelVersion, Name, RoundId};
 use dunlin_protocol::lottery::Fraction;
 use dunlin_protocol::message::WorkRef;
-use dunlin_protocol::plan::{TrainWork, Work, WorkKind};
 use dunlin_protocol::time::Instant;
+use dunlin_protocol::work::{SumsWork, TrainWork, Work, WorkKind};
 use serde::{Deserialize, Serialize};
 
-use crate::combine::Accumulator;
+use crate::collect::Collector;
 use crate::settings::Weighting;
 use crate::snapshot::RoundRecord;
 use crate::summary::Tally;
@@ -36,9 +36,7 @@ impl RoundKey {
 
     /// The round that a message speaks of; `None` for kinds that this program does not know.
     pub fn of(work: WorkRef) -> Option<Self> {
-        let kind =
-            [WorkKind::Train, WorkKind::Evaluate].into_iter().find(|k| *k as u8 == work.kind);
-        kind.map(|kind| Self { round: work.round, kind })
+        WorkKind::from_number(work.kind).map(|kind| Self { round: work.round, kind })
     }
 }
 
@@ -47,6 +45,7 @@ impl fmt::Display for RoundKey {
         match self.kind {
             WorkKind::Train => write!(f, "round {}", self.round),
             WorkKind::Evaluate => write!(f, "evaluation {}", self.round),
+            WorkKind::Sums => write!(f, "query {}", self.round),
         }
     }
 }
@@ -63,6 +62,13 @@ pub enum Job {
     },
     /// Measure the base version.
     Evaluate,
+    /// Add up statistics.
+    Sums {
+        /// The query that asks for them.
+        query: Name,
+        /// Which.
+        work: SumsWork,
+    },
 }
 
 impl Job {
@@ -71,6 +77,7 @@ impl Job {
         match self {
             Self::Train { work, .. } => Work::Train(work.clone()),
             Self::Evaluate => Work::Evaluate,
+            Self::Sums { work, .. } => Work::Sums(work.clone()),
         }
     }
 
@@ -80,7 +87,7 @@ impl Job {
             Self::Train { weight_max, .. } => {
                 Weighting::Examples { cap: *weight_max }.weight(examples)
             }
-            Self::Evaluate => 1,
+            Self::Evaluate | Self::Sums { .. } => 1,
         }
     }
 }
@@ -156,7 +163,7 @@ pub struct Round {
 
 impl Round {
     /// A round that opens now, with the empty `sums`.
-    pub fn open(opening: Opening, sums: Accumulator, now: Instant) -> Self {
+    pub fn open(opening: Opening, sums: Collector, now: Instant) -> Self {
         let Opening { key, base, job, bounds, fraction, deadline, claims_until } = opening;
         let (tally, phase) = (Tally::default(), Phase::Open(sums));
         let opened = now;
@@ -170,12 +177,7 @@ impl Round {
     }
 
     /// The round that `record` and `sums` were saved from; claims are waited for anew.
-    pub fn restore(
-        record: RoundRecord,
-        sums: Accumulator,
-        now: Instant,
-        claim_wait_ms: u64,
-    ) -> Self {
+    pub fn restore(record: RoundRecord, sums: Collector, now: Instant, claim_wait_ms: u64) -> Self {
         let RoundRecord { key, base, job, bounds, fraction, devices, tally, .. } = record;
         let phase = match devices.is_empty() {
             true => Phase::Open(sums),
@@ -226,7 +228,7 @@ impl Round {
     }
 
     /// The sum, while there is one.
-    pub fn sums(&self) -> Option<&Accumulator> {
+    pub fn sums(&self) -> Option<&Collector> {
         match &self.phase {
             Phase::Open(sums) => Some(sums),
             Phase::Collecting(collection) | Phase::Closing(collection) => Some(&collection.sums),

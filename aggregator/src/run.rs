@@ -10,12 +10,15 @@ use dunlin_protocol::id::Lineage;
 use dunlin_protocol::task::Task;
 use dunlin_protocol::time::Instant;
 use dunlin_protocol::topic::Topics;
+use dunlin_protocol::wire::WireError;
 use dunlin_service::Manager;
 
 use crate::aggregator::{Aggregator, Initial, Start, StartError};
 use crate::config::Config;
 use crate::inbox::{Inbox, inbox};
 use crate::io::{Input, Output, RoundEvent};
+use crate::query::AnswerTable;
+use crate::query::spool::Spool;
 use crate::report;
 use crate::settings::Problem;
 use crate::snapshot::Snapshot;
@@ -30,6 +33,8 @@ const INBOX_BYTES: usize = 64 * 1024 * 1024;
 const QUEUE: QueueLimits = QueueLimits { messages: 65_536, bytes: 256 * 1024 * 1024 };
 /// Longest wait before looking whether to stop, in milliseconds.
 const WAIT_MS_MAX: u64 = 200;
+/// How often the spool is looked at for queries, in milliseconds.
+const QUERIES_MS: u64 = 1_000;
 /// How often the status file is written while nothing ends, in milliseconds.
 const STATUS_MS: u64 = 10_000;
 
@@ -115,12 +120,13 @@ pub fn start_from(store: &Store, config: &Config) -> Result<Start, RunError> {
 
 /// Gives the operator's word for the configured task.
 fn adopt(snapshot: &mut Snapshot, config: &Config, word: &str) -> Result<(), StartError> {
-    let task = Task::new(config.settings.task.clone());
-    let task = task.map_err(|error| {
-        let problem = Problem { key: "task".into(), text: error.to_string() };
-        StartError::Settings(vec![problem])
-    })?;
+    let task = Task::new(config.settings.task.clone()).map_err(unusable)?;
     snapshot.adopt(&task, word)
+}
+
+fn unusable(error: WireError) -> StartError {
+    let problem = Problem { key: "task".into(), text: error.to_string() };
+    StartError::Settings(vec![problem])
 }
 
 /// Seconds since 1970 by the machine's clock; 0 before that.
@@ -149,7 +155,11 @@ pub fn run(
     let clock = Clock::start();
     let core = Aggregator::new(config.settings.clone(), start, clock.now(), unix_s())?;
     let topics = Topics::new(config.settings.topics_root.clone());
-    let mut shell = Shell { config, store, topics, core, link: None, status_due: Instant(0) };
+    let task = Task::new(config.settings.task.clone()).map_err(unusable)?;
+    let spool = Spool::beside(&config.store);
+    let (status_due, queries_due) = (Instant(0), Instant(0));
+    let mut shell =
+        Shell { config, store, topics, core, link: None, task, spool, status_due, queries_due };
     shell.perform(&mut on_event)?;
     let inbox = shell.connect()?;
     manager.ready();
@@ -159,6 +169,7 @@ pub fn run(
             Err(RecvTimeoutError::Timeout) => shell.core.handle(clock.now(), Input::Tick),
             Err(RecvTimeoutError::Disconnected) => return Err(RunError::LinkEnded),
         }
+        shell.ask(clock.now());
         shell.perform(&mut on_event)?;
         shell.write_status(clock.now())?;
         shell.tell(&mut manager);
@@ -187,7 +198,10 @@ struct Shell<'a> {
     topics: Topics,
     core: Aggregator,
     link: Option<Link>,
+    task: Task,
+    spool: Spool,
     status_due: Instant,
+    queries_due: Instant,
 }
 
 impl Shell<'_> {
@@ -234,6 +248,17 @@ impl Shell<'_> {
         }
     }
 
+    /// Puts the queries that wait in the spool.
+    fn ask(&mut self, now: Instant) {
+        if now < self.queries_due {
+            return;
+        }
+        self.queries_due = now.after(QUERIES_MS);
+        for query in self.spool.waiting(&self.task, self.config.settings.quorum) {
+            self.core.handle(now, Input::Ask(query));
+        }
+    }
+
     /// Performs all outputs in order.
     fn perform(
         &mut self,
@@ -251,6 +276,11 @@ impl Shell<'_> {
                     }
                 }
                 Output::Event(event) => {
+                    if let RoundEvent::Answered { answer, .. }
+                    | RoundEvent::AnsweredBefore { answer } = &event
+                    {
+                        self.spool.answer(&answer.query, &AnswerTable::new(answer, &self.task));
+                    }
                     let (level, line) = report::line(&event);
                     log::log!(level, "{line}");
                     self.status_due = if matters(&event) { Instant(0) } else { self.status_due };
@@ -307,6 +337,8 @@ fn matters(event: &RoundEvent) -> bool {
         | RoundEvent::RoundPublished { .. }
         | RoundEvent::Evaluated { .. }
         | RoundEvent::RoundFailed { .. }
+        | RoundEvent::Answered { .. }
+        | RoundEvent::AnsweredBefore { .. }
         | RoundEvent::Imported { .. }
         | RoundEvent::Finished { .. } => true,
         RoundEvent::FractionRaised { .. }

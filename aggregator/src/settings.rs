@@ -7,8 +7,8 @@ use std::collections::BTreeSet;
 use dunlin_protocol::codec::Codec;
 use dunlin_protocol::id::{DeviceId, FederationId, InstanceId, Name};
 use dunlin_protocol::limits::CHUNK_BYTES_DEFAULT;
-use dunlin_protocol::plan::Training;
 use dunlin_protocol::task::TaskSpec;
+use dunlin_protocol::work::Training;
 
 /// Devices that `enrolled = "any"` keeps track of at the most.
 pub const DEVICES_MAX: usize = 1 << 20;
@@ -165,6 +165,8 @@ pub struct Settings {
     pub pause_ms: u64,
     /// How long to gather presence messages after connecting before a round may open.
     pub settle_ms: u64,
+    /// Whether no training round opens: the program only answers.
+    pub paused: bool,
     /// Versions to make; 0 is for ever.
     pub rounds: u32,
     /// Evaluate each version whose number this divides; 0 evaluates the last version only.
@@ -231,6 +233,7 @@ impl Settings {
             claim_wait_ms: 10_000,
             pause_ms: 1_000,
             settle_ms: 1_000,
+            paused: false,
             rounds: 0,
             evaluate_every: 0,
             evaluate_devices: 0,

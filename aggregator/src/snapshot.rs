@@ -2,14 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use dunlin_protocol::id::{DeviceId, LayoutHash, Lineage, ModelVersion, RoundId, ShortDigest};
+use dunlin_protocol::id::{
+    DeviceId, LayoutHash, Lineage, ModelVersion, Name, RoundId, ShortDigest,
+};
 use dunlin_protocol::lottery::Fraction;
 use dunlin_protocol::object::ObjectRef;
-use dunlin_protocol::plan::WorkKind;
 use dunlin_protocol::task::TaskSpec;
+use dunlin_protocol::work::WorkKind;
 use serde::{Deserialize, Serialize};
 
-use crate::combine::Accumulator;
+use crate::collect::Collector;
+use crate::query::{self, QueryResult};
 use crate::round::{Bounds, Job, Progress, RoundKey};
 use crate::summary::{RoundSummary, Tally};
 
@@ -111,7 +114,9 @@ pub enum Record {
     /// Add or replace an open round.
     Round(RoundRecord),
     /// Replace an open round's sum.
-    Sums(RoundKey, Accumulator),
+    Sums(RoundKey, Collector),
+    /// Keep the answer to a query, and the newest [`crate::query::ANSWERS_MAX`] of all.
+    Answer(QueryResult),
     /// Remove the open round and its sum, keep this as the last one of its kind, and append the
     /// summary to the history.
     Close(ClosedRound, RoundSummary),
@@ -136,9 +141,11 @@ pub struct Snapshot {
     /// Open rounds.
     pub rounds: BTreeMap<RoundKey, RoundRecord>,
     /// Their sums; a round without devices may have none.
-    pub sums: BTreeMap<RoundKey, Accumulator>,
+    pub sums: BTreeMap<RoundKey, Collector>,
     /// The last closed round of each kind.
     pub closed: BTreeMap<WorkKind, ClosedRound>,
+    /// Answers to queries.
+    pub answers: BTreeMap<Name, QueryResult>,
 }
 
 impl Snapshot {
@@ -154,6 +161,7 @@ impl Snapshot {
             | Record::ForgetModel(_)
             | Record::Round(_)
             | Record::Sums(..)
+            | Record::Answer(_)
             | Record::Close(..) => None,
         });
         let mut this = match (before, head) {
@@ -165,6 +173,7 @@ impl Snapshot {
                 rounds: BTreeMap::new(),
                 sums: BTreeMap::new(),
                 closed: BTreeMap::new(),
+                answers: BTreeMap::new(),
             },
             (None, None) => return None,
         };
@@ -188,6 +197,7 @@ impl Snapshot {
             Record::Sums(key, sums) => {
                 self.sums.insert(*key, sums.clone());
             }
+            Record::Answer(answer) => query::keep(&mut self.answers, answer.clone()),
             Record::Close(closed, _) => {
                 self.rounds.remove(&closed.key);
                 self.sums.remove(&closed.key);

@@ -1,18 +1,20 @@
 //! The aggregator's memory on disk: one `redb` file, one durable transaction for each [`Save`].
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 use dunlin_protocol::id::{ModelVersion, RoundId};
-use dunlin_protocol::plan::WorkKind;
+use dunlin_protocol::work::WorkKind;
 use redb::{
     Database, DatabaseError, ReadOnlyDatabase, ReadTransaction, ReadableDatabase, ReadableTable,
-    TableDefinition, TableError, WriteTransaction,
+    ReadableTableMetadata, TableDefinition, TableError, WriteTransaction,
 };
 use serde::{Serialize, de::DeserializeOwned};
 
 mod old;
 
+use crate::query::{ANSWERS_MAX, QueryResult};
 use crate::round::RoundKey;
 use crate::snapshot::{ClosedRound, Head, Record, Save, Snapshot};
 use crate::summary::RoundSummary;
@@ -30,6 +32,7 @@ const MODELS: TableDefinition<u32, &[u8]> = TableDefinition::new("models");
 const ROUNDS: TableDefinition<(u32, u8), &[u8]> = TableDefinition::new("rounds");
 const SUMS: TableDefinition<(u32, u8), &[u8]> = TableDefinition::new("sums");
 const CLOSED: TableDefinition<u8, &[u8]> = TableDefinition::new("closed");
+const ANSWERS: TableDefinition<&str, &[u8]> = TableDefinition::new("answers");
 const HISTORY: TableDefinition<u64, &[u8]> = TableDefinition::new("history");
 
 /// Why the store cannot be used.
@@ -214,12 +217,15 @@ fn check_schema(database: &Database) -> Result<(), StoreProblem> {
         }
         let schema = meta.get("schema")?.and_then(|bytes| bytes.value().try_into().ok());
         let found = schema.map(u32::from_le_bytes).ok_or(StoreProblem::NotOurs)?;
-        old::bring_up(found, &mut meta)?;
+        if found != SCHEMA {
+            old::bring_up(found, &transaction, &mut meta)?;
+        }
         transaction.open_table(MODELS)?;
         transaction.open_table(ROUNDS)?;
         transaction.open_table(SUMS)?;
         transaction.open_table(CLOSED)?;
         transaction.open_table(HISTORY)?;
+        transaction.open_table(ANSWERS)?;
     }
     Ok(transaction.commit()?)
 }
@@ -264,7 +270,26 @@ fn write_record(transaction: &WriteTransaction, record: &Record) -> Result<(), S
             let bytes = encode("sums", sums)?;
             transaction.open_table(SUMS)?.insert(key(*of), bytes.as_slice())?;
         }
+        Record::Answer(answer) => keep_answer(transaction, answer)?,
         Record::Close(closed, summary) => close_round(transaction, closed, summary)?,
+    }
+    Ok(())
+}
+
+/// Keeps an answer, and the newest [`ANSWERS_MAX`] of all.
+fn keep_answer(transaction: &WriteTransaction, answer: &QueryResult) -> Result<(), StoreProblem> {
+    let mut table = transaction.open_table(ANSWERS)?;
+    table.insert(answer.query.as_str(), encode("answer", answer)?.as_slice())?;
+    while table.len()? > ANSWERS_MAX as u64 {
+        let mut oldest: Option<QueryResult> = None;
+        for entry in table.iter()? {
+            let answer: QueryResult = decode("answer", entry?.1.value())?;
+            if oldest.as_ref().is_none_or(|oldest| answer.round < oldest.round) {
+                oldest = Some(answer);
+            }
+        }
+        let Some(oldest) = oldest else { break };
+        table.remove(oldest.query.as_str())?;
     }
     Ok(())
 }
@@ -298,6 +323,11 @@ fn load(database: &Database) -> Result<Option<Snapshot>, StoreProblem> {
     let rounds = read_rounds(&transaction, ROUNDS, "round")?;
     let sums = read_rounds(&transaction, SUMS, "sums")?;
     let closed: Vec<(u8, ClosedRound)> = read_all(&transaction, CLOSED, "closed", |kind| kind)?;
+    let mut answers = BTreeMap::new();
+    for entry in transaction.open_table(ANSWERS)?.iter()? {
+        let answer: QueryResult = decode("answer", entry?.1.value())?;
+        answers.insert(answer.query.clone(), answer);
+    }
     Ok(Some(Snapshot {
         head,
         task,
@@ -305,6 +335,7 @@ fn load(database: &Database) -> Result<Option<Snapshot>, StoreProblem> {
         rounds: rounds.into_iter().collect(),
         sums: sums.into_iter().collect(),
         closed: closed.into_iter().map(|(_, closed)| (closed.key.kind, closed)).collect(),
+        answers,
     }))
 }
 
@@ -331,10 +362,9 @@ fn read_rounds<T: DeserializeOwned>(
     table: TableDefinition<(u32, u8), &[u8]>,
     record: &'static str,
 ) -> Result<Vec<(RoundKey, T)>, StoreProblem> {
-    let kind = |number: u8| {
-        [WorkKind::Train, WorkKind::Evaluate].into_iter().find(|kind| *kind as u8 == number)
-    };
-    let all = read_all(transaction, table, record, |(round, number)| (round, kind(number)))?;
+    let all = read_all(transaction, table, record, |(round, number)| {
+        (round, WorkKind::from_number(number))
+    })?;
     let named = |((round, kind), value): ((u32, Option<WorkKind>), T)| match kind {
         Some(kind) => Ok((RoundKey { round: RoundId(round), kind }, value)),
         None => Err(StoreProblem::Corrupt { record }),

@@ -7,16 +7,16 @@ use std::process::{Child, Command, Output, Stdio};
 
 use dunlin_link::LinkEvent;
 use dunlin_link::testing::{Mosquitto, TestClient};
-use dunlin_protocol::codec::Codec;
 use dunlin_protocol::id::Name;
 use dunlin_protocol::message::{Outcome, Verdict};
 use dunlin_protocol::object::{Chunk, ObjectRef};
-use dunlin_protocol::plan::{Plan, WorkKind};
+use dunlin_protocol::plan::Plan;
 use dunlin_protocol::presence::{Presence, State};
+use dunlin_protocol::report::{Report, ReportHeader};
 use dunlin_protocol::task::Task;
 use dunlin_protocol::topic::{Down, Topic, Topics};
-use dunlin_protocol::update::{Score, Update, UpdateHeader};
 use dunlin_protocol::wire;
+use dunlin_protocol::work::{Score, TrainFigures, WorkKind};
 use tempfile::TempDir;
 
 const TASK: &str = r#"
@@ -222,13 +222,12 @@ impl Devices {
             kind: item.kind,
         };
         let task = Task::new(toml::from_str(TASK).unwrap()).unwrap();
-        let header = UpdateHeader {
-            examples: 10,
-            train_loss: 0.1,
-            before: Score { windows: 10, correct: 5, loss_sum: 1.0 },
-            ..UpdateHeader::new(work, item.base_version, task.digest(), Codec::F32)
-        };
-        let object = Update { header, payload: &payload }.encode().unwrap();
+        let header = ReportHeader::new(work, item.base_version, task.digest(), 0);
+        let before = Score { windows: 10, correct: 5, loss_sum: 1.0 };
+        let figures =
+            TrainFigures { examples: 10, train_loss: 0.1, before, ..TrainFigures::default() };
+        let metrics = if n > 0 { figures.metrics() } else { before.metrics() };
+        let object = Report::new(header, metrics, &payload).encode().unwrap();
         let reference = ObjectRef::of(&object, plan.chunk_bytes).unwrap();
         let chunk = Chunk::cut(&reference, &object, 0).unwrap().encode();
         let device = Name::new(device).unwrap();

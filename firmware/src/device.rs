@@ -9,15 +9,16 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::cell::RefCell;
 
-use dunlin_agent::job::{Job, JobFailure};
+use dunlin_agent::job::{Job, JobFailure, JobSpec, Outcome, Survey};
 use dunlin_agent::network::NetworkTrainer;
 use dunlin_agent::session::{
     Input, LinkPolicy, Output, Session, Settings, batch_bytes, windows_max,
 };
 use dunlin_agent::state::DeviceState;
+use dunlin_agent::sums;
 use dunlin_models::Backend;
 use dunlin_protocol::id::{Digest, Lineage, RoundId, ShortDigest};
-use dunlin_protocol::task::Task;
+use dunlin_protocol::task::{Task, TaskSpec};
 use dunlin_protocol::time::Instant;
 use dunlin_protocol::topic::Topics;
 use embedded_storage::nor_flash::NorFlash;
@@ -187,12 +188,12 @@ impl<'a, P: Port, F: NorFlash> Device<'a, P, F> {
         match order {
             Some(Order::UseTask(task)) => {
                 let found = sensor.with_windows(&task, |train, _| Ok(train.len()));
-                let windows = found.unwrap_or_else(|JobFailure(why)| {
+                let found = found.map(|len| Survey::of(u32::try_from(len).unwrap_or(u32::MAX)));
+                let survey = found.unwrap_or_else(|JobFailure(why)| {
                     warn!("no training windows: {why}");
-                    0
+                    Survey::NOTHING
                 });
-                let windows = u32::try_from(windows).unwrap_or(u32::MAX);
-                core.borrow_mut().tell(Input::Windows(windows));
+                core.borrow_mut().tell(Input::Survey(survey));
             }
             Some(Order::Run(job)) => work(core, trainer, sensor, &job),
             None => core.borrow_mut().port.rest(),
@@ -215,11 +216,20 @@ fn work<P: Port, F: NorFlash>(
         core.turn();
         core.cancelled || core.failed
     };
-    let outcome =
-        sensor.with_windows(&job.task, |train, held| trainer.run(job, train, held, &stop));
+    let outcome = match &job.spec {
+        JobSpec::Sums(work) => {
+            let visit = &mut |spec: &TaskSpec, each: &mut dyn FnMut(&[f32], Option<u16>)| {
+                sensor.visit(&job.task, spec, &stop, each)
+            };
+            sums::add_up(work, &job.task, visit).map(Outcome::Sums)
+        }
+        JobSpec::Train(_) | JobSpec::Evaluate => sensor
+            .with_windows(&job.task, |train, held| trainer.run(job, train, held, &stop))
+            .map(Outcome::Trained),
+    };
     let mut core = core.borrow_mut();
     if !core.cancelled {
-        core.tell(Input::Trained { work: job.work, outcome });
+        core.tell(Input::Done { work: job.work, outcome });
     }
 }
 

@@ -62,6 +62,39 @@ impl<'a> Sensor<'a> {
             }
         }
     }
+
+    /// Shows `each` all windows as `spec` sees them, a view of `task` with other scales or without
+    /// labels, until `stop` says to give up.
+    ///
+    /// # Errors
+    /// Why there are none.
+    pub fn visit(
+        &self,
+        task: &TaskSpec,
+        spec: &TaskSpec,
+        stop: &dyn Fn() -> bool,
+        each: &mut dyn FnMut(&[f32], Option<u16>),
+    ) -> Result<(), JobFailure> {
+        let mut window = alloc::vec![0.0; spec.window_values()];
+        let mut show = |all: &dyn ReadWindows| {
+            for index in 0..all.len() {
+                if stop() {
+                    return Err(JobFailure("given up".into()));
+                }
+                all.read(index, &mut window);
+                each(&window, all.label(index));
+            }
+            Ok(())
+        };
+        match self.source {
+            // What it makes up depends on the task's classes.
+            Source::Generator { seed, windows } => show(&Generator::new(task, seed, windows)),
+            Source::Recording => {
+                let recording = self.recording.as_ref().map_err(failure)?;
+                show(&recording.windows(spec).map_err(failure)?)
+            }
+        }
+    }
 }
 
 /// Some of the windows of a sensor, in its order.

@@ -5,8 +5,8 @@ use std::path::Path;
 use dunlin_agent::data::har::{HarDataset, Split};
 use dunlin_agent::data::{DataError, WindowSet, WindowSource};
 use dunlin_aggregator::settings::{Schedule, Settings};
-use dunlin_protocol::plan::{Augment, Training};
 use dunlin_protocol::task::TaskSpec;
+use dunlin_protocol::work::{Augment, Training};
 
 use crate::synthetic::{self, Mix};
 

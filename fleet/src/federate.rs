@@ -3,8 +3,8 @@
 
 use std::sync::{Arc, Mutex};
 
-use dunlin_agent::job::{Job, JobFailure, Trained};
-use dunlin_agent::ports::Trainer;
+use dunlin_agent::job::{Job, JobFailure, Outcome, Survey};
+use dunlin_agent::ports::Executor;
 use dunlin_agent::trainer::{BurnTrainer, TrainerSettings};
 use dunlin_aggregator::io::RoundEvent;
 use dunlin_aggregator::settings::{Enrolment, Settings};
@@ -53,21 +53,22 @@ struct Recording {
     recorder: Option<Recorder>,
 }
 
-impl Trainer for Recording {
-    fn use_task(&mut self, task: &Arc<Task>, stop: &dyn Fn() -> bool) -> Result<u32, JobFailure> {
-        self.trainer.use_task(task, stop)
+impl Executor for Recording {
+    fn survey(&mut self, task: &Arc<Task>, stop: &dyn Fn() -> bool) -> Result<Survey, JobFailure> {
+        self.trainer.survey(task, stop)
     }
 
     #[allow(clippy::disallowed_methods)] // measures what a job costs, decides nothing
-    fn run(&mut self, job: &Job, stop: &dyn Fn() -> bool) -> Result<Trained, JobFailure> {
+    fn run(&mut self, job: &Job, stop: &dyn Fn() -> bool) -> Result<Outcome, JobFailure> {
         let started = std::time::Instant::now();
-        let trained = self.trainer.run(job, stop)?;
-        let recorder = self.recorder.as_ref().filter(|_| job.training.is_some());
-        if let Some(Ok(mut all)) = recorder.map(|recorder| recorder.lock()) {
+        let outcome = self.trainer.run(job, stop)?;
+        let recorder = self.recorder.as_ref().filter(|_| job.training().is_some());
+        let recorder = recorder.map(|recorder| recorder.lock());
+        if let (Some(Ok(mut all)), Outcome::Trained(trained)) = (recorder, &outcome) {
             let seconds = started.elapsed().as_secs_f64();
             all.push(Recorded { delta: trained.delta.clone(), seconds });
         }
-        Ok(trained)
+        Ok(outcome)
     }
 }
 
@@ -123,7 +124,9 @@ pub fn federate(
                 RoundEvent::RoundFailed { summary } => {
                     return Err(format!("{} failed; this is a bug", summary.key));
                 }
-                RoundEvent::Started { .. }
+                RoundEvent::Answered { .. }
+                | RoundEvent::AnsweredBefore { .. }
+                | RoundEvent::Started { .. }
                 | RoundEvent::RoundOpened { .. }
                 | RoundEvent::FractionRaised { .. }
                 | RoundEvent::ClaimAnswered { .. }

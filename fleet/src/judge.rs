@@ -5,10 +5,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use dunlin_agent::data::WindowSet;
 use dunlin_models::{Backend, ModelError, Network, Windows};
-use dunlin_protocol::plan::Training;
 use dunlin_protocol::rng::Rng;
 use dunlin_protocol::task::TaskSpec;
-use dunlin_protocol::update::Score;
+use dunlin_protocol::work::{Score, Training};
 
 use crate::experiment::Experiment;
 

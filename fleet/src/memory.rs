@@ -6,8 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use dunlin_agent::job::Job;
-use dunlin_agent::ports::Trainer;
+use dunlin_agent::job::{Job, Survey};
+use dunlin_agent::ports::Executor;
 use dunlin_agent::session::{Input, LinkPolicy, Output, Session, Settings};
 use dunlin_agent::state::DeviceState;
 use dunlin_aggregator::aggregator::{Aggregator, Start, StartError};
@@ -128,7 +128,7 @@ pub enum Way {
     Down,
 }
 
-impl<T: Trainer> MemoryFleet<T> {
+impl<T: Executor> MemoryFleet<T> {
     /// A federation whose devices all know the same broker; nobody is connected yet.
     pub fn new(aggregator_settings: AggregatorSettings) -> Self {
         Self {
@@ -401,7 +401,7 @@ impl<T: Trainer> MemoryFleet<T> {
                     return;
                 }
                 let outcome = self.devices[device].trainer.run(&job, &|| false);
-                let input = Input::Trained { work: job.work, outcome };
+                let input = Input::Done { work: job.work, outcome };
                 self.devices[device].session.handle(self.now, input);
                 self.drain_device(device);
             }
@@ -536,8 +536,8 @@ impl<T: Trainer> MemoryFleet<T> {
 
     fn count_windows(&mut self, place: usize, task: &Arc<dunlin_protocol::task::Task>) {
         let device = &mut self.devices[place];
-        let windows = device.trainer.use_task(task, &|| false).unwrap_or(0);
-        device.session.handle(self.now, Input::Windows(windows));
+        let survey = device.trainer.survey(task, &|| false).unwrap_or(Survey::NOTHING);
+        device.session.handle(self.now, Input::Survey(survey));
     }
 }
 

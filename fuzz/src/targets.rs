@@ -8,9 +8,9 @@ use dunlin_protocol::model::Model;
 use dunlin_protocol::object::{Assembly, CHUNK_HEADER_BYTES, Chunk, ObjectRef};
 use dunlin_protocol::plan::Plan;
 use dunlin_protocol::presence::Presence;
+use dunlin_protocol::report::Report;
 use dunlin_protocol::seeded::Seeded;
 use dunlin_protocol::task::TaskSpec;
-use dunlin_protocol::update::Update;
 use dunlin_protocol::wire::{self, Message};
 
 use crate::codec::{N_MAX, SEEDS, codec, decode};
@@ -106,9 +106,9 @@ pub fn model(data: &[u8]) {
 /// Update objects: the payload stays where it is.
 pub fn update(data: &[u8]) {
     // Extensions are read into memory of their own, up to what they may be.
-    if let Ok(update) = within(1024 + 2 * data.len(), || Update::decode(data)) {
+    if let Ok(update) = within(1024 + 2 * data.len(), || Report::decode(data)) {
         let written = update.encode().expect("what was read can be written");
-        assert_eq!(Update::decode(&written), Ok(update));
+        assert_eq!(Report::decode(&written), Ok(update));
     }
 }
 

@@ -12,9 +12,9 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
 use dunlin_models::{Backend, Network, Windows, tasks};
-use dunlin_protocol::plan::Training;
 use dunlin_protocol::rng::Rng;
 use dunlin_protocol::task::{Features, Layer, MOTION_FEATURES, Op, TaskSpec};
+use dunlin_protocol::work::Training;
 
 const BATCH: u16 = 32;
 const BATCHES: usize = 10;

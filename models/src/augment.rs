@@ -3,9 +3,9 @@
 
 use alloc::vec::Vec;
 
-use dunlin_protocol::plan::Augment;
 use dunlin_protocol::rng::Rng;
 use dunlin_protocol::task::Channel;
+use dunlin_protocol::work::Augment;
 
 /// Changes training windows of one task.
 pub(crate) struct Augmenter {

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use dunlin_protocol::task::Target;
-use dunlin_protocol::update::Score;
+use dunlin_protocol::work::Score;
 
 use crate::batch::Batch;
 use crate::error::ModelError;

@@ -2,9 +2,9 @@
 
 use alloc::vec::Vec;
 
-use dunlin_protocol::plan::Training;
 use dunlin_protocol::rng::Rng;
 use dunlin_protocol::task::{Features, TaskSpec};
+use dunlin_protocol::work::Training;
 
 use crate::augment::Augmenter;
 use crate::batch::Batch;

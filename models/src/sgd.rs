@@ -5,7 +5,7 @@ use core::ops::Range;
 use alloc::vec;
 use alloc::vec::Vec;
 
-use dunlin_protocol::plan::Training;
+use dunlin_protocol::work::Training;
 
 /// Momentum SGD that starts at rest; one for each piece of training.
 ///

@@ -2,8 +2,8 @@
 
 use alloc::vec::Vec;
 
-use dunlin_protocol::plan::Training;
 use dunlin_protocol::rng::Rng;
+use dunlin_protocol::work::Training;
 
 use crate::error::ModelError;
 use crate::gather::Gatherer;

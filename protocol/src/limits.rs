@@ -36,6 +36,8 @@ pub const LABEL_CHARS_MAX: usize = 32;
 pub const WORK_ITEMS_MAX: usize = 4;
 /// Model versions that one plan lists at the most.
 pub const MODELS_MAX: usize = 16;
+/// Edges of one histogram at the most.
+pub const EDGES_MAX: usize = 256;
 /// Extensions of one message or work item at the most.
 pub const EXTENSIONS_MAX: usize = 8;
 /// Longest extension in bytes.

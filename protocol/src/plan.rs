@@ -3,16 +3,14 @@
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
-use crate::codec::CodecSpec;
 use crate::extension::Extensions;
 use crate::id::{InstanceId, LayoutHash, Lineage, ModelVersion, RoundId};
-use crate::limits::{
-    BATCH_MAX, CONTROL_BYTES_MAX, EPOCHS_MAX, MODELS_MAX, SHARDS_MAX, WORK_ITEMS_MAX,
-};
+use crate::limits::{CONTROL_BYTES_MAX, MODELS_MAX, SHARDS_MAX, WORK_ITEMS_MAX};
 use crate::lottery::Fraction;
 use crate::object::{ObjectRef, check_chunk_bytes};
 use crate::time::Instant;
 use crate::wire::{self, Kind, Message, WireError};
+use crate::work::Work;
 
 /// What a federation works on, from its aggregator to all devices.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -66,151 +64,12 @@ pub struct WorkItem {
     pub fraction: Fraction,
     /// When it ends, on the aggregator's clock.
     pub deadline: Instant,
-    /// A [`WorkKind`] as a number; devices skip kinds that they do not know.
+    /// A [`crate::work::WorkKind`] as a number; devices skip kinds that they do not know.
     pub kind: u8,
     /// What the kind needs to know, in postcard.
     pub body: Vec<u8>,
     /// Additions of later versions; one that must be known makes the work unknown.
     pub extensions: Extensions,
-}
-
-/// Kinds of work.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[repr(u8)]
-pub enum WorkKind {
-    /// Train from the base version and send the difference.
-    Train = 1,
-    /// Measure the base version on held-back windows and send the figures.
-    Evaluate = 2,
-}
-
-/// What a work item asks for, read from its kind and body.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Work {
-    /// Train and send an update.
-    Train(TrainWork),
-    /// Evaluate only.
-    Evaluate,
-    /// Work that this program is too old for.
-    Unknown(u8),
-}
-
-/// How to train and what to send.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct TrainWork {
-    /// How to train.
-    pub training: Training,
-    /// How to write the update.
-    pub codec: CodecSpec,
-    /// Longest update vector that is taken, as its Euclidean norm; devices scale down to it.
-    pub clip_norm: f32,
-    /// Largest magnitude of one coordinate that is taken.
-    pub max_abs: f32,
-}
-
-/// Local training: mini-batch SGD with momentum, on the loss of the task.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Training {
-    /// Passes over the local windows.
-    pub epochs: u16,
-    /// Windows in a batch.
-    pub batch: u16,
-    /// Step length.
-    pub learning_rate: f32,
-    /// Share of the last step that is kept, 0 to below 1; starts from rest in each round.
-    pub momentum: f32,
-    /// Pull towards zero: adds `weight_decay * w` to each gradient.
-    pub weight_decay: f32,
-    /// Pull towards the base version: adds `prox * (w - w_base)` to each gradient (FedProx,
-    /// Li et al. 2020, arXiv:1812.06127, eq. 2). 0 is plain FedAvg.
-    pub prox: f32,
-    /// Share of each label spread evenly over all classes, 0 to below 1.
-    pub label_smoothing: f32,
-    /// Random changes to each training window.
-    pub augment: Augment,
-}
-
-/// Random changes to a training window, drawn anew for each window and epoch. All 0 is none.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Augment {
-    /// Largest rotation of the sensor axes in radians; channels in groups of three are vectors.
-    pub rotation: f32,
-    /// Largest relative change of the amplitude.
-    pub gain: f32,
-    /// Largest shift in samples; the window's edge is repeated.
-    pub shift: u16,
-}
-
-impl Training {
-    /// Plain SGD: no momentum, decay, pull, smoothing or augmentation.
-    pub fn sgd(epochs: u16, batch: u16, learning_rate: f32) -> Self {
-        Self {
-            epochs,
-            batch,
-            learning_rate,
-            momentum: 0.0,
-            weight_decay: 0.0,
-            prox: 0.0,
-            label_smoothing: 0.0,
-            augment: Augment::default(),
-        }
-    }
-
-    fn check(&self) -> Result<(), WireError> {
-        let share = |x: f32| (0.0..1.0).contains(&x);
-        let positive = |x: f32| x.is_finite() && x >= 0.0;
-        if self.epochs == 0 || self.epochs > EPOCHS_MAX {
-            return Err(WireError::Invalid("epochs are between 1 and 1000"));
-        }
-        if self.batch == 0 || self.batch > BATCH_MAX {
-            return Err(WireError::Invalid("the batch is between 1 and 1024"));
-        }
-        if !(positive(self.learning_rate) && positive(self.weight_decay) && positive(self.prox)) {
-            return Err(WireError::Invalid("rates are finite and not negative"));
-        }
-        if !(share(self.momentum) && share(self.label_smoothing)) {
-            return Err(WireError::Invalid("momentum and smoothing are from 0 to below 1"));
-        }
-        let Augment { rotation, gain, shift: _ } = self.augment;
-        if !(positive(rotation) && share(gain)) {
-            return Err(WireError::Invalid("augmentation is finite; the gain is below 1"));
-        }
-        Ok(())
-    }
-}
-
-impl TrainWork {
-    fn check(&self) -> Result<(), WireError> {
-        self.training.check()?;
-        let above_zero = |x: f32| x.is_finite() && x > 0.0;
-        if above_zero(self.clip_norm) && above_zero(self.max_abs) {
-            Ok(())
-        } else {
-            Err(WireError::Invalid("norm bounds are finite and above 0"))
-        }
-    }
-}
-
-impl Work {
-    /// The kind's number, as in [`WorkItem::kind`].
-    pub fn kind(&self) -> u8 {
-        match self {
-            Self::Train(_) => WorkKind::Train as u8,
-            Self::Evaluate => WorkKind::Evaluate as u8,
-            Self::Unknown(kind) => *kind,
-        }
-    }
-
-    /// The body for [`WorkItem::body`].
-    ///
-    /// # Errors
-    /// [`WireError::Malformed`] when it cannot be written.
-    pub fn body(&self) -> Result<Vec<u8>, WireError> {
-        match self {
-            Self::Train(work) => postcard::to_allocvec(work).map_err(|_| WireError::Malformed),
-            Self::Evaluate | Self::Unknown(_) => Ok(Vec::new()),
-        }
-    }
 }
 
 impl WorkItem {
@@ -222,18 +81,7 @@ impl WorkItem {
         if self.extensions.unknown().is_some() {
             return Ok(Work::Unknown(self.kind));
         }
-        if self.kind == WorkKind::Train as u8 {
-            let (work, rest) = wire::take::<TrainWork>(&self.body)?;
-            work.check()?;
-            match rest.len() {
-                0 => Ok(Work::Train(work)),
-                bytes => Err(WireError::Trailing { bytes }),
-            }
-        } else if self.kind == WorkKind::Evaluate as u8 {
-            Ok(Work::Evaluate)
-        } else {
-            Ok(Work::Unknown(self.kind))
-        }
+        Work::read(self.kind, &self.body)
     }
 }
 

@@ -42,8 +42,8 @@ pub enum Kind {
     Task = 16,
     /// [`crate::model::Model`]
     Model = 17,
-    /// [`crate::update::Update`]
-    Update = 18,
+    /// [`crate::report::Report`]
+    Report = 18,
     /// [`crate::delta::Delta`]
     Delta = 19,
     /// [`crate::seeded::Seeded`]
@@ -67,6 +67,11 @@ pub enum WireError {
         found: u8,
         /// The kind expected.
         expected: Kind,
+    },
+    /// The report is of a kind of work that this program does not know.
+    Work {
+        /// Its number.
+        found: u8,
     },
     /// The message is signed, which this program cannot check.
     Signed,
@@ -102,6 +107,7 @@ impl WireError {
             Self::Truncated => "truncated",
             Self::Schema { .. } => "schema",
             Self::Kind { .. } => "kind",
+            Self::Work { .. } => "work",
             Self::Signed => "signed",
             Self::Extension { .. } => "extension",
             Self::TooLong { .. } => "too_long",
@@ -123,6 +129,9 @@ impl fmt::Display for WireError {
             ),
             Self::Kind { found, expected } => {
                 write!(f, "the message is of kind {found}, expected {expected:?}")
+            }
+            Self::Work { found } => {
+                write!(f, "the report is of work of kind {found}, which this program does not know")
             }
             Self::Signed => f.write_str(
                 "the message is signed, and this program cannot check signatures: upgrade it",

@@ -7,12 +7,13 @@ use dunlin_protocol::extension::Extensions;
 use dunlin_protocol::id::{Name, ShortDigest};
 use dunlin_protocol::message::{Answer, Claim, Go, Outcome, Verdict, WorkRef};
 use dunlin_protocol::object::{Chunk, ObjectRef};
-use dunlin_protocol::plan::{Plan, WorkItem, WorkKind};
+use dunlin_protocol::plan::{Plan, WorkItem};
 use dunlin_protocol::presence::{Presence, State};
+use dunlin_protocol::report::{Report, ReportHeader};
 use dunlin_protocol::task::Task;
 use dunlin_protocol::topic::{Down, Topic, Topics, shard_of};
-use dunlin_protocol::update::{Score, Update, UpdateHeader};
 use dunlin_protocol::wire;
+use dunlin_protocol::work::{Score, TrainFigures, WorkKind};
 use dunlin_tests::name;
 
 use super::world::World;
@@ -132,22 +133,43 @@ impl DeviceByHand {
     }
 }
 
-/// The figures of an update that the round of `item` takes.
-pub(super) fn header(world: &World, plan: &Plan, item: &WorkItem) -> UpdateHeader {
-    let work = WorkRef { lineage: plan.lineage, round: item.round, kind: item.kind };
-    let task = Task::new(world.settings.task.clone()).unwrap();
-    let score = Score { windows: 10, correct: 5, loss_sum: 7.0 };
-    UpdateHeader {
-        examples: 1,
-        train_loss: 0.5,
-        before: score,
-        after: score,
-        ..UpdateHeader::new(work, item.base_version, task.digest(), Codec::F32)
+/// A report before it is written: its header, and figures that an evaluation cuts to its own.
+#[derive(Clone)]
+pub(super) struct Draft {
+    pub(super) header: ReportHeader,
+    pub(super) figures: TrainFigures,
+}
+
+impl Draft {
+    /// The object with this payload; also of kinds that no program knows.
+    pub(super) fn object(&self, payload: &[u8]) -> Vec<u8> {
+        let kind = WorkKind::from_number(self.header.kind);
+        let metrics = match kind {
+            Some(WorkKind::Evaluate) => self.figures.before.metrics(),
+            Some(WorkKind::Sums) => vec![u64::from(self.figures.examples)],
+            Some(WorkKind::Train) | None => self.figures.metrics(),
+        };
+        let mut header = self.header.clone();
+        header.kind = kind.unwrap_or(WorkKind::Train) as u8;
+        let mut object = Report::new(header, metrics, payload).encode().unwrap();
+        // Envelope, lineage, and a round of one byte.
+        object[7] = self.header.kind;
+        object
     }
 }
 
+/// A report that the round of `item` takes.
+pub(super) fn header(world: &World, plan: &Plan, item: &WorkItem) -> Draft {
+    let work = WorkRef { lineage: plan.lineage, round: item.round, kind: item.kind };
+    let score = Score { windows: 10, correct: 5, loss_sum: 7.0 };
+    let task = Task::new(world.settings.task.clone()).unwrap();
+    let header = ReportHeader::new(work, item.base_version, task.digest(), 0);
+    let figures = TrainFigures { examples: 1, train_loss: 0.5, before: score, after: score };
+    Draft { header, figures }
+}
+
 /// The object of an update whose `n` coordinates are all `step`.
-pub(super) fn object(header: UpdateHeader, step: f32, n: usize) -> Vec<u8> {
+pub(super) fn object(draft: Draft, step: f32, n: usize) -> Vec<u8> {
     let payload: Vec<u8> = std::iter::repeat_n(step.to_le_bytes(), n).flatten().collect();
-    Update { header, payload: &payload }.encode().unwrap()
+    draft.object(&payload)
 }

@@ -3,8 +3,8 @@
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
-use dunlin_agent::job::{Job, JobFailure, Trained};
-use dunlin_agent::ports::Trainer;
+use dunlin_agent::job::{Job, JobFailure, Outcome, Survey};
+use dunlin_agent::ports::Executor;
 use dunlin_protocol::task::Task;
 use dunlin_tests::ToyTrainer;
 
@@ -59,13 +59,13 @@ pub(super) struct Gated {
     pub(super) gate: Gate,
 }
 
-impl Trainer for Gated {
-    fn use_task(&mut self, task: &Arc<Task>, stop: &dyn Fn() -> bool) -> Result<u32, JobFailure> {
-        self.toy.use_task(task, stop)
+impl Executor for Gated {
+    fn survey(&mut self, task: &Arc<Task>, stop: &dyn Fn() -> bool) -> Result<Survey, JobFailure> {
+        self.toy.survey(task, stop)
     }
 
-    fn run(&mut self, job: &Job, stop: &dyn Fn() -> bool) -> Result<Trained, JobFailure> {
-        if job.training.is_some() && !self.gate.pass(stop) {
+    fn run(&mut self, job: &Job, stop: &dyn Fn() -> bool) -> Result<Outcome, JobFailure> {
+        if job.training().is_some() && !self.gate.pass(stop) {
             return Err(JobFailure("given up at the gate".into()));
         }
         self.toy.run(job, stop)

@@ -8,11 +8,10 @@ use dunlin_protocol::id::{ModelVersion, RoundId, ShortDigest};
 use dunlin_protocol::message::{Answer, Outcome, Refusal};
 use dunlin_protocol::object::{Chunk, ObjectRef};
 use dunlin_protocol::plan::{Plan, WorkItem};
-use dunlin_protocol::update::UpdateHeader;
 use dunlin_protocol::wire::SCHEMA;
 use dunlin_tests::{ToyTrainer, name};
 
-use super::device_by_hand::{DeviceByHand, header, object};
+use super::device_by_hand::{DeviceByHand, Draft, header, object};
 use super::gate::{Gate, Gated};
 use super::world::{World, device_name, settings};
 
@@ -39,7 +38,7 @@ fn with_third(targets: u32) -> Option<(World, Gate, DeviceByHand)> {
 
 /// Updates that are wrong in one way each, and the reason that they are to be refused for.
 fn wrong_updates(world: &World, plan: &Plan, item: &WorkItem) -> Vec<(Refusal, Vec<u8>)> {
-    let with = |change: &dyn Fn(&mut UpdateHeader)| {
+    let with = |change: &dyn Fn(&mut Draft)| {
         let mut header = header(world, plan, item);
         change(&mut header);
         object(header, 0.25, N)
@@ -57,12 +56,12 @@ fn wrong_updates(world: &World, plan: &Plan, item: &WorkItem) -> Vec<(Refusal, V
         })
     };
     vec![
-        (Refusal::StaleBase, with(&|h| h.base_version = ModelVersion(9))),
-        (Refusal::WrongLayout, with(&|h| h.task = [9; 4])),
-        (Refusal::WrongLineage, with(&|h| h.lineage = [9; 4])),
-        (Refusal::RoundClosed, with(&|h| h.round = RoundId(99))),
-        (Refusal::BadWeight, with(&|h| h.examples = 0)),
-        (Refusal::Codec, with(&|h| h.codec = 1)),
+        (Refusal::StaleBase, with(&|h| h.header.base_version = ModelVersion(9))),
+        (Refusal::WrongLayout, with(&|h| h.header.task = [9; 4])),
+        (Refusal::WrongLineage, with(&|h| h.header.lineage = [9; 4])),
+        (Refusal::RoundClosed, with(&|h| h.header.round = RoundId(99))),
+        (Refusal::BadWeight, with(&|h| h.figures.examples = 0)),
+        (Refusal::Codec, with(&|h| h.header.codec = 1)),
         (Refusal::Malformed, bent(&|bytes| bytes.truncate(bytes.len() - 3))),
         (Refusal::Malformed, bent(&|bytes| bytes.truncate(10))),
         (Refusal::Malformed, bent(&|bytes| bytes.push(0))),
@@ -71,7 +70,7 @@ fn wrong_updates(world: &World, plan: &Plan, item: &WorkItem) -> Vec<(Refusal, V
         (Refusal::NotFinite, last(f32::INFINITY)),
         (Refusal::ValueTooLarge, last(4.5)),
         (Refusal::NormTooLarge, object(header(world, plan, item), 1.0, N)),
-        (Refusal::Oversized, object(header(world, plan, item), 0.25, 2 * N)),
+        (Refusal::Oversized, object(header(world, plan, item), 0.25, 4 * N)),
     ]
 }
 

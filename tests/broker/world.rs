@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use dunlin_agent::driver::{self, DeviceStatus, Parts, Remote};
 use dunlin_agent::inference::Inference;
-use dunlin_agent::ports::Trainer;
+use dunlin_agent::ports::Executor;
 use dunlin_agent::session::{LinkPolicy, Settings as DeviceSettings};
 use dunlin_agent::store::FileStore;
 use dunlin_aggregator::config::Config;
@@ -188,7 +188,7 @@ impl World {
     pub(super) fn start_agent(
         &mut self,
         place: u8,
-        trainer: impl Trainer + Send + 'static,
+        trainer: impl Executor + Send + 'static,
         link: LinkConfig,
     ) {
         self.start_with(place, trainer, link, None);
@@ -203,7 +203,7 @@ impl World {
     fn start_with(
         &mut self,
         place: u8,
-        trainer: impl Trainer + Send + 'static,
+        trainer: impl Executor + Send + 'static,
         link: LinkConfig,
         inference: Option<Inference>,
     ) {

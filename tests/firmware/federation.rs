@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use dunlin_agent::data::WindowSet;
-use dunlin_agent::job::{Job, JobFailure, Trained};
-use dunlin_agent::ports::Trainer;
+use dunlin_agent::job::{Job, JobFailure, Outcome, Survey};
+use dunlin_agent::ports::Executor;
 use dunlin_agent::trainer::{BurnTrainer, TrainerSettings};
 use dunlin_aggregator::io::RoundEvent;
 use dunlin_aggregator::settings::Downlink;
@@ -17,8 +17,8 @@ use dunlin_models::tasks::har_mlp;
 use dunlin_models::{Backend, ReadWindows as _};
 use dunlin_protocol::codec::Codec;
 use dunlin_protocol::id::{Digest, ShortDigest};
-use dunlin_protocol::plan::WorkKind;
 use dunlin_protocol::task::{Task, TaskSpec};
+use dunlin_protocol::work::WorkKind;
 
 use super::emulator::{self, Emulator};
 use super::world::{World, device_name, settings};
@@ -37,12 +37,12 @@ struct Noting {
     began: Arc<Mutex<Began>>,
 }
 
-impl Trainer for Noting {
-    fn use_task(&mut self, task: &Arc<Task>, stop: &dyn Fn() -> bool) -> Result<u32, JobFailure> {
-        self.trainer.use_task(task, stop)
+impl Executor for Noting {
+    fn survey(&mut self, task: &Arc<Task>, stop: &dyn Fn() -> bool) -> Result<Survey, JobFailure> {
+        self.trainer.survey(task, stop)
     }
 
-    fn run(&mut self, job: &Job, stop: &dyn Fn() -> bool) -> Result<Trained, JobFailure> {
+    fn run(&mut self, job: &Job, stop: &dyn Fn() -> bool) -> Result<Outcome, JobFailure> {
         let began = (job.work.round.0, digest(&job.model).to_string());
         self.began.lock().unwrap().insert(began);
         self.trainer.run(job, stop)

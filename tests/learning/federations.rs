@@ -9,9 +9,9 @@ use dunlin_fleet::experiment::{self, Experiment, FixedSource};
 use dunlin_fleet::judge::{AloneSettings, Judge, train_alone};
 use dunlin_fleet::memory::MemoryFleet;
 use dunlin_models::Backend;
-use dunlin_protocol::plan::Training;
 use dunlin_protocol::task::{Layer, Op, Share, Target};
 use dunlin_protocol::time::Instant;
+use dunlin_protocol::work::Training;
 use dunlin_tests::name;
 
 const HELD_BACK: f32 = 0.1;

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use dunlin_agent::job::{Job, JobFailure, Trained};
-use dunlin_agent::ports::Trainer;
+use dunlin_agent::job::{Job, JobFailure, Outcome, Survey};
+use dunlin_agent::ports::Executor;
 use dunlin_aggregator::io::RoundEvent;
 use dunlin_aggregator::settings::{Downlink, Enrolment, Settings};
 use dunlin_fleet::memory::{Client, MemoryFleet, Way};
@@ -36,21 +36,23 @@ struct Noting {
     seen: Seen,
 }
 
-impl Trainer for Noting {
-    fn use_task(&mut self, task: &Arc<Task>, stop: &dyn Fn() -> bool) -> Result<u32, JobFailure> {
-        ToyTrainer::of(self.place).use_task(task, stop)
+impl Executor for Noting {
+    fn survey(&mut self, task: &Arc<Task>, stop: &dyn Fn() -> bool) -> Result<Survey, JobFailure> {
+        ToyTrainer::of(self.place).survey(task, stop)
     }
 
-    fn run(&mut self, job: &Job, stop: &dyn Fn() -> bool) -> Result<Trained, JobFailure> {
-        let mut trained = ToyTrainer::of(self.place).run(job, stop)?;
+    fn run(&mut self, job: &Job, stop: &dyn Fn() -> bool) -> Result<Outcome, JobFailure> {
+        let mut outcome = ToyTrainer::of(self.place).run(job, stop)?;
         let mut rng = Rng::for_stream(job.work.round.0.into(), self.place.into());
-        trained.delta.iter_mut().for_each(|value| *value = 0.01 * rng.normal());
-        if job.training.is_some() {
+        if let Outcome::Trained(trained) = &mut outcome {
+            trained.delta.iter_mut().for_each(|value| *value = 0.01 * rng.normal());
+        }
+        if job.training().is_some() {
             let mut seen = self.seen.borrow_mut();
             let round = seen.entry(job.work.round.0).or_default();
             round.insert(self.place, bits(&job.model));
         }
-        Ok(trained)
+        Ok(outcome)
     }
 }
 

@@ -4,11 +4,10 @@ use std::fmt::Write as _;
 
 use dunlin_aggregator::combine::{Accumulator, Contribution, Scale};
 use dunlin_protocol::codec::{Codec, Seeds};
-use dunlin_protocol::id::{Digest, Lineage, ModelVersion, RoundId};
+use dunlin_protocol::id::{Digest, Lineage, RoundId};
 use dunlin_protocol::message::WorkRef;
 use dunlin_protocol::rng::Rng;
-use dunlin_protocol::task::TaskDigest;
-use dunlin_protocol::update::UpdateHeader;
+use dunlin_protocol::work::{TrainFigures, WorkKind};
 use dunlin_tests::name;
 
 const N: usize = 5734;
@@ -30,7 +29,7 @@ fn bits(values: &[f32]) -> Vec<u8> {
 fn digests_of_a_round(codec: Codec) -> [String; 3] {
     let scale = Scale::new(8.0, 64, DEVICES).unwrap();
     let work = WorkRef { lineage: Lineage([7; 16]), round: RoundId(3), kind: 1 };
-    let header = UpdateHeader::new(work, ModelVersion(2), TaskDigest(Digest([0; 32])), codec);
+    let metrics = TrainFigures::default().metrics();
     let (mut sent, mut read) = (Vec::new(), Vec::new());
     let mut sum = Accumulator::new(scale, N);
     for device in 1..=DEVICES {
@@ -40,7 +39,7 @@ fn digests_of_a_round(codec: Codec) -> [String; 3] {
         let seeds = Seeds::of_update(&id, work.lineage, work.round, work.kind);
         let payload = codec.encode(&mut delta, seeds, u64::from(device)).unwrap();
         let values = codec.decode(&payload, N, seeds).unwrap();
-        sum.add(&Contribution::new(scale, &values, device, &header)).unwrap();
+        sum.add(&Contribution::new(scale, &values, device, WorkKind::Train, &metrics)).unwrap();
         sent.extend(payload);
         read.extend(bits(&values));
     }

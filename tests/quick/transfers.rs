@@ -11,10 +11,10 @@ use dunlin_protocol::codec::Codec;
 use dunlin_protocol::id::ShortDigest;
 use dunlin_protocol::message::Ack;
 use dunlin_protocol::object::{CHUNK_HEADER_BYTES, Chunk};
+use dunlin_protocol::report::{FRAMING_BYTES, Report};
 use dunlin_protocol::task::{Layer, Op, Share, Target};
 use dunlin_protocol::time::Instant;
 use dunlin_protocol::topic::{Down, Topic, Topics};
-use dunlin_protocol::update::{FRAMING_BYTES, Update};
 use dunlin_protocol::wire;
 use dunlin_tests::{ToyTrainer, name, toy_task};
 
@@ -150,7 +150,7 @@ fn the_framing_of_an_update_of_one_chunk_has_at_most_64_bytes() {
     fleet.watch(move |_, _, way, topic, payload| {
         let up = way == Way::Up && matches!(topics.parse(topic), Some(Topic::Up(..)));
         let Some(chunk) = Chunk::decode(payload).ok().filter(|_| up) else { return };
-        let update = Update::decode(chunk.data).unwrap();
+        let update = Report::decode(chunk.data).unwrap();
         notes.borrow_mut().push(CHUNK_HEADER_BYTES + chunk.data.len() - update.payload.len());
     });
     let trainer = ToyTrainer { windows: 1_000_000, ..ToyTrainer::of(0) };

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use dunlin_agent::sums::add_up;
+use dunlin_aggregator::collect::Table;
 use dunlin_protocol::codec::{Codec, CodecSpec, Seeds};
 use dunlin_protocol::delta::Delta;
 use dunlin_protocol::id::{Digest, LayoutHash, Lineage, ModelVersion, RoundId};
@@ -9,13 +11,14 @@ use dunlin_protocol::lottery::LotteryKey;
 use dunlin_protocol::message::{Ack, Claim, Go, Verdict};
 use dunlin_protocol::model::Model;
 use dunlin_protocol::object::{Assembly, Chunk, ObjectRef};
-use dunlin_protocol::plan::{Plan, Work};
+use dunlin_protocol::plan::Plan;
+use dunlin_protocol::report::Report;
 use dunlin_protocol::rng::Rng;
 use dunlin_protocol::seeded::Seeded;
 use dunlin_protocol::task::{Target, Task, TaskSpec};
 use dunlin_protocol::topic::shard_of;
-use dunlin_protocol::update::Update;
 use dunlin_protocol::wire::{self, Message, WireError};
+use dunlin_protocol::work::{ChannelQuery, SumsWork, Work, read_integers, write_integers};
 use dunlin_tests::name;
 use serde_json::Value;
 
@@ -55,7 +58,7 @@ fn read_and_write(kind: &str, bytes: &[u8]) -> Result<Vec<u8>, WireError> {
         "model" => Model::decode(bytes)?.encode(),
         "seeded" => again::<Seeded>(bytes),
         "delta" => Delta::decode(bytes)?.encode(),
-        "update" => Update::decode(bytes)?.encode(),
+        "update" => Report::decode(bytes)?.encode(),
         "chunk" => Ok(Chunk::decode(bytes)?.encode()),
         other => panic!("no kind {other}"),
     }
@@ -100,6 +103,40 @@ fn a_plan_keeps_work_that_is_newer_than_this_program() {
     let plan: Plan = wire::decode(&bytes(&case.unwrap()["hex"])).unwrap();
     let work: Vec<Work> = plan.work.iter().map(|item| item.work().unwrap()).collect();
     assert!(matches!(work[..], [Work::Train(_), Work::Evaluate, Work::Unknown(77)]));
+}
+
+#[test]
+fn devices_add_up_what_numpy_adds_up_and_all_of_them_what_it_makes_of_their_windows_together() {
+    let vectors = read("sums.json");
+    let task = Task::decode(&bytes(&vectors["task"])).unwrap();
+    #[allow(clippy::cast_possible_truncation)] // written with the digits of an f32
+    let real = |value: &Value| value.as_f64().unwrap() as f32;
+    let edges: Vec<f32> = vectors["edges"].as_array().unwrap().iter().map(real).collect();
+    let fraction_bits = u8::try_from(number(&vectors["fraction_bits"])).unwrap();
+    let max_abs = real(&vectors["max_abs"]);
+    let channel = |channel, edges| ChannelQuery { channel, fraction_bits, max_abs, edges };
+    let work = SumsWork { labels: true, channels: vec![channel(1, edges), channel(0, vec![])] };
+    let numbers = |value: &Value| -> Vec<i128> {
+        let texts = value.as_array().unwrap().iter();
+        texts.map(|number| number.as_str().unwrap().parse().unwrap()).collect()
+    };
+    let mut table = Table::new(Work::Sums(work.clone()).vector(&task).len());
+    for device in vectors["devices"].as_array().unwrap() {
+        let values: Vec<f32> = floats(&device["windows"]).into_iter().map(f32::from_bits).collect();
+        let labels: Vec<u64> = device["labels"].as_array().unwrap().iter().map(number).collect();
+        let mut visit = |_: &TaskSpec, each: &mut dyn FnMut(&[f32], Option<u16>)| {
+            for (window, label) in values.chunks(task.window_values()).zip(&labels) {
+                each(window, u16::try_from(*label).ok());
+            }
+            Ok(())
+        };
+        let sums = add_up(&work, &task, &mut visit).unwrap();
+        assert_eq!(sums, numbers(&device["sums"]));
+        assert!(work.is_consistent(&task, &sums));
+        let payload = write_integers(&sums).unwrap();
+        table.add(&read_integers(&payload, sums.len()).unwrap()).unwrap();
+    }
+    assert_eq!(table.values(), numbers(&vectors["pooled"]));
 }
 
 #[test]

@@ -229,6 +229,18 @@ def task_digest(offset=0.5, unit="g", labels=("still", "walking"), rate=50_000):
     return hashlib.sha256(b"dunlin task\0" + meaning).hexdigest()
 
 
+def sums_work(bits=12, most=16.0, edges=(-1.0, 0.0, 1.0), channels=(0, 1)):
+    def channel(number):
+        return bytes([number, bits]) + f32(most) + seq([f32(edge) for edge in edges])
+
+    return b"\1" + seq([channel(number) for number in channels])
+
+
+def integers(values):
+    """Whole numbers as zigzag varints."""
+    return b"".join(varint(2 * v if v >= 0 else -2 * v - 1) for v in values)
+
+
 def plan(work_items, shards=4, more=b"\0"):
     data = b"m" * 5000
     models = seq([varint(7) + b"\0" + object_ref(data, 4096)])
@@ -260,14 +272,21 @@ def messages():
     accepted = envelope(VERDICT, ref + short + b"\0")
     refused = envelope(VERDICT, ref + short + b"\1" + bytes([13]))
     good_plan = plan([work_item(1, train_work()), work_item(2, b""), work_item(77, b"new")])
-    score = varint(20) + varint(15) + f32(9.5)
-    tag = (LINEAGE[:4] + varint(3) + bytes([1]) + varint(7) + bytes.fromhex(task_digest())[:4]
-           + varint(300))
-    header = tag + f32(0.5) + score + score
+    def tag(kind):
+        return (LINEAGE[:4] + varint(3) + bytes([kind]) + varint(7)
+                + bytes.fromhex(task_digest())[:4] + bytes([0]))
+
+    def metrics(*figures):
+        return b"".join(varint(figure) for figure in figures)
+
+    loss = round(9.5 * 65536)
+    trained = metrics(300, round(0.5 * 300 * 65536), 20, 15, loss, 20, 16, loss)
     payload = f32(1.5) + f32(-2.0)
-    update = envelope(UPDATE, header + bytes([0]) + b"\0" + payload)
-    nan = tag + f32(float("nan")) + score + score
-    liar = tag + f32(0.5) + varint(2) + varint(3) + f32(1)
+    update = envelope(UPDATE, tag(1) + trained + b"\0" + payload)
+    evaluation = envelope(UPDATE, tag(2) + metrics(20, 15, loss) + b"\0")
+    sums = envelope(UPDATE, tag(3) + metrics(2) + b"\0" + integers([2, 1, -7, 1 << 100]))
+    liar = metrics(300, 0, 2, 3, 0, 0, 0, 0)
+    wild = metrics(300, (1 << 42) + 1, 0, 0, 0, 0, 0, 0)
     named = varint(7) + b"layouthh"
     model = envelope(MODEL, named + b"\0" + varint(3) + f32(1) + f32(-0.5) + f32(0))
     half = envelope(MODEL, named + b"\1" + varint(3) + struct.pack("<eee", 1, -0.5, 0.1))
@@ -277,13 +296,15 @@ def messages():
         case("no go", no_go, kind="go"), case("ack", ack, kind="ack"),
         case("accepted", accepted, kind="verdict"), case("refused", refused, kind="verdict"),
         case("task", task(), kind="task"), case("plan with unknown work", good_plan, kind="plan"),
-        case("update", update, kind="update"),
+        case("training", update, kind="update"), case("evaluation", evaluation, kind="update"),
+        case("sums", sums, kind="update"),
+        case("plan that asks for sums", plan([work_item(3, sums_work())]), kind="plan"),
         case("claim with extensions", envelope(CLAIM, claimed + more), kind="claim"),
         case("go with extensions", envelope(GO, ref + b"\0" + times + more), kind="go"),
         case("plan with extensions", plan([work_item(2, b"", more)], more=more), kind="plan"),
         case("plan with work that needs an extension",
              plan([work_item(1, train_work(), needed), work_item(2, b"")]), kind="plan"),
-        case("update with extensions", envelope(UPDATE, header + bytes([0]) + more + payload),
+        case("update with extensions", envelope(UPDATE, tag(1) + trained + more + payload),
              kind="update"), case("model", model, kind="model"),
         case("model of half precision", half, kind="model"),
         case("seeded model", seeded, kind="seeded"),
@@ -309,7 +330,7 @@ def messages():
         case("plan that needs an extension", plan([], more=needed), kind="plan",
              error="extension"),
         case("update that needs an extension",
-             envelope(UPDATE, header + bytes([0]) + needed + payload), kind="update",
+             envelope(UPDATE, tag(1) + trained + needed + payload), kind="update",
              error="extension"),
         case("nine extensions", envelope(CLAIM, claimed + crowd), kind="claim", error="invalid"),
         case("extensions out of order",
@@ -338,10 +359,29 @@ def messages():
         case("plan without shards", plan([], shards=0), kind="plan", error="invalid"),
         case("plan whose training is cut short", plan([work_item(1, train_work()[:-1])]),
              kind="plan", error="truncated"),
-        case("update with a loss that is no number", envelope(UPDATE, nan + b"\0\0"),
+        case("training with a loss beyond its bound", envelope(UPDATE, tag(1) + wild + b"\0"),
              kind="update", error="invalid"),
-        case("update with more hits than windows",
-             envelope(UPDATE, liar + score + b"\0\0"), kind="update", error="invalid"),
+        case("training with more hits than windows", envelope(UPDATE, tag(1) + liar + b"\0"),
+             kind="update", error="invalid"),
+        case("evaluation with more hits than windows",
+             envelope(UPDATE, tag(2) + metrics(2, 3, 0) + b"\0"), kind="update", error="invalid"),
+        case("report of unknown work", envelope(UPDATE, tag(77) + trained + b"\0"),
+             kind="update", error="work"),
+        case("training with a figure missing", envelope(UPDATE, tag(1) + metrics(300, 0, 1)),
+             kind="update", error="truncated"),
+        case("sums of nothing", plan([work_item(3, b"\0\0")]), kind="plan", error="invalid"),
+        case("sums of a channel twice", plan([work_item(3, sums_work(channels=(0, 0)))]),
+             kind="plan", error="invalid"),
+        case("sums with falling edges", plan([work_item(3, sums_work(edges=(1.0, 0.5)))]),
+             kind="plan", error="invalid"),
+        case("sums with 25 fraction bits", plan([work_item(3, sums_work(bits=25))]),
+             kind="plan", error="invalid"),
+        case("sums with a value of 41 bits",
+             plan([work_item(3, sums_work(bits=24, most=65536.5))]), kind="plan", error="invalid"),
+        case("sums with no largest value", plan([work_item(3, sums_work(most=float("nan")))]),
+             kind="plan", error="invalid"),
+        case("sums with a rest", plan([work_item(3, sums_work() + b"\0")]), kind="plan",
+             error="trailing"),
         case("model with fewer values than it says", model[:-1], kind="model", error="truncated"),
         case("model with more values than it says", model + f32(1), kind="model", error="trailing"),
         case("model with infinity",
@@ -364,6 +404,40 @@ def messages():
              error="truncated"),
     ]
     write("messages.json", {"good": good, "bad": bad})
+
+
+def sums():
+    """Windows of several devices, and the sums of each and of all pooled, by NumPy."""
+    rng = np.random.default_rng(11)
+    bits, most, edges = 12, 2.5, np.array([-1.5, -0.25, 0.0, 0.25, 1.5], np.float32)
+    devices, every = [], []
+    for count in (3, 1, 0, 5):
+        windows = rng.normal(size=(count, 10, 2)).astype(np.float32)
+        # Values on an edge, halves of a step, and one beyond the bound.
+        windows.reshape(-1)[:4] = np.array([0.25, 0.5 / 4096, 1.5 / 4096, -9], np.float32)[
+            : windows.size][:4]
+        labels = rng.integers(0, 2, size=count)
+        devices.append({"windows": windows.astype("<f4").tobytes().hex(),
+                        "labels": labels.tolist(), "sums": add_up(windows, labels, bits, most, edges)})
+        every.append((windows, labels))
+    pooled = (np.concatenate([w for w, _ in every]), np.concatenate([l for _, l in every]))
+    write("sums.json", {
+        "task": task().hex(), "fraction_bits": bits, "max_abs": most, "edges": edges.tolist(),
+        "devices": devices, "pooled": add_up(*pooled, bits, most, edges),
+    })
+
+
+def add_up(windows, labels, bits, most, edges):
+    """Windows, labels, and of channels 1 and 0: samples, sum, squares, and of 1 a histogram."""
+    numbers = [len(windows), *np.bincount(labels, minlength=2).tolist()]
+    for channel in (1, 0):
+        values = windows[:, :, channel].reshape(-1)
+        grid = np.rint(np.clip(values, -most, most).astype(np.float64) * 2.0**bits).astype(np.int64)
+        numbers += [values.size, int(grid.sum()), int((grid * grid).sum())]
+        if channel == 1:
+            bins = np.searchsorted(edges, values, side="right")
+            numbers += np.bincount(bins, minlength=len(edges) + 1).tolist()
+    return [str(number) for number in numbers]
 
 
 def tasks():
@@ -404,5 +478,6 @@ if __name__ == "__main__":
     deltas()
     messages()
     tasks()
+    sums()
     chunks()
     randomness()

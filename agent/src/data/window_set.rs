@@ -24,6 +24,12 @@ pub struct LiveWindow {
 }
 
 impl WindowSet {
+    /// The windows, each with its label if they have labels.
+    pub fn iter(&self) -> impl Iterator<Item = (&[f32], Option<u16>)> {
+        let windows = self.values.chunks_exact(self.window_values.max(1));
+        windows.enumerate().map(|(at, window)| (window, self.labels.get(at).copied()))
+    }
+
     /// A set without windows, whose windows would have `window_values` values.
     pub fn empty(window_values: usize) -> Self {
         Self { values: Vec::new(), labels: Vec::new(), window_values }

@@ -11,7 +11,7 @@ use dunlin_service::Pulse;
 
 use super::{Event, RunError};
 use crate::job::Job;
-use crate::ports::Trainer;
+use crate::ports::Executor;
 
 /// How often windows are counted again.
 const RECOUNT: Duration = Duration::from_secs(60);
@@ -24,7 +24,7 @@ pub(super) enum Order {
 
 /// Starts the trainer's thread: it takes orders one by one and counts windows between them.
 pub(super) fn spawn(
-    mut trainer: Box<dyn Trainer + Send>,
+    mut trainer: Box<dyn Executor + Send>,
     events: SyncSender<Event>,
     held: Arc<AtomicBool>,
     pulse: Pulse,
@@ -43,9 +43,9 @@ pub(super) fn spawn(
             pulse.beat();
             let event = match (order, &task) {
                 (Ok(Order::UseTask(new)), _) => {
-                    let windows = trainer.use_task(&new, &counting);
+                    let survey = trainer.survey(&new, &counting);
                     task = Some(new);
-                    Event::Windows(windows)
+                    Event::Survey(survey)
                 }
                 (Ok(Order::Run(job, cancel)), _) => {
                     let stop = || {
@@ -57,11 +57,11 @@ pub(super) fn spawn(
                         // The same work may begin again: its outcome must not be taken for that one's.
                         continue;
                     }
-                    Event::Trained(job.work, outcome)
+                    Event::Done(job.work, outcome)
                 }
                 (Err(RecvTimeoutError::Timeout), _) if held.load(Ordering::Relaxed) => continue,
                 (Err(RecvTimeoutError::Timeout), Some(task)) => {
-                    Event::Windows(trainer.use_task(task, &counting))
+                    Event::Survey(trainer.survey(task, &counting))
                 }
                 (Err(RecvTimeoutError::Timeout), None) => continue,
                 (Err(RecvTimeoutError::Disconnected), _) => return,

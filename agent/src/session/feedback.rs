@@ -9,9 +9,9 @@ use alloc::vec::Vec;
 
 use dunlin_protocol::codec::{Codec, Seeds, squared_norm};
 use dunlin_protocol::message::WorkRef;
-use dunlin_protocol::plan::TrainWork;
 use dunlin_protocol::task::ParamLayout;
 use dunlin_protocol::wire::WireError;
+use dunlin_protocol::work::TrainWork;
 
 use super::phase::Item;
 use super::{Outcome, Refusal, Session};
@@ -40,9 +40,15 @@ impl Fate {
 
 /// A coded update and what coding lost.
 pub(super) struct Coded {
-    pub(super) codec: Codec,
+    /// The codec's number.
+    pub(super) codec: u8,
     pub(super) payload: Vec<u8>,
     pub(super) lost: Option<Vec<f32>>,
+}
+
+impl Coded {
+    /// Nothing.
+    pub(super) const NONE: Self = Self { codec: 0, payload: Vec::new(), lost: None };
 }
 
 impl Session {
@@ -87,7 +93,7 @@ impl Session {
             self.state.residual = None;
             clip(&mut delta, plan);
             return Ok(Coded {
-                codec,
+                codec: codec.spec().id,
                 payload: codec.encode(&mut delta, seeds, noise)?,
                 lost: None,
             });
@@ -108,7 +114,7 @@ impl Session {
         let payload = codec.encode(&mut delta, seeds, noise)?;
         let sent = codec.decode(&payload, lost.len(), seeds)?;
         lost.iter_mut().zip(&sent).for_each(|(value, sent)| *value -= sent);
-        Ok(Coded { codec, payload, lost: Some(lost) })
+        Ok(Coded { codec: codec.spec().id, payload, lost: Some(lost) })
     }
 }
 
@@ -132,6 +138,7 @@ mod tests {
     use alloc::vec;
     use dunlin_protocol::id::{Lineage, ModelVersion};
     use dunlin_protocol::rng::Rng;
+    use dunlin_protocol::work::Work;
 
     const N: usize = 1010;
 
@@ -147,7 +154,7 @@ mod tests {
             ..train_work()
         };
         let base_version = ModelVersion(round - 1);
-        Item { work: work(round), base_version, train: Some(train) }
+        Item { work: work(round), base_version, asked: Work::Train(train) }
     }
 
     /// A device after a round; what the aggregator reads from its update.
@@ -155,12 +162,12 @@ mod tests {
         let (item, layout) = (item(number), bench.layout());
         let session = &mut bench.session;
         session.settle(Fate::Unknown);
-        let plan = item.train.clone().unwrap();
+        let plan = item.train().unwrap().clone();
         let coded = session.code(&item, &plan, &layout, delta).unwrap();
         let (work, base_version) = (item.work, item.base_version);
         let WorkRef { lineage, round, kind } = work;
         let seeds = Seeds::of_update(&session.settings.device, lineage, round, kind);
-        let sent = coded.codec.decode(&coded.payload, N, seeds).unwrap();
+        let sent = Codec::from_spec(plan.codec).unwrap().decode(&coded.payload, N, seeds).unwrap();
         session.state.pending =
             Some(Pending { work, base_version, object: vec![], lost: coded.lost });
         if let Some(fate) = fate {

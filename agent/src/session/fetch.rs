@@ -11,13 +11,14 @@ use dunlin_protocol::task::Task;
 use dunlin_protocol::time::Instant;
 use dunlin_protocol::topic::Topic;
 use dunlin_protocol::wire::{self, Kind, WireError};
+use dunlin_protocol::work::Work;
 use log::{error, warn};
 
 use super::phase::{Item, Phase, Way};
 use super::route::route;
 use super::transfer::Download;
 use super::{Output, Session};
-use crate::job::Job;
+use crate::job::{Job, JobSpec};
 use crate::state::{CachedTask, Pending};
 
 impl Session {
@@ -32,7 +33,7 @@ impl Session {
 
     /// Makes `task` current; one that this device has no memory for leaves it without a task.
     fn adopt_task(&mut self, task: Task) {
-        self.windows = 0;
+        self.survey = None;
         self.model = None;
         self.forget_told();
         self.task = None;
@@ -53,7 +54,7 @@ impl Session {
         }
         if !self.has_memory_for_task(&wanted) {
             // What it could do for an older task is of no use to this plan.
-            (self.task, self.windows) = (None, 0);
+            (self.task, self.survey) = (None, None);
             return;
         }
         if matches!(&self.phase, Phase::Waiting) {
@@ -68,6 +69,9 @@ impl Session {
         let kept = self.finished(&item).map(|kept| kept.object.clone());
         if let Some(object) = kept {
             return self.send(now, item.work, deadline, object);
+        }
+        if !item.needs_model() {
+            return self.start_job(item, deadline);
         }
         let version = item.base_version;
         self.fetch_model(now, Some(item), version, deadline, false);
@@ -276,7 +280,18 @@ impl Session {
     }
 
     fn start_job(&mut self, item: Item, deadline: Instant) {
-        let (Some(task), Some((_, _, model))) = (&self.task, &self.model) else { return };
+        let Some(task) = &self.task else { return };
+        let model = match (&self.model, item.needs_model()) {
+            (Some((_, _, model)), true) => model.clone(),
+            (_, false) => Arc::default(),
+            (None, true) => return,
+        };
+        let spec = match &item.asked {
+            Work::Train(work) => JobSpec::Train(work.training.clone()),
+            Work::Evaluate => JobSpec::Evaluate,
+            Work::Sums(work) => JobSpec::Sums(work.clone()),
+            Work::Unknown(_) => return,
+        };
         let local = self.local_layers(task);
         if self.plan.as_ref().is_some_and(|plan| plan.layout != task.layout().hash()) {
             warn!("{}: the plan names another layout than its task", self.settings.device);
@@ -284,9 +299,9 @@ impl Session {
         let job = Job {
             work: item.work,
             task: task.clone(),
-            model: model.clone(),
+            spec,
+            model,
             local: local.map(|local| local.params.clone()),
-            training: item.train.as_ref().map(|work| work.training.clone()),
             seed: self.work_seed(item.work, 1),
         };
         self.push(Output::Start(job));

@@ -121,7 +121,7 @@ impl Session {
 
     /// Whether nothing else is to be done on the link.
     fn has_leisure(&self) -> bool {
-        let heard = self.can_talk() && self.plan_heard && self.windows_counted;
+        let heard = self.can_talk() && self.plan_heard && self.survey.is_some();
         let held_back = self.asleep || self.room_at.is_some() || self.spares_link();
         matches!(self.phase, Phase::Waiting) && heard && !held_back && self.task.is_some()
     }

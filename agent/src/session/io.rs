@@ -9,7 +9,7 @@ use dunlin_protocol::task::Task;
 use dunlin_protocol::topic::Topics;
 
 use super::LinkPolicy;
-use crate::job::{Job, JobFailure, ModelInUse, Trained};
+use crate::job::{Job, JobFailure, ModelInUse, Outcome, Survey};
 
 /// Who the device is and what it can do.
 #[derive(Clone, Debug)]
@@ -41,15 +41,15 @@ pub enum Input<'a> {
         /// Its bytes.
         payload: &'a [u8],
     },
-    /// Training windows at hand for the task of the last [`Output::UseTask`].
-    Windows(u32),
-    /// The trainer is done with the job for `work`. Not said of a job that was cancelled: the same
+    /// What there is for the task of the last [`Output::UseTask`].
+    Survey(Survey),
+    /// The executor is done with the job for `work`. Not said of a job that was cancelled: the same
     /// work may have begun again since.
-    Trained {
+    Done {
         /// The job's work.
         work: WorkRef,
         /// What it gave.
-        outcome: Result<Trained, JobFailure>,
+        outcome: Result<Outcome, JobFailure>,
     },
     /// Why the device must not work now, by its own rules; `None` when it may. It may at first.
     Held(Option<Held>),
@@ -77,7 +77,7 @@ pub enum Output {
     },
     /// Keep this state before anything later in the queue is done.
     Save(Vec<u8>),
-    /// Count windows for this task and report them, now and whenever the number changes much.
+    /// Survey what there is for this task and report it, now and whenever it changes much.
     UseTask(Arc<Task>),
     /// Classify with this model from now on; only after [`super::Session::infer`].
     UseModel(ModelInUse),

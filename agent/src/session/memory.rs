@@ -4,6 +4,7 @@
 use dunlin_protocol::codec::Codec;
 use dunlin_protocol::object::ObjectRef;
 use dunlin_protocol::task::Task;
+use dunlin_protocol::work::Work;
 use log::warn;
 
 use super::Session;
@@ -29,6 +30,9 @@ const UPDATE_COPIES: usize = 7;
 /// The same for what updates by `sparse` lost: in use, in the encoded state, which may have grown to
 /// twice its size, and in its slot.
 const LOST_COPIES: usize = 4;
+/// Bytes for each whole number of a report: itself, and its copies of up to 19 bytes while it is kept
+/// and sent.
+const NUMBER_BYTES: usize = 16 + 19 * UPDATE_COPIES;
 /// Bytes for each window that is read where it lies: its number among those picked, and in the order
 /// of an epoch.
 const WINDOW_BYTES: usize = 6;
@@ -106,10 +110,17 @@ impl Session {
     /// Whether the update that `item` asks for can be written, kept and sent from memory; says so
     /// where it cannot.
     pub(super) fn has_memory_to_send(&self, item: &Item) -> bool {
-        let (Some(memory), Some(work), Some(task)) = (self.memory(), &item.train, &self.task)
-        else {
-            return true;
-        };
+        let (Some(memory), Some(task)) = (self.memory(), &self.task) else { return true };
+        if let Work::Sums(_) = &item.asked {
+            let numbers = item.asked.vector(task).len();
+            let needed = with_losses(numbers * NUMBER_BYTES + OTHER_BYTES);
+            if needed > memory {
+                let (device, round) = (&self.settings.device, item.work.round);
+                warn!("{device}: takes no part in round {round}: {numbers} sums do not fit");
+            }
+            return needed <= memory;
+        }
+        let Some(work) = item.train() else { return true };
         let n = task.layout().n_update();
         let Some(codec) = Codec::from_spec(work.codec) else { return true };
         // What was lost before and what is lost now.

@@ -4,8 +4,8 @@ use alloc::collections::VecDeque;
 use dunlin_protocol::id::{Lineage, ModelVersion};
 use dunlin_protocol::message::WorkRef;
 use dunlin_protocol::object::ObjectRef;
-use dunlin_protocol::plan::TrainWork;
 use dunlin_protocol::time::Instant;
+use dunlin_protocol::work::{TrainWork, Work, WorkKind};
 
 use super::transfer::{Download, Retry, Upload};
 
@@ -14,8 +14,23 @@ use super::transfer::{Download, Retry, Upload};
 pub(super) struct Item {
     pub(super) work: WorkRef,
     pub(super) base_version: ModelVersion,
-    /// How to train; `None` to evaluate only.
-    pub(super) train: Option<TrainWork>,
+    /// What it asks for, of a kind that this program knows.
+    pub(super) asked: Work,
+}
+
+impl Item {
+    /// Whether the base version is needed.
+    pub(super) fn needs_model(&self) -> bool {
+        self.asked.kind().is_none_or(WorkKind::needs_model)
+    }
+
+    /// The training that it asks for.
+    pub(super) fn train(&self) -> Option<&TrainWork> {
+        match &self.asked {
+            Work::Train(work) => Some(work),
+            Work::Evaluate | Work::Sums(_) | Work::Unknown(_) => None,
+        }
+    }
 }
 
 /// What is still to be fetched for a version.

@@ -16,6 +16,7 @@ use dunlin_protocol::time::Instant;
 
 use super::phase::Phase;
 use super::{Session, SessionCounters, Settings};
+use crate::job::Survey;
 use crate::state::{CachedTask, DeviceState, PlanMemory};
 
 /// The work that `item` is in `plan`.
@@ -39,7 +40,7 @@ pub struct Resting {
     state: DeviceState,
     rng: Rng,
     model: Option<(Lineage, ModelVersion, Arc<Vec<f32>>)>,
-    windows: u32,
+    survey: Option<Survey>,
     ended: Box<[WorkRef]>,
     counters: SessionCounters,
     now: Instant,
@@ -99,7 +100,7 @@ impl Session {
     /// own.
     pub fn rest_now(self) -> Result<Resting, Box<Self>> {
         let idle = matches!(self.phase, Phase::Waiting) && self.outputs.is_empty();
-        let settled = self.connected && self.plan_heard && self.windows_counted;
+        let settled = self.connected && self.plan_heard && self.survey.is_some();
         let plain = self.settings.link == super::LinkPolicy::default();
         let plain = plain && self.held.is_none() && self.inference.is_none();
         if !(idle && settled && plain) || self.task.is_none() || self.state.pending.is_some() {
@@ -115,7 +116,7 @@ impl Session {
             state,
             rng: self.rng,
             model: self.model,
-            windows: self.windows,
+            survey: self.survey,
             ended: Vec::from(self.ended).into_boxed_slice(),
             counters: self.counters,
             now: self.now,
@@ -180,7 +181,7 @@ impl Resting {
             task: Some(common.task.1.clone()),
             task_too_large: false,
             model: self.model,
-            windows: self.windows,
+            survey: self.survey,
             phase: Phase::Waiting,
             ended: VecDeque::from(self.ended.into_vec()),
             outputs: VecDeque::new(),
@@ -189,7 +190,6 @@ impl Resting {
             room_at: None,
             connected_at: self.now,
             plan_heard: true,
-            windows_counted: true,
             asleep: false,
             held: None,
             left: None,

@@ -1,19 +1,20 @@
 //! Sending: from what the trainer gave to the verdict.
 
 use alloc::vec::Vec;
-use dunlin_protocol::codec::Codec;
 use dunlin_protocol::message::{Ack, WorkRef};
+use dunlin_protocol::report::{Report, ReportHeader};
 use dunlin_protocol::rng::Rng;
+use dunlin_protocol::task::Task;
 use dunlin_protocol::time::Instant;
-use dunlin_protocol::update::{Update, UpdateHeader};
 use dunlin_protocol::wire::WireError;
+use dunlin_protocol::work::{Work, write_integers};
 use log::{info, warn};
 
 use super::Session;
 use super::feedback::{Coded, Fate};
 use super::phase::{Item, Phase};
 use super::transfer::Upload;
-use crate::job::{JobFailure, Trained};
+use crate::job::{JobFailure, Outcome};
 use crate::state::{LocalLayers, Pending};
 
 impl Session {
@@ -25,26 +26,26 @@ impl Session {
         Rng::for_stream(draw, purpose).next_u64()
     }
 
-    pub(super) fn on_trained(
+    pub(super) fn on_done(
         &mut self,
         now: Instant,
         work: WorkRef,
-        outcome: Result<Trained, JobFailure>,
+        outcome: Result<Outcome, JobFailure>,
     ) {
         let Phase::Training { item, deadline } = &self.phase else { return };
         if item.work != work {
             return;
         }
         let (item, deadline) = (item.clone(), *deadline);
-        let trained = match outcome {
-            Ok(trained) => trained,
+        let outcome = match outcome {
+            Ok(outcome) => outcome,
             Err(JobFailure(why)) => {
                 warn!("{}: training failed: {why}", self.settings.device);
                 return self.abandon("its training failed");
             }
         };
-        self.log_trained(&item, &trained);
-        match self.write_update(&item, trained) {
+        self.log_outcome(&item, &outcome);
+        match self.write_report(&item, outcome) {
             Ok(pending) => {
                 let object = pending.object.clone();
                 self.state.pending = Some(pending);
@@ -58,46 +59,65 @@ impl Session {
         }
     }
 
-    fn log_trained(&self, item: &Item, trained: &Trained) {
+    fn log_outcome(&self, item: &Item, outcome: &Outcome) {
         let (device, round) = (&self.settings.device, item.work.round);
-        let (windows, before) = (trained.before.windows, trained.before.accuracy());
-        match item.train {
-            None => info!(
-                "{device}: version {} evaluated on {windows} held-back windows, accuracy {before:.3}",
-                item.base_version
+        match (outcome, item.train()) {
+            (Outcome::Sums(numbers), _) => {
+                info!("{device}: query {round} answered with {} sums", numbers.len());
+            }
+            (Outcome::Trained(trained), None) => info!(
+                "{device}: version {} evaluated on {} held-back windows, accuracy {:.3}",
+                item.base_version,
+                trained.before.windows,
+                trained.before.accuracy()
             ),
-            Some(_) => info!(
-                "{device}: round {round} trained on {} windows, loss {:.3}, held-back accuracy {before:.3} -> {:.3}",
+            (Outcome::Trained(trained), Some(_)) => info!(
+                "{device}: round {round} trained on {} windows, loss {:.3}, held-back accuracy {:.3} -> {:.3}",
                 trained.examples,
                 trained.train_loss,
+                trained.before.accuracy(),
                 trained.after.accuracy(),
             ),
         }
     }
 
-    /// Clips, codes and wraps what the trainer gave.
-    fn write_update(&mut self, item: &Item, trained: Trained) -> Result<Pending, WireError> {
+    /// Clips, codes and wraps what a job gave, as its kind of work says.
+    fn write_report(&mut self, item: &Item, outcome: Outcome) -> Result<Pending, WireError> {
         let task = self.task.clone().ok_or(WireError::Malformed)?;
         // An update of an earlier round that nobody answered.
         self.settle(Fate::Unknown);
-        let coded = match &item.train {
-            None => Coded { codec: Codec::F32, payload: Vec::new(), lost: None },
-            Some(work) => self.code(item, work, task.layout(), trained.delta)?,
+        let (metrics, coded) = match (&item.asked, outcome) {
+            (Work::Train(work), Outcome::Trained(trained)) => {
+                let figures = trained.figures()?;
+                let coded = self.code(item, work, task.layout(), trained.delta)?;
+                self.keep_local(&task, trained.local);
+                (figures.metrics(), coded)
+            }
+            (Work::Evaluate, Outcome::Trained(trained)) => {
+                let score = trained.figures()?.before;
+                self.keep_local(&task, trained.local);
+                (score.metrics(), Coded::NONE)
+            }
+            (Work::Sums(_), Outcome::Sums(numbers)) => {
+                let windows = numbers.first().and_then(|windows| u64::try_from(*windows).ok());
+                let payload = write_integers(&numbers)?;
+                (Vec::from([windows.unwrap_or(0)]), Coded { payload, ..Coded::NONE })
+            }
+            (Work::Train(_) | Work::Evaluate | Work::Sums(_) | Work::Unknown(_), _) => {
+                return Err(WireError::Invalid("the executor gave what was not asked for"));
+            }
         };
-        if !trained.local.is_empty() {
-            self.state.local = Some(LocalLayers { task: task.digest(), params: trained.local });
+        let (work, base_version) = (item.work, item.base_version);
+        let header = ReportHeader::new(work, base_version, task.digest(), coded.codec);
+        let object = Report::new(header, metrics, &coded.payload).encode()?;
+        Ok(Pending { work, base_version, object, lost: coded.lost })
+    }
+
+    fn keep_local(&mut self, task: &Task, params: Vec<f32>) {
+        if !params.is_empty() {
+            self.state.local = Some(LocalLayers { task: task.digest(), params });
             self.forget_told();
         }
-        let header = UpdateHeader {
-            examples: trained.examples,
-            train_loss: trained.train_loss,
-            before: trained.before,
-            after: trained.after,
-            ..UpdateHeader::new(item.work, item.base_version, task.digest(), coded.codec)
-        };
-        let object = Update { header, payload: &coded.payload }.encode()?;
-        let (work, base_version) = (item.work, item.base_version);
-        Ok(Pending { work, base_version, object, lost: coded.lost })
     }
 
     pub(super) fn send(&mut self, now: Instant, work: WorkRef, deadline: Instant, object: Vec<u8>) {

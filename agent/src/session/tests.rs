@@ -10,12 +10,13 @@ use dunlin_protocol::limits::CHUNK_BYTES_MIN;
 use dunlin_protocol::lottery::Fraction;
 use dunlin_protocol::model::{Model, Precision};
 use dunlin_protocol::object::{Chunk, ObjectRef};
-use dunlin_protocol::plan::{ModelEntry, TrainWork, Training, WorkKind};
+use dunlin_protocol::plan::ModelEntry;
+use dunlin_protocol::report::Report;
 use dunlin_protocol::task::{
     Channel, Features, Input as TaskInput, Layer, Op, ParamLayout, Share, Target, TaskSpec,
 };
 use dunlin_protocol::topic::Topics;
-use dunlin_protocol::update::{Score, Update};
+use dunlin_protocol::work::{ChannelQuery, Score, SumsWork, TrainWork, Training, Work, WorkKind};
 
 use super::*;
 use crate::job::Trained;
@@ -193,7 +194,7 @@ impl Bench {
         let outputs = self.hear_plan();
         self.serve(outputs);
         self.hear_server(State::Online);
-        self.step(Input::Windows(40))
+        self.step(Input::Survey(Survey::of(40)))
     }
 
     fn go(&mut self, answer: Answer) -> Vec<Output> {
@@ -221,7 +222,7 @@ impl Bench {
             before: score,
             after: score,
         };
-        self.step(Input::Trained { work: work(1), outcome: Ok(trained) })
+        self.step(Input::Done { work: work(1), outcome: Ok(trained.into()) })
     }
 
     fn ack(&mut self, object: ShortDigest, have: Vec<u8>) -> Vec<u16> {
@@ -314,6 +315,46 @@ fn another_task_of_the_same_layout_does_not_get_this_devices_own_layers() {
 }
 
 #[test]
+fn a_device_without_windows_answers_a_query_and_fetches_no_model_for_it() {
+    let mut bench = Bench::new(false);
+    let channel = ChannelQuery { channel: 0, fraction_bits: 4, max_abs: 8.0, edges: vec![0.0] };
+    let sums = SumsWork { labels: true, channels: vec![channel] };
+    bench.plan.work[0].kind = WorkKind::Sums as u8;
+    bench.plan.work[0].body = Work::Sums(sums.clone()).body().unwrap();
+    bench.plan.models.clear();
+    bench.step(Input::Connected);
+    let outputs = bench.hear_plan();
+    bench.serve(outputs);
+    bench.hear_server(State::Online);
+    // An executor that only trains is asked for nothing.
+    let only = Survey::new(0, &[WorkKind::Train, WorkKind::Evaluate]);
+    assert!(published(&bench.step(Input::Survey(only))).is_empty());
+    let claim = bench.step(Input::Survey(Survey::of(0)));
+    let claim: Claim = wire::decode(published(&claim)[0]).unwrap();
+    assert_eq!((claim.work.kind, claim.windows), (3, 0));
+    let go = Go {
+        work: claim.work,
+        answer: Answer::Go,
+        now: Instant(0),
+        deadline: Instant(60_000),
+        extensions: Extensions::NONE,
+    };
+    let started = bench.hear(&Topic::Down(name("wrist-1"), Down::Go), &wire::encode(&go).unwrap());
+    let job = started.iter().find_map(|output| match output {
+        Output::Start(job) => Some(job),
+        _ => None,
+    });
+    assert_eq!(job.unwrap().spec, crate::job::JobSpec::Sums(sums));
+    let numbers = vec![0; 1 + 10 + 3 + 2];
+    let outcome = Ok(crate::job::Outcome::Sums(numbers.clone()));
+    let sent = bench.step(Input::Done { work: claim.work, outcome });
+    let chunk = Chunk::decode(published(&sent)[0]).unwrap();
+    let report = Report::decode(chunk.data).unwrap();
+    assert_eq!((report.header.kind, &report.metrics[..]), (3, &[0][..]));
+    assert_eq!(dunlin_protocol::work::read_integers(report.payload, 16), Ok(numbers));
+}
+
+#[test]
 fn a_selected_device_claims_fetches_trains_sends_and_ends_with_the_verdict() {
     let mut bench = Bench::new(false);
     let claim = bench.join();
@@ -342,7 +383,7 @@ fn an_update_is_clipped_to_the_norm_of_the_plan() {
     bench.train();
     let state = DeviceState::decode(bench.saved.as_ref().unwrap()).unwrap();
     let object = state.pending.unwrap().object;
-    let update = Update::decode(&object).unwrap();
+    let update = Report::decode(&object).unwrap();
     let values = update.payload.as_chunks::<4>().0.iter().map(|v| f32::from_le_bytes(*v));
     let norm = values.map(|x| x * x).sum::<f32>();
     assert!((norm - 1.0).abs() < 1e-4, "{norm}");

@@ -6,6 +6,7 @@ use dunlin_protocol::codec::Codec;
 use dunlin_protocol::object::{CHUNK_HEADER_BYTES, ObjectRef};
 use dunlin_protocol::presence::State;
 use dunlin_protocol::time::Instant;
+use dunlin_protocol::work::{Coding, Section, VectorSpec};
 use log::{info, warn};
 
 use super::phase::{Item, Phase};
@@ -40,6 +41,19 @@ impl LinkPolicy {
 /// Bytes on the wire of fetching these objects.
 pub(super) fn way_bytes(way: &VecDeque<ObjectRef>) -> u64 {
     way.iter().map(|object| message_bytes(TOPIC_BYTES, object.bytes as usize)).sum()
+}
+
+/// Bytes of the payload that `vector` declares, as many as are likely.
+fn likely_bytes(vector: &VectorSpec) -> usize {
+    /// Of a whole number.
+    const INTEGER_BYTES: usize = 6;
+    let bytes = |section: &Section| match section.coding {
+        Coding::Real(codec) => {
+            Codec::from_spec(codec).map_or(0, |codec| codec.payload_bytes_likely(section.len))
+        }
+        Coding::Integers => INTEGER_BYTES * section.len,
+    };
+    vector.sections.iter().map(bytes).sum()
 }
 
 impl Session {
@@ -98,10 +112,9 @@ impl Session {
             return true;
         }
         let (Some(plan), Some(task)) = (&self.plan, &self.task) else { return true };
-        let n = task.layout().n_update();
-        let codec = item.train.as_ref().and_then(|work| Codec::from_spec(work.codec));
-        let update = codec.map_or(0, |codec| codec.payload_bytes_likely(n));
-        let way = route(plan, self.held(), item.base_version).unwrap_or_default();
+        let update = likely_bytes(&item.asked.vector(task));
+        let way = item.needs_model().then(|| route(plan, self.held(), item.base_version));
+        let way = way.flatten().unwrap_or_default();
         self.affords(ROUND_BYTES + way_bytes(&way) + message_bytes(TOPIC_BYTES, update))
     }
 
@@ -148,7 +161,7 @@ impl Session {
     /// When to look for work again, in milliseconds; `None` while it is not known whether there is
     /// work now.
     fn next_check_in(&self, now: Instant) -> Option<u64> {
-        let known = self.plan_heard && self.server_online && self.windows_counted;
+        let known = self.plan_heard && self.server_online && self.survey.is_some();
         let patience = self.connected_at.after(PLAN_WAIT_MS) > now;
         match &self.plan {
             Some(plan) if known => Some(u64::from(plan.next_check_in_ms)),

@@ -125,7 +125,7 @@ impl Aggregator {
                 base_version: round.base,
                 fraction: round.fraction,
                 deadline: round.deadline,
-                kind: job.kind(),
+                kind: job.number(),
                 body: job.body()?,
                 extensions: Extensions::NONE,
             });

@@ -2,13 +2,15 @@
 
 use dunlin_protocol::id::{ModelVersion, RoundId};
 use dunlin_protocol::lottery::Fraction;
-use dunlin_protocol::plan::{TrainWork, Training, WorkKind};
 use dunlin_protocol::time::Instant;
+use dunlin_protocol::work::{TrainWork, Training, WorkKind};
 
 use super::Aggregator;
+use crate::collect::Collector;
 use crate::combine::{Accumulator, CombineError, Figures, Scale};
 use crate::io::RoundEvent;
 use crate::library::{self, Edition, Volume};
+use crate::query::QueryResult;
 use crate::round::{Bounds, Collection, Ending, Job, Opening, Phase, Round, RoundKey, doubled};
 use crate::settings::Settings;
 use crate::snapshot::{ClosedRound, ModelRecord, Record};
@@ -34,7 +36,7 @@ impl Aggregator {
     /// Open rounds in the order in which devices should work: short work first.
     pub(super) fn plan_order(&self) -> impl Iterator<Item = &Round> {
         let of = |kind: WorkKind| self.rounds.values().filter(move |round| round.key.kind == kind);
-        of(WorkKind::Evaluate).chain(of(WorkKind::Train))
+        of(WorkKind::Evaluate).chain(of(WorkKind::Sums)).chain(of(WorkKind::Train))
     }
 
     /// Opens a training round when one is wanted and enough devices are online.
@@ -55,12 +57,13 @@ impl Aggregator {
         let bounds = Bounds { target, invited, quorum: settings.quorum };
         let weight_max = settings.weighting.weight_max();
         let Ok(scale) = Scale::new(settings.max_abs, weight_max, target) else { return };
-        let sums = Accumulator::new(scale, self.task.layout().n_update());
+        let sums = Collector::Mean(Accumulator::new(scale, self.task.layout().n_update()));
         let key = RoundKey { round: self.head.next_round, kind: WorkKind::Train };
         self.head.next_round = self.head.next_round.next();
         let mut records = vec![Record::Head(self.head.clone())];
         let fraction = Fraction::of(invited, available);
-        records.extend(self.open(now, key, job, bounds, fraction, sums));
+        let deadline_ms = self.settings.deadline_ms;
+        records.extend(self.open(now, key, job, bounds, fraction, sums, deadline_ms));
         self.save(records);
         self.announce_opening(key);
     }
@@ -78,19 +81,23 @@ impl Aggregator {
         let Ok(scale) = Scale::new(1.0, 1, EVERYBODY) else {
             unreachable!("constant bounds that leave 45 fraction bits")
         };
-        let sums = Accumulator::new(scale, 0);
+        let sums = Collector::Mean(Accumulator::new(scale, 0));
         let key = RoundKey { round: self.head.next_round, kind: WorkKind::Evaluate };
-        (key, self.open(now, key, Job::Evaluate, bounds, fraction, sums))
+        let deadline_ms = self.settings.deadline_ms;
+        (key, self.open(now, key, Job::Evaluate, bounds, fraction, sums, deadline_ms))
     }
 
-    fn open(
+    /// Puts a round into the table; what is to be saved with it.
+    #[allow(clippy::too_many_arguments)] // what differs between kinds of rounds
+    pub(super) fn open(
         &mut self,
         now: Instant,
         key: RoundKey,
         job: Job,
         bounds: Bounds,
         fraction: Fraction,
-        sums: Accumulator,
+        sums: Collector,
+        deadline_ms: u64,
     ) -> Vec<Record> {
         let opening = Opening {
             key,
@@ -98,7 +105,7 @@ impl Aggregator {
             job,
             bounds,
             fraction,
-            deadline: now.after(self.settings.deadline_ms),
+            deadline: now.after(deadline_ms),
             claims_until: now.after(self.settings.claim_wait_ms),
         };
         let mut round = Round::open(opening, sums.clone(), now);
@@ -109,7 +116,7 @@ impl Aggregator {
         vec![Record::Round(record), Record::Sums(key, sums)]
     }
 
-    fn announce_opening(&mut self, key: RoundKey) {
+    pub(super) fn announce_opening(&mut self, key: RoundKey) {
         let Some(round) = self.rounds.get(&key) else { return };
         let (base, fraction) = (round.base, round.fraction);
         let available = self.roster.available();
@@ -148,17 +155,20 @@ impl Aggregator {
         let Phase::Closing(collection) = round.phase().clone() else { return };
         let result = if round.accepted() < round.bounds.quorum {
             Err(Failure::TooFew)
-        } else if key.kind == WorkKind::Evaluate {
-            Ok(None)
         } else {
-            self.next_model(&collection).map(Some).map_err(|_| Failure::Range)
+            match key.kind {
+                WorkKind::Evaluate | WorkKind::Sums => Ok(None),
+                WorkKind::Train => {
+                    self.next_model(&collection).map(Some).map_err(|_| Failure::Range)
+                }
+            }
         };
         let figures = collection.sums.figures();
         match result {
             Ok(None) => {
                 let version = round.base;
                 round.enter(Phase::Published { version, figures });
-                self.end_evaluation(now, &round, &collection, figures);
+                self.end_with_figures(now, &round, &collection, figures);
             }
             Ok(Some(model)) => {
                 let version = model.0.version;
@@ -269,17 +279,22 @@ impl Aggregator {
         last || settings.evaluate_every > 0 && version.0.is_multiple_of(settings.evaluate_every)
     }
 
-    fn end_evaluation(
+    /// Ends a round whose result is what its devices reported.
+    fn end_with_figures(
         &mut self,
         now: Instant,
         round: &Round,
         collection: &Collection,
         figures: Figures,
     ) {
-        self.counters.evaluations += 1;
         let summary = summary(now, round, figures, RoundOutcome::Done(round.base));
-        self.save_closed(round, collection, &summary);
-        self.event(RoundEvent::Evaluated { summary });
+        match self.save_closed(round, collection, &summary) {
+            Some(answer) => self.event(RoundEvent::Answered { summary, answer }),
+            None => {
+                self.counters.evaluations += 1;
+                self.event(RoundEvent::Evaluated { summary });
+            }
+        }
     }
 
     fn fail(&mut self, now: Instant, round: &Round, collection: &Collection, failure: Failure) {
@@ -289,14 +304,26 @@ impl Aggregator {
         }
         let figures = collection.sums.figures();
         let summary = summary(now, round, figures, RoundOutcome::Failed(failure));
-        self.save_closed(round, collection, &summary);
-        self.event(RoundEvent::RoundFailed { summary });
+        match self.save_closed(round, collection, &summary) {
+            Some(answer) => self.event(RoundEvent::Answered { summary, answer }),
+            None => self.event(RoundEvent::RoundFailed { summary }),
+        }
     }
 
-    fn save_closed(&mut self, round: &Round, collection: &Collection, summary: &RoundSummary) {
+    /// Saves the end of a round, and the answer where it was a query's.
+    fn save_closed(
+        &mut self,
+        round: &Round,
+        collection: &Collection,
+        summary: &RoundSummary,
+    ) -> Option<QueryResult> {
         let closed = ClosedRound { key: round.key, accepted: collection.accepted() };
         self.closed.insert(round.key.kind, closed.clone());
-        self.save(vec![Record::Close(closed, summary.clone())]);
+        let answer = self.answer(round, &collection.sums, summary);
+        let mut records = vec![Record::Close(closed, summary.clone())];
+        records.extend(answer.clone().map(Record::Answer));
+        self.save(records);
+        answer
     }
 
     /// Replaces the global model by an operator's; open rounds end without a result.
@@ -317,8 +344,9 @@ impl Aggregator {
             let (expected, found) = (self.task.layout().n_model(), params.len());
             return self.event(RoundEvent::ImportRefused { expected, found });
         };
-        let open: Vec<RoundKey> = self.rounds.keys().copied().collect();
-        for key in open {
+        // What a query adds up does not depend on the model.
+        let open = self.rounds.keys().copied().filter(|key| key.kind != WorkKind::Sums);
+        for key in open.collect::<Vec<RoundKey>>() {
             if let Some(round) = self.rounds.get_mut(&key) {
                 round.close();
             }
@@ -336,7 +364,7 @@ impl Aggregator {
 }
 
 /// The training of the round that makes version number `published + 1`.
-fn training_job(settings: &Settings, published: u32, n_update: usize) -> Job {
+pub(super) fn training_job(settings: &Settings, published: u32, n_update: usize) -> Job {
     let learning_rate = settings.learning_rate(published);
     let training = Training { learning_rate, ..settings.training.clone() };
     let clip_norm = settings.clip_norm;

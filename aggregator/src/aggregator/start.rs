@@ -153,6 +153,7 @@ pub(super) fn fresh(
         rounds: BTreeMap::new(),
         sums: BTreeMap::new(),
         closed: BTreeMap::new(),
+        answers: BTreeMap::new(),
     })
 }
 

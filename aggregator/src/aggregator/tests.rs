@@ -1,6 +1,7 @@
 mod crashes;
 mod held;
 mod lifecycle;
+mod queries;
 mod refusals;
 mod stored;
 mod tasks;

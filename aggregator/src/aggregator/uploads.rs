@@ -4,11 +4,11 @@ use dunlin_protocol::codec::Seeds;
 use dunlin_protocol::id::{DeviceId, ShortDigest};
 use dunlin_protocol::message::{Outcome, Refusal, Verdict, WorkRef};
 use dunlin_protocol::object::Chunk;
-use dunlin_protocol::plan::WorkKind;
+use dunlin_protocol::report::{Report, ReportHeader};
 use dunlin_protocol::time::Instant;
 use dunlin_protocol::topic::{Down, Topic};
-use dunlin_protocol::update::{Update, UpdateHeader};
 use dunlin_protocol::wire::{self, WireError};
+use dunlin_protocol::work::WorkKind;
 
 use super::Aggregator;
 use crate::admit::{self, Terms};
@@ -79,7 +79,7 @@ impl Aggregator {
 
     /// Takes a complete update object.
     fn whole(&mut self, now: Instant, device: &DeviceId, object: ShortDigest, bytes: &[u8]) {
-        let update = match Update::decode(bytes) {
+        let update = match Report::decode(bytes) {
             Ok(update) => update,
             Err(error) => {
                 let work = self.likely_work(device);
@@ -87,7 +87,7 @@ impl Aggregator {
             }
         };
         // A refusal names this history also where the update named another: the object tells.
-        let UpdateHeader { round, kind, .. } = update.header;
+        let ReportHeader { round, kind, .. } = update.header;
         let work = WorkRef { lineage: self.head.lineage, round, kind };
         if let Some(round) = RoundKey::of(work).and_then(|key| self.rounds.get_mut(&key)) {
             let bytes = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
@@ -109,9 +109,9 @@ impl Aggregator {
         now: Instant,
         device: &DeviceId,
         object: ShortDigest,
-        update: &Update<'_>,
+        update: &Report<'_>,
     ) -> Result<(RoundKey, u32), Refusal> {
-        let UpdateHeader { lineage, round, kind, .. } = update.header;
+        let ReportHeader { lineage, round, kind, .. } = update.header;
         if lineage != self.head.lineage.tag() {
             return Err(Refusal::WrongLineage);
         }
@@ -125,17 +125,16 @@ impl Aggregator {
         let sums = round.sums().ok_or(Refusal::RoundClosed)?;
         let terms = Terms {
             base: round.base,
-            task: self.task.digest(),
-            n_update: self.task.layout().n_update(),
+            task: &self.task,
             seeds: Seeds::of_update(device, work.lineage, work.round, work.kind),
             job: &round.job,
             examples_max: self.settings.examples_max,
-            scale: sums.scale(),
+            collector: sums,
         };
-        let contribution = admit::admit(update, &terms)?;
+        let share = admit::admit(update, &terms)?;
         let collection = round.collect().ok_or(Refusal::RoundClosed)?;
         // The scale leaves room for every admitted value; an overflow would be a value too large.
-        collection.sums.add(&contribution).map_err(|_| Refusal::ValueTooLarge)?;
+        collection.sums.add(&share).map_err(|_| Refusal::ValueTooLarge)?;
         if collection.set(device.clone(), Progress::Accepted(object)) {
             round.tally.granted = round.tally.granted.saturating_add(1);
         }

@@ -1,21 +1,15 @@
-use dunlin_protocol::codec::Codec;
-use dunlin_protocol::id::{Digest, Lineage, ModelVersion, RoundId};
-use dunlin_protocol::message::WorkRef;
 use dunlin_protocol::rng::Rng;
-use dunlin_protocol::task::TaskDigest;
+use dunlin_protocol::work::{LOSS_SUM_MAX, TrainFigures, loss_metric};
 
 use super::*;
 
-fn header(examples: u32) -> UpdateHeader {
+fn figures(examples: u32) -> TrainFigures {
     let score = |correct| Score { windows: 10, correct, loss_sum: 2.5 };
-    let work = WorkRef { lineage: Lineage([1; 16]), round: RoundId(1), kind: 1 };
-    UpdateHeader {
-        examples,
-        train_loss: 0.5,
-        before: score(4),
-        after: score(7),
-        ..UpdateHeader::new(work, ModelVersion(0), TaskDigest(Digest([0; 32])), Codec::F32)
-    }
+    TrainFigures { examples, train_loss: 0.5, before: score(4), after: score(7) }
+}
+
+fn share(scale: Scale, values: &[f32], weight: u32, figures: &TrainFigures) -> Contribution {
+    Contribution::new(scale, values, weight, WorkKind::Train, &figures.metrics())
 }
 
 fn contributions(scale: Scale, n: usize, count: u32) -> Vec<Contribution> {
@@ -23,7 +17,7 @@ fn contributions(scale: Scale, n: usize, count: u32) -> Vec<Contribution> {
     (0..count)
         .map(|i| {
             let values: Vec<f32> = (0..n).map(|_| rng.normal()).collect();
-            Contribution::new(scale, &values, i + 1, &header(i + 1))
+            share(scale, &values, i + 1, &figures(i + 1))
         })
         .collect()
 }
@@ -59,8 +53,8 @@ fn the_order_of_arrival_and_of_merging_changes_no_bit() {
 fn the_mean_is_weighted_and_exact_for_exact_values() {
     let scale = Scale::new(4.0, 3, 2).unwrap();
     let mut total = Accumulator::new(scale, 2);
-    total.add(&Contribution::new(scale, &[1.0, -2.0], 1, &header(10))).unwrap();
-    total.add(&Contribution::new(scale, &[3.0, 2.0], 3, &header(30))).unwrap();
+    total.add(&share(scale, &[1.0, -2.0], 1, &figures(10))).unwrap();
+    total.add(&share(scale, &[3.0, 2.0], 3, &figures(30))).unwrap();
     assert_eq!(total.mean().unwrap(), [2.5, 1.0]);
     let figures = total.figures();
     assert_eq!((figures.updates, figures.weight, figures.examples), (2, 4, 40));
@@ -75,7 +69,7 @@ fn the_heaviest_legal_sum_stays_inside_64_bits() {
         let scale = Scale::new(max_abs, weight, updates).unwrap();
         let heaviest = f64::from(max_abs) * scale.factor() * f64::from(weight) * f64::from(updates);
         assert!(heaviest <= 2.0_f64.powi(62), "{max_abs} {weight} {updates}");
-        let one = Contribution::new(scale, &[max_abs, -max_abs], weight, &header(weight));
+        let one = share(scale, &[max_abs, -max_abs], weight, &figures(weight));
         let mut total = Accumulator::new(scale, 2);
         (0..updates).for_each(|_| total.add(&one).unwrap());
         assert_eq!(total.mean().unwrap(), [max_abs, -max_abs]);
@@ -107,12 +101,12 @@ fn an_overflow_or_a_foreign_sum_leaves_the_accumulator_as_it_was() {
 #[test]
 fn a_loss_that_exploded_counts_as_the_bound() {
     let scale = Scale::new(1.0, 1, UPDATES_MAX).unwrap();
-    let mut wild = header(1);
+    let mut wild = figures(1);
     wild.train_loss = f32::MAX;
     wild.before.loss_sum = f32::MAX;
     let mut total = Accumulator::new(scale, 0);
-    total.add(&Contribution::new(scale, &[], 1, &wild)).unwrap();
-    assert_eq!(total.figures().before.loss_sum, LOSS_SUM_MAX);
+    total.add(&share(scale, &[], 1, &wild)).unwrap();
+    assert_eq!(total.figures().before.loss_sum, LOSS_SUM_MAX as f64);
 }
 
 #[test]
@@ -126,10 +120,21 @@ fn shifting_digits_is_multiplying_and_rounding() {
             let product = f64::from(value) * f64::from(fraction_bits).exp2();
             if product.abs() < 2_f64.powi(62) {
                 let fraction_bits = i8::try_from(fraction_bits).unwrap();
-                assert_eq!(shifted(value, fraction_bits), to_fixed(product), "{value:e}");
+                assert_eq!(shifted(value, fraction_bits), product.round() as i64, "{value:e}");
                 compared += 1;
             }
         }
     }
     assert!(compared > 300_000, "{compared}");
+}
+
+#[test]
+fn a_loss_is_written_to_the_nearest_and_never_beyond_its_bound() {
+    for (sum, metric) in [(0.0, 0), (-1.0, 0), (0.5, 32_768), (7.629_394_531_25e-6, 1), (7.6e-6, 0)]
+    {
+        assert_eq!(loss_metric(sum), metric, "{sum}");
+    }
+    for sum in [LOSS_SUM_MAX as f64, f64::MAX, f64::INFINITY, f64::NAN] {
+        assert_eq!(loss_metric(sum), LOSS_SUM_MAX << LOSS_FRACTION_BITS);
+    }
 }

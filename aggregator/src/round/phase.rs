@@ -6,7 +6,8 @@ use dunlin_protocol::id::{DeviceId, ModelVersion, ShortDigest};
 use dunlin_protocol::message::Refusal;
 use serde::{Deserialize, Serialize};
 
-use crate::combine::{Accumulator, Figures};
+use crate::collect::Collector;
+use crate::combine::Figures;
 use crate::summary::Failure;
 
 /// How far one device is.
@@ -29,11 +30,11 @@ pub struct Collection {
     pub(super) accepted: u32,
     pub(super) working: u32,
     /// The sum so far.
-    pub sums: Accumulator,
+    pub sums: Collector,
 }
 
 impl Collection {
-    pub(super) fn new(devices: BTreeMap<DeviceId, Progress>, sums: Accumulator) -> Self {
+    pub(super) fn new(devices: BTreeMap<DeviceId, Progress>, sums: Collector) -> Self {
         let mut this = Self { devices: BTreeMap::new(), accepted: 0, working: 0, sums };
         devices.into_iter().for_each(|(device, progress)| {
             this.set(device, progress);
@@ -69,7 +70,7 @@ impl Collection {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Phase {
     /// In the plan; nobody has come forward. Holds the empty sum.
-    Open(Accumulator),
+    Open(Collector),
     /// Devices work.
     Collecting(Collection),
     /// No more updates are taken.

@@ -4,7 +4,7 @@ use dunlin_protocol::codec::Codec;
 use dunlin_protocol::limits::{
     BATCH_MAX, CHUNK_BYTES_MAX, CHUNK_BYTES_MIN, EPOCHS_MAX, SHARDS_MAX,
 };
-use dunlin_protocol::update::FRAMING_BYTES;
+use dunlin_protocol::report::FRAMING_BYTES;
 use dunlin_protocol::wire::Message;
 
 use super::{DEVICES_MAX, Enrolment, Problem, Schedule, Settings};

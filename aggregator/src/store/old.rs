@@ -3,10 +3,12 @@
 
 use dunlin_protocol::id::{LayoutHash, Lineage, ModelVersion, RoundId};
 use dunlin_protocol::object::ObjectRef;
-use redb::ReadableTable;
+use redb::{ReadableTable, WriteTransaction};
 use serde::{Deserialize, Serialize};
 
-use super::{SCHEMA, StoreProblem, decode, encode};
+use super::{SCHEMA, SUMS, StoreProblem, decode, encode};
+use crate::collect::Collector;
+use crate::combine::Accumulator;
 use crate::snapshot::Head;
 
 /// The oldest version that is brought up.
@@ -30,10 +32,13 @@ pub(super) struct HeadV2 {
 ///
 /// # Errors
 /// [`StoreProblem::Schema`] when there is no way from there; then nothing is changed.
-pub(super) fn bring_up(found: u32, meta: &mut Meta<'_>) -> Result<(), StoreProblem> {
+pub(super) fn bring_up(
+    found: u32,
+    transaction: &WriteTransaction,
+    meta: &mut Meta<'_>,
+) -> Result<(), StoreProblem> {
     match found {
-        SCHEMA => return Ok(()),
-        2 => from_v2(meta)?,
+        2 => from_v2(transaction, meta)?,
         found => return Err(StoreProblem::Schema { found }),
     }
     log::info!("the store was of schema {found} and is of schema {SCHEMA} now");
@@ -41,7 +46,18 @@ pub(super) fn bring_up(found: u32, meta: &mut Meta<'_>) -> Result<(), StoreProbl
     Ok(())
 }
 
-fn from_v2(meta: &mut Meta<'_>) -> Result<(), StoreProblem> {
+/// Every sum was one of real vectors; a sum says of which kind it is now.
+fn from_v2(transaction: &WriteTransaction, meta: &mut Meta<'_>) -> Result<(), StoreProblem> {
+    let mut table = transaction.open_table(SUMS)?;
+    let mut sums = Vec::new();
+    for entry in table.iter()? {
+        let (key, value) = entry?;
+        let sum: Accumulator = decode("sums", value.value())?;
+        sums.push((key.value(), encode("sums", &Collector::Mean(sum))?));
+    }
+    for (key, sum) in sums {
+        table.insert(key, sum.as_slice())?;
+    }
     let head = meta.get("head")?.map(|head| head.value().to_vec());
     let Some(head) = head else { return Ok(()) };
     let HeadV2 { lineage, layout, boot, version, published, next_round, retired } =

@@ -15,7 +15,7 @@ use dunlin_fleet::report::{DeviceReport, Outcome, Report, RoundReport, summary_t
 use dunlin_link::BrokerUrl;
 use dunlin_models::Backend;
 use dunlin_protocol::codec::Codec;
-use dunlin_protocol::plan::Training;
+use dunlin_protocol::work::Training;
 use progress::Progress;
 
 /// Exit code for arguments that cannot be used (`EX_CONFIG` of sysexits.h).

@@ -10,9 +10,11 @@ mod rounds;
 
 use dunlin_aggregator::io::RoundEvent;
 use dunlin_aggregator::snapshot::Save;
+use std::sync::Arc;
+
 use dunlin_protocol::id::DeviceId;
 use dunlin_protocol::message::Verdict;
-use dunlin_protocol::task::TaskDigest;
+use dunlin_protocol::task::Task;
 use dunlin_protocol::time::Instant;
 use serde::Serialize;
 
@@ -65,10 +67,9 @@ pub struct Violation {
 }
 
 /// What the watchers know of the model and of the settings.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Known {
-    pub(super) task: TaskDigest,
-    pub(super) n_update: usize,
+    pub(super) task: Arc<Task>,
     pub(super) examples_max: u32,
     pub(super) devices: u32,
     /// From the last sign of life of rounds to the next one, at the most.
@@ -92,7 +93,7 @@ pub(super) struct Checks {
 impl Checks {
     /// `threaded`: the books are kept on a thread of their own.
     pub(super) fn new(known: Known, threaded: bool) -> Self {
-        let audit = Audit::new(Books::new(known), threaded);
+        let audit = Audit::new(Books::new(known.clone()), threaded);
         Self { known, at: None, bytes_in: 0, bytes_out: 0, first: None, audit }
     }
 

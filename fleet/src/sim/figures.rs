@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use dunlin_aggregator::query::AnswerTable;
 use serde::Serialize;
 
 use super::check::Violation;
@@ -146,6 +147,9 @@ pub struct Outcome {
     pub classes: Vec<ClassFigures>,
     /// Counts.
     pub tally: Tally,
+    /// What came of the scenario's queries.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub answers: Vec<AnswerTable>,
     /// The rule that was broken, if one was.
     pub violation: Option<Violation>,
 }

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use dunlin_agent::data::WindowSet;
-use dunlin_agent::job::{Job, JobFailure, Trained};
+use dunlin_agent::job::{Job, JobFailure, JobSpec, Outcome};
 use dunlin_agent::network::NetworkTrainer;
+use dunlin_agent::sums;
 use dunlin_agent::trainer::view;
 use dunlin_models::Backend;
 use dunlin_protocol::rng::Rng;
-use dunlin_protocol::task::Task;
+use dunlin_protocol::task::{Task, TaskSpec};
 
 use super::data::{draw_label, label_shares, quantity, rng};
 use super::scenario::Scenario;
@@ -47,8 +48,9 @@ impl BurnLearner {
         }
     }
 
-    /// Puts the windows of `device` into `windows`, whose memory is used again.
-    fn fill(&self, device: u32, windows: &mut WindowSet) {
+    /// Puts the windows of `device` into `windows`, whose memory is used again, as `spec` scales them
+    /// where they have a unit.
+    fn fill(&self, device: u32, windows: &mut WindowSet, spec: &TaskSpec) {
         let n = quantity(&self.scenario, device) as usize;
         windows.labels.clear();
         windows.window_values = self.task.window_values();
@@ -59,7 +61,7 @@ impl BurnLearner {
                 let (values, labels) =
                     synthetic::person_windows(self.scenario.seed, device, n, Mix::Own);
                 (windows.values, windows.labels) = (values, labels);
-                self.task.scale(&mut windows.values);
+                spec.scale(&mut windows.values);
             }
             None if self.scenario.learning.task_name() == "har-like" => {
                 self.draw_rhythms(device, n, windows);
@@ -154,7 +156,7 @@ impl BurnLearner {
         let mut all = WindowSet::empty(self.task.window_values());
         let mut one = all.clone();
         for device in 0..JUDGES {
-            self.fill(u32::MAX - device, &mut one);
+            self.fill(u32::MAX - device, &mut one, &self.task);
             all.values.extend_from_slice(&one.values);
             all.labels.extend_from_slice(&one.labels);
         }
@@ -179,17 +181,28 @@ impl Learner for BurnLearner {
         }
     }
 
-    fn run(&mut self, device: u32, job: &Job) -> Result<Trained, JobFailure> {
+    fn run(&mut self, device: u32, job: &Job) -> Result<Outcome, JobFailure> {
         let mut local = std::mem::take(&mut self.windows);
-        self.fill(device, &mut local);
+        if let JobSpec::Sums(work) = &job.spec {
+            let visit = &mut |spec: &TaskSpec, each: &mut dyn FnMut(&[f32], Option<u16>)| {
+                self.fill(device, &mut local, spec);
+                local.iter().for_each(|(window, label)| each(window, label));
+                Ok(())
+            };
+            let sums = sums::add_up(work, &job.task, visit);
+            self.windows = local;
+            return sums.map(Outcome::Sums);
+        }
+        self.fill(device, &mut local, &self.task.clone());
         let none = WindowSet::empty(local.window_values);
         // An evaluation measures on all that a device has.
-        let (train, held) = if job.training.is_some() { (&local, &none) } else { (&none, &local) };
+        let (train, held) =
+            if job.training().is_some() { (&local, &none) } else { (&none, &local) };
         let views = view(train, &job.task).and_then(|train| Ok((train, view(held, &job.task)?)));
         let outcome =
             views.and_then(|(train, held)| self.trainer.run(job, &train, &held, &|| false));
         self.windows = local;
-        outcome
+        outcome.map(Outcome::Trained)
     }
 
     fn accuracy_unseen(&mut self, model: &[f32]) -> Option<f64> {
@@ -201,7 +214,7 @@ impl Learner for BurnLearner {
 
     fn accuracy_on(&mut self, model: &[f32], device: u32) -> Option<f64> {
         let mut local = std::mem::take(&mut self.windows);
-        self.fill(device, &mut local);
+        self.fill(device, &mut local, &self.task.clone());
         let accuracy = self.accuracy(model, &local);
         self.windows = local;
         accuracy

@@ -1,11 +1,12 @@
 //! A whole run and its figures.
 
 use dunlin_aggregator::io::RoundEvent;
+use dunlin_aggregator::query::AnswerTable;
 use dunlin_aggregator::round::RoundKey;
 use dunlin_aggregator::summary::RoundSummary;
 use dunlin_protocol::id::Digest;
-use dunlin_protocol::plan::WorkKind;
 use dunlin_protocol::time::Instant;
+use dunlin_protocol::work::WorkKind;
 
 use super::figures::{Fairness, Outcome, RoundFigures};
 use super::profile::Seconds;
@@ -31,6 +32,7 @@ struct Run<'a> {
     world: World,
     judge: Box<dyn Learner>,
     rounds: Vec<RoundFigures>,
+    answers: Vec<AnswerTable>,
     /// When the open round began, and when it had its quorum.
     opened: Option<(RoundKey, Instant)>,
     quorum_at: Option<Instant>,
@@ -54,6 +56,7 @@ pub fn run(
         world,
         judge: prepared.learner(),
         rounds: Vec::new(),
+        answers: Vec::new(),
         opened: None,
         quorum_at: None,
         bytes: (0, 0),
@@ -94,6 +97,9 @@ impl Run<'_> {
             && *accepted >= self.prepared.settings.quorum
         {
             self.quorum_at.get_or_insert(at);
+        }
+        if let RoundEvent::Answered { answer, .. } = event {
+            self.answers.push(AnswerTable::new(answer, &self.prepared.task));
         }
         let Some(summary) = event.ended().filter(|s| s.key.kind == WorkKind::Train) else {
             return false;
@@ -156,6 +162,7 @@ impl Run<'_> {
             classes: self.world.classes(),
             tally: self.world.tally.clone(),
             rounds: self.rounds,
+            answers: self.answers,
             violation: None,
         }
     }

@@ -12,6 +12,7 @@ pub use learning::{Data, Learning};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use dunlin_aggregator::query::file::QueryFile;
 use dunlin_aggregator::settings::{ANCHOR_EVERY, Downlink, Schedule};
 use dunlin_protocol::codec::Codec;
 use serde::{Deserialize, Serialize};
@@ -46,6 +47,19 @@ pub struct Scenario {
     /// What goes wrong.
     #[serde(default)]
     pub faults: Faults,
+    /// What the operator asks of the devices' data.
+    #[serde(default, rename = "query", skip_serializing_if = "Vec::is_empty")]
+    pub queries: Vec<Ask>,
+}
+
+/// A query, and when it is asked.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Ask {
+    /// When, in hours.
+    pub at_h: f64,
+    /// The query, with the keys of a query file.
+    #[serde(flatten)]
+    pub query: QueryFile,
 }
 
 fn one() -> u64 {

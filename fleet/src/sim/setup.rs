@@ -4,10 +4,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use dunlin_aggregator::config::read_task;
+use dunlin_aggregator::query::Query;
 use dunlin_aggregator::settings::{Enrolment, Settings, Weighting};
 use dunlin_protocol::id::Name;
-use dunlin_protocol::plan::Training;
 use dunlin_protocol::task::{Task, TaskSpec};
+use dunlin_protocol::time::Instant;
+use dunlin_protocol::work::Training;
 
 use super::scenario::{Scenario, ScenarioError};
 use super::shards::Shards;
@@ -50,8 +52,9 @@ pub struct Prepared {
     pub scenario: Scenario,
     /// What its aggregator is told.
     pub settings: Settings,
-    #[cfg_attr(not(feature = "burn"), allow(dead_code))]
-    task: Arc<Task>,
+    pub(super) task: Arc<Task>,
+    /// Queries, and when they are asked.
+    pub(super) queries: Vec<(Instant, Query)>,
     pub(super) trace: Option<Arc<Trace>>,
     pub(super) shards: Option<Arc<Shards>>,
     /// Memory that a training job takes, in KiB.
@@ -70,8 +73,9 @@ pub fn prepare(scenario: &Scenario) -> Result<Prepared, String> {
     let shards = shards.transpose()?.map(Arc::new);
     let job_kib = job_kib(&task, scenario.learning.batch)?;
     let settings = settings(scenario, spec)?;
+    let queries = queries(scenario, &task, settings.quorum)?;
     let task = Arc::new(task);
-    Ok(Prepared { scenario: scenario.clone(), settings, task, trace, shards, job_kib })
+    Ok(Prepared { scenario: scenario.clone(), settings, task, queries, trace, shards, job_kib })
 }
 
 impl Prepared {
@@ -81,8 +85,8 @@ impl Prepared {
         let scenario = Scenario { seed, ..self.scenario.clone() };
         let Self { settings, trace, shards, job_kib, .. } = self;
         let (settings, trace) = (settings.clone(), trace.clone());
-        let (task, shards) = (self.task.clone(), shards.clone());
-        Self { scenario, settings, task, trace, shards, job_kib: *job_kib }
+        let (task, queries, shards) = (self.task.clone(), self.queries.clone(), shards.clone());
+        Self { scenario, settings, task, queries, trace, shards, job_kib: *job_kib }
     }
 
     /// What trains and judges.
@@ -98,6 +102,24 @@ impl Prepared {
             _ => unreachable!("tasks with a network are refused without Burn"),
         }
     }
+}
+
+/// The queries of a scenario.
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // checked: up to 1e5 hours
+fn queries(scenario: &Scenario, task: &Task, quorum: u32) -> Result<Vec<(Instant, Query)>, String> {
+    let mut queries = Vec::new();
+    for (place, ask) in scenario.queries.iter().enumerate() {
+        if !(0.0..=100_000.0).contains(&ask.at_h) {
+            return Err(format!("query[{place}].at_h is from 0 to 100,000"));
+        }
+        let name = Name::new(&format!("query-{place}")).map_err(|error| error.to_string())?;
+        let query = ask.query.query(name, task, quorum).map_err(|problems| {
+            let texts = problems.iter().map(|problem| format!("query[{place}].{problem}"));
+            texts.collect::<Vec<_>>().join("\n")
+        })?;
+        queries.push((Instant((ask.at_h * 3_600_000.0) as u64), query));
+    }
+    Ok(queries)
 }
 
 /// The task that a scenario names.

@@ -1,9 +1,10 @@
 //! A task and a learner without a network: exact, fast, and different for each device and round.
 
-use dunlin_agent::job::{Job, JobFailure, Trained};
+use dunlin_agent::job::{Job, JobFailure, JobSpec, Outcome, Trained};
+use dunlin_agent::sums;
 use dunlin_protocol::rng::Rng;
 use dunlin_protocol::task::{Channel, Features, Input, Layer, Op, Share, Target, TaskSpec};
-use dunlin_protocol::update::Score;
+use dunlin_protocol::work::Score;
 
 use super::data::quantity;
 use super::scenario::Scenario;
@@ -45,16 +46,43 @@ impl Learner for ToyLearner {
         quantity(&self.scenario, device)
     }
 
-    fn run(&mut self, device: u32, job: &Job) -> Result<Trained, JobFailure> {
+    fn run(&mut self, device: u32, job: &Job) -> Result<Outcome, JobFailure> {
+        if let JobSpec::Sums(work) = &job.spec {
+            let n = self.windows(device);
+            let visit = &mut |spec: &TaskSpec, each: &mut dyn FnMut(&[f32], Option<u16>)| {
+                made_up(device, n, spec, each);
+                Ok(())
+            };
+            return sums::add_up(work, &job.task, visit).map(Outcome::Sums);
+        }
         let layout = job.task.layout();
         let mut rng = Rng::for_stream(job.seed, u64::from(device));
-        let training = job.training.is_some();
+        let training = job.training().is_some();
         let n = if training { layout.n_update() } else { 0 };
         let delta = (0..n).map(|_| rng.uniform(-0.01, 0.01)).collect();
         let windows = self.windows(device);
         let score = Score { windows: 4, correct: 2, loss_sum: 2.5 };
         let after = if training { score } else { Score::default() };
         let examples = if training { windows } else { score.windows };
-        Ok(Trained { delta, local: vec![], examples, train_loss: 0.5, before: score, after })
+        let local = vec![];
+        let trained = Trained { delta, local, examples, train_loss: 0.5, before: score, after };
+        Ok(trained.into())
+    }
+}
+
+/// Shows `each` the `n` windows that a device without data has: values from -1 to 1, and the labels in
+/// turn.
+pub(super) fn made_up(
+    device: u32,
+    n: u32,
+    spec: &TaskSpec,
+    each: &mut dyn FnMut(&[f32], Option<u16>),
+) {
+    let classes = u32::try_from(spec.labels().len()).unwrap_or(u32::MAX);
+    for index in 0..n {
+        let mut rng = Rng::for_stream(u64::from(device), u64::from(index));
+        let window: Vec<f32> = (0..spec.window_values()).map(|_| rng.uniform(-1.0, 1.0)).collect();
+        let label = index.checked_rem(classes).and_then(|label| u16::try_from(label).ok());
+        each(&window, label);
     }
 }

@@ -8,7 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
 
-use dunlin_agent::job::{Job, JobFailure, Trained};
+use dunlin_agent::job::{Job, JobFailure, Outcome};
 use dunlin_protocol::time::Instant;
 
 /// A trainer for any device: its data is a function of the device's number.
@@ -20,7 +20,7 @@ pub trait Learner: Send {
     ///
     /// # Errors
     /// Why it failed.
-    fn run(&mut self, device: u32, job: &Job) -> Result<Trained, JobFailure>;
+    fn run(&mut self, device: u32, job: &Job) -> Result<Outcome, JobFailure>;
 
     /// Accuracy of a version, `[n_model]`, on windows that no device learns from; `None` where
     /// there is nothing to judge by.
@@ -41,13 +41,13 @@ pub(super) struct Ticket {
     number: u64,
 }
 
-type Outcome = Result<Trained, JobFailure>;
+type Ended = Result<Outcome, JobFailure>;
 
 #[derive(Default)]
 struct State {
     /// Those that end first on virtual time come first: what is asked for next is done next.
     waiting: BTreeMap<Ticket, (u32, Box<Job>)>,
-    done: BTreeMap<Ticket, Outcome>,
+    done: BTreeMap<Ticket, Ended>,
     running: BTreeSet<Ticket>,
     /// Of those running, the ones whose outcome nobody wants any more.
     unwanted: BTreeSet<Ticket>,
@@ -112,7 +112,7 @@ impl Workers {
     ///
     /// # Panics
     /// When a thread has panicked over a job: with its panic.
-    pub(super) fn finish(&mut self, ticket: Ticket) -> Option<Outcome> {
+    pub(super) fn finish(&mut self, ticket: Ticket) -> Option<Ended> {
         let mut state = self.shared.0.lock().ok()?;
         loop {
             if let Some(panic) = state.panicked.take() {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use dunlin_agent::session::{Common, LinkPolicy, Settings};
 use dunlin_aggregator::aggregator::{Aggregator, StartError};
 use dunlin_aggregator::io::RoundEvent;
+use dunlin_aggregator::query::Query;
 use dunlin_aggregator::settings::Settings as ServerSettings;
 use dunlin_aggregator::snapshot::Snapshot;
 use dunlin_protocol::id::{DeviceId, ModelVersion, Name};
@@ -79,6 +80,7 @@ pub(super) enum Step {
 pub(super) struct World {
     scenario: Scenario,
     trace: Option<Arc<Trace>>,
+    queries: Vec<(Instant, Query)>,
     job_kib: u32,
     breakage: Option<Breakage>,
     server_settings: ServerSettings,
@@ -152,6 +154,7 @@ impl World {
             seed: scenario.seed,
             rng: Rng::for_stream(scenario.seed, 1),
             trace: prepared.trace.clone(),
+            queries: prepared.queries.clone(),
             job_kib: prepared.job_kib,
             breakage: options.breakage,
             scenario,
@@ -277,8 +280,7 @@ fn known(scenario: &Scenario, settings: &ServerSettings) -> Result<Known, StartE
     let task = Task::new(settings.task.clone());
     let task = task.map_err(|_| StartError::Inconsistent("the task"))?;
     Ok(Known {
-        task: task.digest(),
-        n_update: task.layout().n_update(),
+        task: Arc::new(task),
         examples_max: settings.examples_max,
         devices: scenario.population.devices,
         patience_ms: settings.pause_ms + settings.settle_ms + 60_000,

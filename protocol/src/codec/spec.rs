@@ -4,7 +4,7 @@ use core::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::{Codec, ecdq, eden, sparse, uniform};
-use crate::update::FRAMING_BYTES;
+use crate::report::FRAMING_BYTES;
 
 /// A codec as plans name it: a number, and two parameters whose meaning is the codec's.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]

@@ -7,11 +7,11 @@ use dunlin_protocol::message::WorkRef;
 use dunlin_protocol::task::{
     Channel, Features, Input as TaskInput, Layer, Op, Share, Target, Task, TaskSpec,
 };
-use dunlin_protocol::update::Score;
+use dunlin_protocol::work::Score;
 
 use super::super::EVENTS_MAX;
 use super::*;
-use crate::job::{JobFailure, Trained};
+use crate::job::{JobFailure, JobSpec, Outcome, Survey, Trained};
 
 fn task() -> Arc<Task> {
     let channel = Channel { name: "x".into(), unit: "g".into(), offset: 0.0, scale: 1.0 };
@@ -26,7 +26,7 @@ fn task() -> Arc<Task> {
 fn job(round: u32) -> Box<Job> {
     let work = WorkRef { lineage: Lineage([1; 16]), round: RoundId(round), kind: 1 };
     let model = Arc::new(vec![]);
-    Box::new(Job { work, task: task(), model, local: None, training: None, seed: 1 })
+    Box::new(Job { work, task: task(), model, local: None, spec: JobSpec::Evaluate, seed: 1 })
 }
 
 /// Says when each step begins, and takes `steps` of them unless it is stopped; each waits until it is
@@ -37,12 +37,12 @@ struct Stepper {
     go_on: Receiver<()>,
 }
 
-impl Trainer for Stepper {
-    fn use_task(&mut self, _: &Arc<Task>, _: &dyn Fn() -> bool) -> Result<u32, JobFailure> {
-        Ok(7)
+impl Executor for Stepper {
+    fn survey(&mut self, _: &Arc<Task>, _: &dyn Fn() -> bool) -> Result<Survey, JobFailure> {
+        Ok(Survey::of(7))
     }
 
-    fn run(&mut self, _: &Job, stop: &dyn Fn() -> bool) -> Result<Trained, JobFailure> {
+    fn run(&mut self, _: &Job, stop: &dyn Fn() -> bool) -> Result<Outcome, JobFailure> {
         for step in 0..self.steps {
             if stop() {
                 return Err(JobFailure("stopped".into()));
@@ -52,7 +52,9 @@ impl Trainer for Stepper {
         }
         let score = Score::default();
         let (delta, local) = (vec![], vec![]);
-        Ok(Trained { delta, local, examples: 1, train_loss: 0.0, before: score, after: score })
+        let trained =
+            Trained { delta, local, examples: 1, train_loss: 0.0, before: score, after: score };
+        Ok(trained.into())
     }
 }
 
@@ -73,7 +75,7 @@ fn a_cancelled_job_ends_with_its_step_and_its_outcome_is_never_told() {
     go_on.send(()).unwrap();
     assert_eq!(steps.recv().unwrap(), 0, "no second step of the first job");
     (0..3).for_each(|_| go_on.send(()).unwrap());
-    let Event::Trained(_, outcome) = told.recv().unwrap() else { panic!("no outcome") };
+    let Event::Done(_, outcome) = told.recv().unwrap() else { panic!("no outcome") };
     assert!(outcome.is_ok(), "the outcome of the second job comes first");
     drop(orders);
     worker.join().unwrap();

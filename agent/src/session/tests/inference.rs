@@ -78,7 +78,7 @@ fn another_task_of_the_same_layout_is_used_though_the_version_is_the_same() {
     bench.plan.task = ObjectRef::of(&bench.task, CHUNK_BYTES_MIN).unwrap();
     let outputs = bench.hear_plan();
     bench.serve(outputs);
-    bench.step(Input::Windows(4));
+    bench.step(Input::Survey(Survey::of(4)));
     bench.now = bench.now.after(FETCH_EVERY_MS);
     let outputs = bench.step(Input::Tick);
     let outputs = bench.serve(outputs);
@@ -205,7 +205,7 @@ fn a_model_without_trained_local_layers_is_not_used_and_changes_of_them_are() {
         before: score,
         after: score,
     };
-    let outputs = bench.step(Input::Trained { work: work(1), outcome: Ok(trained) });
+    let outputs = bench.step(Input::Done { work: work(1), outcome: Ok(trained.into()) });
     assert_eq!(used(&outputs)[0].local, Some(local));
     assert!(used(&bench.step(Input::Tick)).is_empty());
 }

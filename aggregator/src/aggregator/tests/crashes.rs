@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use dunlin_protocol::id::{DeviceId, ShortDigest};
-use dunlin_protocol::plan::WorkKind;
+use dunlin_protocol::work::WorkKind;
 
 use super::world::{Crash, LINEAGE, World, name, object, settings, values};
 use crate::aggregator::{Initial, Start};
@@ -60,7 +60,7 @@ fn step(world: &mut World, device: &str, verdicts: &mut BTreeMap<(DeviceId, Shor
         }
         let header = world.header(kind);
         let n = if kind == WorkKind::Train { world.n() } else { 0 };
-        let object = object(&header, &values(device, header.round.0, n));
+        let object = object(&header, &values(device, header.header.round.0, n));
         let digest = dunlin_protocol::id::Digest::of(&object).short();
         if !verdicts.contains_key(&(name(device), digest)) {
             world.send(device, &object);
@@ -90,7 +90,7 @@ fn result(world: &World) -> Result {
             (WorkKind::Evaluate, RoundOutcome::Done(version)) => {
                 evaluated.insert(version.0, summary.accepted);
             }
-            (_, RoundOutcome::Failed(_)) => panic!("failed: {summary:?}"),
+            (WorkKind::Sums, _) | (_, RoundOutcome::Failed(_)) => panic!("failed: {summary:?}"),
         }
     }
     let history = published.into_iter().collect();

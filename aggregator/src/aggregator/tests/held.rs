@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use dunlin_protocol::lottery::Fraction;
 use dunlin_protocol::message::Answer;
-use dunlin_protocol::plan::WorkKind;
 use dunlin_protocol::presence::{Held, Presence, State};
+use dunlin_protocol::work::WorkKind;
 
 use super::world::{World, settings};
 use crate::io::RoundEvent;

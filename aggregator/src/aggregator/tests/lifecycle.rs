@@ -3,8 +3,8 @@ use dunlin_protocol::lottery::Fraction;
 use dunlin_protocol::message::Answer;
 use dunlin_protocol::model::Model;
 use dunlin_protocol::object::{Assembly, Chunk};
-use dunlin_protocol::plan::{Work, WorkKind};
 use dunlin_protocol::presence::{Presence, State};
+use dunlin_protocol::work::{Work, WorkKind};
 
 use super::world::{World, object, settings};
 use crate::aggregator::{Aggregator, Initial, Start, StartError};
@@ -60,7 +60,7 @@ fn the_target_closes_a_round_at_once_and_the_weighted_mean_is_published() {
     let n = world.n();
     let mut header = world.header(WorkKind::Train);
     for (device, examples, value) in [("d0", 10, 1.0), ("d1", 30, -1.0), ("d2", 5000, 0.5)] {
-        header.examples = examples;
+        header.figures.examples = examples;
         world.send(device, &object(&header, &vec![value; n]));
     }
     assert_eq!(world.core.head().version, ModelVersion(1));

@@ -1,11 +1,10 @@
 use dunlin_protocol::id::{Lineage, ModelVersion, RoundId};
 use dunlin_protocol::message::{Answer, Outcome, Refusal, Verdict};
 use dunlin_protocol::object::{Chunk, ObjectRef};
-use dunlin_protocol::plan::WorkKind;
 use dunlin_protocol::topic::Topic;
-use dunlin_protocol::update::UpdateHeader;
+use dunlin_protocol::work::WorkKind;
 
-use super::world::{Told, World, claim, name, object, settings, values};
+use super::world::{Draft, Told, World, claim, name, object, settings, values};
 use crate::io::{Input, RoundEvent};
 
 const ALL: [&str; 3] = ["d0", "d1", "d2"];
@@ -18,7 +17,7 @@ fn begun() -> World {
 
 /// The reason for an update of `d0` that is good but for `change`, and that a good one still
 /// counts after it.
-fn refused(kind: WorkKind, change: impl Fn(&mut UpdateHeader, &mut Vec<f32>)) -> Refusal {
+fn refused(kind: WorkKind, change: impl Fn(&mut Draft, &mut Vec<f32>)) -> Refusal {
     let mut world = begun();
     let mut header = world.header(kind);
     let mut payload = values("d0", 1, world.n());
@@ -32,19 +31,19 @@ fn refused(kind: WorkKind, change: impl Fn(&mut UpdateHeader, &mut Vec<f32>)) ->
 
 #[test]
 fn an_update_is_refused_for_each_way_in_which_its_header_is_wrong() {
-    let train = |change: fn(&mut UpdateHeader)| refused(WorkKind::Train, |h, _| change(h));
-    assert_eq!(train(|h| h.lineage = [9; 4]), Refusal::WrongLineage);
-    assert_eq!(train(|h| h.round = RoundId(2)), Refusal::RoundClosed);
-    assert_eq!(train(|h| h.round = RoundId(0)), Refusal::RoundClosed);
-    assert_eq!(train(|h| h.kind = 2), Refusal::RoundClosed);
-    assert_eq!(train(|h| h.kind = 77), Refusal::RoundClosed);
-    assert_eq!(train(|h| h.base_version = ModelVersion(1)), Refusal::StaleBase);
-    assert_eq!(train(|h| h.task = [0; 4]), Refusal::WrongLayout);
-    assert_eq!(train(|h| h.codec = 1), Refusal::Codec);
-    assert_eq!(train(|h| h.examples = 0), Refusal::BadWeight);
-    assert_eq!(train(|h| h.examples = 1_000_001), Refusal::BadWeight);
-    assert_eq!(train(|h| h.before.windows = 1_000_001), Refusal::BadWeight);
-    assert_eq!(train(|h| h.after.windows = u32::MAX), Refusal::BadWeight);
+    let train = |change: fn(&mut Draft)| refused(WorkKind::Train, |h, _| change(h));
+    assert_eq!(train(|h| h.header.lineage = [9; 4]), Refusal::WrongLineage);
+    assert_eq!(train(|h| h.header.round = RoundId(2)), Refusal::RoundClosed);
+    assert_eq!(train(|h| h.header.round = RoundId(0)), Refusal::RoundClosed);
+    assert_eq!(train(|h| h.header.kind = 2), Refusal::RoundClosed);
+    assert_eq!(train(|h| h.header.kind = 77), Refusal::RoundClosed);
+    assert_eq!(train(|h| h.header.base_version = ModelVersion(1)), Refusal::StaleBase);
+    assert_eq!(train(|h| h.header.task = [0; 4]), Refusal::WrongLayout);
+    assert_eq!(train(|h| h.header.codec = 1), Refusal::Codec);
+    assert_eq!(train(|h| h.figures.examples = 0), Refusal::BadWeight);
+    assert_eq!(train(|h| h.figures.examples = 1_000_001), Refusal::BadWeight);
+    assert_eq!(train(|h| h.figures.before.windows = 1_000_001), Refusal::BadWeight);
+    assert_eq!(train(|h| h.figures.after.windows = u32::MAX), Refusal::BadWeight);
 }
 
 #[test]
@@ -151,7 +150,7 @@ fn an_evaluation_needs_windows_and_has_no_payload() {
     let header = world.header(WorkKind::Evaluate);
     assert_eq!(world.refusal("d0", &object(&header, &[0.0])), Refusal::Malformed);
     let mut empty = header.clone();
-    empty.before = Default::default();
+    empty.figures.before = Default::default();
     assert_eq!(world.refusal("d0", &object(&empty, &[])), Refusal::BadWeight);
     world.send("d0", &object(&header, &[]));
     world.wait(250);

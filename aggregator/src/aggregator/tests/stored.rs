@@ -3,8 +3,8 @@
 use dunlin_protocol::codec::Codec;
 use dunlin_protocol::id::RoundId;
 use dunlin_protocol::message::Answer;
-use dunlin_protocol::plan::WorkKind;
 use dunlin_protocol::wire;
+use dunlin_protocol::work::WorkKind;
 
 use super::world::{World, settings};
 use crate::aggregator::Start;

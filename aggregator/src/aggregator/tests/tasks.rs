@@ -1,10 +1,11 @@
 //! What gives a model's numbers their meaning: another task does not go on with them unasked.
 
 use dunlin_protocol::message::Refusal;
-use dunlin_protocol::plan::{Plan, WorkKind};
+use dunlin_protocol::plan::Plan;
 use dunlin_protocol::task::{Target, Task, TaskSpec};
 use dunlin_protocol::topic::Topic;
 use dunlin_protocol::wire;
+use dunlin_protocol::work::WorkKind;
 
 use super::world::{NOW, World, name, object, settings};
 use crate::aggregator::{Aggregator, Start, StartError};
@@ -78,7 +79,7 @@ fn an_update_of_the_old_meaning_is_refused() {
     let mut world = World::new(settings());
     world.begin(&["d0", "d1", "d2"]);
     let mut header = world.header(WorkKind::Train);
-    header.task = Task::new(swapped()).unwrap().digest().tag();
+    header.header.task = Task::new(swapped()).unwrap().digest().tag();
     let object = object(&header, &vec![0.0; world.n()]);
     let reason = world.refusal("d0", &object);
     assert_eq!(reason, Refusal::WrongLayout);

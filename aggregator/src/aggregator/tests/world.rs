@@ -7,14 +7,15 @@ use dunlin_protocol::extension::Extensions;
 use dunlin_protocol::id::{DeviceId, ShortDigest};
 use dunlin_protocol::message::{Ack, Answer, Claim, Go, Outcome, Refusal, Verdict, WorkRef};
 use dunlin_protocol::object::{Chunk, ObjectRef};
-use dunlin_protocol::plan::{Plan, Work, WorkItem, WorkKind};
+use dunlin_protocol::plan::{Plan, WorkItem};
 use dunlin_protocol::presence::{Presence, State};
+use dunlin_protocol::report::{Report, ReportHeader};
 use dunlin_protocol::rng::Rng;
 use dunlin_protocol::task::Task;
 use dunlin_protocol::time::Instant;
 use dunlin_protocol::topic::{Down, Topic};
-use dunlin_protocol::update::{Score, Update, UpdateHeader};
 use dunlin_protocol::wire;
+use dunlin_protocol::work::{Score, TrainFigures, Work, WorkKind};
 
 use crate::aggregator::{Aggregator, Initial, Start};
 use crate::io::{Input, Output, RoundEvent};
@@ -197,20 +198,22 @@ impl World {
         }
     }
 
-    /// The header of a good update of `device`.
-    pub(super) fn header(&self, kind: WorkKind) -> UpdateHeader {
+    /// A good report of a device, without its payload.
+    pub(super) fn header(&self, kind: WorkKind) -> Draft {
         let item = self.item(kind).expect("an open item");
         let codec = match item.work().unwrap() {
-            Work::Train(work) => Codec::from_spec(work.codec).unwrap(),
-            Work::Evaluate | Work::Unknown(_) => Codec::F32,
+            Work::Train(work) => work.codec.id,
+            Work::Evaluate | Work::Sums(_) | Work::Unknown(_) => 0,
         };
-        UpdateHeader {
+        let digest = self.task().digest();
+        let header = ReportHeader::new(self.work(kind), item.base_version, digest, codec);
+        let figures = TrainFigures {
             examples: if kind == WorkKind::Train { 20 } else { 0 },
             train_loss: 0.5,
             before: Score { windows: 10, correct: 5, loss_sum: 6.0 },
             after: Score { windows: 10, correct: 8, loss_sum: 3.0 },
-            ..UpdateHeader::new(self.work(kind), item.base_version, self.task().digest(), codec)
-        }
+        };
+        Draft { header, figures }
     }
 
     /// Sends a whole object; what the device is told last.
@@ -227,7 +230,7 @@ impl World {
     /// Sends a good update; it is accepted once the group is written.
     pub(super) fn train(&mut self, device: &str) -> ShortDigest {
         let header = self.header(WorkKind::Train);
-        let object = object(&header, &values(device, header.round.0, self.n()));
+        let object = object(&header, &values(device, header.header.round.0, self.n()));
         self.send(device, &object);
         ObjectRef::of(&object, 4096).unwrap().digest.short()
     }
@@ -244,7 +247,7 @@ impl World {
         reason
     }
 
-    fn task(&self) -> Task {
+    pub(super) fn task(&self) -> Task {
         Task::new(self.settings.task.clone()).unwrap()
     }
 
@@ -268,9 +271,34 @@ pub(super) fn claim(work: WorkRef) -> Claim {
     Claim { work, boot: 1, codecs: Codec::KNOWN, memory_kib: 0, windows: 20, extensions }
 }
 
-pub(super) fn object(header: &UpdateHeader, values: &[f32]) -> Vec<u8> {
+/// A report before it is written: its header, and figures that an evaluation cuts to its own.
+#[derive(Clone)]
+pub(super) struct Draft {
+    pub(super) header: ReportHeader,
+    pub(super) figures: TrainFigures,
+}
+
+impl Draft {
+    /// The object with this payload; also of kinds that no program knows.
+    pub(super) fn object(&self, payload: &[u8]) -> Vec<u8> {
+        let kind = WorkKind::from_number(self.header.kind);
+        let metrics = match kind {
+            Some(WorkKind::Evaluate) => self.figures.before.metrics(),
+            Some(WorkKind::Sums) => vec![u64::from(self.figures.examples)],
+            Some(WorkKind::Train) | None => self.figures.metrics(),
+        };
+        let mut header = self.header.clone();
+        header.kind = kind.unwrap_or(WorkKind::Train) as u8;
+        let mut object = Report::new(header, metrics, payload).encode().unwrap();
+        // Envelope, lineage, and a round of one byte.
+        object[7] = self.header.kind;
+        object
+    }
+}
+
+pub(super) fn object(draft: &Draft, values: &[f32]) -> Vec<u8> {
     let payload: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-    Update { header: header.clone(), payload: &payload }.encode().unwrap()
+    draft.object(&payload)
 }
 
 /// What `device` learns in `round`: small, and the same after every restart.

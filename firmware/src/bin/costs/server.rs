@@ -11,13 +11,14 @@ use dunlin_protocol::limits::CHUNK_BYTES_MIN;
 use dunlin_protocol::lottery::Fraction;
 use dunlin_protocol::message::{Answer, Claim, Go, Outcome, Verdict, WorkRef};
 use dunlin_protocol::object::{Assembly, Chunk, ObjectRef};
-use dunlin_protocol::plan::{ModelEntry, Plan, TrainWork, Work, WorkItem, WorkKind};
+use dunlin_protocol::plan::{ModelEntry, Plan, WorkItem};
 use dunlin_protocol::presence::{Presence, State};
 use dunlin_protocol::seeded::Seeded;
 use dunlin_protocol::task::TaskSpec;
 use dunlin_protocol::time::Instant;
 use dunlin_protocol::topic::{Down, Topic, Topics};
 use dunlin_protocol::wire::{self, Kind, WireError};
+use dunlin_protocol::work::{TrainWork, Work, WorkKind};
 
 use crate::training::training;
 

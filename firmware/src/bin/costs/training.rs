@@ -9,9 +9,9 @@ use dunlin_firmware::board::{ARENA_BYTES, instructions};
 use dunlin_firmware::sensor::Generator;
 use dunlin_models::{Backend, ModelError, Network, ReadWindows as _, Windows};
 use dunlin_protocol::codec::{Codec, Seeds};
-use dunlin_protocol::plan::Training;
 use dunlin_protocol::rng::Rng;
 use dunlin_protocol::task::TaskSpec;
+use dunlin_protocol::work::Training;
 
 use crate::cost;
 

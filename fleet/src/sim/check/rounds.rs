@@ -4,15 +4,15 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
 use dunlin_aggregator::admit::{self, Terms};
-use dunlin_aggregator::combine::Accumulator;
+use dunlin_aggregator::collect::Collector;
 use dunlin_aggregator::round::{Job, Progress, RoundKey};
 use dunlin_aggregator::snapshot::{ClosedRound, Record, RoundRecord, Save};
 use dunlin_aggregator::summary::RoundSummary;
 use dunlin_protocol::codec::Seeds;
 use dunlin_protocol::id::{DeviceId, Lineage, ModelVersion, ShortDigest};
 use dunlin_protocol::message::{Outcome, Verdict};
+use dunlin_protocol::report::Report;
 use dunlin_protocol::time::Instant;
-use dunlin_protocol::update::Update;
 
 use super::books::Books;
 use super::rule;
@@ -33,7 +33,7 @@ pub(super) struct OpenRound {
     remaining_ms: u64,
     accepted: BTreeMap<DeviceId, ShortDigest>,
     /// The sum that the accepted updates make.
-    sums: Accumulator,
+    sums: Collector,
 }
 
 /// A round that has ended.
@@ -57,7 +57,11 @@ impl Books {
                 Record::Round(round) => self.round(now, round, save),
                 Record::Head(head) => self.version(now, head.version),
                 Record::Close(closed, summary) => self.close(now, closed, summary),
-                Record::Sums(..) | Record::Task(_) | Record::Model(_) | Record::ForgetModel(_) => {}
+                Record::Sums(..)
+                | Record::Answer(_)
+                | Record::Task(_)
+                | Record::Model(_)
+                | Record::ForgetModel(_) => {}
             }
         }
         for record in &save.records {
@@ -127,17 +131,16 @@ impl Books {
         let Some((_, bytes)) = arrived.clone().find(|(arrived, _)| *arrived == object) else {
             return self.broken(now, rule::SUMS, format!("{device} in {key} never sent {object}"));
         };
-        let contribution = Update::decode(bytes).ok().and_then(|update| {
+        let contribution = Report::decode(bytes).ok().and_then(|update| {
             let header = &update.header;
             let work = key.work_ref(Lineage(LINEAGE));
             let terms = Terms {
                 base: round.base,
-                task: self.known.task,
-                n_update: self.known.n_update,
+                task: &self.known.task,
                 seeds: Seeds::of_update(device, work.lineage, header.round, header.kind),
                 job: &round.job,
                 examples_max: self.known.examples_max,
-                scale: round.sums.scale(),
+                collector: &round.sums,
             };
             admit::admit(&update, &terms).ok()
         });
@@ -196,10 +199,11 @@ impl Books {
 }
 
 /// The sum of this round in what is written.
-fn sums_of(save: &Save, key: RoundKey) -> Option<&Accumulator> {
+fn sums_of(save: &Save, key: RoundKey) -> Option<&Collector> {
     save.records.iter().find_map(|record| match record {
         Record::Sums(of, sums) if *of == key => Some(sums),
         Record::Sums(..)
+        | Record::Answer(_)
         | Record::Head(_)
         | Record::Task(_)
         | Record::Model(_)

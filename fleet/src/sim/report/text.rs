@@ -54,6 +54,9 @@ fn ending(report: &Report) -> String {
         cost.client_rounds_per_second,
         cost.peak_memory_bytes as f64 / 1e6,
     );
+    for answer in &outcome.answers {
+        let _ = writeln!(text, "{answer}");
+    }
     if !outcome.finished {
         let made = outcome.rounds.iter().filter(|round| round.version.is_some()).count();
         let wanted = report.scenario.rounds.count;

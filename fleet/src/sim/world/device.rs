@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use dunlin_agent::job::Survey;
 use dunlin_agent::session::{Input, Output, Resting, Session, Settings};
 use dunlin_agent::state::DeviceState;
 use dunlin_protocol::presence::{Presence, State};
@@ -181,9 +182,9 @@ impl World {
                     }
                 }
                 Output::UseTask(_) => {
-                    let windows = self.workers.windows(device);
+                    let survey = Survey::of(self.workers.windows(device));
                     let now = self.local(device, self.queue.now());
-                    session.handle(now, Input::Windows(windows));
+                    session.handle(now, Input::Survey(survey));
                 }
                 Output::Start(job) => {
                     if let Some(work) = session.current_work() {

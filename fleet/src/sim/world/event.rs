@@ -15,6 +15,8 @@ use crate::sim::check::rule;
 pub(super) enum Event {
     ServerTick,
     ServerStart,
+    /// The operator asks what is due.
+    Ask,
     /// The aggregator reaches the broker again.
     ServerConnect {
         epoch: u32,
@@ -127,6 +129,7 @@ impl World {
             Event::ServerCut => self.server_cut(),
             Event::Will { device, epoch } => self.will(device, epoch),
             Event::Notice { device, life } => self.notice(device, life),
+            Event::Ask => self.ask(),
             Event::ServerStart => {
                 if self.server.is_none()
                     && let Err(error) = self.start_server()

@@ -2,6 +2,7 @@
 
 use dunlin_agent::session::Input;
 use dunlin_aggregator::io::Input as ServerInput;
+use dunlin_protocol::time::Instant;
 
 use super::event::Event;
 use super::population::Body;
@@ -24,6 +25,8 @@ impl World {
         self.later(faults.aggregator_kills_per_h, Event::ServerKill);
         self.later(faults.aggregator_cuts_per_h, Event::ServerCut);
         self.next_partition();
+        let asks: Vec<Instant> = self.queries.iter().map(|(at, _)| *at).collect();
+        asks.into_iter().for_each(|at| self.queue.at(at, Event::Ask));
         for partition in &faults.partition {
             let (share, for_ms) = (partition.share, milliseconds(partition.for_s));
             let event = Event::Partition { share, for_ms, again: false };

@@ -35,7 +35,7 @@ impl World {
         let (ms_per_window, drop_out, memory_kib) =
             (class.ms_per_window, class.drop_out, class.memory_kib);
         let windows = f64::from(self.workers.windows(device));
-        let training = job.training.as_ref();
+        let training = job.training();
         let epochs = training.map_or(EVALUATION_EPOCHS, |training| f64::from(training.epochs));
         let slot = &mut self.slots[device as usize];
         let luck = f64::from(slot.rng.unit_f32());
@@ -104,6 +104,6 @@ impl World {
                 Err(JobFailure(format!("{} KiB are needed, {has} are there", self.job_kib)))
             }
         };
-        self.tell(device, Input::Trained { work, outcome });
+        self.tell(device, Input::Done { work, outcome });
     }
 }

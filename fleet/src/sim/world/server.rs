@@ -8,11 +8,12 @@ use dunlin_aggregator::round::Progress;
 use dunlin_aggregator::snapshot::{Record, Save, Snapshot};
 use dunlin_protocol::id::Lineage;
 use dunlin_protocol::message::Verdict;
-use dunlin_protocol::plan::{Plan, WorkKind};
+use dunlin_protocol::plan::Plan;
 use dunlin_protocol::presence::{Presence, State};
 use dunlin_protocol::time::Instant;
 use dunlin_protocol::topic::{Down, Topic};
 use dunlin_protocol::wire;
+use dunlin_protocol::work::WorkKind;
 
 use super::event::{Event, Heard};
 use super::population::Body;
@@ -37,7 +38,17 @@ impl World {
         self.server_connected = true;
         self.server_since = now;
         self.tell_server(ServerInput::Connected);
+        self.ask();
         Ok(())
+    }
+
+    /// Asks every query whose time has come; one that was asked before changes nothing.
+    pub(super) fn ask(&mut self) {
+        let now = self.queue.now();
+        let due = self.queries.iter().filter(|(at, _)| *at <= now).map(|(_, query)| query.clone());
+        for query in due.collect::<Vec<_>>() {
+            self.tell_server(ServerInput::Ask(query));
+        }
     }
 
     /// What an aggregator reads back; a broken store has forgotten something.

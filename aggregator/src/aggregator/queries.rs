@@ -1,0 +1,81 @@
+//! Queries of an operator: asked, put to the devices in a round, answered.
+
+use dunlin_protocol::lottery::Fraction;
+use dunlin_protocol::time::Instant;
+use dunlin_protocol::work::WorkKind;
+
+use super::Aggregator;
+use crate::collect::{Collector, Table};
+use crate::io::RoundEvent;
+use crate::query::{Query, QueryResult};
+use crate::round::{Bounds, Job, Round, RoundKey};
+use crate::snapshot::Record;
+use crate::summary::{RoundOutcome, RoundSummary};
+
+/// Queries that are open at one time: a plan has room for training, evaluation and these.
+const OPEN_MAX: usize = 2;
+
+impl Aggregator {
+    /// Takes a query. One that was answered before is answered again, one that is open goes on.
+    pub(super) fn ask(&mut self, query: Query) {
+        if let Some(answer) = self.queries.answer(&query.name) {
+            let answer = answer.clone();
+            return self.event(RoundEvent::AnsweredBefore { answer });
+        }
+        let same = |round: &Round| matches!(&round.job, Job::Sums { query: open, .. } if *open == query.name);
+        if !self.rounds.values().any(same) {
+            self.queries.push(query);
+        }
+    }
+
+    /// Puts waiting queries to the devices, as far as there is room and somebody to ask.
+    pub(super) fn open_queries(&mut self, now: Instant) {
+        if self.stopped || !self.is_settled(now) {
+            return;
+        }
+        let available = self.roster.available();
+        let open = self.rounds.keys().filter(|key| key.kind == WorkKind::Sums).count();
+        for _ in open..OPEN_MAX {
+            let Some(query) = self.queries.next(available) else { return };
+            let Query { name, work, devices, quorum, deadline_ms } = query;
+            let target = if devices == 0 { available } else { devices.min(available) }.max(quorum);
+            let bounds = Bounds { target, invited: self.settings.invited(target), quorum };
+            let fraction = match devices {
+                0 => Fraction::ALL,
+                _ => Fraction::of(bounds.invited, available),
+            };
+            let job = Job::Sums { query: name, work };
+            let sums = Collector::Table(Table::new(job.work().vector(&self.task).len()));
+            let key = RoundKey { round: self.head.next_round, kind: WorkKind::Sums };
+            self.head.next_round = self.head.next_round.next();
+            let mut records = vec![Record::Head(self.head.clone())];
+            records.extend(self.open(now, key, job, bounds, fraction, sums, deadline_ms));
+            self.save(records);
+            self.announce_opening(key);
+        }
+    }
+
+    /// What came of the query of a round that ends; `None` for a round of another kind. A failed one
+    /// shows nothing of its sums.
+    pub(super) fn answer(
+        &mut self,
+        round: &Round,
+        sums: &Collector,
+        summary: &RoundSummary,
+    ) -> Option<QueryResult> {
+        let (Job::Sums { query, work }, Collector::Table(table)) = (&round.job, sums) else {
+            return None;
+        };
+        let done = matches!(summary.outcome, RoundOutcome::Done(_));
+        let answer = QueryResult {
+            query: query.clone(),
+            work: work.clone(),
+            round: round.key.round,
+            devices: table.devices(),
+            values: if done { table.values().to_vec() } else { Vec::new() },
+            outcome: summary.outcome,
+        };
+        self.queries.keep(answer.clone());
+        Some(answer)
+    }
+}

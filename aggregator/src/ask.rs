@@ -1,0 +1,130 @@
+//! `dunlin-aggregator query`: puts a query and waits for its answer.
+
+use std::io::Write;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use dunlin_aggregator::config::Config;
+use dunlin_aggregator::io::RoundEvent;
+use dunlin_aggregator::query::AnswerTable;
+use dunlin_aggregator::query::file::{QUERY_BYTES_MAX, QueryFile};
+use dunlin_aggregator::query::spool::Spool;
+use dunlin_aggregator::run;
+use dunlin_aggregator::status::Status;
+use dunlin_aggregator::store::{Store, StoreProblem};
+use dunlin_protocol::id::Name;
+use dunlin_protocol::task::Task;
+use dunlin_service::Manager;
+use dunlin_service::config::read_file;
+
+use crate::Outcome;
+
+/// How often to look for the answer.
+const LOOK: Duration = Duration::from_millis(200);
+/// Looks between two lines of progress.
+const LOOKS_PER_LINE: u32 = 10;
+
+/// Puts the query in `file`; `say` prints the answer.
+pub(crate) fn run(mut config: Config, file: &Path, json: bool, say: &dyn Fn(&str)) -> Outcome {
+    let query: QueryFile = read_file(file, QUERY_BYTES_MAX)?;
+    let text = std::fs::read_to_string(file)?;
+    let task = Task::new(config.settings.task.clone())?;
+    let name = name_of(file)?;
+    query.query(name.clone(), &task, config.settings.quorum).map_err(|problems| {
+        let lines = problems.iter().map(|problem| format!("\n  {problem}"));
+        format!("{} cannot be asked:{}", file.display(), lines.collect::<String>())
+    })?;
+    let runs = match Store::open(&config.store) {
+        Ok(_) => false,
+        Err(error) if matches!(error.problem(), StoreProblem::InUse) => true,
+        Err(error) => return Err(error.into()),
+    };
+    let spool = Spool::beside(&config.store);
+    spool.put(&name, &text)?;
+    let stop = Arc::new(AtomicBool::new(false));
+    let flag = Arc::clone(&stop);
+    ctrlc::set_handler(move || flag.store(true, Ordering::Relaxed))?;
+    let answer = if runs {
+        wait(&config, &spool, &name, &stop)
+    } else {
+        config.settings.paused = true;
+        put(&config, &spool, &name, &stop)
+    };
+    // Whoever asked does not wait any more.
+    spool.withdraw(&name);
+    let Some(table) = answer? else { return Err("stopped before there was an answer".into()) };
+    say(&if json { serde_json::to_string_pretty(&table)? } else { table.to_string() });
+    match table.failure {
+        None => Ok(()),
+        Some(_) => Err("too few devices answered; lower `quorum`, or ask again later".into()),
+    }
+}
+
+/// A name that no other query has.
+fn name_of(file: &Path) -> Result<Name, Box<dyn std::error::Error>> {
+    let stem = file.file_stem().and_then(|stem| stem.to_str()).unwrap_or("query");
+    let plain = |c: char| if c.is_ascii_alphanumeric() { c } else { '-' };
+    let stem: String = stem.chars().take(32).map(plain).collect();
+    Ok(Name::new(&format!("{stem}-{}-{}", run::unix_s(), std::process::id()))?)
+}
+
+/// Waits for the aggregator that runs.
+fn wait(
+    config: &Config,
+    spool: &Spool,
+    name: &Name,
+    stop: &AtomicBool,
+) -> Result<Option<AnswerTable>, Box<dyn std::error::Error>> {
+    let mut looks = 0_u32;
+    while !stop.load(Ordering::Relaxed) {
+        if let Some(table) = spool.take(name)? {
+            return Ok(Some(table));
+        }
+        std::thread::sleep(LOOK);
+        looks += 1;
+        if looks.is_multiple_of(LOOKS_PER_LINE) {
+            if Store::open(&config.store).is_ok() {
+                return Err("the aggregator has stopped; start it, and ask again".into());
+            }
+            progress(config);
+        }
+    }
+    Ok(None)
+}
+
+fn progress(config: &Config) {
+    let status = Status::read(&config.store).ok().flatten();
+    let open = status.into_iter().flat_map(|status| status.open);
+    let query = open.filter(|round| round.key.kind == dunlin_protocol::work::WorkKind::Sums).last();
+    let line = match query {
+        Some(round) => format!(
+            "{} of {} device(s) have answered, {} s left",
+            round.accepted,
+            round.target,
+            round.remaining_ms / 1000
+        ),
+        None => "waits for enough devices".into(),
+    };
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
+/// Puts the query from this process, as no aggregator runs.
+fn put(
+    config: &Config,
+    spool: &Spool,
+    name: &Name,
+    stop: &Arc<AtomicBool>,
+) -> Result<Option<AnswerTable>, Box<dyn std::error::Error>> {
+    let done = Arc::clone(stop);
+    let on_event = |event: &RoundEvent, _: &_| {
+        if let RoundEvent::Answered { answer, .. } = event
+            && answer.query == *name
+        {
+            done.store(true, Ordering::Relaxed);
+        }
+    };
+    run::run(config, stop, Manager::default(), on_event)?;
+    Ok(spool.take(name)?)
+}

@@ -1,0 +1,72 @@
+//! Collectors: what the reports of one round make together. One a kind of sum.
+
+mod table;
+
+use dunlin_protocol::task::Task;
+use serde::{Deserialize, Serialize};
+
+use crate::combine::{Accumulator, CombineError, Contribution, Figures};
+pub use table::Table;
+
+/// The reports of one round, added up; nothing of a single one is left.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Collector {
+    /// Real vectors, for their weighted mean, and figures.
+    Mean(Accumulator),
+    /// Whole numbers.
+    Table(Table),
+}
+
+/// One device's share.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Share {
+    /// Of a mean.
+    Mean(Contribution),
+    /// Of a table: its numbers.
+    Table(Vec<i128>),
+}
+
+impl Collector {
+    /// Adds one device's share; all of it or nothing.
+    ///
+    /// # Errors
+    /// [`CombineError::Mismatch`] for a share of another kind or length, [`CombineError::Overflow`]
+    /// when a sum would leave its range.
+    pub fn add(&mut self, share: &Share) -> Result<(), CombineError> {
+        match (self, share) {
+            (Self::Mean(sum), Share::Mean(share)) => sum.add(share),
+            (Self::Table(table), Share::Table(values)) => table.add(values),
+            (Self::Mean(_) | Self::Table(_), Share::Mean(_) | Share::Table(_)) => {
+                Err(CombineError::Mismatch)
+            }
+        }
+    }
+
+    /// The weighted mean, `[n_update]`.
+    ///
+    /// # Errors
+    /// [`CombineError::Empty`] without any weight, [`CombineError::Mismatch`] for a table.
+    pub fn mean(&self) -> Result<Vec<f32>, CombineError> {
+        match self {
+            Self::Mean(sum) => sum.mean(),
+            Self::Table(_) => Err(CombineError::Mismatch),
+        }
+    }
+
+    /// The figures added up so far.
+    pub fn figures(&self) -> Figures {
+        match self {
+            Self::Mean(sum) => sum.figures(),
+            Self::Table(table) => table.figures(),
+        }
+    }
+
+    /// Whether it can hold the reports of `job` for a model of `task`.
+    pub fn suits(&self, job: &crate::round::Job, task: &Task) -> bool {
+        let len = job.work().vector(task).len();
+        match self {
+            Self::Mean(sum) => sum.n_update() == len,
+            Self::Table(table) => table.values().len() == len,
+        }
+    }
+}

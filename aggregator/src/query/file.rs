@@ -1,0 +1,137 @@
+//! The file that an operator writes a query in: TOML, no key that is not known.
+
+use dunlin_protocol::id::Name;
+use dunlin_protocol::task::Task;
+use dunlin_protocol::work::{ChannelQuery, SumsWork, Work};
+use serde::{Deserialize, Serialize};
+
+use super::Query;
+use crate::settings::Problem;
+
+/// Longest query file in bytes.
+pub const QUERY_BYTES_MAX: u64 = 256 * 1024;
+
+/// A query as it stands in its file.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct QueryFile {
+    /// Whether to count the windows of each label.
+    #[serde(default)]
+    pub labels: bool,
+    /// Devices wanted; 0 is all that are online.
+    #[serde(default)]
+    pub devices: u32,
+    /// Fewest devices that make an answer; without it, the quorum of training rounds.
+    pub quorum: Option<u32>,
+    /// How long to wait for devices in seconds.
+    pub deadline_s: Option<u64>,
+    /// The channels to add up.
+    #[serde(default)]
+    pub channels: Vec<ChannelFile>,
+}
+
+/// One channel of a query.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ChannelFile {
+    /// Its name in the task.
+    pub name: String,
+    /// Bits behind the point of each value; 12 without it.
+    pub fraction_bits: Option<u8>,
+    /// Largest magnitude in the channel's unit, values beyond count as this one; 65536 without it.
+    pub max_abs: Option<f32>,
+    /// Edges of the histogram, rising; none: no histogram.
+    #[serde(default)]
+    pub edges: Vec<f32>,
+}
+
+impl QueryFile {
+    /// The query of this name to devices of `task`.
+    ///
+    /// # Errors
+    /// Every problem, by its key.
+    pub fn query(&self, name: Name, task: &Task, quorum: u32) -> Result<Query, Vec<Problem>> {
+        let mut problems = Vec::new();
+        let mut channels = Vec::new();
+        for (place, channel) in self.channels.iter().enumerate() {
+            let names = task.input.channels.iter().map(|channel| channel.name.as_str());
+            let number = names.clone().position(|name| name == channel.name);
+            match number.and_then(|number| u8::try_from(number).ok()) {
+                Some(number) => channels.push(ChannelQuery {
+                    channel: number,
+                    fraction_bits: channel.fraction_bits.unwrap_or(12),
+                    max_abs: channel.max_abs.unwrap_or(65_536.0),
+                    edges: channel.edges.clone(),
+                }),
+                None => problems.push(Problem {
+                    key: format!("channels[{place}].name"),
+                    text: format!(
+                        "the task has no channel {:?}; it has {}",
+                        channel.name,
+                        names.collect::<Vec<_>>().join(", ")
+                    ),
+                }),
+            }
+        }
+        let work = SumsWork { labels: self.labels, channels };
+        if self.labels && work.labels(task) == 0 {
+            let text = "the task has no labels".into();
+            problems.push(Problem { key: "labels".into(), text });
+        }
+        if problems.is_empty()
+            && let Err(error) = Work::Sums(work.clone()).check()
+        {
+            problems.push(Problem { key: "channels".into(), text: error.to_string() });
+        }
+        let quorum = self.quorum.unwrap_or(quorum).max(1);
+        if self.devices > 0 && self.devices < quorum {
+            let text = format!("{} device(s) never make a quorum of {quorum}", self.devices);
+            problems.push(Problem { key: "devices".into(), text });
+        }
+        let deadline_ms = self.deadline_s.unwrap_or(600).saturating_mul(1000);
+        if deadline_ms == 0 {
+            problems.push(Problem { key: "deadline_s".into(), text: "at least 1 second".into() });
+        }
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        Ok(Query { name, work, devices: self.devices, quorum, deadline_ms })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Query, Vec<Problem>> {
+        let file: QueryFile = toml::from_str(text).unwrap();
+        let task = Task::new(crate::example::task(4)).unwrap();
+        file.query(crate::example::name("q"), &task, 5)
+    }
+
+    #[test]
+    fn a_file_becomes_a_query_and_what_it_leaves_out_has_a_value() {
+        let query = read("labels = true\n[[channels]]\nname = \"x\"\nedges = [-1, 1]").unwrap();
+        let edges = vec![-1.0, 1.0];
+        let channel = ChannelQuery { channel: 0, fraction_bits: 12, max_abs: 65_536.0, edges };
+        assert_eq!(query.work, SumsWork { labels: true, channels: vec![channel] });
+        assert_eq!((query.devices, query.quorum, query.deadline_ms), (0, 5, 600_000));
+    }
+
+    #[test]
+    fn every_problem_is_named_by_its_key() {
+        let keys = |text: &str| {
+            let problems = read(text).unwrap_err();
+            problems.into_iter().map(|problem| problem.key).collect::<Vec<_>>()
+        };
+        assert_eq!(keys(""), ["channels"], "nothing is asked for");
+        let text = "devices = 2\ndeadline_s = 0\n[[channels]]\nname = \"y\"";
+        assert_eq!(keys(text), ["channels[0].name", "devices", "deadline_s"]);
+        let twice = "[[channels]]\nname = \"x\"\n[[channels]]\nname = \"x\"";
+        assert_eq!(keys(twice), ["channels"]);
+        for wrong in ["fraction_bits = 25", "max_abs = -1.0", "max_abs = inf", "edges = [1, 0]"] {
+            assert_eq!(keys(&format!("[[channels]]\nname = \"x\"\n{wrong}")), ["channels"]);
+        }
+        assert!(toml::from_str::<QueryFile>("lables = true").is_err());
+    }
+}

@@ -1,0 +1,163 @@
+//! Where queries wait for a running aggregator: a folder beside its store. `NAME.toml` is a query,
+//! `NAME.json` what came of it. A query stays there until it is answered, so that a restart puts it
+//! again.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use dunlin_protocol::id::Name;
+use dunlin_protocol::task::Task;
+use dunlin_service::config::read_file;
+
+use super::file::{QUERY_BYTES_MAX, QueryFile};
+use super::{AnswerTable, Query};
+
+/// Queries that are looked at in one turn at the most.
+const QUERIES_MAX: usize = 64;
+
+/// The folder of the queries to one aggregator.
+#[derive(Clone, Debug)]
+pub struct Spool {
+    folder: PathBuf,
+}
+
+impl Spool {
+    /// The folder beside `store`; it need not exist.
+    pub fn beside(store: &Path) -> Self {
+        let mut folder = store.as_os_str().to_owned();
+        folder.push(".queries");
+        Self { folder: folder.into() }
+    }
+
+    fn path(&self, name: &Name, ending: &str) -> PathBuf {
+        self.folder.join(format!("{name}.{ending}"))
+    }
+
+    /// Puts the text of a query file there.
+    ///
+    /// # Errors
+    /// When the folder cannot be made or written.
+    pub fn put(&self, name: &Name, text: &str) -> io::Result<()> {
+        fs::create_dir_all(&self.folder)?;
+        write_whole(&self.path(name, "toml"), text.as_bytes())
+    }
+
+    /// Takes a query away that nobody waits for any more.
+    pub fn withdraw(&self, name: &Name) {
+        let _ = fs::remove_file(self.path(name, "toml"));
+    }
+
+    /// The queries that wait. One that cannot be put gets its answer at once: the reason.
+    pub fn waiting(&self, task: &Task, quorum: u32) -> Vec<Query> {
+        let Ok(entries) = fs::read_dir(&self.folder) else { return Vec::new() };
+        let mut queries = Vec::new();
+        for path in entries.flatten().map(|entry| entry.path()).take(QUERIES_MAX) {
+            let stem = path.file_stem().and_then(|stem| stem.to_str());
+            let name = stem.and_then(|stem| Name::new(stem).ok());
+            let (Some(name), true) = (name, path.extension().is_some_and(|end| end == "toml"))
+            else {
+                continue;
+            };
+            let file = read_file::<QueryFile>(&path, QUERY_BYTES_MAX);
+            let query = file.map_err(|error| error.to_string()).and_then(|file| {
+                let problems = file.query(name.clone(), task, quorum);
+                problems.map_err(|problems| {
+                    problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+                })
+            });
+            match query {
+                Ok(query) => queries.push(query),
+                Err(why) => {
+                    log::warn!("query {name} is not put: {why}");
+                    self.write(&name, &format!("{{\"error\":{why:?}}}"));
+                }
+            }
+        }
+        queries
+    }
+
+    /// Writes what came of a query.
+    pub fn answer(&self, name: &Name, table: &AnswerTable) {
+        match serde_json::to_string(table) {
+            Ok(json) => self.write(name, &json),
+            Err(error) => log::error!("the answer to query {name} cannot be written: {error}"),
+        }
+    }
+
+    fn write(&self, name: &Name, json: &str) {
+        if !self.path(name, "toml").exists() {
+            // Nobody waits for it.
+            return;
+        }
+        match write_whole(&self.path(name, "json"), json.as_bytes()) {
+            Ok(()) => self.withdraw(name),
+            Err(error) => log::warn!("{}: {error}", self.path(name, "json").display()),
+        }
+    }
+
+    /// Takes what came of a query, once it is there.
+    ///
+    /// # Errors
+    /// When it cannot be read, or the query could not be put: why.
+    pub fn take(&self, name: &Name) -> Result<Option<AnswerTable>, String> {
+        let path = self.path(name, "json");
+        let text = match fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(format!("{}: {error}", path.display())),
+        };
+        let _ = fs::remove_file(&path);
+        serde_json::from_str(&text).map(Some).map_err(|_| format!("query {name}: {text}"))
+    }
+}
+
+/// Writes a file so that others see all of it or nothing.
+fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let temporary = path.with_extension("tmp");
+    let mut file = File::create(&temporary)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(&temporary, path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::example::{name, task};
+
+    #[test]
+    fn a_query_waits_until_its_answer_is_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let spool = Spool::beside(&folder.path().join("a.redb"));
+        let task = Task::new(task(4)).unwrap();
+        assert!(spool.waiting(&task, 2).is_empty());
+        spool.put(&name("q"), "labels = true").unwrap();
+        let waiting = spool.waiting(&task, 2);
+        assert_eq!((waiting.len(), waiting[0].quorum), (1, 2));
+        assert_eq!(spool.take(&name("q")), Ok(None));
+        let table = AnswerTable {
+            query: "q".into(),
+            round: 1,
+            devices: 2,
+            failure: None,
+            windows: i128::from(u64::MAX) * 3,
+            labels: vec![],
+            channels: vec![],
+        };
+        spool.answer(&name("q"), &table);
+        assert!(spool.waiting(&task, 2).is_empty());
+        assert_eq!(spool.take(&name("q")), Ok(Some(table)));
+        assert_eq!(spool.take(&name("q")), Ok(None));
+    }
+
+    #[test]
+    fn a_query_that_cannot_be_put_is_answered_with_the_reason() {
+        let folder = tempfile::tempdir().unwrap();
+        let spool = Spool::beside(&folder.path().join("a.redb"));
+        spool.put(&name("q"), "[[channels]]\nname = \"none\"").unwrap();
+        fs::write(folder.path().join("a.redb.queries/notes.txt"), "x").unwrap();
+        assert!(spool.waiting(&Task::new(task(4)).unwrap(), 2).is_empty());
+        assert!(spool.take(&name("q")).unwrap_err().contains("no channel"));
+    }
+}
