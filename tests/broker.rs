@@ -20,6 +20,7 @@ mod broker {
     mod late;
     mod program;
     mod programs;
+    mod queries;
     mod refusals;
     mod relay;
     mod silence;

@@ -3,6 +3,8 @@
 
 use alloc::vec::Vec;
 
+use dunlin_protocol::crc32;
+
 const MAGIC: &[u8; 8] = b"DUNLINS1";
 
 /// Bytes in front of the state: magic number, sequence number and CRC-32 of all that follows it.
@@ -54,10 +56,7 @@ pub fn find(slots: [Option<&[u8]>; 2]) -> Found<'_> {
 }
 
 fn checksum(sequence: u64, state: &[u8]) -> u32 {
-    let mut crc = crc32fast::Hasher::new();
-    crc.update(&sequence.to_le_bytes());
-    crc.update(state);
-    crc.finalize()
+    crc32::of(&[&sequence.to_le_bytes(), state])
 }
 
 #[cfg(test)]

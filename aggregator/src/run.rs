@@ -157,6 +157,7 @@ pub fn run(
     let topics = Topics::new(config.settings.topics_root.clone());
     let task = Task::new(config.settings.task.clone()).map_err(unusable)?;
     let spool = Spool::beside(&config.store);
+    spool.make();
     let (status_due, queries_due) = (Instant(0), Instant(0));
     let mut shell =
         Shell { config, store, topics, core, link: None, task, spool, status_due, queries_due };

@@ -6,6 +6,7 @@ extern crate alloc;
 extern crate std;
 
 pub mod codec;
+pub mod crc32;
 pub mod delta;
 pub mod extension;
 pub mod id;

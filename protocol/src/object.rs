@@ -3,6 +3,7 @@
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
+use crate::crc32;
 use crate::id::{Digest, ShortDigest};
 use crate::limits::{CHUNK_BYTES_MAX, CHUNK_BYTES_MIN, OBJECT_BYTES_MAX};
 use crate::message::Ack;
@@ -148,10 +149,7 @@ impl<'a> Chunk<'a> {
 
     /// CRC-32 (IEEE) over the header behind the envelope and the data.
     fn checksum(&self, header: &[u8]) -> u32 {
-        let mut crc = crc32fast::Hasher::new();
-        crc.update(header);
-        crc.update(self.data);
-        crc.finalize()
+        crc32::of(&[header, self.data])
     }
 
     /// The object's sizes; only the first eight bytes of the digest are known.

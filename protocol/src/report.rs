@@ -31,8 +31,8 @@ pub struct ReportHeader {
 }
 
 /// Bytes of the framing of a training report of one chunk, everything but the codec's payload, while
-/// rounds and versions are below 16,384, windows below 2,097,152 and sums of losses below 4,096.
-pub const FRAMING_BYTES: u32 = 65;
+/// rounds, versions and windows are below 16,384 and sums of losses below 524,288.
+pub const FRAMING_BYTES: u32 = 64;
 
 impl ReportHeader {
     /// The header of a report of `work`.

@@ -328,3 +328,26 @@ fn files_that_a_scenario_names_are_checked_before_it_begins() {
     traced.population.trace = Some("no-such-trace.csv".into());
     assert!(prepare(&traced).err().unwrap().contains("no-such-trace.csv"));
 }
+
+#[test]
+fn a_query_beside_training_is_answered_by_every_device_and_adds_up() {
+    let scenario = scenario(
+        "name = 'query'\n[population]\ndevices = 12\n[rounds]\ncount = 4\ntarget = 6\npause_s = 30\n\
+         [learning]\nwindows = 20\n[faults]\naggregator_kills_per_h = 20\n\
+         [[query]]\nat_h = 0.02\nlabels = true\nquorum = 12\ndeadline_s = 3600\n\
+         [[query.channels]]\nname = 'x'\nmax_abs = 1\nedges = [0]\n",
+    );
+    let outcome = simulate(&scenario, Options::threads(1));
+    assert_eq!((outcome.violation, outcome.finished), (None, true));
+    let [answer] = &outcome.answers[..] else { panic!("{:?}", outcome.answers) };
+    assert_eq!((answer.devices, answer.failure), (12, None));
+    let labels: i128 = answer.labels.iter().map(|count| count.windows).sum();
+    assert!(labels == answer.windows && answer.windows >= 12, "{answer:?}");
+    let channel = &answer.channels[0];
+    assert_eq!(channel.histogram.iter().sum::<i128>(), channel.samples);
+    // Uniform from -1 to 1: mean 0, standard deviation 3^-1/2.
+    let (mean, deviation) = (channel.mean.unwrap(), channel.deviation.unwrap());
+    assert!(mean.abs() < 0.1 && (deviation - 0.577).abs() < 0.05, "{mean} {deviation}");
+    let again = simulate(&scenario, Options::threads(2));
+    assert_eq!(again.answers, outcome.answers, "whatever the number of threads");
+}

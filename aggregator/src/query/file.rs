@@ -119,6 +119,20 @@ mod tests {
     }
 
     #[test]
+    fn the_example_is_a_query() {
+        let file: QueryFile = toml::from_str(include_str!("../../query.example.toml")).unwrap();
+        let mut spec = crate::example::task(4);
+        spec.input.channels[0].name = "acc_x".into();
+        let second = dunlin_protocol::task::Channel {
+            name: "acc_y".into(),
+            ..spec.input.channels[0].clone()
+        };
+        spec.input.channels.push(second);
+        let query = file.query(crate::example::name("q"), &Task::new(spec).unwrap(), 4).unwrap();
+        assert_eq!((query.quorum, query.work.channels.len()), (4, 2));
+    }
+
+    #[test]
     fn every_problem_is_named_by_its_key() {
         let keys = |text: &str| {
             let problems = read(text).unwrap_err();

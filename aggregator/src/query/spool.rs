@@ -30,6 +30,13 @@ impl Spool {
         Self { folder: folder.into() }
     }
 
+    /// Makes the folder, so that it belongs to the user of the aggregator, whoever asks.
+    pub fn make(&self) {
+        if let Err(error) = fs::create_dir_all(&self.folder) {
+            log::warn!("{}: {error}; nothing can be asked", self.folder.display());
+        }
+    }
+
     fn path(&self, name: &Name, ending: &str) -> PathBuf {
         self.folder.join(format!("{name}.{ending}"))
     }

@@ -8,6 +8,7 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use dunlin_models::ReadWindows;
+use dunlin_protocol::crc32;
 use dunlin_protocol::limits::CHANNELS_MAX;
 use dunlin_protocol::task::TaskSpec;
 use serde::{Deserialize, Serialize};
@@ -65,7 +66,7 @@ impl RecordingHeader {
         rows.iter().for_each(|value| body.extend_from_slice(&value.to_le_bytes()));
         let mut bytes = MAGIC.to_vec();
         bytes.extend_from_slice(&length.to_le_bytes());
-        bytes.extend_from_slice(&crc32fast::hash(&body).to_le_bytes());
+        bytes.extend_from_slice(&crc32::of(&[&body]).to_le_bytes());
         bytes.extend_from_slice(&body);
         bytes
     }
@@ -100,7 +101,7 @@ impl<'a> Recording<'a> {
         }
         let bytes = header.rows()?.checked_mul(2 * width)?;
         let rows = rows.get(..bytes)?;
-        let whole = crc32fast::hash(&body[..length + bytes]) == u32::from_le_bytes(*crc);
+        let whole = crc32::of(&[&body[..length + bytes]]) == u32::from_le_bytes(*crc);
         whole.then_some(Self { header, rows })
     }
 
