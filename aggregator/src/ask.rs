@@ -4,6 +4,7 @@ use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::time::Duration;
 
 use dunlin_aggregator::config::Config;
@@ -16,6 +17,7 @@ use dunlin_aggregator::status::Status;
 use dunlin_aggregator::store::{Store, StoreProblem};
 use dunlin_protocol::id::Name;
 use dunlin_protocol::task::Task;
+use dunlin_protocol::work::WorkKind;
 use dunlin_service::Manager;
 use dunlin_service::config::read_file;
 
@@ -44,10 +46,13 @@ pub(crate) fn run(mut config: Config, file: &Path, json: bool, say: &dyn Fn(&str
     let spool = Spool::beside(&config.store);
     spool.put(&name, &text)?;
     let stop = Arc::new(AtomicBool::new(false));
-    let flag = Arc::clone(&stop);
-    ctrlc::set_handler(move || flag.store(true, Ordering::Relaxed))?;
+    let (flag, (signal, signalled)) = (Arc::clone(&stop), mpsc::channel());
+    ctrlc::set_handler(move || {
+        flag.store(true, Ordering::Relaxed);
+        let _ = signal.send(());
+    })?;
     let answer = if runs {
-        wait(&config, &spool, &name, &stop)
+        wait(&config, &spool, &name, &signalled)
     } else {
         config.settings.paused = true;
         put(&config, &spool, &name, &stop)
@@ -75,14 +80,13 @@ fn wait(
     config: &Config,
     spool: &Spool,
     name: &Name,
-    stop: &AtomicBool,
+    stop: &Receiver<()>,
 ) -> Result<Option<AnswerTable>, Box<dyn std::error::Error>> {
     let mut looks = 0_u32;
-    while !stop.load(Ordering::Relaxed) {
+    while stop.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
         if let Some(table) = spool.take(name)? {
             return Ok(Some(table));
         }
-        std::thread::sleep(LOOK);
         looks += 1;
         if looks.is_multiple_of(LOOKS_PER_LINE) {
             if Store::open(&config.store).is_ok() {
@@ -97,8 +101,8 @@ fn wait(
 fn progress(config: &Config) {
     let status = Status::read(&config.store).ok().flatten();
     let open = status.into_iter().flat_map(|status| status.open);
-    let query = open.filter(|round| round.key.kind == dunlin_protocol::work::WorkKind::Sums).last();
-    let line = match query {
+    let mut queries = open.filter(|round| round.key.kind == WorkKind::Sums);
+    let line = match queries.next() {
         Some(round) => format!(
             "{} of {} device(s) have answered, {} s left",
             round.accepted,

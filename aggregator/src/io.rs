@@ -143,14 +143,14 @@ pub enum RoundEvent {
     /// A query that was answered before was asked again.
     AnsweredBefore {
         /// What came of it.
-        answer: QueryResult,
+        answer: Box<QueryResult>,
     },
     /// A query has its answer, which is saved; or it has failed.
     Answered {
         /// The round in figures.
         summary: RoundSummary,
         /// What came of it.
-        answer: QueryResult,
+        answer: Box<QueryResult>,
     },
     /// An operator's model became this version.
     Imported {

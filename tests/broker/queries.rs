@@ -28,7 +28,7 @@ type Windows = Vec<(Option<u8>, [i32; WINDOW])>;
 
 /// Windows of one device, the same in each run.
 fn windows(place: u8, count: usize, labelled: bool) -> Windows {
-    let value = |at: usize| (at as i32 * 37 + i32::from(place) * 11) % 41 - 20;
+    let value = |at: usize| (i32::try_from(at).unwrap() * 37 + i32::from(place) * 11) % 41 - 20;
     let window = |number: usize| {
         let label = u8::try_from(number % 3).unwrap();
         (labelled.then_some(label), std::array::from_fn(|at| value(number * WINDOW + at)))
@@ -84,7 +84,6 @@ fn answer(world: &World, query: &str, windows: usize) -> Value {
             return answer;
         }
         last = answer;
-        std::thread::sleep(std::time::Duration::from_millis(200));
     }
     panic!("never {windows} windows: {last}");
 }
@@ -128,7 +127,7 @@ fn program(name: &str) -> Option<PathBuf> {
 #[test]
 fn an_operators_query_gives_exactly_what_the_devices_files_hold_with_and_without_an_aggregator() {
     let Some(program) = program("dunlin-agent") else { return };
-    let mut settings = settings(WINDOW as u16, 3, 1);
+    let mut settings = settings(u16::try_from(WINDOW).unwrap(), 3, 1);
     settings.task.input.hop = settings.task.input.window;
     // Nothing is trained: too few devices come.
     settings.min_online = 50;

@@ -340,10 +340,9 @@ fn a_device_without_windows_answers_a_query_and_fetches_no_model_for_it() {
         extensions: Extensions::NONE,
     };
     let started = bench.hear(&Topic::Down(name("wrist-1"), Down::Go), &wire::encode(&go).unwrap());
-    let job = started.iter().find_map(|output| match output {
-        Output::Start(job) => Some(job),
-        _ => None,
-    });
+    let job = started
+        .iter()
+        .find_map(|output| if let Output::Start(job) = output { Some(job) } else { None });
     assert_eq!(job.unwrap().spec, crate::job::JobSpec::Sums(sums));
     let numbers = vec![0; 1 + 10 + 3 + 2];
     let outcome = Ok(crate::job::Outcome::Sums(numbers.clone()));

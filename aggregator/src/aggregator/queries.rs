@@ -19,7 +19,7 @@ impl Aggregator {
     /// Takes a query. One that was answered before is answered again, one that is open goes on.
     pub(super) fn ask(&mut self, query: Query) {
         if let Some(answer) = self.queries.answer(&query.name) {
-            let answer = answer.clone();
+            let answer = answer.clone().into();
             return self.event(RoundEvent::AnsweredBefore { answer });
         }
         let same = |round: &Round| matches!(&round.job, Job::Sums { query: open, .. } if *open == query.name);

@@ -289,7 +289,7 @@ impl Aggregator {
     ) {
         let summary = summary(now, round, figures, RoundOutcome::Done(round.base));
         match self.save_closed(round, collection, &summary) {
-            Some(answer) => self.event(RoundEvent::Answered { summary, answer }),
+            Some(answer) => self.event(RoundEvent::Answered { summary, answer: answer.into() }),
             None => {
                 self.counters.evaluations += 1;
                 self.event(RoundEvent::Evaluated { summary });
@@ -305,7 +305,7 @@ impl Aggregator {
         let figures = collection.sums.figures();
         let summary = summary(now, round, figures, RoundOutcome::Failed(failure));
         match self.save_closed(round, collection, &summary) {
-            Some(answer) => self.event(RoundEvent::Answered { summary, answer }),
+            Some(answer) => self.event(RoundEvent::Answered { summary, answer: answer.into() }),
             None => self.event(RoundEvent::RoundFailed { summary }),
         }
     }

@@ -109,6 +109,7 @@ fn a_loss_that_exploded_counts_as_the_bound() {
     assert_eq!(total.figures().before.loss_sum, LOSS_SUM_MAX as f64);
 }
 
+#[allow(clippy::cast_possible_truncation)] // below 2^62
 #[test]
 fn shifting_digits_is_multiplying_and_rounding() {
     let mut rng = Rng::new(5);

@@ -34,11 +34,12 @@ fn report(world: &World, windows: u32, numbers: &[i128]) -> Vec<u8> {
 }
 
 fn answers(world: &World) -> Vec<QueryResult> {
-    let answer = |event: &RoundEvent| match event {
-        RoundEvent::Answered { answer, .. } | RoundEvent::AnsweredBefore { answer } => {
-            Some(answer.clone())
+    let answer = |event: &RoundEvent| {
+        if let RoundEvent::Answered { answer, .. } | RoundEvent::AnsweredBefore { answer } = event {
+            Some(QueryResult::clone(answer))
+        } else {
+            None
         }
-        _ => None,
     };
     world.events.iter().filter_map(answer).collect()
 }

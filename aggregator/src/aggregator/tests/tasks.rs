@@ -30,9 +30,11 @@ fn swapped() -> TaskSpec {
     TaskSpec { target, ..settings().task }
 }
 
+type Change = fn(&mut TaskSpec);
+
 #[test]
 fn every_change_of_meaning_is_refused_by_name() {
-    let changes: [(&str, fn(&mut TaskSpec)); 6] = [
+    let changes: [(&str, Change); 6] = [
         ("labels", |task| *task = swapped()),
         ("channel 0", |task| task.input.channels[0].name = "y".into()),
         ("unit of x", |task| task.input.channels[0].unit = "m/s2".into()),
@@ -100,11 +102,12 @@ fn plans_rise_over_restarts_and_over_a_store_that_was_put_back() {
     let start = Start::Restored(Box::new(copy));
     let mut core = Aggregator::new(settings, start, NOW, 1_800_000_000).unwrap();
     core.handle(NOW, Input::Connected);
-    let plan = std::iter::from_fn(|| core.poll_output()).find_map(|output| match output {
-        Output::Publish { topic: Topic::Plan(_), payload, .. } => {
+    let plan = std::iter::from_fn(|| core.poll_output()).find_map(|output| {
+        if let Output::Publish { topic: Topic::Plan(_), payload, .. } = output {
             wire::decode::<Plan>(&payload).ok()
+        } else {
+            None
         }
-        _ => None,
     });
     assert!(plan.unwrap().sequence > second);
 }
