@@ -306,7 +306,7 @@ impl Session {
         if let Err(heard) = self.state.plans.admits(&plan) {
             self.counters.stale_plans += 1;
             warn!(
-                "{}: a plan was left out: its number is {}, and {heard} was heard. Somebody sends an old one again, or the aggregator's store was put back and its clock is behind",
+                "{}: a plan was left out: its number is {}, and {heard} was heard. Somebody sends an old one again, or the aggregator's store was put back and its clock was behind: set that clock and start it again",
                 self.settings.device, plan.sequence
             );
             return;
@@ -434,7 +434,12 @@ impl Session {
     fn next_item(&mut self) -> Option<Item> {
         loop {
             let (Some(plan), Some(_)) = (&self.plan, &self.task) else { return None };
-            let item = plan.work.iter().find_map(|item| self.wanted(plan, item))?;
+            let mut items = plan.work.iter().filter_map(|item| self.wanted(plan, item));
+            let first = items.next()?;
+            // An update that is finished comes first: other work would drop it.
+            let is_finished = |item: &Item| self.finished(item).is_some();
+            let item = if is_finished(&first) { None } else { items.find(is_finished) };
+            let item = item.unwrap_or(first);
             if self.has_memory_to_send(&item) {
                 return Some(item);
             }
@@ -513,7 +518,15 @@ impl Session {
     /// Remembers that `work` has ended and waits for the next.
     fn end_work(&mut self, work: WorkRef) {
         if self.ended.len() == ENDED_MAX {
-            self.ended.pop_front();
+            // What the plan still lists would be done again.
+            let listed = |work: &WorkRef| {
+                let plan = self.plan.as_ref();
+                plan.is_some_and(|plan| {
+                    plan.work.iter().any(|i| resting::work_of(plan, i) == *work)
+                })
+            };
+            let place = self.ended.iter().position(|work| !listed(work)).unwrap_or(0);
+            self.ended.remove(place);
         }
         self.ended.push_back(work);
         self.enter(Phase::Waiting);

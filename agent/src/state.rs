@@ -12,7 +12,7 @@ use alloc::vec::Vec;
 use core::fmt;
 use serde::{Deserialize, Serialize};
 
-use dunlin_protocol::id::{Digest, LayoutHash, Lineage, ModelVersion};
+use dunlin_protocol::id::{Digest, Lineage, ModelVersion};
 use dunlin_protocol::limits::{OBJECT_BYTES_MAX, TASK_BYTES_MAX};
 use dunlin_protocol::lottery::LotteryKey;
 use dunlin_protocol::message::WorkRef;
@@ -53,8 +53,8 @@ pub struct DeviceState {
 pub struct Residual {
     /// The history that it belongs to.
     pub lineage: Lineage,
-    /// The layout of its coordinates.
-    pub layout: LayoutHash,
+    /// The task that gives its coordinates their meaning.
+    pub task: TaskDigest,
     /// The version that the update started from.
     pub version: ModelVersion,
     /// `[n_update]`: four bytes a coordinate.

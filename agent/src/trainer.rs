@@ -5,7 +5,7 @@ use std::sync::Arc;
 use dunlin_models::{Backend, Windows};
 use dunlin_protocol::task::{Task, TaskSpec};
 
-use crate::data::{WindowSet, WindowSource};
+use crate::data::{DataError, WindowSet, WindowSource};
 use crate::job::{Job, JobFailure, JobSpec, Outcome, Survey};
 use crate::network::{NetworkTrainer, failure};
 use crate::ports::Executor;
@@ -54,7 +54,11 @@ impl Executor for BurnTrainer {
         if let JobSpec::Sums(work) = &job.spec {
             let source = &mut self.source;
             let sums = sums::add_up(work, &job.task, &mut |task, each| {
-                let all = source.windows_unless(task, stop).map_err(failure)?;
+                let all = match source.windows_unless(task, stop) {
+                    // A device without labels can still say what its channels measure.
+                    Err(DataError::Labels { .. }) => return Ok(()),
+                    all => all.map_err(failure)?,
+                };
                 all.iter().for_each(|(window, label)| each(window, label));
                 Ok(())
             });

@@ -40,6 +40,9 @@ use start::{bring_up, check_params, fresh, old_task};
 /// Accepted updates that share one write to the disk at the most.
 const COMMIT_UPDATES_MAX: usize = 64;
 
+/// Seconds from 1970 to 2100.
+const YEAR_2100: u32 = 4_102_444_800;
+
 /// Check-ins that a sleeping device may miss before it no longer counts.
 const SLEEPS_MISSED: u64 = 3;
 
@@ -159,6 +162,7 @@ impl Aggregator {
     }
 
     fn restore(&mut self, snapshot: Snapshot, now: Instant, unix_s: u64) -> Result<(), StartError> {
+        let adopted = snapshot.adopted;
         let mut records = vec![Record::Task(self.task.spec().clone())];
         let (n_model, n_update) = (self.task.layout().n_model(), self.task.layout().n_update());
         for (version, mut record) in snapshot.models {
@@ -198,8 +202,9 @@ impl Aggregator {
             self.rounds.insert(key, Round::restore(record, sums, now, wait));
         }
         self.head.boot = self.head.boot.saturating_add(1);
-        let unix_s = u32::try_from(unix_s).unwrap_or(u32::MAX);
-        self.head.plan_epoch = self.head.plan_epoch.saturating_add(1).max(unix_s);
+        // A clock that is centuries off would leave no number above its own.
+        let unix_s = u32::try_from(unix_s).ok().filter(|unix_s| *unix_s < YEAR_2100);
+        self.head.plan_epoch = self.head.plan_epoch.saturating_add(1).max(unix_s.unwrap_or(0));
         records.insert(0, Record::Head(self.head.clone()));
         self.save(records);
         self.event(RoundEvent::Started {
@@ -208,6 +213,10 @@ impl Aggregator {
             version: self.head.version,
             resumed: self.rounds.len(),
         });
+        if adopted {
+            // What was added up had another meaning.
+            self.supersede(now, |_| true);
+        }
         self.advance(now);
         Ok(())
     }
@@ -226,7 +235,7 @@ impl Aggregator {
             Input::Disconnected => self.connection = Connection::Down,
             Input::Message { topic, payload } => self.message(now, topic, payload),
             Input::Import(params) => self.import(now, params),
-            Input::Ask(query) => self.ask(query),
+            Input::Ask(queries) => self.ask(now, queries),
             Input::Stop => {
                 self.commit(now);
                 self.say_goodbye();
@@ -257,7 +266,8 @@ impl Aggregator {
             Connection::Down => None,
         };
         let later = |at: &Instant| *at > self.now;
-        rounds.chain(opening).filter(later).chain(self.unwritten.due).min()
+        let queries = self.queries.deadline();
+        rounds.chain(opening).chain(queries).filter(later).chain(self.unwritten.due).min()
     }
 
     /// What was counted since the start.

@@ -1,5 +1,6 @@
 //! `dunlin-aggregator query`: puts a query and waits for its answer.
 
+use std::fs::TryLockError;
 use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use dunlin_aggregator::query::file::{QUERY_BYTES_MAX, QueryFile};
 use dunlin_aggregator::query::spool::Spool;
 use dunlin_aggregator::run;
 use dunlin_aggregator::status::Status;
-use dunlin_aggregator::store::{Store, StoreProblem};
+use dunlin_aggregator::store::Store;
 use dunlin_protocol::id::Name;
 use dunlin_protocol::task::Task;
 use dunlin_protocol::work::WorkKind;
@@ -25,6 +26,8 @@ use crate::Outcome;
 
 /// How often to look for the answer.
 const LOOK: Duration = Duration::from_millis(200);
+/// Lines of progress after which an aggregator that does not run has not just been started again.
+const FREE_MAX: u32 = 15;
 /// Looks between two lines of progress.
 const LOOKS_PER_LINE: u32 = 10;
 
@@ -38,13 +41,13 @@ pub(crate) fn run(mut config: Config, file: &Path, json: bool, say: &dyn Fn(&str
         let lines = problems.iter().map(|problem| format!("\n  {problem}"));
         format!("{} cannot be asked:{}", file.display(), lines.collect::<String>())
     })?;
-    let runs = match Store::open(&config.store) {
-        Ok(_) => false,
-        Err(error) if matches!(error.problem(), StoreProblem::InUse) => true,
-        Err(error) => return Err(error.into()),
-    };
-    let spool = Spool::beside(&config.store);
-    spool.put(&name, &text)?;
+    let runs = in_use(&config.store);
+    if !runs && (!config.store.exists() || Store::open(&config.store)?.load()?.is_none()) {
+        let store = config.store.display();
+        return Err(format!("{store} holds no federation yet: start the aggregator first").into());
+    }
+    let mut spool = Spool::beside(&config.store);
+    spool.put(&config.store, &name, &text)?;
     let stop = Arc::new(AtomicBool::new(false));
     let (flag, (signal, signalled)) = (Arc::clone(&stop), mpsc::channel());
     ctrlc::set_handler(move || {
@@ -52,10 +55,10 @@ pub(crate) fn run(mut config: Config, file: &Path, json: bool, say: &dyn Fn(&str
         let _ = signal.send(());
     })?;
     let answer = if runs {
-        wait(&config, &spool, &name, &signalled)
+        wait(&config, &mut spool, &name, &signalled)
     } else {
         config.settings.paused = true;
-        put(&config, &spool, &name, &stop)
+        put(&config, &mut spool, &name, &stop)
     };
     // Whoever asked does not wait any more.
     spool.withdraw(&name);
@@ -65,6 +68,13 @@ pub(crate) fn run(mut config: Config, file: &Path, json: bool, say: &dyn Fn(&str
         None => Ok(()),
         Some(_) => Err("too few devices answered; lower `quorum`, or ask again later".into()),
     }
+}
+
+/// Whether an aggregator runs on `store`: it holds the file's lock. Opening the store would take that
+/// away from one that starts.
+fn in_use(store: &Path) -> bool {
+    let file = std::fs::File::open(store);
+    file.is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }
 
 /// A name that no other query has.
@@ -78,18 +88,19 @@ fn name_of(file: &Path) -> Result<Name, Box<dyn std::error::Error>> {
 /// Waits for the aggregator that runs.
 fn wait(
     config: &Config,
-    spool: &Spool,
+    spool: &mut Spool,
     name: &Name,
     stop: &Receiver<()>,
 ) -> Result<Option<AnswerTable>, Box<dyn std::error::Error>> {
-    let mut looks = 0_u32;
+    let (mut looks, mut free) = (0_u32, 0);
     while stop.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
         if let Some(table) = spool.take(name)? {
             return Ok(Some(table));
         }
         looks += 1;
         if looks.is_multiple_of(LOOKS_PER_LINE) {
-            if Store::open(&config.store).is_ok() {
+            free = if in_use(&config.store) { 0 } else { free + 1 };
+            if free > FREE_MAX {
                 return Err("the aggregator has stopped; start it, and ask again".into());
             }
             progress(config);
@@ -117,13 +128,13 @@ fn progress(config: &Config) {
 /// Puts the query from this process, as no aggregator runs.
 fn put(
     config: &Config,
-    spool: &Spool,
+    spool: &mut Spool,
     name: &Name,
     stop: &Arc<AtomicBool>,
 ) -> Result<Option<AnswerTable>, Box<dyn std::error::Error>> {
     let done = Arc::clone(stop);
     let on_event = |event: &RoundEvent, _: &_| {
-        if let RoundEvent::Answered { answer, .. } = event
+        if let RoundEvent::Answered { answer, .. } | RoundEvent::AnsweredBefore { answer } = event
             && answer.query == *name
         {
             done.store(true, Ordering::Relaxed);

@@ -31,8 +31,9 @@ pub enum Input<'a> {
     Tick,
     /// An operator replaces the global model: `[n_model]`, finite.
     Import(&'a [f32]),
-    /// An operator asks something of the devices' data.
-    Ask(Query),
+    /// Everything that operators ask of the devices' data and wait for now; what is left out is not
+    /// asked any more.
+    Ask(Vec<Query>),
     /// The program is about to end: save what is accepted and say goodbye.
     Stop,
 }

@@ -7,6 +7,7 @@ mod table;
 use std::collections::{BTreeMap, VecDeque};
 
 use dunlin_protocol::id::{Name, RoundId};
+use dunlin_protocol::time::Instant;
 use dunlin_protocol::work::SumsWork;
 use serde::{Deserialize, Serialize};
 
@@ -15,6 +16,11 @@ pub use table::{AnswerTable, ChannelTable, LabelCount};
 
 /// Answers that are kept; the oldest round goes first.
 pub const ANSWERS_MAX: usize = 100;
+
+/// Longest body of a query in a plan, in bytes: two fit beside models and training.
+pub const BODY_BYTES_MAX: usize = 3_000;
+/// Longest wait for an answer, in milliseconds: a week.
+pub const DEADLINE_MS_MAX: u64 = 7 * 24 * 3_600_000;
 
 /// A question to the devices.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,7 +33,7 @@ pub struct Query {
     pub devices: u32,
     /// Fewest devices that make an answer; with fewer, nothing of it is shown.
     pub quorum: u32,
-    /// How long to wait for devices, in milliseconds.
+    /// How long to wait for devices, in milliseconds, from the moment at which it is asked.
     pub deadline_ms: u64,
 }
 
@@ -51,7 +57,8 @@ pub struct QueryResult {
 /// Queries that wait, and answers that were given.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Queries {
-    waiting: VecDeque<Query>,
+    /// When each was asked.
+    waiting: VecDeque<(Query, Instant)>,
     answers: BTreeMap<Name, QueryResult>,
 }
 
@@ -67,16 +74,34 @@ impl Queries {
     }
 
     /// Lets a query wait, unless it does already.
-    pub(crate) fn push(&mut self, query: Query) {
-        if self.waiting.iter().all(|waits| waits.name != query.name) {
-            self.waiting.push_back(query);
+    pub(crate) fn push(&mut self, query: Query, now: Instant) {
+        if self.waiting.iter().all(|(waits, _)| waits.name != query.name) {
+            self.waiting.push_back((query, now));
         }
+    }
+
+    /// Drops the queries that wait and for which `wanted` does not hold.
+    pub(crate) fn retain(&mut self, wanted: impl Fn(&Name) -> bool) {
+        self.waiting.retain(|(query, _)| wanted(&query.name));
+    }
+
+    /// When the first of those that wait has waited long enough.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.waiting.iter().map(|(query, asked)| asked.after(query.deadline_ms)).min()
+    }
+
+    /// A query that has waited long enough, without the devices that it needs.
+    pub(crate) fn overdue(&mut self, now: Instant) -> Option<Query> {
+        let late = |(query, asked): &(Query, Instant)| asked.after(query.deadline_ms) <= now;
+        let place = self.waiting.iter().position(late)?;
+        self.waiting.remove(place).map(|(query, _)| query)
     }
 
     /// The first query that `available` devices can answer.
     pub(crate) fn next(&mut self, available: u32) -> Option<Query> {
-        let place = self.waiting.iter().position(|query| query.quorum.max(1) <= available)?;
-        self.waiting.remove(place)
+        let enough = |(query, _): &(Query, Instant)| query.quorum.max(1) <= available;
+        let place = self.waiting.iter().position(enough)?;
+        self.waiting.remove(place).map(|(query, _)| query)
     }
 
     /// Keeps an answer.

@@ -308,6 +308,10 @@ impl Round {
         if now >= self.deadline {
             return Some(Ending::Deadline);
         }
+        if self.key.kind == WorkKind::Sums {
+            // Devices that are at other work, or asleep, answer as long as there is time.
+            return None;
+        }
         let waited = now >= self.claims_until && !self.wants_more(now);
         let enough = accepted >= self.bounds.quorum && self.working() == 0;
         (waited && enough).then_some(Ending::AllEnded)

@@ -255,9 +255,8 @@ impl Shell<'_> {
             return;
         }
         self.queries_due = now.after(QUERIES_MS);
-        for query in self.spool.waiting(&self.task, self.config.settings.quorum) {
-            self.core.handle(now, Input::Ask(query));
-        }
+        let queries = self.spool.waiting(&self.task, self.config.settings.quorum);
+        self.core.handle(now, Input::Ask(queries));
     }
 
     /// Performs all outputs in order.

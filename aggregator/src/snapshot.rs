@@ -146,6 +146,8 @@ pub struct Snapshot {
     pub closed: BTreeMap<WorkKind, ClosedRound>,
     /// Answers to queries.
     pub answers: BTreeMap<Name, QueryResult>,
+    /// Whether the operator has just given it another task; not stored.
+    pub adopted: bool,
 }
 
 impl Snapshot {
@@ -174,6 +176,7 @@ impl Snapshot {
                 sums: BTreeMap::new(),
                 closed: BTreeMap::new(),
                 answers: BTreeMap::new(),
+                adopted: false,
             },
             (None, None) => return None,
         };

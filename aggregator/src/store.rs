@@ -336,6 +336,7 @@ fn load(database: &Database) -> Result<Option<Snapshot>, StoreProblem> {
         sums: sums.into_iter().collect(),
         closed: closed.into_iter().map(|(_, closed)| (closed.key.kind, closed)).collect(),
         answers,
+        adopted: false,
     }))
 }
 

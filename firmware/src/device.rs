@@ -14,7 +14,7 @@ use dunlin_agent::network::NetworkTrainer;
 use dunlin_agent::session::{
     Input, LinkPolicy, Output, Session, Settings, batch_bytes, windows_max,
 };
-use dunlin_agent::state::DeviceState;
+use dunlin_agent::state::{DeviceState, StateError};
 use dunlin_agent::sums;
 use dunlin_models::Backend;
 use dunlin_protocol::id::{Digest, Lineage, RoundId, ShortDigest};
@@ -73,9 +73,9 @@ pub struct Parts<'a, P, F> {
 /// Why a device cannot start, in words for the console.
 pub type StartError = &'static str;
 
-const DAMAGED: StartError = "both slots of the state in flash are damaged: erase them to start as a \
+const DAMAGED: StartError = "the state in flash is damaged: erase it to start as a \
     new device; the update to be sent and this device's own layers are lost then";
-const OTHER_VERSION: StartError = "flash holds the state of a newer version: install that, or erase \
+const OTHER_VERSION: StartError = "flash holds the state of another version: install that, or erase \
     the state to start as a new device; the update to be sent and this device's own layers are lost then";
 
 enum Order {
@@ -121,7 +121,10 @@ impl<'a, P: Port, F: NorFlash> Device<'a, P, F> {
             FlashError::Device | FlashError::TooLong { .. } => "flash cannot be read",
         })?;
         let state = match state {
-            Some(bytes) => DeviceState::decode(&bytes).map_err(|_| OTHER_VERSION)?,
+            Some(bytes) => DeviceState::decode(&bytes).map_err(|error| match error {
+                StateError::Malformed => DAMAGED,
+                StateError::Schema { .. } => OTHER_VERSION,
+            })?,
             None => DeviceState::fresh(entropy),
         };
         let start = state.boot.saturating_add(1);

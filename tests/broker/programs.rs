@@ -48,3 +48,54 @@ source = { kind = "har", dir = "nowhere", person = 1 }
         assert!(problems.contains(key), "{key} is not named:\n{problems}");
     }
 }
+
+/// Runs the agent on a folder whose state is damaged, until `text` is in its log or it ends.
+fn start_on(folder: &std::path::Path, reset: bool, text: &str) -> Option<(Option<i32>, String)> {
+    let program = beside_the_tests("dunlin-agent")?;
+    let config = folder.join("agent.toml");
+    let settings = "device = 'wrist-1'\nfederation = 'gait'\nstate_dir = 'STATE'\n\
+        broker = { url = 'mqtt://localhost:1' }\n\
+        source = { kind = 'csv', path = 'none.csv', rate_hz = 50, channels = { x = 'x' } }\n";
+    let state = folder.join("state");
+    std::fs::write(&config, settings.replace("STATE", state.to_str().unwrap())).unwrap();
+    let mut command = Command::new(program);
+    command.arg("--config").arg(config).args(reset.then_some("--reset-state"));
+    command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut said = String::new();
+    let lines = std::io::BufReader::new(child.stderr.take().unwrap());
+    for line in std::io::BufRead::lines(lines).map_while(Result::ok) {
+        said.push_str(&line);
+        said.push('\n');
+        if line.contains(text) {
+            let _ = child.kill();
+        }
+    }
+    Some((child.wait().unwrap().code(), said))
+}
+
+#[test]
+fn a_damaged_or_newer_state_stops_the_agent_untouched_until_it_is_told_to_start_anew() {
+    let folder = new_folder();
+    let state = folder.path().join("state");
+    std::fs::create_dir_all(&state).unwrap();
+    let newer = dunlin_agent::slots::seal(7, &[99, 1, 2, 3]);
+    let kinds = [("damaged", b"rubbish".to_vec()), ("schema 99", newer)];
+    for (what, bytes) in kinds {
+        for slot in ["state.a", "state.b"] {
+            std::fs::write(state.join(slot), &bytes).unwrap();
+        }
+        let Some((code, said)) = start_on(folder.path(), false, "no such line") else { return };
+        assert_eq!(code, Some(78), "{said}");
+        for part in [what, "own layers", "--reset-state"] {
+            assert!(said.contains(part), "{part} is not said:\n{said}");
+        }
+        for slot in ["state.a", "state.b"] {
+            assert_eq!(std::fs::read(state.join(slot)).unwrap(), bytes, "{what}");
+        }
+    }
+    let text = "starts as a new device";
+    let (code, said) = start_on(folder.path(), true, text).unwrap();
+    assert!(code.is_none() && said.contains(text), "{said}");
+    assert!(state.join("state.b.unused").exists());
+}

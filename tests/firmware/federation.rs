@@ -6,8 +6,11 @@ use std::sync::{Arc, Mutex};
 use dunlin_agent::data::WindowSet;
 use dunlin_agent::job::{Job, JobFailure, Outcome, Survey};
 use dunlin_agent::ports::Executor;
+use dunlin_agent::sums::add_up;
 use dunlin_agent::trainer::{BurnTrainer, TrainerSettings};
+use dunlin_aggregator::collect::Table;
 use dunlin_aggregator::io::RoundEvent;
+use dunlin_aggregator::query::spool::Spool;
 use dunlin_aggregator::settings::Downlink;
 use dunlin_firmware::reference;
 use dunlin_firmware::sensor::{Generator, RecordingHeader};
@@ -19,6 +22,7 @@ use dunlin_protocol::codec::Codec;
 use dunlin_protocol::id::{Digest, ShortDigest};
 use dunlin_protocol::task::{Task, TaskSpec};
 use dunlin_protocol::work::WorkKind;
+use dunlin_tests::name;
 
 use super::emulator::{self, Emulator};
 use super::world::{World, device_name, settings};
@@ -119,6 +123,35 @@ pub(super) fn accepted(world: &World) -> Vec<(u32, String)> {
     })
 }
 
+/// Asks all six devices, and adds up here what each of them has.
+fn assert_answers_are_exact(world: &World, task: &TaskSpec) {
+    let channel = &task.input.channels[1].name;
+    let text = format!(
+        "labels = true\nquorum = 6\n[[channels]]\nname = '{channel}'\nmax_abs = 1\nedges = [-0.5, 0, 0.5]"
+    );
+    let spool = Spool::beside(&world.store());
+    spool.put(&world.store(), &name("sums"), &text).unwrap();
+    let answer = world.wait_event(|event| match event {
+        RoundEvent::Answered { answer, .. } => Some(answer.clone()),
+        _ => None,
+    });
+    let task = Task::new(task.clone()).unwrap();
+    let mut all = Table::new(answer.values.len());
+    for place in 0..6 {
+        let mut set = generated(&task, place);
+        if place == 2 {
+            set.values.iter_mut().for_each(|value| *value = (*value * 1000.0).round() * 0.001);
+        }
+        let mut visit = |_: &TaskSpec, each: &mut dyn FnMut(&[f32], Option<u16>)| {
+            set.iter().for_each(|(window, label)| each(window, label));
+            Ok(())
+        };
+        all.add(&add_up(&answer.work, &task, &mut visit).unwrap()).unwrap();
+    }
+    assert_eq!((answer.devices, &answer.values[..]), (6, all.values()));
+    assert_eq!(answer.values[0], 6 * i128::from(WINDOWS));
+}
+
 /// The federation of three and three; each codec takes one. The first board has `windows`.
 fn federation(task: &TaskSpec, codec: Codec, downlink: Codec, windows: u16) {
     let mut settings = settings(9, 6, ROUNDS);
@@ -181,6 +214,9 @@ fn federation(task: &TaskSpec, codec: Codec, downlink: Codec, windows: u16) {
     }
     assert!(compared >= 6 * (ROUNDS as usize - 1), "{compared} models were compared");
 
+    if windows == WINDOWS {
+        assert_answers_are_exact(&world, task);
+    }
     let (first, last, _) = {
         world.stop();
         world.models()

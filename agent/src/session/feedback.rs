@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 
 use dunlin_protocol::codec::{Codec, Seeds, squared_norm};
 use dunlin_protocol::message::WorkRef;
-use dunlin_protocol::task::ParamLayout;
+use dunlin_protocol::task::Task;
 use dunlin_protocol::wire::WireError;
 use dunlin_protocol::work::TrainWork;
 
@@ -59,10 +59,8 @@ impl Session {
         match (fate, lost) {
             (Fate::Counted, Some(values)) => {
                 let (lineage, version) = (work.lineage, base_version);
-                self.state.residual = self.task.as_ref().map(|task| {
-                    let layout = task.layout().hash();
-                    Residual { lineage, layout, version, values }
-                });
+                let task = self.task.as_ref().map(|task| task.digest());
+                self.state.residual = task.map(|task| Residual { lineage, task, version, values });
             }
             (Fate::Unknown, _) => self.state.residual = None,
             (Fate::Counted | Fate::NotCounted, _) => {}
@@ -81,7 +79,7 @@ impl Session {
         &mut self,
         item: &Item,
         plan: &TrainWork,
-        layout: &ParamLayout,
+        task: &Task,
         mut delta: Vec<f32>,
     ) -> Result<Coded, WireError> {
         let codec = Codec::from_spec(plan.codec)
@@ -101,7 +99,7 @@ impl Session {
         let fresh = |residual: &Residual| {
             let versions = item.base_version.0.checked_sub(residual.version.0);
             residual.lineage == lineage
-                && residual.layout == layout.hash()
+                && residual.task == task.digest()
                 && residual.values.len() == delta.len()
                 && versions.is_some_and(|versions| versions <= age)
         };
@@ -159,11 +157,11 @@ mod tests {
 
     /// A device after a round; what the aggregator reads from its update.
     fn round(bench: &mut Bench, number: u32, delta: Vec<f32>, fate: Option<Fate>) -> Vec<f32> {
-        let (item, layout) = (item(number), bench.layout());
+        let (item, task) = (item(number), bench.task());
         let session = &mut bench.session;
         session.settle(Fate::Unknown);
         let plan = item.train().unwrap().clone();
-        let coded = session.code(&item, &plan, &layout, delta).unwrap();
+        let coded = session.code(&item, &plan, &task, delta).unwrap();
         let (work, base_version) = (item.work, item.base_version);
         let WorkRef { lineage, round, kind } = work;
         let seeds = Seeds::of_update(&session.settings.device, lineage, round, kind);

@@ -89,7 +89,7 @@ impl Session {
         let (metrics, coded) = match (&item.asked, outcome) {
             (Work::Train(work), Outcome::Trained(trained)) => {
                 let figures = trained.figures()?;
-                let coded = self.code(item, work, task.layout(), trained.delta)?;
+                let coded = self.code(item, work, &task, trained.delta)?;
                 self.keep_local(&task, trained.local);
                 (figures.metrics(), coded)
             }

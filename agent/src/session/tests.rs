@@ -131,6 +131,10 @@ impl Bench {
         bench
     }
 
+    pub(super) fn task(&self) -> Task {
+        Task::new(task(false)).unwrap()
+    }
+
     pub(super) fn layout(&self) -> ParamLayout {
         task(false).layout().unwrap()
     }

@@ -2,7 +2,7 @@
 
 use dunlin_protocol::extension::Extensions;
 use dunlin_protocol::id::{ModelVersion, ShortDigest};
-use dunlin_protocol::limits::MODELS_MAX;
+use dunlin_protocol::limits::{MODELS_MAX, WORK_ITEMS_MAX};
 use dunlin_protocol::object::ObjectRef;
 use dunlin_protocol::plan::{Plan, WorkItem};
 use dunlin_protocol::presence::{Presence, State};
@@ -94,7 +94,7 @@ impl Aggregator {
                 let topic = Topic::Plan(self.settings.federation.clone());
                 self.publish(topic, bytes, true);
             }
-            // At most two items and four models: far below the limits of a plan.
+            // Queries have a bound of their own, and the rest is short.
             Err(error) => log::error!("the plan cannot be written: {error}"),
         }
     }
@@ -118,7 +118,8 @@ impl Aggregator {
 
     fn plan(&self, now: Instant) -> Result<Plan, WireError> {
         let mut work = Vec::new();
-        for round in self.plan_order() {
+        // More are open for a moment at the most: evaluations that take turns after a crash.
+        for round in self.plan_order().take(WORK_ITEMS_MAX) {
             let job = round.job.work();
             work.push(WorkItem {
                 round: round.key.round,

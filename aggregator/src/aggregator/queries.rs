@@ -1,5 +1,9 @@
 //! Queries of an operator: asked, put to the devices in a round, answered.
 
+use std::collections::BTreeSet;
+
+use dunlin_protocol::id::Name;
+use dunlin_protocol::limits::WORK_ITEMS_MAX;
 use dunlin_protocol::lottery::Fraction;
 use dunlin_protocol::time::Instant;
 use dunlin_protocol::work::WorkKind;
@@ -10,35 +14,69 @@ use crate::io::RoundEvent;
 use crate::query::{Query, QueryResult};
 use crate::round::{Bounds, Job, Round, RoundKey};
 use crate::snapshot::Record;
-use crate::summary::{RoundOutcome, RoundSummary};
+use crate::summary::{Failure, RoundOutcome, RoundSummary};
 
 /// Queries that are open at one time: a plan has room for training, evaluation and these.
 const OPEN_MAX: usize = 2;
 
 impl Aggregator {
-    /// Takes a query. One that was answered before is answered again, one that is open goes on.
-    pub(super) fn ask(&mut self, query: Query) {
-        if let Some(answer) = self.queries.answer(&query.name) {
-            let answer = answer.clone().into();
-            return self.event(RoundEvent::AnsweredBefore { answer });
+    /// Takes all queries that somebody waits for. One that was answered before is answered again, one
+    /// that is open goes on; what nobody waits for any more ends.
+    pub(super) fn ask(&mut self, now: Instant, queries: Vec<Query>) {
+        let wanted: BTreeSet<Name> = queries.iter().map(|query| query.name.clone()).collect();
+        self.queries.retain(|name| wanted.contains(name));
+        self.supersede(
+            now,
+            |round| matches!(&round.job, Job::Sums { query, .. } if !wanted.contains(query)),
+        );
+        for query in queries {
+            if let Some(answer) = self.queries.answer(&query.name) {
+                let answer = answer.clone().into();
+                self.event(RoundEvent::AnsweredBefore { answer });
+                continue;
+            }
+            let same = |round: &Round| matches!(&round.job, Job::Sums { query: open, .. } if *open == query.name);
+            if !self.rounds.values().any(same) {
+                self.queries.push(query, now);
+            }
         }
-        let same = |round: &Round| matches!(&round.job, Job::Sums { query: open, .. } if *open == query.name);
-        if !self.rounds.values().any(same) {
-            self.queries.push(query);
+    }
+
+    /// Answers queries whose devices did not come in time.
+    fn give_up_queries(&mut self, now: Instant) {
+        while let Some(Query { name, work, .. }) = self.queries.overdue(now) {
+            let answer = QueryResult {
+                query: name,
+                work,
+                round: self.last_round(),
+                devices: 0,
+                values: Vec::new(),
+                outcome: RoundOutcome::Failed(Failure::TooFew),
+            };
+            self.queries.keep(answer.clone());
+            self.save(vec![Record::Answer(answer.clone())]);
+            self.event(RoundEvent::AnsweredBefore { answer: answer.into() });
         }
     }
 
     /// Puts waiting queries to the devices, as far as there is room and somebody to ask.
     pub(super) fn open_queries(&mut self, now: Instant) {
-        if self.stopped || !self.is_settled(now) {
+        if self.stopped {
+            return;
+        }
+        self.give_up_queries(now);
+        if !self.is_settled(now) {
             return;
         }
         let available = self.roster.available();
         let open = self.rounds.keys().filter(|key| key.kind == WorkKind::Sums).count();
         for _ in open..OPEN_MAX {
+            if self.rounds.len() + 1 >= WORK_ITEMS_MAX {
+                return;
+            }
             let Some(query) = self.queries.next(available) else { return };
             let Query { name, work, devices, quorum, deadline_ms } = query;
-            let target = if devices == 0 { available } else { devices.min(available) }.max(quorum);
+            let target = if devices == 0 { available } else { devices }.max(quorum);
             let bounds = Bounds { target, invited: self.settings.invited(target), quorum };
             let fraction = match devices {
                 0 => Fraction::ALL,

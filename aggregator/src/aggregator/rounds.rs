@@ -25,7 +25,9 @@ const RETIRED_MAX: usize = 32;
 impl Aggregator {
     /// The open round that stops taking updates now.
     pub(super) fn next_ending(&self, now: Instant) -> Option<(RoundKey, Ending)> {
-        self.rounds.values().find_map(|round| Some((round.key, round.ending(now)?)))
+        let waits = |round: &&Round| !self.settings.paused || round.key.kind == WorkKind::Sums;
+        let mut rounds = self.rounds.values().filter(waits);
+        rounds.find_map(|round| Some((round.key, round.ending(now)?)))
     }
 
     /// The newest training round that was ever opened.
@@ -33,10 +35,13 @@ impl Aggregator {
         RoundId(self.head.next_round.0.saturating_sub(1))
     }
 
-    /// Open rounds in the order in which devices should work: short work first.
+    /// Open rounds in the order in which devices should work, short work first; only queries where
+    /// the program is to do nothing else.
     pub(super) fn plan_order(&self) -> impl Iterator<Item = &Round> {
         let of = |kind: WorkKind| self.rounds.values().filter(move |round| round.key.kind == kind);
-        of(WorkKind::Evaluate).chain(of(WorkKind::Sums)).chain(of(WorkKind::Train))
+        let paused = self.settings.paused;
+        let all = of(WorkKind::Evaluate).chain(of(WorkKind::Sums)).chain(of(WorkKind::Train));
+        all.filter(move |round| !paused || round.key.kind == WorkKind::Sums)
     }
 
     /// Opens a training round when one is wanted and enough devices are online.
@@ -326,6 +331,22 @@ impl Aggregator {
         answer
     }
 
+    /// Ends open rounds without a result.
+    pub(super) fn supersede(&mut self, now: Instant, which: impl Fn(&Round) -> bool) {
+        let open = self.rounds.values().filter(|round| which(round)).map(|round| round.key);
+        for key in open.collect::<Vec<RoundKey>>() {
+            if let Some(round) = self.rounds.get_mut(&key) {
+                round.close();
+            }
+            self.commit(now);
+            let Some(mut round) = self.rounds.remove(&key) else { continue };
+            self.plan_stale = true;
+            let Phase::Closing(collection) = round.phase().clone() else { continue };
+            round.enter(Phase::Failed(Failure::Superseded));
+            self.fail(now, &round, &collection, Failure::Superseded);
+        }
+    }
+
     /// Replaces the global model by an operator's; open rounds end without a result.
     pub(super) fn import(&mut self, now: Instant, params: &[f32]) {
         let version = self.head.version.next();
@@ -345,17 +366,7 @@ impl Aggregator {
             return self.event(RoundEvent::ImportRefused { expected, found });
         };
         // What a query adds up does not depend on the model.
-        let open = self.rounds.keys().copied().filter(|key| key.kind != WorkKind::Sums);
-        for key in open.collect::<Vec<RoundKey>>() {
-            if let Some(round) = self.rounds.get_mut(&key) {
-                round.close();
-            }
-            self.commit(now);
-            let Some(mut round) = self.rounds.remove(&key) else { continue };
-            let Phase::Closing(collection) = round.phase().clone() else { continue };
-            round.enter(Phase::Failed(Failure::Superseded));
-            self.fail(now, &round, &collection, Failure::Superseded);
-        }
+        self.supersede(now, |round| round.key.kind != WorkKind::Sums);
         let records = self.replace_model(model);
         self.save(records);
         self.event(RoundEvent::Imported { version });

@@ -154,6 +154,7 @@ pub(super) fn fresh(
         sums: BTreeMap::new(),
         closed: BTreeMap::new(),
         answers: BTreeMap::new(),
+        adopted: false,
     })
 }
 
@@ -184,7 +185,7 @@ impl Snapshot {
     }
 
     /// Takes the operator's word that the model goes on with `task`, whatever its numbers meant
-    /// before. `word` is the task's digest as it is printed.
+    /// before; its open rounds end without a result. `word` is the task's digest as it is printed.
     ///
     /// # Errors
     /// [`StartError::NotAdopted`] when the word was given for another task.
@@ -192,6 +193,7 @@ impl Snapshot {
         if task.digest().to_string() != word {
             return Err(StartError::NotAdopted { task: task.digest() });
         }
+        self.adopted = self.check_task(task).is_err();
         self.task = Some(task.spec().clone());
         Ok(())
     }

@@ -5,7 +5,7 @@ use dunlin_protocol::task::Task;
 use dunlin_protocol::work::{ChannelQuery, SumsWork, Work};
 use serde::{Deserialize, Serialize};
 
-use super::Query;
+use super::{BODY_BYTES_MAX, DEADLINE_MS_MAX, Query};
 use crate::settings::Problem;
 
 /// Longest query file in bytes.
@@ -83,14 +83,23 @@ impl QueryFile {
         {
             problems.push(Problem { key: "channels".into(), text: error.to_string() });
         }
+        let bytes = Work::Sums(work.clone()).body().map_or(usize::MAX, |body| body.len());
+        if bytes > BODY_BYTES_MAX {
+            let text = format!(
+                "{bytes} bytes of channels and edges, at most {BODY_BYTES_MAX} fit into a plan: ask \
+                 in two queries, or with fewer edges"
+            );
+            problems.push(Problem { key: "channels".into(), text });
+        }
         let quorum = self.quorum.unwrap_or(quorum).max(1);
         if self.devices > 0 && self.devices < quorum {
             let text = format!("{} device(s) never make a quorum of {quorum}", self.devices);
             problems.push(Problem { key: "devices".into(), text });
         }
         let deadline_ms = self.deadline_s.unwrap_or(600).saturating_mul(1000);
-        if deadline_ms == 0 {
-            problems.push(Problem { key: "deadline_s".into(), text: "at least 1 second".into() });
+        if !(1..=DEADLINE_MS_MAX).contains(&deadline_ms) {
+            let text = "from 1 second to a week, 604800".into();
+            problems.push(Problem { key: "deadline_s".into(), text });
         }
         if !problems.is_empty() {
             return Err(problems);
@@ -147,5 +156,25 @@ mod tests {
             assert_eq!(keys(&format!("[[channels]]\nname = \"x\"\n{wrong}")), ["channels"]);
         }
         assert!(toml::from_str::<QueryFile>("lables = true").is_err());
+        let edges: Vec<String> = (0..=255).map(|edge| edge.to_string()).collect();
+        let file = |channels: u8| QueryFile {
+            channels: (0..channels)
+                .map(|n| ChannelFile {
+                    name: format!("c{n}"),
+                    fraction_bits: None,
+                    max_abs: None,
+                    edges: edges.iter().map(|edge| edge.parse().unwrap()).collect(),
+                })
+                .collect(),
+            ..QueryFile::default()
+        };
+        let mut spec = crate::example::task(4);
+        let channel = spec.input.channels[0].clone();
+        let named = |n| dunlin_protocol::task::Channel { name: format!("c{n}"), ..channel.clone() };
+        spec.input.channels = (0..8).map(named).collect();
+        let task = Task::new(spec).unwrap();
+        let ask = |channels| file(channels).query(crate::example::name("q"), &task, 1);
+        assert!(ask(2).is_ok());
+        assert!(ask(8).unwrap_err()[0].text.contains("fit into a plan"));
     }
 }

@@ -2,9 +2,11 @@
 //! `NAME.json` what came of it. A query stays there until it is answered, so that a restart puts it
 //! again.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use dunlin_protocol::id::Name;
 use dunlin_protocol::task::Task;
@@ -13,6 +15,8 @@ use dunlin_service::config::read_file;
 use super::file::{QUERY_BYTES_MAX, QueryFile};
 use super::{AnswerTable, Query};
 
+/// How long an answer lies there.
+const DAY: Duration = Duration::from_secs(24 * 3600);
 /// Queries that are looked at in one turn at the most.
 const QUERIES_MAX: usize = 64;
 
@@ -20,6 +24,8 @@ const QUERIES_MAX: usize = 64;
 #[derive(Clone, Debug)]
 pub struct Spool {
     folder: PathBuf,
+    /// Queries whose answers could not be written: they are not put each second.
+    unwritable: BTreeSet<Name>,
 }
 
 impl Spool {
@@ -27,7 +33,7 @@ impl Spool {
     pub fn beside(store: &Path) -> Self {
         let mut folder = store.as_os_str().to_owned();
         folder.push(".queries");
-        Self { folder: folder.into() }
+        Self { folder: folder.into(), unwritable: BTreeSet::new() }
     }
 
     /// Makes the folder, so that it belongs to the user of the aggregator, whoever asks.
@@ -35,31 +41,60 @@ impl Spool {
         if let Err(error) = fs::create_dir_all(&self.folder) {
             log::warn!("{}: {error}; nothing can be asked", self.folder.display());
         }
+        // What nobody took in a day nobody waits for.
+        let old = |path: &PathBuf| {
+            let age = fs::metadata(path).and_then(|data| data.modified());
+            age.is_ok_and(|at| at.elapsed().is_ok_and(|age| age > DAY))
+        };
+        let entries = fs::read_dir(&self.folder).into_iter().flatten().flatten();
+        let left = entries.map(|entry| entry.path()).filter(|path| {
+            path.extension().is_some_and(|end| end == "json" || end == "tmp") && old(path)
+        });
+        left.for_each(|path| drop(fs::remove_file(path)));
     }
+
+    #[cfg(unix)]
+    fn give_to_owner_of(&self, store: &Path) {
+        use std::os::unix::fs::{MetadataExt, chown};
+        if let Ok(owner) = fs::metadata(store) {
+            // Only root can, and only root needs to.
+            let _ = chown(&self.folder, Some(owner.uid()), Some(owner.gid()));
+        }
+    }
+
+    #[cfg(not(unix))]
+    fn give_to_owner_of(&self, _store: &Path) {}
 
     fn path(&self, name: &Name, ending: &str) -> PathBuf {
         self.folder.join(format!("{name}.{ending}"))
     }
 
-    /// Puts the text of a query file there.
+    /// Puts the text of a query file there; a folder that it makes belongs to the owner of `store`.
     ///
     /// # Errors
     /// When the folder cannot be made or written.
-    pub fn put(&self, name: &Name, text: &str) -> io::Result<()> {
-        fs::create_dir_all(&self.folder)?;
+    pub fn put(&self, store: &Path, name: &Name, text: &str) -> io::Result<()> {
+        if !self.folder.exists() {
+            fs::create_dir_all(&self.folder)?;
+            self.give_to_owner_of(store);
+        }
         write_whole(&self.path(name, "toml"), text.as_bytes())
     }
 
-    /// Takes a query away that nobody waits for any more.
+    /// Takes a query away that nobody waits for any more, and what came of it.
     pub fn withdraw(&self, name: &Name) {
-        let _ = fs::remove_file(self.path(name, "toml"));
+        for ending in ["toml", "json", "tmp"] {
+            let _ = fs::remove_file(self.path(name, ending));
+        }
     }
 
     /// The queries that wait. One that cannot be put gets its answer at once: the reason.
-    pub fn waiting(&self, task: &Task, quorum: u32) -> Vec<Query> {
+    pub fn waiting(&mut self, task: &Task, quorum: u32) -> Vec<Query> {
         let Ok(entries) = fs::read_dir(&self.folder) else { return Vec::new() };
         let mut queries = Vec::new();
-        for path in entries.flatten().map(|entry| entry.path()).take(QUERIES_MAX) {
+        let paths = entries.flatten().map(|entry| entry.path());
+        let asked = paths.filter(|path| path.extension().is_some_and(|end| end == "toml"));
+        for path in asked.take(QUERIES_MAX) {
             let stem = path.file_stem().and_then(|stem| stem.to_str());
             let name = stem.and_then(|stem| Name::new(stem).ok());
             let (Some(name), true) = (name, path.extension().is_some_and(|end| end == "toml"))
@@ -85,21 +120,25 @@ impl Spool {
     }
 
     /// Writes what came of a query.
-    pub fn answer(&self, name: &Name, table: &AnswerTable) {
+    pub fn answer(&mut self, name: &Name, table: &AnswerTable) {
         match serde_json::to_string(table) {
             Ok(json) => self.write(name, &json),
             Err(error) => log::error!("the answer to query {name} cannot be written: {error}"),
         }
     }
 
-    fn write(&self, name: &Name, json: &str) {
+    fn write(&mut self, name: &Name, json: &str) {
         if !self.path(name, "toml").exists() {
             // Nobody waits for it.
             return;
         }
         match write_whole(&self.path(name, "json"), json.as_bytes()) {
-            Ok(()) => self.withdraw(name),
-            Err(error) => log::warn!("{}: {error}", self.path(name, "json").display()),
+            Ok(()) => drop(fs::remove_file(self.path(name, "toml"))),
+            Err(error) => {
+                let path = self.path(name, "json");
+                log::warn!("{}: {error}; give the folder to the aggregator's user", path.display());
+                self.unwritable.insert(name.clone());
+            }
         }
     }
 
@@ -136,10 +175,11 @@ mod tests {
     #[test]
     fn a_query_waits_until_its_answer_is_written() {
         let folder = tempfile::tempdir().unwrap();
-        let spool = Spool::beside(&folder.path().join("a.redb"));
+        let store = folder.path().join("a.redb");
+        let mut spool = Spool::beside(&store);
         let task = Task::new(task(4)).unwrap();
         assert!(spool.waiting(&task, 2).is_empty());
-        spool.put(&name("q"), "labels = true").unwrap();
+        spool.put(&store, &name("q"), "labels = true").unwrap();
         let waiting = spool.waiting(&task, 2);
         assert_eq!((waiting.len(), waiting[0].quorum), (1, 2));
         assert_eq!(spool.take(&name("q")), Ok(None));
@@ -161,8 +201,9 @@ mod tests {
     #[test]
     fn a_query_that_cannot_be_put_is_answered_with_the_reason() {
         let folder = tempfile::tempdir().unwrap();
-        let spool = Spool::beside(&folder.path().join("a.redb"));
-        spool.put(&name("q"), "[[channels]]\nname = \"none\"").unwrap();
+        let store = folder.path().join("a.redb");
+        let mut spool = Spool::beside(&store);
+        spool.put(&store, &name("q"), "[[channels]]\nname = \"none\"").unwrap();
         fs::write(folder.path().join("a.redb.queries/notes.txt"), "x").unwrap();
         assert!(spool.waiting(&Task::new(task(4)).unwrap(), 2).is_empty());
         assert!(spool.take(&name("q")).unwrap_err().contains("no channel"));

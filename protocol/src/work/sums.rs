@@ -148,7 +148,7 @@ impl SumsWork {
             return false;
         }
         let (counts, mut rest) = rest.split_at(labels);
-        if !counts.iter().all(counts_windows) {
+        if !counts.iter().all(counts_windows) || counts.iter().sum::<i128>() > windows {
             return false;
         }
         for query in &self.channels {

@@ -47,7 +47,7 @@ fn answers(world: &World) -> Vec<QueryResult> {
 fn asked(settings: Settings) -> World {
     let mut world = World::new(settings);
     world.begin(&["d0", "d1", "d2"]);
-    world.input(Input::Ask(query("q1")));
+    world.input(Input::Ask(vec![query("q1")]));
     world
 }
 
@@ -67,7 +67,7 @@ fn a_query_adds_up_exactly_what_devices_send_beside_an_open_training() {
     // Nobody is asked twice, also after a restart.
     world.restart();
     world.begin(&["d0", "d1", "d2"]);
-    world.input(Input::Ask(query("q1")));
+    world.input(Input::Ask(vec![query("q1")]));
     assert!(world.item(WorkKind::Sums).is_none());
     assert_eq!(answers(&world).last(), Some(answer));
 }
@@ -120,9 +120,8 @@ fn a_query_with_too_few_devices_shows_nothing_of_them() {
 fn a_query_waits_for_devices_and_a_third_for_room() {
     let mut world = World::new(Settings { paused: true, ..settings() });
     world.begin(&["d0"]);
-    for text in ["q1", "q2", "q3", "q1"] {
-        world.input(Input::Ask(query(text)));
-    }
+    let queries = ["q1", "q2", "q3", "q1"].map(query);
+    world.input(Input::Ask(queries.to_vec()));
     assert!(world.plan().work.is_empty(), "two devices are needed, and nothing is trained");
     world.presence("d1", State::Online, 1);
     assert_eq!(world.plan().work.len(), 2);
@@ -145,7 +144,7 @@ fn an_open_query_goes_on_after_a_restart_with_what_was_accepted() {
     world.wait(300);
     world.restart();
     world.begin(&["d0", "d1", "d2"]);
-    world.input(Input::Ask(query("q1")));
+    world.input(Input::Ask(vec![query("q1")]));
     assert_eq!(world.claim("d0", WorkKind::Sums), Answer::NoGo(Refusal::Duplicate));
     for device in ["d1", "d2"] {
         world.claim(device, WorkKind::Sums);
@@ -153,4 +152,40 @@ fn an_open_query_goes_on_after_a_restart_with_what_was_accepted() {
     }
     world.wait(300);
     assert_eq!(answers(&world)[0].values, numbers(7));
+}
+
+#[test]
+fn what_nobody_waits_for_any_more_ends_and_a_query_without_devices_has_its_end() {
+    let mut world = asked(settings());
+    world.input(Input::Ask(vec![]));
+    assert!(world.item(WorkKind::Sums).is_none());
+    assert_eq!(answers(&world)[0].outcome, RoundOutcome::Failed(Failure::Superseded));
+    let lonely = Query { quorum: 9, ..query("q2") };
+    world.input(Input::Ask(vec![lonely.clone()]));
+    world.wait(4_900);
+    assert_eq!(answers(&world).len(), 1, "it waits");
+    world.wait(200);
+    let last = answers(&world).pop().unwrap();
+    assert_eq!((last.query, last.outcome), (name("q2"), RoundOutcome::Failed(Failure::TooFew)));
+    // And it is not asked again while its answer is fetched.
+    world.input(Input::Ask(vec![lonely]));
+    world.wait(10_000);
+    assert_eq!(answers(&world).len(), 3);
+}
+
+#[test]
+fn a_paused_aggregator_leaves_the_training_of_before_alone() {
+    let mut world = World::new(settings());
+    world.begin(&["d0", "d1", "d2"]);
+    world.train("d0");
+    world.wait(300);
+    world.settings.paused = true;
+    world.restart();
+    world.begin(&["d0", "d1", "d2"]);
+    world.wait(120_000);
+    assert!(world.plan().work.is_empty(), "nobody trains, and the round does not end");
+    world.settings.paused = false;
+    world.restart();
+    world.begin(&["d0", "d1", "d2"]);
+    assert_eq!(world.claim("d0", WorkKind::Train), Answer::NoGo(Refusal::Duplicate));
 }

@@ -68,8 +68,17 @@ fn the_operators_word_counts_for_the_task_that_it_names_and_is_kept() {
     assert_eq!(error, StartError::NotAdopted { task: task.digest() });
     snapshot.adopt(&task, &task.digest().to_string()).unwrap();
     let mut world = World::new(settings());
+    world.begin(&["d0", "d1", "d2"]);
+    world.train("d0");
+    world.wait(300);
+    let mut snapshot = world.stored.clone().unwrap();
+    snapshot.adopt(&task, &task.digest().to_string()).unwrap();
     (world.stored, world.settings.task) = (Some(snapshot), swapped());
     world.restart();
+    assert!(
+        world.stored.as_ref().unwrap().rounds.is_empty(),
+        "what was added up meant something else"
+    );
     assert_eq!(world.stored.as_ref().unwrap().task, Some(swapped()));
     world.restart();
     let error = start(world.stored.clone().unwrap(), settings().task).unwrap_err();

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use dunlin_aggregator::aggregator::{Aggregator, Initial, Start, StartError};
 use dunlin_aggregator::io::{Input as ServerInput, Output as ServerOutput, RoundEvent};
+use dunlin_aggregator::query::Query;
 use dunlin_aggregator::round::Progress;
 use dunlin_aggregator::snapshot::{Record, Save, Snapshot};
 use dunlin_protocol::id::Lineage;
@@ -46,8 +47,9 @@ impl World {
     pub(super) fn ask(&mut self) {
         let now = self.queue.now();
         let due = self.queries.iter().filter(|(at, _)| *at <= now).map(|(_, query)| query.clone());
-        for query in due.collect::<Vec<_>>() {
-            self.tell_server(ServerInput::Ask(query));
+        let due: Vec<Query> = due.collect();
+        if !due.is_empty() {
+            self.tell_server(ServerInput::Ask(due));
         }
     }
 
