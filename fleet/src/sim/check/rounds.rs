@@ -159,8 +159,14 @@ impl Books {
                 self.broken(now, rule::SUMS, what);
             }
             self.closed.insert(key, Closed { accepted: round.accepted });
-            while self.closed.len() > CLOSED_MAX {
-                self.closed.pop_first();
+            // The aggregator answers for the last round of each kind, however long ago it was.
+            let newer = |key: &RoundKey, closed: &BTreeMap<RoundKey, Closed>| {
+                closed.keys().any(|other| other.kind == key.kind && other.round > key.round)
+            };
+            while self.closed.len() > CLOSED_MAX
+                && let Some(old) = self.closed.keys().copied().find(|key| newer(key, &self.closed))
+            {
+                self.closed.remove(&old);
             }
         }
         if self.rounds.is_empty() {
