@@ -17,6 +17,7 @@ mod send;
 pub(crate) mod tests;
 mod thrift;
 mod transfer;
+mod uplink;
 
 use alloc::collections::VecDeque;
 use alloc::{boxed::Box, string::String, sync::Arc, vec::Vec};
@@ -46,6 +47,7 @@ pub use resting::{Common, News, Resting};
 use route::route;
 pub use thrift::LinkPolicy;
 use transfer::Retry;
+use uplink::Uplink;
 
 /// How long after a connection a missing plan is worth a warning.
 const PLAN_WAIT_MS: u64 = 60_000;
@@ -59,10 +61,8 @@ pub struct Session {
     settings: Settings,
     state: DeviceState,
     rng: Rng,
-    connected: bool,
-    server_online: bool,
+    uplink: Uplink,
     plan: Option<Plan>,
-    plan_due: Option<Instant>,
     task: Option<Arc<Task>>,
     /// The remembered task is not in use: it does not fit this device's memory.
     task_too_large: bool,
@@ -76,10 +76,6 @@ pub struct Session {
     meter: Option<Meter>,
     /// When what the data cap holds back fits.
     room_at: Option<Instant>,
-    connected_at: Instant,
-    /// Whether the plan has come on this connection.
-    plan_heard: bool,
-    asleep: bool,
     /// Why the device must not work now.
     held: Option<Held>,
     /// The work that was given up because of that last, and how often.
@@ -103,10 +99,8 @@ impl Session {
             settings,
             state,
             rng,
-            connected: false,
-            server_online: false,
+            uplink: Uplink::Down,
             plan: None,
-            plan_due: None,
             task: None,
             task_too_large: false,
             model: None,
@@ -117,9 +111,6 @@ impl Session {
             now: Instant(0),
             meter,
             room_at: None,
-            connected_at: Instant(0),
-            plan_heard: false,
-            asleep: false,
             held: None,
             left: None,
             said_held: None,
@@ -135,14 +126,11 @@ impl Session {
     pub fn handle(&mut self, now: Instant, input: Input<'_>) {
         self.now = now;
         if let Some(meter) = &mut self.meter {
-            meter.connection(now, self.connected);
+            meter.connection(now, self.uplink.is_connected());
         }
         match input {
             Input::Connected => self.on_connected(now),
-            Input::Disconnected => {
-                self.connected = false;
-                self.server_online = false;
-            }
+            Input::Disconnected => self.uplink.lose(),
             Input::Message { topic, payload } => {
                 self.counters.bytes_in += payload.len() as u64;
                 self.spend(message_bytes(topic.len(), payload.len()));
@@ -177,11 +165,11 @@ impl Session {
     /// When [`Session::handle`] must be called at the latest; `None`: only when something happens.
     pub fn next_deadline(&self) -> Option<Instant> {
         let retry = if self.can_talk() { self.phase.retry_at() } else { None };
-        let patience = self.settings.link.intermittent && self.connected && !self.asleep;
-        let patience = patience.then(|| self.connected_at.after(PLAN_WAIT_MS));
-        let patience = patience.filter(|at| *at > self.now);
+        let waits = self.settings.link.intermittent && !self.uplink.is_asleep();
+        let since = self.uplink.since().filter(|_| waits);
+        let patience = since.map(|at| at.after(PLAN_WAIT_MS)).filter(|at| *at > self.now);
         let (phase, fetch) = (self.phase.deadline(), self.fetch_at());
-        let times = [phase, retry, self.plan_due, self.room_at, patience, fetch];
+        let times = [phase, retry, self.uplink.plan_due(), self.room_at, patience, fetch];
         times.into_iter().flatten().min()
     }
 
@@ -197,11 +185,11 @@ impl Session {
 
     /// How the device is, in one line for `systemctl status`.
     pub fn in_a_line(&self) -> String {
-        let link = match (self.connected, self.asleep, self.server_online) {
-            (_, true, _) => "asleep until its next check-in",
-            (false, ..) => "not connected",
-            (true, _, false) => "connected, no aggregator heard",
-            (true, _, true) => "connected",
+        let link = match (&self.uplink, self.uplink.has_server()) {
+            (Uplink::Asleep | Uplink::Leaving(_), _) => "asleep until its next check-in",
+            (Uplink::Down, _) => "not connected",
+            (Uplink::Up(_), false) => "connected, no aggregator heard",
+            (Uplink::Up(_), true) => "connected",
         };
         let (windows, accepted) = (self.windows(), self.counters.accepted);
         let mut line = alloc::format!("{link}; {}", self.phase.name());
@@ -242,7 +230,7 @@ impl Session {
 
     /// Whether somebody is there to hear: the broker, and behind it the aggregator.
     fn can_talk(&self) -> bool {
-        self.connected && self.server_online
+        self.uplink.has_server()
     }
 
     fn enter(&mut self, phase: Phase) {
@@ -251,11 +239,8 @@ impl Session {
     }
 
     fn on_connected(&mut self, now: Instant) {
-        self.connected = true;
-        self.server_online = false;
-        (self.plan_heard, self.asleep, self.connected_at) = (false, false, now);
+        self.uplink = Uplink::connected(now, now.after(PLAN_WAIT_MS));
         self.spend(CONNECT_BYTES);
-        self.plan_due = Some(now.after(PLAN_WAIT_MS));
         self.say_state(State::Online);
         for down in Down::ALL {
             let topic = self.topic(&Topic::Down(self.settings.device.clone(), down));
@@ -312,11 +297,10 @@ impl Session {
             return;
         }
         self.state.plans.note(&plan);
-        self.plan_due = None;
-        self.plan_heard = true;
+        self.uplink.hear_plan(true);
         let known = self.plan.as_ref().map(|old| &old.instance);
         if known != Some(&plan.instance) {
-            self.server_online = false;
+            self.uplink.hear_server(false);
             let topic = self.topic(&Topic::ServerState(plan.instance.clone()));
             self.push(Output::Subscribe(topic));
         }
@@ -343,10 +327,7 @@ impl Session {
             return;
         }
         let Some(presence) = Presence::decode(payload) else { return };
-        let online = presence.state == State::Online;
-        let came = online && !self.server_online;
-        self.server_online = online;
-        if came {
+        if self.uplink.hear_server(presence.state == State::Online) {
             // What the broker holds may be a last will of an earlier start that came late: an
             // aggregator that starts now would not know that this device is here.
             self.say_state(State::Online);
@@ -376,8 +357,8 @@ impl Session {
 
     /// Deadlines and repeats.
     fn check_time(&mut self, now: Instant) {
-        if self.plan_due.is_some_and(|due| due <= now) {
-            self.plan_due = None;
+        if self.uplink.plan_due().is_some_and(|due| due <= now) {
+            self.uplink.hear_plan(false);
             warn!(
                 "{}: no plan of federation {} in {} s: check the federation's name, the broker's ACL and whether its aggregator runs",
                 self.settings.device,
@@ -412,7 +393,7 @@ impl Session {
 
     /// Begins the first open work that the draw gives to this device.
     fn look_for_work(&mut self, now: Instant) {
-        let held_back = self.room_at.is_some() || self.asleep;
+        let held_back = self.room_at.is_some() || self.uplink.is_asleep();
         let idle = self.phase.is_idle() && !held_back;
         if !idle || !self.can_talk() || self.survey.is_none() {
             return;

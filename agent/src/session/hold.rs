@@ -9,6 +9,7 @@ use dunlin_protocol::time::Instant;
 use log::info;
 
 use super::phase::{Item, Phase};
+use super::uplink::Uplink;
 use super::{Output, Session};
 
 /// Holds after which a round is not begun again: training that needs too much memory, say, would be
@@ -93,7 +94,7 @@ impl Session {
     /// Says again how the device is there when that has changed on this connection.
     pub(super) fn say_held(&mut self) {
         let held = self.held_for_others();
-        if self.connected && !self.asleep && self.said_held != held {
+        if matches!(self.uplink, Uplink::Up(_)) && self.said_held != held {
             self.say_state(State::Online);
         }
     }

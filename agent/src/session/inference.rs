@@ -17,6 +17,7 @@ use log::info;
 use super::phase::Phase;
 use super::route::route;
 use super::thrift::{ROUND_BYTES, way_bytes};
+use super::uplink::Uplink;
 use super::{Output, Session};
 use crate::job::{KeptModel, ModelInUse};
 use crate::meter::{Meter, message_bytes};
@@ -121,8 +122,8 @@ impl Session {
 
     /// Whether nothing else is to be done on the link.
     fn has_leisure(&self) -> bool {
-        let heard = self.can_talk() && self.plan_heard && self.survey.is_some();
-        let held_back = self.asleep || self.room_at.is_some() || self.spares_link();
+        let heard = self.can_talk() && self.uplink.has_plan() && self.survey.is_some();
+        let held_back = self.uplink.is_asleep() || self.room_at.is_some() || self.spares_link();
         matches!(self.phase, Phase::Waiting) && heard && !held_back && self.task.is_some()
     }
 
@@ -177,7 +178,7 @@ impl Session {
     pub fn say_result(&mut self, now: Instant, payload: Vec<u8>) -> bool {
         self.now = now;
         let Some(inference) = &self.inference else { return false };
-        if !self.connected || self.asleep || self.spares_link() {
+        if !matches!(self.uplink, Uplink::Up(_)) || self.spares_link() {
             return false;
         }
         let name = inference.policy.name.clone();

@@ -15,6 +15,7 @@ use dunlin_protocol::task::Task;
 use dunlin_protocol::time::Instant;
 
 use super::phase::Phase;
+use super::uplink::Uplink;
 use super::{Session, SessionCounters, Settings};
 use crate::job::Survey;
 use crate::state::{CachedTask, DeviceState, PlanMemory};
@@ -100,7 +101,8 @@ impl Session {
     /// own.
     pub fn rest_now(self) -> Result<Resting, Box<Self>> {
         let idle = matches!(self.phase, Phase::Waiting) && self.outputs.is_empty();
-        let settled = self.connected && self.plan_heard && self.survey.is_some();
+        let up = matches!(self.uplink, Uplink::Up(_));
+        let settled = up && self.uplink.has_plan() && self.survey.is_some();
         let plain = self.settings.link == super::LinkPolicy::default();
         let plain = plain && self.held.is_none() && self.inference.is_none();
         if !(idle && settled && plain) || self.task.is_none() || self.state.pending.is_some() {
@@ -120,7 +122,7 @@ impl Session {
             ended: Vec::from(self.ended).into_boxed_slice(),
             counters: self.counters,
             now: self.now,
-            server_online: self.server_online,
+            server_online: self.uplink.has_server(),
             draw: None,
             lottery: None,
         })
@@ -174,10 +176,8 @@ impl Resting {
             settings: Settings { device, ..settings.clone() },
             state,
             rng: self.rng,
-            connected: true,
-            server_online: self.server_online,
+            uplink: Uplink::settled(self.now, self.server_online),
             plan: Some(common.plan.clone()),
-            plan_due: None,
             task: Some(common.task.1.clone()),
             task_too_large: false,
             model: self.model,
@@ -188,9 +188,6 @@ impl Resting {
             now: self.now,
             meter: None,
             room_at: None,
-            connected_at: self.now,
-            plan_heard: true,
-            asleep: false,
             held: None,
             left: None,
             said_held: None,

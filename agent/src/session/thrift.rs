@@ -11,6 +11,7 @@ use log::{info, warn};
 
 use super::phase::{Item, Phase};
 use super::route::route;
+use super::uplink::Uplink;
 use super::{Output, PLAN_WAIT_MS, Session};
 use crate::meter::{CONNECT_BYTES, FORGETS_MS, Meter, message_bytes};
 
@@ -77,7 +78,7 @@ impl Session {
     }
 
     pub(super) fn spend(&mut self, bytes: u64) {
-        if let Some(meter) = self.meter.as_mut().filter(|_| self.connected) {
+        if let Some(meter) = self.meter.as_mut().filter(|_| self.uplink.is_connected()) {
             meter.spend(self.now, bytes);
         }
     }
@@ -139,7 +140,7 @@ impl Session {
     /// data cap holds back what there is to do: signs of life and plans would cost on.
     pub(super) fn rest(&mut self, now: Instant) {
         let training = matches!(self.phase, Phase::Training { .. });
-        if !self.connected || self.asleep || training {
+        if !matches!(self.uplink, Uplink::Up(_)) || training {
             return;
         }
         let room = self.room_at.map_or(0, |at| at.since(now));
@@ -155,14 +156,14 @@ impl Session {
         let jitter = self.rng.below(usize::try_from(ms / 10).unwrap_or(0)) as u64;
         self.say_state(State::Asleep);
         self.push(Output::Sleep { ms: ms.saturating_add(jitter).max(1) });
-        self.asleep = true;
+        self.uplink.leave();
     }
 
     /// When to look for work again, in milliseconds; `None` while it is not known whether there is
     /// work now.
     fn next_check_in(&self, now: Instant) -> Option<u64> {
-        let known = self.plan_heard && self.server_online && self.survey.is_some();
-        let patience = self.connected_at.after(PLAN_WAIT_MS) > now;
+        let known = self.uplink.has_plan() && self.can_talk() && self.survey.is_some();
+        let patience = self.uplink.since().is_some_and(|at| at.after(PLAN_WAIT_MS) > now);
         match &self.plan {
             Some(plan) if known => Some(u64::from(plan.next_check_in_ms)),
             Some(_) | None if patience => None,
