@@ -3,19 +3,23 @@
 //! Call [`Session::handle`] with each input and the time, then drain [`Session::poll_output`], and
 //! call again with [`Input::Tick`] at [`Session::next_deadline`] at the latest.
 
+mod check_in;
+mod data_budget;
+mod eligibility;
 mod feedback;
 mod fetch;
 mod hold;
 mod inference;
 mod io;
+mod link_costs;
 mod memory;
 mod phase;
+mod planner;
 mod resting;
 mod route;
 mod send;
 #[cfg(test)]
 pub(crate) mod tests;
-mod thrift;
 mod transfer;
 mod uplink;
 
@@ -27,7 +31,7 @@ use dunlin_protocol::extension::Extensions;
 use dunlin_protocol::id::{DeviceId, Lineage, ModelVersion};
 use dunlin_protocol::message::{Ack, Answer, Claim, Go, Outcome, Refusal, Verdict, WorkRef};
 use dunlin_protocol::plan::{Plan, WorkItem};
-use dunlin_protocol::presence::{Held, Presence, State};
+use dunlin_protocol::presence::{Presence, State};
 use dunlin_protocol::rng::Rng;
 use dunlin_protocol::task::Task;
 use dunlin_protocol::time::Instant;
@@ -36,24 +40,24 @@ use dunlin_protocol::wire;
 use log::{debug, info, warn};
 
 use crate::job::Survey;
-use crate::meter::{CONNECT_BYTES, Meter, message_bytes};
+use crate::meter::{CONNECT_BYTES, message_bytes};
 use crate::state::DeviceState;
+use data_budget::DataBudget;
+pub use data_budget::LinkPolicy;
+use eligibility::Eligibility;
 use feedback::Fate;
 pub use inference::InferencePolicy;
 pub use io::{Input, Output, SessionCounters, Settings};
 pub use memory::{batch_bytes, windows_max};
 use phase::{Item, Phase};
+use planner::{Planner, work_of};
 pub use resting::{Common, News, Resting};
 use route::route;
-pub use thrift::LinkPolicy;
 use transfer::Retry;
 use uplink::Uplink;
 
 /// How long after a connection a missing plan is worth a warning.
 const PLAN_WAIT_MS: u64 = 60_000;
-
-/// Ended pieces of work that are remembered, so that they are not begun again.
-const ENDED_MAX: usize = 8;
 
 /// The state machine of one device.
 #[derive(Debug)]
@@ -62,26 +66,18 @@ pub struct Session {
     state: DeviceState,
     rng: Rng,
     uplink: Uplink,
-    plan: Option<Plan>,
+    planner: Planner,
     task: Option<Arc<Task>>,
     /// The remembered task is not in use: it does not fit this device's memory.
     task_too_large: bool,
     model: Option<(Lineage, ModelVersion, Arc<Vec<f32>>)>,
     survey: Option<Survey>,
     phase: Phase,
-    ended: VecDeque<WorkRef>,
     outputs: VecDeque<Output>,
     /// The time of the last input.
     now: Instant,
-    meter: Option<Meter>,
-    /// When what the data cap holds back fits.
-    room_at: Option<Instant>,
-    /// Why the device must not work now.
-    held: Option<Held>,
-    /// The work that was given up because of that last, and how often.
-    left: Option<(WorkRef, u8)>,
-    /// What the last presence message said of that.
-    said_held: Option<Held>,
+    budget: DataBudget,
+    eligibility: Eligibility,
     counters: SessionCounters,
     /// What is needed to classify between rounds, if the device does.
     inference: Option<Box<inference::Inference>>,
@@ -94,26 +90,22 @@ impl Session {
         let seed = Lineage([0; 16]);
         let boot = dunlin_protocol::id::RoundId(state.boot);
         let rng = Rng::new(state.lottery.draw(&settings.device, seed, boot, 0));
-        let meter = settings.link.meter(state.spent);
+        let budget = DataBudget::new(settings.link, state.spent);
         let mut this = Self {
             settings,
             state,
             rng,
             uplink: Uplink::Down,
-            plan: None,
+            planner: Planner::default(),
             task: None,
             task_too_large: false,
             model: None,
             survey: None,
             phase: Phase::Waiting,
-            ended: VecDeque::new(),
             outputs: VecDeque::new(),
             now: Instant(0),
-            meter,
-            room_at: None,
-            held: None,
-            left: None,
-            said_held: None,
+            budget,
+            eligibility: Eligibility::default(),
             counters: SessionCounters::default(),
             inference: None,
         };
@@ -125,9 +117,7 @@ impl Session {
     /// Takes one thing that happened. Never blocks, never reads a clock.
     pub fn handle(&mut self, now: Instant, input: Input<'_>) {
         self.now = now;
-        if let Some(meter) = &mut self.meter {
-            meter.connection(now, self.uplink.is_connected());
-        }
+        self.budget.connection(now, self.uplink.is_connected());
         match input {
             Input::Connected => self.on_connected(now),
             Input::Disconnected => self.uplink.lose(),
@@ -169,7 +159,7 @@ impl Session {
         let since = self.uplink.since().filter(|_| waits);
         let patience = since.map(|at| at.after(PLAN_WAIT_MS)).filter(|at| *at > self.now);
         let (phase, fetch) = (self.phase.deadline(), self.fetch_at());
-        let times = [phase, retry, self.uplink.plan_due(), self.room_at, patience, fetch];
+        let times = [phase, retry, self.uplink.plan_due(), self.budget.room_at(), patience, fetch];
         times.into_iter().flatten().min()
     }
 
@@ -212,14 +202,14 @@ impl Session {
 
     fn say_state(&mut self, state: State) {
         let topic = self.topic(&Topic::DeviceState(self.settings.device.clone()));
-        self.said_held = self.held_for_others();
-        let presence = Presence { state, boot: self.state.boot, held: self.said_held };
+        let held = self.eligibility.say(self.phase.work().is_some());
+        let presence = Presence { state, boot: self.state.boot, held };
         let payload = presence.encode().into();
         self.push(Output::Publish { topic, payload, retain: true });
     }
 
     fn save(&mut self) {
-        self.state.spent = self.meter.as_ref().map_or(0, Meter::spent);
+        self.state.spent = self.budget.spent();
         self.push(Output::Save(self.state.encode()));
     }
 
@@ -248,7 +238,7 @@ impl Session {
         }
         let plan = self.topic(&Topic::Plan(self.settings.federation.clone()));
         self.push(Output::Subscribe(plan));
-        if let Some(plan) = &self.plan {
+        if let Some(plan) = self.planner.plan() {
             let server = self.topic(&Topic::ServerState(plan.instance.clone()));
             self.push(Output::Subscribe(server));
         }
@@ -298,8 +288,7 @@ impl Session {
         }
         self.state.plans.note(&plan);
         self.uplink.hear_plan(true);
-        let known = self.plan.as_ref().map(|old| &old.instance);
-        if known != Some(&plan.instance) {
+        if !self.planner.is_of(&plan.instance) {
             self.uplink.hear_server(false);
             let topic = self.topic(&Topic::ServerState(plan.instance.clone()));
             self.push(Output::Subscribe(topic));
@@ -318,12 +307,12 @@ impl Session {
             self.enter(Phase::Waiting);
             self.fetch_again();
         }
-        self.plan = Some(plan);
+        self.planner.take(plan);
         self.use_task(now);
     }
 
     fn on_server_state(&mut self, now: Instant, instance: &DeviceId, payload: &[u8]) {
-        if self.plan.as_ref().is_none_or(|plan| plan.instance != *instance) {
+        if !self.planner.is_of(instance) {
             return;
         }
         let Some(presence) = Presence::decode(payload) else { return };
@@ -393,7 +382,7 @@ impl Session {
 
     /// Begins the first open work that the draw gives to this device.
     fn look_for_work(&mut self, now: Instant) {
-        let held_back = self.room_at.is_some() || self.uplink.is_asleep();
+        let held_back = self.budget.room_at().is_some() || self.uplink.is_asleep();
         let idle = self.phase.is_idle() && !held_back;
         if !idle || !self.can_talk() || self.survey.is_none() {
             return;
@@ -414,7 +403,7 @@ impl Session {
     /// The first item of the plan that this device would do; those that it has no memory for end here.
     fn next_item(&mut self) -> Option<Item> {
         loop {
-            let (Some(plan), Some(_)) = (&self.plan, &self.task) else { return None };
+            let (Some(plan), Some(_)) = (self.planner.plan(), &self.task) else { return None };
             let mut items = plan.work.iter().filter_map(|item| self.wanted(plan, item));
             let first = items.next()?;
             // An update that is finished comes first: other work would drop it.
@@ -431,10 +420,10 @@ impl Session {
 
     /// The item as this device would do it, if it can, was drawn and has not done it yet.
     fn wanted(&self, plan: &Plan, item: &WorkItem) -> Option<Item> {
-        let work = resting::work_of(plan, item);
+        let work = work_of(plan, item);
         let asked = item.work().ok()?;
         let kind = asked.kind()?;
-        if self.ended.contains(&work) || !self.survey?.allows(kind) {
+        if self.planner.has_ended(&work) || !self.survey?.allows(kind) {
             return None;
         }
         if kind.needs_model() && route(plan, self.held(), item.base_version).is_none() {
@@ -446,7 +435,7 @@ impl Session {
     }
 
     fn publish_up(&mut self, payload: Vec<u8>) {
-        let Some(plan) = &self.plan else { return };
+        let Some(plan) = self.planner.plan() else { return };
         let (device, federation) = (&self.settings.device, &self.settings.federation);
         let shard = shard_of(device, plan.shards);
         let topic = self.topic(&Topic::Up(device.clone(), federation.clone(), shard));
@@ -498,18 +487,7 @@ impl Session {
 
     /// Remembers that `work` has ended and waits for the next.
     fn end_work(&mut self, work: WorkRef) {
-        if self.ended.len() == ENDED_MAX {
-            // What the plan still lists would be done again.
-            let listed = |work: &WorkRef| {
-                let plan = self.plan.as_ref();
-                plan.is_some_and(|plan| {
-                    plan.work.iter().any(|i| resting::work_of(plan, i) == *work)
-                })
-            };
-            let place = self.ended.iter().position(|work| !listed(work)).unwrap_or(0);
-            self.ended.remove(place);
-        }
-        self.ended.push_back(work);
+        self.planner.end(work);
         self.enter(Phase::Waiting);
     }
 

@@ -43,17 +43,24 @@ impl FileStore {
         self.dir.join(format!("{}.{end}", self.name))
     }
 
-    /// Moves what is kept out of the way, to `name.a.unused` and `name.b.unused`: the next state is
-    /// the first one.
+    /// Moves what is kept out of the way, to `name.a.unused` and `name.b.unused`, or with a number behind
+    /// where there are such files already: the next state is the first one.
     ///
     /// # Errors
     /// [`StoreError::Io`].
     pub fn set_aside(&mut self) -> Result<(), StoreError> {
         for sequence in [0, 1] {
             let path = self.slot(sequence);
-            let mut aside = path.clone().into_os_string();
-            aside.push(".unused");
-            match fs::rename(&path, aside) {
+            let aside = |number: u32| {
+                let mut aside = path.clone().into_os_string();
+                aside.push(".unused");
+                if number > 0 {
+                    aside.push(number.to_string());
+                }
+                PathBuf::from(aside)
+            };
+            let free = (0..1000).map(aside).find(|path| !path.exists());
+            match fs::rename(&path, free.unwrap_or_else(|| aside(0))) {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                     return Err(unreadable(&path, error));
                 }
@@ -148,6 +155,9 @@ mod tests {
         store.save(b"three").unwrap();
         assert_eq!(FileStore::open(dir.path()).unwrap().load().unwrap().unwrap(), b"three");
         assert_eq!(fs::read(dir.path().join("state.a.unused")).unwrap(), b"rubbish");
+        store.set_aside().unwrap();
+        assert_eq!(fs::read(dir.path().join("state.a.unused")).unwrap(), b"rubbish");
+        assert!(dir.path().join("state.b.unused1").exists());
     }
 
     #[test]

@@ -33,7 +33,7 @@ use crate::roster::{Change, Roster};
 use crate::round::{Progress, Round, RoundKey};
 use crate::settings::{Problem, Settings};
 use crate::snapshot::{ClosedRound, Head, Record, Save, Snapshot};
-use crate::summary::Counters;
+use crate::summary::{Counters, Failure};
 pub use start::{Initial, Start, StartError};
 use start::{bring_up, check_params, fresh, old_task};
 
@@ -215,7 +215,7 @@ impl Aggregator {
         });
         if adopted {
             // What was added up had another meaning.
-            self.supersede(now, |_| true);
+            self.end_without_result(now, Failure::Superseded, |_| true);
         }
         self.advance(now);
         Ok(())

@@ -31,15 +31,28 @@ const FREE_MAX: u32 = 15;
 /// Looks between two lines of progress.
 const LOOKS_PER_LINE: u32 = 10;
 
+/// A query that cannot be asked: another try would not help.
+#[derive(Debug)]
+pub(crate) struct Unusable(String);
+
+impl std::fmt::Display for Unusable {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Unusable {}
+
 /// Puts the query in `file`; `say` prints the answer.
 pub(crate) fn run(mut config: Config, file: &Path, json: bool, say: &dyn Fn(&str)) -> Outcome {
-    let query: QueryFile = read_file(file, QUERY_BYTES_MAX)?;
+    let query = read_file::<QueryFile>(file, QUERY_BYTES_MAX);
+    let query = query.map_err(|error| Unusable(error.to_string()))?;
     let text = std::fs::read_to_string(file)?;
     let task = Task::new(config.settings.task.clone())?;
     let name = name_of(file)?;
     query.query(name.clone(), &task, config.settings.quorum).map_err(|problems| {
         let lines = problems.iter().map(|problem| format!("\n  {problem}"));
-        format!("{} cannot be asked:{}", file.display(), lines.collect::<String>())
+        Unusable(format!("{} cannot be asked:{}", file.display(), lines.collect::<String>()))
     })?;
     let runs = in_use(&config.store);
     if !runs && (!config.store.exists() || Store::open(&config.store)?.load()?.is_none()) {
@@ -47,27 +60,42 @@ pub(crate) fn run(mut config: Config, file: &Path, json: bool, say: &dyn Fn(&str
         return Err(format!("{store} holds no federation yet: start the aggregator first").into());
     }
     let mut spool = Spool::beside(&config.store);
-    spool.put(&config.store, &name, &text)?;
+    spool.put(&config.store, &name, &text).map_err(|error| {
+        let store = config.store.display();
+        format!("no query can be put beside {store}: {error}; run this as the aggregator's user")
+    })?;
     let stop = Arc::new(AtomicBool::new(false));
     let (flag, (signal, signalled)) = (Arc::clone(&stop), mpsc::channel());
+    let (mine, folder) = (name.clone(), spool.clone());
     ctrlc::set_handler(move || {
+        // Whoever asked does not wait any more.
+        folder.withdraw(&mine);
         flag.store(true, Ordering::Relaxed);
         let _ = signal.send(());
     })?;
-    let answer = if runs {
-        wait(&config, &mut spool, &name, &signalled)
-    } else {
+    let mut answer =
+        if runs { wait(&config, &mut spool, &name, &signalled)? } else { Waited::Alone };
+    if matches!(answer, Waited::Alone) {
         config.settings.paused = true;
-        put(&config, &mut spool, &name, &stop)
-    };
-    // Whoever asked does not wait any more.
+        answer = put(&config, &mut spool, &name, &stop)?;
+    }
     spool.withdraw(&name);
-    let Some(table) = answer? else { return Err("stopped before there was an answer".into()) };
-    say(&if json { serde_json::to_string_pretty(&table)? } else { table.to_string() });
+    let Waited::Answer(table) = answer else {
+        return Err("stopped before there was an answer".into());
+    };
+    say(&if json { serde_json::to_string_pretty(&*table)? } else { table.to_string() });
     match table.failure {
         None => Ok(()),
         Some(_) => Err("too few devices answered; lower `quorum`, or ask again later".into()),
     }
+}
+
+/// What waiting came to.
+enum Waited {
+    Answer(Box<AnswerTable>),
+    Stopped,
+    /// No aggregator runs.
+    Alone,
 }
 
 /// Whether an aggregator runs on `store`: it holds the file's lock. Opening the store would take that
@@ -91,55 +119,60 @@ fn wait(
     spool: &mut Spool,
     name: &Name,
     stop: &Receiver<()>,
-) -> Result<Option<AnswerTable>, Box<dyn std::error::Error>> {
-    let (mut looks, mut free) = (0_u32, 0);
+) -> Result<Waited, Box<dyn std::error::Error>> {
+    let (mut looks, mut free, mut said) = (0_u32, 0, String::new());
     while stop.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
         if let Some(table) = spool.take(name)? {
-            return Ok(Some(table));
+            return Ok(Waited::Answer(table.into()));
         }
         looks += 1;
         if looks.is_multiple_of(LOOKS_PER_LINE) {
             free = if in_use(&config.store) { 0 } else { free + 1 };
             if free > FREE_MAX {
-                return Err("the aggregator has stopped; start it, and ask again".into());
+                return Ok(Waited::Alone);
             }
-            progress(config);
+            let line = if free > 0 {
+                "the aggregator has stopped; waits for it".into()
+            } else {
+                progress(config)
+            };
+            if line != said {
+                let _ = writeln!(std::io::stderr(), "{line}");
+                said = line;
+            }
         }
     }
-    Ok(None)
+    Ok(Waited::Stopped)
 }
 
-fn progress(config: &Config) {
-    let status = Status::read(&config.store).ok().flatten();
-    let open = status.into_iter().flat_map(|status| status.open);
-    let mut queries = open.filter(|round| round.key.kind == WorkKind::Sums);
-    let line = match queries.next() {
-        Some(round) => format!(
-            "{} of {} device(s) have answered, {} s left",
-            round.accepted,
-            round.target,
-            round.remaining_ms / 1000
-        ),
-        None => "waits for enough devices".into(),
-    };
-    let _ = writeln!(std::io::stderr(), "{line}");
+/// How far the query is, as the aggregator wrote it down last.
+fn progress(config: &Config) -> String {
+    let Some(status) = Status::read(&config.store).ok().flatten() else { return String::new() };
+    let online = status.live.as_ref().map_or(0, |live| live.online);
+    let mut queries = status.open.iter().filter(|round| round.key.kind == WorkKind::Sums);
+    match queries.next_back() {
+        Some(round) => {
+            format!("{} of {} device(s) have answered", round.accepted, round.target)
+        }
+        None => format!("not asked yet: {online} device(s) are online"),
+    }
 }
 
-/// Puts the query from this process, as no aggregator runs.
+/// Puts the query from this process, as no aggregator runs, and any other that is put meanwhile.
 fn put(
     config: &Config,
     spool: &mut Spool,
     name: &Name,
     stop: &Arc<AtomicBool>,
-) -> Result<Option<AnswerTable>, Box<dyn std::error::Error>> {
-    let done = Arc::clone(stop);
+) -> Result<Waited, Box<dyn std::error::Error>> {
+    let (done, folder) = (Arc::clone(stop), spool.clone());
     let on_event = |event: &RoundEvent, _: &_| {
-        if let RoundEvent::Answered { answer, .. } | RoundEvent::AnsweredBefore { answer } = event
-            && answer.query == *name
-        {
+        let answered =
+            matches!(event, RoundEvent::Answered { .. } | RoundEvent::AnsweredBefore { .. });
+        if answered && folder.is_empty() {
             done.store(true, Ordering::Relaxed);
         }
     };
     run::run(config, stop, Manager::default(), on_event)?;
-    Ok(spool.take(name)?)
+    Ok(spool.take(name)?.map_or(Waited::Stopped, |table| Waited::Answer(table.into())))
 }

@@ -98,7 +98,8 @@ fn main() -> ExitCode {
             log::error!("{error}");
             // A store of another task and a missing certificate are its fault as well.
             let start = error.downcast_ref().is_some_and(RunError::is_config);
-            let config = error.downcast_ref::<ConfigError>().is_some() || start;
+            let query = error.downcast_ref::<ask::Unusable>().is_some();
+            let config = error.downcast_ref::<ConfigError>().is_some() || start || query;
             if config { ExitCode::from(EXIT_CONFIG) } else { ExitCode::FAILURE }
         }
     }

@@ -44,8 +44,8 @@ pub struct QueryResult {
     pub query: Name,
     /// What was added up.
     pub work: SumsWork,
-    /// The round that it was put in.
-    pub round: RoundId,
+    /// The round that it was put in; `None` when it never was.
+    pub round: Option<RoundId>,
     /// Devices that answered.
     pub devices: u32,
     /// The sums, in the order of [`SumsWork`]'s vector.

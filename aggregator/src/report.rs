@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use dunlin_protocol::id::Lineage;
 use dunlin_protocol::message::Answer;
+use dunlin_protocol::work::WorkKind;
 use log::Level;
 
 use crate::aggregator::Aggregator;
@@ -68,6 +69,7 @@ pub fn line(event: &RoundEvent) -> (Level, String) {
         RoundEvent::Answered { answer, .. } | RoundEvent::AnsweredBefore { answer } => {
             let text = match answer.outcome {
                 RoundOutcome::Done(_) => format!("{} device(s) answered", answer.devices),
+                RoundOutcome::Failed(Failure::Withdrawn) => "withdrawn".into(),
                 RoundOutcome::Failed(_) => "no answer: fewer devices than its quorum".into(),
             };
             (Level::Info, format!("query {}: {text}", answer.query))
@@ -109,6 +111,7 @@ pub fn ended(summary: &RoundSummary) -> String {
                     format!("{accepted} update(s), {} needed", summary.quorum)
                 }
                 Failure::Superseded => "something newer took its place".into(),
+                Failure::Withdrawn => "nobody waits for its answer any more".into(),
                 Failure::Range => "the result left the range of its numbers".into(),
             };
             format!("{key} failed: {why}; {} device(s) took part", summary.tally.granted)
@@ -123,7 +126,9 @@ pub fn ended(summary: &RoundSummary) -> String {
         let (after, loss) = (score(&figures.after), figures.after.loss());
         let _ = write!(text, " before, {after} (loss {loss:.3}) after local training");
     }
-    if figures.examples > 0 {
+    if key.kind == WorkKind::Sums {
+        let _ = write!(text, ", {} windows", figures.examples);
+    } else if figures.examples > 0 {
         let _ = write!(text, ", training loss {:.3}", figures.train_loss);
     }
     let (kib, tenths) = (summary.tally.update_bytes.div_ceil(1024), summary.took_ms / 100);
@@ -151,7 +156,6 @@ mod tests {
     use crate::round::RoundKey;
     use dunlin_protocol::id::{ModelVersion, RoundId};
     use dunlin_protocol::message::Refusal;
-    use dunlin_protocol::work::WorkKind;
 
     #[test]
     fn a_round_is_told_in_one_line() {

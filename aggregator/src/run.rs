@@ -318,6 +318,11 @@ impl Shell<'_> {
         on_event: &mut dyn FnMut(&RoundEvent, &Counters),
     ) -> Result<(), RunError> {
         log::info!("stopping");
+        if self.config.settings.paused {
+            // What was asked from this process alone ends with it.
+            self.queries_due = Instant(0);
+            self.ask(now);
+        }
         self.core.handle(now, Input::Stop);
         self.perform(on_event)?;
         if let Some(link) = self.link.take()

@@ -18,6 +18,8 @@ pub enum Failure {
     Superseded,
     /// The sum or the model would have left the range of its numbers.
     Range,
+    /// Nobody waits for its answer any more.
+    Withdrawn,
 }
 
 /// How a round ended.

@@ -144,7 +144,7 @@ fn an_operators_query_gives_exactly_what_the_devices_files_hold_with_and_without
     assert_is_of(&first, &all.each_ref());
     let wrong = ask(&world, "[[channels]]\nname = 'y'\n");
     let said = String::from_utf8_lossy(&wrong.stderr).into_owned();
-    assert!(wrong.status.code() == Some(1) && said.contains("no channel \"y\""), "{said}");
+    assert!(wrong.status.code() == Some(78) && said.contains("no channel \"y\""), "{said}");
     let few = ask(&world, &QUERY.replace("deadline_s = 60", "deadline_s = 1"));
     assert!(few.status.success(), "three devices answer within a second");
     aggregator.stop();

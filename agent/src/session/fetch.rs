@@ -47,7 +47,7 @@ impl Session {
 
     /// Fetches the plan's task unless it is the current one.
     pub(super) fn use_task(&mut self, now: Instant) {
-        let Some(wanted) = self.plan.as_ref().map(|plan| plan.task) else { return };
+        let Some(wanted) = self.planner.plan().map(|plan| plan.task) else { return };
         let known = self.state.task.as_ref().map(|cached| cached.digest);
         if known == Some(wanted.digest) && (self.task.is_some() || self.task_too_large) {
             return;
@@ -94,7 +94,7 @@ impl Session {
         deadline: Instant,
         from_anchor: bool,
     ) {
-        let (Some(plan), Some(_)) = (&self.plan, &self.task) else { return };
+        let (Some(plan), Some(_)) = (self.planner.plan(), &self.task) else { return };
         let held = self.held().filter(|_| !from_anchor);
         match route(plan, held, version) {
             Some(rest) => {
@@ -108,7 +108,7 @@ impl Session {
     /// The version held of the plan's history.
     pub(super) fn held(&self) -> Option<ModelVersion> {
         let (lineage, version, _) = self.model.as_ref()?;
-        self.plan.as_ref().filter(|plan| plan.lineage == *lineage).map(|_| *version)
+        self.planner.plan().filter(|plan| plan.lineage == *lineage).map(|_| *version)
     }
 
     /// Fetches the next object of the way; at its end, starts the job if there is one.
@@ -293,7 +293,7 @@ impl Session {
             Work::Unknown(_) => return,
         };
         let local = self.local_layers(task);
-        if self.plan.as_ref().is_some_and(|plan| plan.layout != task.layout().hash()) {
+        if self.planner.plan().is_some_and(|plan| plan.layout != task.layout().hash()) {
             warn!("{}: the plan names another layout than its task", self.settings.device);
         }
         let job = Job {

@@ -12,18 +12,10 @@ use super::phase::{Item, Phase};
 use super::uplink::Uplink;
 use super::{Output, Session};
 
-/// Holds after which a round is not begun again: training that needs too much memory, say, would be
-/// begun and cancelled until the round's deadline.
-const LEAVES_MAX: u8 = 3;
-
 impl Session {
     /// Takes a reason to hold back, another one, or that there is none any more.
     pub(super) fn on_held(&mut self, now: Instant, held: Option<Held>) {
-        if self.held == held {
-            return;
-        }
-        let before = self.held;
-        self.held = held;
+        let Some(before) = self.eligibility.change(held) else { return };
         match held {
             Some(reason) => {
                 self.counters.holds += u32::from(before.is_none());
@@ -52,11 +44,7 @@ impl Session {
 
     /// Whether `item` may be begun: a held device may only send an update that it has.
     pub(super) fn may_begin(&self, item: &Item) -> bool {
-        match self.held {
-            None => true,
-            Some(Held::Metered) => false,
-            Some(_) => self.finished(item).is_some(),
-        }
+        self.eligibility.allows(self.finished(item).is_some())
     }
 
     /// Gives the current work up without counting it as ended, unless it was left before: what holds
@@ -70,9 +58,7 @@ impl Session {
         if matches!(self.phase, Phase::Training { .. }) {
             self.push(Output::Cancel(work));
         }
-        let before = self.left.filter(|(left, _)| *left == work).map_or(0, |(_, times)| times);
-        self.left = Some((work, before + 1));
-        if before + 1 < LEAVES_MAX {
+        if self.eligibility.leave(work) {
             self.enter(Phase::Waiting);
         } else {
             info!("{}: round {} is not begun again", self.settings.device, work.round);
@@ -82,19 +68,13 @@ impl Session {
 
     /// Whether bytes must wait because the link costs by the byte now.
     pub(super) fn spares_link(&self) -> bool {
-        self.held == Some(Held::Metered)
-    }
-
-    /// The reason that others are told: none while the device still works on a round, so that the
-    /// aggregator waits for its update.
-    pub(super) fn held_for_others(&self) -> Option<Held> {
-        self.held.filter(|_| self.spares_link() || self.phase.work().is_none())
+        self.eligibility.spares_link()
     }
 
     /// Says again how the device is there when that has changed on this connection.
     pub(super) fn say_held(&mut self) {
-        let held = self.held_for_others();
-        if matches!(self.uplink, Uplink::Up(_)) && self.said_held != held {
+        let news = self.eligibility.has_news(self.phase.work().is_some());
+        if news && matches!(self.uplink, Uplink::Up(_)) {
             self.say_state(State::Online);
         }
     }

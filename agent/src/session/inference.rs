@@ -14,9 +14,9 @@ use dunlin_protocol::time::Instant;
 use dunlin_protocol::topic::Topic;
 use log::info;
 
+use super::link_costs::{ROUND_BYTES, way_bytes};
 use super::phase::Phase;
 use super::route::route;
-use super::thrift::{ROUND_BYTES, way_bytes};
 use super::uplink::Uplink;
 use super::{Output, Session};
 use crate::job::{KeptModel, ModelInUse};
@@ -114,7 +114,7 @@ impl Session {
 
     /// The newest version of the plan, if this device lacks it and could fetch it.
     fn newer_version(&self) -> Option<ModelVersion> {
-        let plan = self.plan.as_ref()?;
+        let plan = self.planner.plan()?;
         let newest = plan.models.iter().map(|entry| entry.version).max()?;
         let way = route(plan, self.held(), newest)?;
         (!way.is_empty()).then_some(newest)
@@ -123,7 +123,8 @@ impl Session {
     /// Whether nothing else is to be done on the link.
     fn has_leisure(&self) -> bool {
         let heard = self.can_talk() && self.uplink.has_plan() && self.survey.is_some();
-        let held_back = self.uplink.is_asleep() || self.room_at.is_some() || self.spares_link();
+        let held_back =
+            self.uplink.is_asleep() || self.budget.room_at().is_some() || self.spares_link();
         matches!(self.phase, Phase::Waiting) && heard && !held_back && self.task.is_some()
     }
 
@@ -134,7 +135,9 @@ impl Session {
             return;
         }
         let pause = inference.policy.fetch_every_ms.max(FETCH_PAUSE_MS_MIN);
-        let (Some(version), Some(plan)) = (self.newer_version(), &self.plan) else { return };
+        let (Some(version), Some(plan)) = (self.newer_version(), self.planner.plan()) else {
+            return;
+        };
         let bytes = way_bytes(&route(plan, self.held(), version).unwrap_or_default());
         if let Some(inference) = &mut self.inference {
             inference.fetch_at = now.after(pause);
@@ -193,11 +196,10 @@ impl Session {
     /// Takes `bytes` from the share of inference, if that has so many left, and the data cap has what
     /// a round needs on top.
     fn spare(&mut self, now: Instant, bytes: u64) -> bool {
-        let room =
-            |meter: &mut Option<Meter>| meter.as_mut().is_none_or(|meter| meter.room(now) >= bytes);
+        let leaves_a_round = self.budget.leaves(now, bytes.saturating_add(ROUND_BYTES));
         let Some(inference) = &mut self.inference else { return false };
-        let round = |meter: &mut Meter| meter.room(now) >= bytes.saturating_add(ROUND_BYTES);
-        let fits = self.meter.as_mut().is_none_or(round) && room(&mut inference.meter);
+        let has_room = inference.meter.as_mut().is_none_or(|meter| meter.room(now) >= bytes);
+        let fits = leaves_a_round && has_room;
         if let Some(meter) = inference.meter.as_mut().filter(|_| fits) {
             meter.spend(now, bytes);
         }

@@ -14,16 +14,14 @@ use dunlin_protocol::rng::Rng;
 use dunlin_protocol::task::Task;
 use dunlin_protocol::time::Instant;
 
+use super::data_budget::DataBudget;
+use super::eligibility::Eligibility;
 use super::phase::Phase;
+use super::planner::{Planner, work_of};
 use super::uplink::Uplink;
 use super::{Session, SessionCounters, Settings};
 use crate::job::Survey;
 use crate::state::{CachedTask, DeviceState, PlanMemory};
-
-/// The work that `item` is in `plan`.
-pub(super) fn work_of(plan: &Plan, item: &WorkItem) -> WorkRef {
-    WorkRef { lineage: plan.lineage, round: item.round, kind: item.kind }
-}
 
 /// Whether the draw gives `item` to this device.
 pub(super) fn drawn(
@@ -85,7 +83,7 @@ impl Session {
     /// What this session has in common with all others; `None` before it has task and plan.
     pub fn common(&self) -> Option<Common> {
         let (cached, task) = (self.state.task.clone()?, self.task.clone()?);
-        let plan = self.plan.clone()?;
+        let plan = self.planner.plan().cloned()?;
         Some(Common { task: (cached, task), plan })
     }
 
@@ -104,13 +102,13 @@ impl Session {
         let up = matches!(self.uplink, Uplink::Up(_));
         let settled = up && self.uplink.has_plan() && self.survey.is_some();
         let plain = self.settings.link == super::LinkPolicy::default();
-        let plain = plain && self.held.is_none() && self.inference.is_none();
+        let plain = plain && !self.eligibility.is_held() && self.inference.is_none();
         if !(idle && settled && plain) || self.task.is_none() || self.state.pending.is_some() {
             return Err(Box::new(self));
         }
         let mut state = self.state;
         state.task = None;
-        if self.plan.as_ref().is_some_and(|plan| state.plans.holds_only(plan)) {
+        if self.planner.plan().is_some_and(|plan| state.plans.holds_only(plan)) {
             // What all have in common; it is noted again on waking.
             state.plans = PlanMemory::default();
         }
@@ -119,7 +117,7 @@ impl Session {
             rng: self.rng,
             model: self.model,
             survey: self.survey,
-            ended: Vec::from(self.ended).into_boxed_slice(),
+            ended: self.planner.into_ended(),
             counters: self.counters,
             now: self.now,
             server_online: self.uplink.has_server(),
@@ -177,20 +175,16 @@ impl Resting {
             state,
             rng: self.rng,
             uplink: Uplink::settled(self.now, self.server_online),
-            plan: Some(common.plan.clone()),
+            planner: Planner::resumed(common.plan.clone(), self.ended),
             task: Some(common.task.1.clone()),
             task_too_large: false,
             model: self.model,
             survey: self.survey,
             phase: Phase::Waiting,
-            ended: VecDeque::from(self.ended.into_vec()),
             outputs: VecDeque::new(),
             now: self.now,
-            meter: None,
-            room_at: None,
-            held: None,
-            left: None,
-            said_held: None,
+            budget: DataBudget::new(settings.link, 0),
+            eligibility: Eligibility::default(),
             counters: self.counters,
             inference: None,
         }

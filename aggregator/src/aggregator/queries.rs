@@ -25,8 +25,9 @@ impl Aggregator {
     pub(super) fn ask(&mut self, now: Instant, queries: Vec<Query>) {
         let wanted: BTreeSet<Name> = queries.iter().map(|query| query.name.clone()).collect();
         self.queries.retain(|name| wanted.contains(name));
-        self.supersede(
+        self.end_without_result(
             now,
+            Failure::Withdrawn,
             |round| matches!(&round.job, Job::Sums { query, .. } if !wanted.contains(query)),
         );
         for query in queries {
@@ -48,7 +49,7 @@ impl Aggregator {
             let answer = QueryResult {
                 query: name,
                 work,
-                round: self.last_round(),
+                round: None,
                 devices: 0,
                 values: Vec::new(),
                 outcome: RoundOutcome::Failed(Failure::TooFew),
@@ -108,7 +109,7 @@ impl Aggregator {
         let answer = QueryResult {
             query: query.clone(),
             work: work.clone(),
-            round: round.key.round,
+            round: Some(round.key.round),
             devices: table.devices(),
             values: if done { table.values().to_vec() } else { Vec::new() },
             outcome: summary.outcome,

@@ -332,7 +332,12 @@ impl Aggregator {
     }
 
     /// Ends open rounds without a result.
-    pub(super) fn supersede(&mut self, now: Instant, which: impl Fn(&Round) -> bool) {
+    pub(super) fn end_without_result(
+        &mut self,
+        now: Instant,
+        failure: Failure,
+        which: impl Fn(&Round) -> bool,
+    ) {
         let open = self.rounds.values().filter(|round| which(round)).map(|round| round.key);
         for key in open.collect::<Vec<RoundKey>>() {
             if let Some(round) = self.rounds.get_mut(&key) {
@@ -342,8 +347,8 @@ impl Aggregator {
             let Some(mut round) = self.rounds.remove(&key) else { continue };
             self.plan_stale = true;
             let Phase::Closing(collection) = round.phase().clone() else { continue };
-            round.enter(Phase::Failed(Failure::Superseded));
-            self.fail(now, &round, &collection, Failure::Superseded);
+            round.enter(Phase::Failed(failure));
+            self.fail(now, &round, &collection, failure);
         }
     }
 
@@ -366,7 +371,8 @@ impl Aggregator {
             return self.event(RoundEvent::ImportRefused { expected, found });
         };
         // What a query adds up does not depend on the model.
-        self.supersede(now, |round| round.key.kind != WorkKind::Sums);
+        let which = |round: &Round| round.key.kind != WorkKind::Sums;
+        self.end_without_result(now, Failure::Superseded, which);
         let records = self.replace_model(model);
         self.save(records);
         self.event(RoundEvent::Imported { version });

@@ -2,6 +2,7 @@
 
 use dunlin_protocol::id::Name;
 use dunlin_protocol::task::Task;
+use dunlin_protocol::wire::WireError;
 use dunlin_protocol::work::{ChannelQuery, SumsWork, Work};
 use serde::{Deserialize, Serialize};
 
@@ -73,15 +74,32 @@ impl QueryFile {
                 }),
             }
         }
+        let rule = |work: &SumsWork| match Work::Sums(work.clone()).check() {
+            Err(WireError::Invalid(rule)) => Some(rule.to_owned()),
+            Err(error) => Some(error.to_string()),
+            Ok(()) => None,
+        };
+        for (place, channel) in channels.iter().enumerate() {
+            let alone = SumsWork { labels: true, channels: vec![channel.clone()] };
+            let key = format!("channels[{place}]");
+            problems.extend(rule(&alone).map(|text| Problem { key, text }));
+        }
         let work = SumsWork { labels: self.labels, channels };
         if self.labels && work.labels(task) == 0 {
             let text = "the task has no labels".into();
             problems.push(Problem { key: "labels".into(), text });
         }
-        if problems.is_empty()
-            && let Err(error) = Work::Sums(work.clone()).check()
-        {
-            problems.push(Problem { key: "channels".into(), text: error.to_string() });
+        if !self.labels && self.channels.is_empty() {
+            let text = "nothing is asked for: labels = true, or [[channels]]".into();
+            problems.push(Problem { key: "labels".into(), text });
+        }
+        if problems.is_empty() {
+            let key = "channels".to_owned();
+            problems.extend(rule(&work).map(|text| Problem { key, text }));
+        }
+        if self.quorum == Some(0) {
+            let text = "at least 1 device makes an answer".into();
+            problems.push(Problem { key: "quorum".into(), text });
         }
         let bytes = Work::Sums(work.clone()).body().map_or(usize::MAX, |body| body.len());
         if bytes > BODY_BYTES_MAX {
@@ -147,13 +165,14 @@ mod tests {
             let problems = read(text).unwrap_err();
             problems.into_iter().map(|problem| problem.key).collect::<Vec<_>>()
         };
-        assert_eq!(keys(""), ["channels"], "nothing is asked for");
+        assert_eq!(keys(""), ["labels"], "nothing is asked for");
+        assert_eq!(keys("labels = true\nquorum = 0"), ["quorum"]);
         let text = "devices = 2\ndeadline_s = 0\n[[channels]]\nname = \"y\"";
         assert_eq!(keys(text), ["channels[0].name", "devices", "deadline_s"]);
         let twice = "[[channels]]\nname = \"x\"\n[[channels]]\nname = \"x\"";
         assert_eq!(keys(twice), ["channels"]);
         for wrong in ["fraction_bits = 25", "max_abs = -1.0", "max_abs = inf", "edges = [1, 0]"] {
-            assert_eq!(keys(&format!("[[channels]]\nname = \"x\"\n{wrong}")), ["channels"]);
+            assert_eq!(keys(&format!("[[channels]]\nname = \"x\"\n{wrong}")), ["channels[0]"]);
         }
         assert!(toml::from_str::<QueryFile>("lables = true").is_err());
         let edges: Vec<String> = (0..=255).map(|edge| edge.to_string()).collect();

@@ -81,6 +81,12 @@ impl Spool {
         write_whole(&self.path(name, "toml"), text.as_bytes())
     }
 
+    /// Whether no query waits.
+    pub fn is_empty(&self) -> bool {
+        let entries = fs::read_dir(&self.folder).into_iter().flatten().flatten();
+        !entries.map(|entry| entry.path()).any(|path| path.extension().is_some_and(|e| e == "toml"))
+    }
+
     /// Takes a query away that nobody waits for any more, and what came of it.
     pub fn withdraw(&self, name: &Name) {
         for ending in ["toml", "json", "tmp"] {
@@ -185,7 +191,7 @@ mod tests {
         assert_eq!(spool.take(&name("q")), Ok(None));
         let table = AnswerTable {
             query: "q".into(),
-            round: 1,
+            round: Some(1),
             devices: 2,
             failure: None,
             windows: i128::from(u64::MAX) * 3,

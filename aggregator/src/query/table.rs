@@ -14,8 +14,8 @@ use crate::summary::{Failure, RoundOutcome};
 pub struct AnswerTable {
     /// The query's name.
     pub query: String,
-    /// The round that it was put in.
-    pub round: u32,
+    /// The round that it was put in; `None` when too few devices were there to ask.
+    pub round: Option<u32>,
     /// Devices that answered.
     pub devices: u32,
     /// Why nothing is shown, when that is so.
@@ -71,6 +71,12 @@ impl AnswerTable {
             RoundOutcome::Done(_) => None,
             RoundOutcome::Failed(failure) => Some(failure),
         };
+        let (query, round) = (answer.query.to_string(), answer.round.map(|round| round.0));
+        if failure.is_some() {
+            let (labels, channels) = (Vec::new(), Vec::new());
+            let devices = answer.devices;
+            return Self { query, round, devices, failure, windows: 0, labels, channels };
+        }
         let mut numbers = answer.values.iter().copied();
         let windows = numbers.next().unwrap_or(0);
         let counted = answer.work.labels(task);
@@ -100,7 +106,6 @@ impl AnswerTable {
                 histogram: numbers.by_ref().take(query.bins()).collect(),
             });
         }
-        let (query, round) = (answer.query.to_string(), answer.round.0);
         Self { query, round, devices: answer.devices, failure, windows, labels, channels }
     }
 }
@@ -123,16 +128,29 @@ fn moments(samples: i128, sum: i128, squares: i128, fraction_bits: u8) -> Option
 impl fmt::Display for AnswerTable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.failure.is_some() {
-            return write!(
-                f,
-                "query {}: no answer, {} device(s) are fewer than its quorum",
-                self.query, self.devices
-            );
+            let Self { query, devices, .. } = self;
+            return match (self.failure, self.round) {
+                (Some(Failure::Withdrawn), _) => write!(f, "query {query}: withdrawn"),
+                (_, None) => write!(
+                    f,
+                    "query {query}: not asked, fewer devices than its quorum were there; is the \
+                     broker connected, and are they online? (status)"
+                ),
+                (_, Some(_)) => write!(
+                    f,
+                    "query {query}: no answer, {devices} device(s) are fewer than its quorum"
+                ),
+            };
         }
         let Self { query, devices, windows, .. } = self;
         write!(f, "query {query}: {devices} device(s), {windows} windows")?;
         for LabelCount { label, windows } in &self.labels {
             write!(f, "\n  {label:<32} {windows:>12} windows")?;
+        }
+        let labelled: i128 = self.labels.iter().map(|count| count.windows).sum();
+        if !self.labels.is_empty() && labelled < *windows {
+            let (none, rest) = ("(none of these labels)", windows - labelled);
+            write!(f, "\n  {none:<32} {rest:>12} windows")?;
         }
         for channel in &self.channels {
             let ChannelTable { name, unit, samples, .. } = channel;
@@ -166,7 +184,7 @@ mod tests {
         QueryResult {
             query: name("q"),
             work: SumsWork { labels: true, channels: vec![channel] },
-            round: RoundId(3),
+            round: Some(RoundId(3)),
             devices: 2,
             // Two samples each of 1.5 and 2.5.
             values: vec![1, 1, 0, 4, 16, 68, 0, 0, 4],

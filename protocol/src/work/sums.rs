@@ -80,12 +80,14 @@ impl ChannelQuery {
             && f64::from(self.max_abs) * f64::from(1_u32 << self.fraction_bits) <= ON_GRID_MAX;
         if !positive || !fits {
             return Err(WireError::Invalid(
-                "a channel's largest value is above 0 and has at most 40 bits on its grid",
+                "fraction_bits is from 0 to 24, and max_abs above 0 with at most 40 bits on that grid",
             ));
         }
         let rising = self.edges.windows(2).all(|two| two[0] < two[1]);
         if self.edges.len() > EDGES_MAX || !rising || !self.edges.iter().all(|e| e.is_finite()) {
-            return Err(WireError::Invalid("a histogram has at most 256 edges, rising"));
+            return Err(WireError::Invalid(
+                "the edges of a histogram are finite and rise, at most 256",
+            ));
         }
         Ok(())
     }

@@ -247,7 +247,7 @@ fn results_stop_at_their_share_of_the_data_cap_and_leave_the_rest_to_rounds() {
     }
     let each = message_bytes("dunlin/v1/dev/wrist-1/out/activity".len(), 90);
     assert!(said > 10 && said * each <= 20_000, "{said} results of {each} bytes");
-    assert!(bench.session.meter.as_ref().unwrap().spent() < 100_000);
+    assert!(bench.session.budget.spent() < 100_000);
     bench.step(Input::Tick);
     assert!(!bench.session.uplink.is_asleep(), "a device does not leave for results");
     bench.now = bench.now.after(25 * 3_600_000);

@@ -159,7 +159,7 @@ fn what_nobody_waits_for_any_more_ends_and_a_query_without_devices_has_its_end()
     let mut world = asked(settings());
     world.input(Input::Ask(vec![]));
     assert!(world.item(WorkKind::Sums).is_none());
-    assert_eq!(answers(&world)[0].outcome, RoundOutcome::Failed(Failure::Superseded));
+    assert_eq!(answers(&world)[0].outcome, RoundOutcome::Failed(Failure::Withdrawn));
     let lonely = Query { quorum: 9, ..query("q2") };
     world.input(Input::Ask(vec![lonely.clone()]));
     world.wait(4_900);

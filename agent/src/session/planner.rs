@@ -1,0 +1,93 @@
+//! What the plan asks for, and what of it is over for this device.
+
+use alloc::boxed::Box;
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+
+use dunlin_protocol::id::InstanceId;
+use dunlin_protocol::message::WorkRef;
+use dunlin_protocol::plan::{Plan, WorkItem};
+
+/// Ended pieces of work that are remembered, so that they are not begun again.
+const ENDED_MAX: usize = 8;
+
+/// The plan heard last, and the work that ended.
+#[derive(Debug, Default)]
+pub(super) struct Planner {
+    plan: Option<Plan>,
+    ended: VecDeque<WorkRef>,
+}
+
+/// The work that `item` is in `plan`.
+pub(super) fn work_of(plan: &Plan, item: &WorkItem) -> WorkRef {
+    WorkRef { lineage: plan.lineage, round: item.round, kind: item.kind }
+}
+
+impl Planner {
+    /// A planner that has heard `plan` and remembers these ends, the oldest first.
+    pub(super) fn resumed(plan: Plan, ended: Box<[WorkRef]>) -> Self {
+        Self { plan: Some(plan), ended: VecDeque::from(ended.into_vec()) }
+    }
+
+    /// The plan heard last.
+    pub(super) fn plan(&self) -> Option<&Plan> {
+        self.plan.as_ref()
+    }
+
+    /// The plan in place of the one before.
+    pub(super) fn take(&mut self, plan: Plan) {
+        self.plan = Some(plan);
+    }
+
+    /// Whether the plan is that of this aggregator.
+    pub(super) fn is_of(&self, instance: &InstanceId) -> bool {
+        self.plan.as_ref().is_some_and(|plan| plan.instance == *instance)
+    }
+
+    /// Whether `work` is over for this device.
+    pub(super) fn has_ended(&self, work: &WorkRef) -> bool {
+        self.ended.contains(work)
+    }
+
+    /// Remembers that `work` is over. What the plan no longer lists is forgotten first: the rest
+    /// would be begun again.
+    pub(super) fn end(&mut self, work: WorkRef) {
+        if self.ended.len() == ENDED_MAX {
+            let listed = |work: &WorkRef| {
+                let plan = self.plan.as_ref();
+                plan.is_some_and(|plan| plan.work.iter().any(|item| work_of(plan, item) == *work))
+            };
+            let place = self.ended.iter().position(|work| !listed(work)).unwrap_or(0);
+            self.ended.remove(place);
+        }
+        self.ended.push_back(work);
+    }
+
+    /// The ends that are remembered, the oldest first.
+    pub(super) fn into_ended(self) -> Box<[WorkRef]> {
+        Vec::from(self.ended).into_boxed_slice()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::tests::plan;
+    use dunlin_protocol::id::RoundId;
+
+    #[test]
+    fn what_the_plan_still_lists_is_remembered_longest() {
+        let mut planner = Planner::default();
+        let plan = plan();
+        let open = work_of(&plan, &plan.work[0]);
+        assert!(planner.plan().is_none() && !planner.is_of(&plan.instance));
+        planner.take(plan.clone());
+        assert!(planner.is_of(&plan.instance));
+        planner.end(open);
+        let over = |round| WorkRef { round: RoundId(round), ..open };
+        (100..120).for_each(|round| planner.end(over(round)));
+        assert!(planner.has_ended(&open) && planner.has_ended(&over(119)));
+        assert!(!planner.has_ended(&over(100)));
+        assert_eq!(planner.into_ended().len(), ENDED_MAX);
+    }
+}
