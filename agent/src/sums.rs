@@ -29,7 +29,7 @@ pub fn add_up(
         visit(&unscaled(task, task.target.clone()), &mut |_, label| sums.label(label))?;
     }
     visit(&unscaled(task, Target::Reconstruct), &mut |window, _| sums.window(window))?;
-    if !work.is_consistent(task, &sums.values) {
+    if sums.labelled > sums.windows {
         return Err(JobFailure("the windows changed while they were counted".into()));
     }
     Ok(sums.values)
@@ -49,16 +49,17 @@ struct Sums<'a> {
     work: &'a SumsWork,
     labels: usize,
     channels: usize,
+    windows: u32,
+    labelled: u32,
     /// In the order of the work's vector.
     values: Vec<i128>,
 }
 
 impl<'a> Sums<'a> {
     fn new(work: &'a SumsWork, task: &Task) -> Self {
-        let len = dunlin_protocol::work::Work::Sums(work.clone()).vector(task).len();
         let channels = task.input.channels.len().max(1);
-        let values = alloc::vec![0; len];
-        Self { work, labels: work.labels(task), channels, values }
+        let values = alloc::vec![0; work.numbers(task)];
+        Self { work, labels: work.labels(task), channels, windows: 0, labelled: 0, values }
     }
 
     /// A window with the label of this number.
@@ -66,6 +67,7 @@ impl<'a> Sums<'a> {
         let label = label.map(usize::from).filter(|label| *label < self.labels);
         if let Some(count) = label.and_then(|label| self.values.get_mut(1 + label)) {
             *count += 1;
+            self.labelled += 1;
         }
     }
 
@@ -73,6 +75,7 @@ impl<'a> Sums<'a> {
     fn window(&mut self, window: &[f32]) {
         let Some((windows, rest)) = self.values.split_first_mut() else { return };
         *windows += 1;
+        self.windows += 1;
         let mut rest = rest.get_mut(self.labels..).unwrap_or_default();
         for query in &self.work.channels {
             if rest.len() < CHANNEL_SUMS + query.bins() {
@@ -145,6 +148,8 @@ mod tests {
         let x = [6, 2 * (2 + 4 + 6), 2 * (4 + 16 + 36)];
         assert_eq!(sums, [&[2, 0, 1][..], &y, &x].concat());
         assert!(work.is_consistent(&task(), &sums));
+        let vector = dunlin_protocol::work::Work::Sums(work.clone()).vector(&task());
+        assert_eq!(vector.len(), work.numbers(&task()));
     }
 
     #[test]

@@ -73,10 +73,10 @@ pub struct Parts<'a, P, F> {
 /// Why a device cannot start, in words for the console.
 pub type StartError = &'static str;
 
-const DAMAGED: StartError = "the state in flash is damaged: erase it to start as a \
-    new device; the update to be sent and this device's own layers are lost then";
+const DAMAGED: StartError = "the state in flash is damaged: erase it to start as a new device, \
+    without its update and its own layers";
 const OTHER_VERSION: StartError = "flash holds the state of another version: install that, or erase \
-    the state to start as a new device; the update to be sent and this device's own layers are lost then";
+    the state to start as a new device, without its update and its own layers";
 
 enum Order {
     UseTask(Arc<Task>),

@@ -4,8 +4,9 @@ use alloc::collections::VecDeque;
 
 use dunlin_protocol::codec::Codec;
 use dunlin_protocol::object::{CHUNK_HEADER_BYTES, ObjectRef};
+use dunlin_protocol::task::Task;
 use dunlin_protocol::time::Instant;
-use dunlin_protocol::work::{Coding, Section, VectorSpec};
+use dunlin_protocol::work::Work;
 use log::{info, warn};
 
 use super::phase::Item;
@@ -22,17 +23,18 @@ pub(super) fn way_bytes(way: &VecDeque<ObjectRef>) -> u64 {
     way.iter().map(|object| message_bytes(TOPIC_BYTES, object.bytes as usize)).sum()
 }
 
-/// Bytes of the payload that `vector` declares, as many as are likely.
-fn likely_bytes(vector: &VectorSpec) -> usize {
+/// Bytes of the payload that `work` sends, as many as are likely.
+fn likely_bytes(work: &Work, task: &Task) -> usize {
     /// Of a whole number.
     const INTEGER_BYTES: usize = 6;
-    let bytes = |section: &Section| match section.coding {
-        Coding::Real(codec) => {
-            Codec::from_spec(codec).map_or(0, |codec| codec.payload_bytes_likely(section.len))
+    match work {
+        Work::Train(work) => {
+            let n = task.layout().n_update();
+            Codec::from_spec(work.codec).map_or(0, |codec| codec.payload_bytes_likely(n))
         }
-        Coding::Integers => INTEGER_BYTES * section.len,
-    };
-    vector.sections.iter().map(bytes).sum()
+        Work::Sums(work) => INTEGER_BYTES * work.numbers(task),
+        Work::Evaluate | Work::Unknown(_) => 0,
+    }
 }
 
 impl Session {
@@ -87,7 +89,7 @@ impl Session {
             return true;
         }
         let (Some(plan), Some(task)) = (self.planner.plan(), &self.task) else { return true };
-        let update = likely_bytes(&item.asked.vector(task));
+        let update = likely_bytes(&item.asked, task);
         let way = item.needs_model().then(|| route(plan, self.held(), item.base_version));
         let way = way.flatten().unwrap_or_default();
         self.affords(ROUND_BYTES + way_bytes(&way) + message_bytes(TOPIC_BYTES, update))

@@ -111,8 +111,8 @@ impl Session {
     /// where it cannot.
     pub(super) fn has_memory_to_send(&self, item: &Item) -> bool {
         let (Some(memory), Some(task)) = (self.memory(), &self.task) else { return true };
-        if let Work::Sums(_) = &item.asked {
-            let numbers = item.asked.vector(task).len();
+        if let Work::Sums(work) = &item.asked {
+            let numbers = work.numbers(task);
             let needed = with_losses(numbers * NUMBER_BYTES + OTHER_BYTES);
             if needed > memory {
                 let (device, round) = (&self.settings.device, item.work.round);

@@ -115,6 +115,12 @@ impl SumsWork {
         if self.labels { task.labels().len() } else { 0 }
     }
 
+    /// Whole numbers of an answer for `task`: the length of its vector.
+    pub fn numbers(&self, task: &Task) -> usize {
+        let of_channel = |query: &ChannelQuery| CHANNEL_SUMS + query.bins();
+        1 + self.labels(task) + self.channels.iter().map(of_channel).sum::<usize>()
+    }
+
     /// Windows, then labels, then for each channel its sums and its histogram.
     #[allow(clippy::cast_precision_loss)] // bounds
     pub(super) fn vector(&self, task: &Task) -> VectorSpec {
@@ -146,7 +152,7 @@ impl SumsWork {
         let Some((&windows, rest)) = values.split_first() else { return false };
         let labels = self.labels(task);
         let counts_windows = |count: &i128| (0..=i128::from(u32::MAX)).contains(count);
-        if values.len() != self.vector(task).len() || !counts_windows(&windows) {
+        if values.len() != self.numbers(task) || !counts_windows(&windows) {
             return false;
         }
         let (counts, mut rest) = rest.split_at(labels);
