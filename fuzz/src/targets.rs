@@ -106,7 +106,7 @@ pub fn model(data: &[u8]) {
 /// Update objects: the payload stays where it is.
 pub fn update(data: &[u8]) {
     // Extensions are read into memory of their own, up to what they may be.
-    if let Ok(update) = within(1024 + 2 * data.len(), || Report::decode(data)) {
+    if let Ok(update) = within(1024 + 3 * data.len(), || Report::decode(data)) {
         let written = update.encode().expect("what was read can be written");
         assert_eq!(Report::decode(&written), Ok(update));
     }
