@@ -287,7 +287,7 @@ impl Session {
             return;
         }
         self.state.plans.note(&plan);
-        self.uplink.hear_plan(true);
+        self.uplink.hear_plan();
         if !self.planner.is_of(&plan.instance) {
             self.uplink.hear_server(false);
             let topic = self.topic(&Topic::ServerState(plan.instance.clone()));
@@ -347,7 +347,7 @@ impl Session {
     /// Deadlines and repeats.
     fn check_time(&mut self, now: Instant) {
         if self.uplink.plan_due().is_some_and(|due| due <= now) {
-            self.uplink.hear_plan(false);
+            self.uplink.miss_plan();
             warn!(
                 "{}: no plan of federation {} in {} s: check the federation's name, the broker's ACL and whether its aggregator runs",
                 self.settings.device,

@@ -109,6 +109,15 @@ impl StateStore for FileStore {
         match slots::find([files[0].as_deref(), files[1].as_deref()]) {
             Found::Nothing => Ok(None),
             Found::State(sequence, state) => {
+                for (slot, file) in (0..).zip(&files) {
+                    if file.as_ref().is_some_and(|file| slots::open(file).is_none()) {
+                        let path = self.slot(slot);
+                        log::warn!(
+                            "{} is damaged: the other one is used; check the disk",
+                            path.display()
+                        );
+                    }
+                }
                 self.sequence = sequence;
                 Ok(Some(state.to_vec()))
             }

@@ -2,19 +2,19 @@
 
 use dunlin_protocol::codec::{Codec, Seeds, squared_norm};
 use dunlin_protocol::id::ModelVersion;
-use dunlin_protocol::limits::{EXTENSION_BYTES_MAX, EXTENSIONS_MAX, OBJECT_BYTES_MAX};
+use dunlin_protocol::limits::{EXTENSION_BYTES_MAX, EXTENSIONS_MAX};
 use dunlin_protocol::message::Refusal;
 use dunlin_protocol::report::Report;
 use dunlin_protocol::task::Task;
 use dunlin_protocol::wire::WireError;
-use dunlin_protocol::work::{Coding, Section, TrainWork, Work, WorkKind, read_integers};
+use dunlin_protocol::work::{Coding, Section, TrainWork, VectorSpec, WorkKind, read_integers};
 
 use crate::collect::{Collector, Share};
 use crate::combine::Contribution;
 use crate::round::Job;
 
 /// Room for the envelope, header, metrics and extensions of a report in bytes; without extensions
-/// postcard needs at most 110.
+/// postcard needs at most 69.
 pub const HEADER_BYTES_MAX: usize = 256 + EXTENSIONS_MAX * (EXTENSION_BYTES_MAX + 4);
 /// Relative slack for what rounding in `f32` may add to a norm or to a value.
 const ROUNDING: f64 = 1e-5;
@@ -36,8 +36,8 @@ pub struct Terms<'a> {
     pub collector: &'a Collector,
 }
 
-/// Longest legal report of `work` for a model of `task` in bytes.
-pub fn object_bytes_max(work: &Work, task: &Task) -> usize {
+/// Longest legal payload of `vector` in bytes.
+pub fn payload_bytes_max(vector: &VectorSpec) -> usize {
     /// Bytes of a whole number of 128 bits as a varint.
     const INTEGER_BYTES_MAX: usize = 19;
     let bytes = |section: &Section| match section.coding {
@@ -46,8 +46,7 @@ pub fn object_bytes_max(work: &Work, task: &Task) -> usize {
         }
         Coding::Integers => INTEGER_BYTES_MAX * section.len,
     };
-    let payload: usize = work.vector(task).sections.iter().map(bytes).sum();
-    (HEADER_BYTES_MAX + payload).min(OBJECT_BYTES_MAX as usize)
+    vector.sections.iter().map(bytes).sum()
 }
 
 /// The reason that a device is told when its update object cannot be read.

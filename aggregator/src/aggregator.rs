@@ -16,6 +16,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Range;
 
 use dunlin_protocol::id::{DeviceId, ShortDigest};
+use dunlin_protocol::limits::OBJECT_BYTES_MAX;
 use dunlin_protocol::object::ObjectRef;
 use dunlin_protocol::plan::Plan;
 use dunlin_protocol::presence::{Held, Presence};
@@ -34,7 +35,7 @@ use crate::round::{Progress, Round, RoundKey};
 use crate::settings::{Problem, Settings};
 use crate::snapshot::{ClosedRound, Head, Record, Save, Snapshot};
 use crate::summary::{Counters, Failure};
-pub use start::{Initial, Start, StartError};
+pub use start::{Initial, Start, StartError, check_word};
 use start::{bring_up, check_params, fresh, old_task};
 
 /// Accepted updates that share one write to the disk at the most.
@@ -285,6 +286,11 @@ impl Aggregator {
         self.library.get(&self.head.version).map_or(&[], |volume| &volume.given)
     }
 
+    /// The task that is learned.
+    pub fn task(&self) -> &Task {
+        &self.task
+    }
+
     /// The open rounds.
     pub fn rounds(&self) -> impl Iterator<Item = &Round> {
         self.rounds.values()
@@ -357,11 +363,12 @@ impl Aggregator {
 
     /// Longest update object that a device may send now in bytes.
     fn object_bytes_max(&self) -> usize {
-        let n_update = self.task.layout().n_update();
-        let training = rounds::training_job(&self.settings, self.head.published, n_update);
-        let open = self.rounds.values().map(|round| round.job.work()).chain([training.work()]);
-        let longest = open.map(|work| admit::object_bytes_max(&work, &self.task)).max();
-        longest.unwrap_or(admit::HEADER_BYTES_MAX)
+        let vectors = self.rounds.values().map(|round| round.job.vector(&self.task));
+        let open = vectors.map(|vector| admit::payload_bytes_max(&vector));
+        // An update may come late, after its round.
+        let update = self.settings.codec.payload_bytes_max(self.task.layout().n_update());
+        let payload = open.fold(update, usize::max);
+        (admit::HEADER_BYTES_MAX + payload).min(OBJECT_BYTES_MAX as usize)
     }
 
     fn save(&mut self, records: Vec<Record>) {

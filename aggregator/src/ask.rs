@@ -20,7 +20,7 @@ use dunlin_protocol::id::Name;
 use dunlin_protocol::task::Task;
 use dunlin_protocol::work::WorkKind;
 use dunlin_service::Manager;
-use dunlin_service::config::read_file;
+use dunlin_service::config::read_text;
 
 use crate::Outcome;
 
@@ -45,9 +45,9 @@ impl std::error::Error for Unusable {}
 
 /// Puts the query in `file`; `say` prints the answer.
 pub(crate) fn run(mut config: Config, file: &Path, json: bool, say: &dyn Fn(&str)) -> Outcome {
-    let query = read_file::<QueryFile>(file, QUERY_BYTES_MAX);
-    let query = query.map_err(|error| Unusable(error.to_string()))?;
-    let text = std::fs::read_to_string(file)?;
+    let text = read_text(file, QUERY_BYTES_MAX).map_err(|error| Unusable(error.to_string()))?;
+    let query: QueryFile =
+        toml::from_str(&text).map_err(|error| Unusable(format!("{}: {error}", file.display())))?;
     let task = Task::new(config.settings.task.clone())?;
     let name = name_of(file)?;
     query.query(name.clone(), &task, config.settings.quorum).map_err(|problems| {
@@ -59,7 +59,7 @@ pub(crate) fn run(mut config: Config, file: &Path, json: bool, say: &dyn Fn(&str
         let store = config.store.display();
         return Err(format!("{store} holds no federation yet: start the aggregator first").into());
     }
-    let mut spool = Spool::beside(&config.store);
+    let spool = Spool::beside(&config.store);
     spool.put(&config.store, &name, &text).map_err(|error| {
         let store = config.store.display();
         format!("no query can be put beside {store}: {error}; run this as the aggregator's user")
@@ -73,11 +73,10 @@ pub(crate) fn run(mut config: Config, file: &Path, json: bool, say: &dyn Fn(&str
         flag.store(true, Ordering::Relaxed);
         let _ = signal.send(());
     })?;
-    let mut answer =
-        if runs { wait(&config, &mut spool, &name, &signalled)? } else { Waited::Alone };
+    let mut answer = if runs { wait(&config, &spool, &name, &signalled)? } else { Waited::Alone };
     if matches!(answer, Waited::Alone) {
         config.settings.paused = true;
-        answer = put(&config, &mut spool, &name, &stop)?;
+        answer = put(&config, &spool, &name, &stop)?;
     }
     spool.withdraw(&name);
     let Waited::Answer(table) = answer else {
@@ -116,7 +115,7 @@ fn name_of(file: &Path) -> Result<Name, Box<dyn std::error::Error>> {
 /// Waits for the aggregator that runs.
 fn wait(
     config: &Config,
-    spool: &mut Spool,
+    spool: &Spool,
     name: &Name,
     stop: &Receiver<()>,
 ) -> Result<Waited, Box<dyn std::error::Error>> {
@@ -161,7 +160,7 @@ fn progress(config: &Config) -> String {
 /// Puts the query from this process, as no aggregator runs, and any other that is put meanwhile.
 fn put(
     config: &Config,
-    spool: &mut Spool,
+    spool: &Spool,
     name: &Name,
     stop: &Arc<AtomicBool>,
 ) -> Result<Waited, Box<dyn std::error::Error>> {

@@ -63,7 +63,7 @@ impl Collector {
 
     /// Whether it can hold the reports of `job` for a model of `task`.
     pub fn suits(&self, job: &crate::round::Job, task: &Task) -> bool {
-        let len = job.work().vector(task).len();
+        let len = job.vector(task).len();
         match self {
             Self::Mean(sum) => sum.n_update() == len,
             Self::Table(table) => table.values().len() == len,

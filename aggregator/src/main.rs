@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::{Parser, Subcommand};
-use dunlin_aggregator::aggregator::{Aggregator, Initial, Start};
+use dunlin_aggregator::aggregator::{Aggregator, Initial, Start, StartError, check_word};
 use dunlin_aggregator::config::{Config, ConfigError};
 use dunlin_aggregator::io::{Input, Output, RoundEvent};
 use dunlin_aggregator::run::RunError;
@@ -136,14 +136,19 @@ fn run_until_signal(config: &Config) -> Outcome {
     Ok(run::run(config, &stop, Manager::from_environment(), |_, _| {})?)
 }
 
+/// Whether the operator gave word for `task`.
+fn adopts(config: &Config, task: &Task) -> Result<bool, StartError> {
+    let word = config.adopt_task.as_deref();
+    word.map(|word| check_word(task, word)).transpose().map(|word| word.is_some())
+}
+
 fn export(config: &Config, file: &Path) -> Outcome {
     let store = Store::open(&config.store)?;
     let snapshot = store.load()?.ok_or("the store is empty: nothing has been learned yet")?;
     let head = &snapshot.head;
     let model = snapshot.models.get(&head.version).ok_or("the store has no current model")?;
     let task = Task::new(config.settings.task.clone())?;
-    let adopted = config.adopt_task.as_deref() == Some(task.digest().to_string().as_str());
-    if !adopted {
+    if !adopts(config, &task).map_err(RunError::Start)? {
         snapshot.check_task(&task).map_err(RunError::Start)?;
     }
     model_file::export(file, &task, head.lineage, head.version, &model.params)?;
@@ -153,8 +158,8 @@ fn export(config: &Config, file: &Path) -> Outcome {
 
 fn import(config: &Config, file: &Path) -> Outcome {
     let task = Task::new(config.settings.task.clone())?;
-    let word = config.adopt_task.as_deref();
-    let params = model_file::import(file, &task, word.is_some())?;
+    let adopted = adopts(config, &task).map_err(RunError::Start)?;
+    let params = model_file::import(file, &task, adopted)?;
     let store = Store::open(&config.store)?;
     let now = Instant(0);
     let (start, fresh) = match run::start_from(&store, config)? {

@@ -7,14 +7,16 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::fs::{self, File};
-use std::io::{Read, Write};
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use dunlin_protocol::id::{Lineage, ModelVersion, ShortDigest};
 use dunlin_protocol::task::{ParamLayout, ParamSlot, Share, SlotRole, Task};
 use safetensors::tensor::{Dtype, TensorView};
 use safetensors::{SafeTensorError, SafeTensors};
+
+use crate::atomic_file;
 
 /// Longest model file that is read in bytes.
 const FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
@@ -140,7 +142,7 @@ pub fn export(
     ]);
     let file = safetensors::serialize(tensors, Some(metadata));
     let file = file.map_err(|e| named(ModelFileProblem::Format(e)))?;
-    write_whole(path, &file).map_err(|e| named(ModelFileProblem::Io(e)))
+    atomic_file::write(path, &file).map_err(|e| named(ModelFileProblem::Io(e)))
 }
 
 /// Reads a model of `task` from `path`: `[n_model]`, finite.
@@ -210,15 +212,6 @@ fn shape(slot: &ParamSlot) -> Vec<usize> {
     }
 }
 
-fn write_whole(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let mut temporary = path.as_os_str().to_owned();
-    temporary.push(".tmp");
-    let mut file = File::create(&temporary)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(&temporary, path)
-}
-
 fn read_whole(path: &Path) -> Result<Vec<u8>, ModelFileProblem> {
     let file = File::open(path).map_err(ModelFileProblem::Io)?;
     let mut bytes = Vec::new();
@@ -232,6 +225,7 @@ mod tests {
     use super::*;
     use crate::example::{LINEAGE, task};
     use dunlin_protocol::task::{Layer, Op, Target};
+    use std::fs;
 
     /// A frozen, a local and a shared layer.
     fn layered() -> Task {

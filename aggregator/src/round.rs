@@ -10,8 +10,9 @@ use std::fmt;
 use dunlin_protocol::id::{DeviceId, Lineage, ModelVersion, Name, RoundId};
 use dunlin_protocol::lottery::Fraction;
 use dunlin_protocol::message::WorkRef;
+use dunlin_protocol::task::Task;
 use dunlin_protocol::time::Instant;
-use dunlin_protocol::work::{SumsWork, TrainWork, Work, WorkKind};
+use dunlin_protocol::work::{SumsWork, TrainWork, VectorSpec, Work, WorkKind};
 use serde::{Deserialize, Serialize};
 
 use crate::collect::Collector;
@@ -78,6 +79,15 @@ impl Job {
             Self::Train { work, .. } => Work::Train(work.clone()),
             Self::Evaluate => Work::Evaluate,
             Self::Sums { work, .. } => Work::Sums(work.clone()),
+        }
+    }
+
+    /// What the payload of its reports holds, for a model of `task`.
+    pub fn vector(&self, task: &Task) -> VectorSpec {
+        match self {
+            Self::Train { work, .. } => work.vector(task),
+            Self::Evaluate => VectorSpec::NONE,
+            Self::Sums { work, .. } => work.vector(task),
         }
     }
 

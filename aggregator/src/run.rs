@@ -155,12 +155,11 @@ pub fn run(
     let clock = Clock::start();
     let core = Aggregator::new(config.settings.clone(), start, clock.now(), unix_s())?;
     let topics = Topics::new(config.settings.topics_root.clone());
-    let task = Task::new(config.settings.task.clone()).map_err(unusable)?;
     let spool = Spool::beside(&config.store);
     spool.make();
     let (status_due, queries_due) = (Instant(0), Instant(0));
     let mut shell =
-        Shell { config, store, topics, core, link: None, task, spool, status_due, queries_due };
+        Shell { config, store, topics, core, link: None, spool, status_due, queries_due };
     shell.perform(&mut on_event)?;
     let inbox = shell.connect()?;
     manager.ready();
@@ -199,7 +198,6 @@ struct Shell<'a> {
     topics: Topics,
     core: Aggregator,
     link: Option<Link>,
-    task: Task,
     spool: Spool,
     status_due: Instant,
     queries_due: Instant,
@@ -255,7 +253,7 @@ impl Shell<'_> {
             return;
         }
         self.queries_due = now.after(QUERIES_MS);
-        let queries = self.spool.waiting(&self.task, self.config.settings.quorum);
+        let queries = self.spool.waiting(self.core.task(), self.config.settings.quorum);
         self.core.handle(now, Input::Ask(queries));
     }
 
@@ -279,7 +277,8 @@ impl Shell<'_> {
                     if let RoundEvent::Answered { answer, .. }
                     | RoundEvent::AnsweredBefore { answer } = &event
                     {
-                        self.spool.answer(&answer.query, &AnswerTable::new(answer, &self.task));
+                        self.spool
+                            .answer(&answer.query, &AnswerTable::new(answer, self.core.task()));
                     }
                     let (level, line) = report::line(&event);
                     log::log!(level, "{line}");

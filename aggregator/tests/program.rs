@@ -131,6 +131,13 @@ fn a_model_is_imported_and_exported_again() {
     }
     let exported = output(folder.path(), &["export", "--adopt-task", &digest, &other]);
     assert_eq!(exported.status.code(), Some(0));
+    let empty = self::folder("mqtt://localhost");
+    for (folder, command) in [(&folder, "export"), (&folder, "import"), (&empty, "import")] {
+        let refused = output(folder.path(), &[command, "--adopt-task", "0123", &other]);
+        let text = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert_eq!(refused.status.code(), Some(78), "{text}");
+        assert!(text.contains("names another task"), "{text}");
+    }
     // Another layout needs another store.
     fs::write(folder.path().join("task.toml"), TASK.replace("window = 4", "window = 6")).unwrap();
     assert_eq!(output(folder.path(), &["run"]).status.code(), Some(78));

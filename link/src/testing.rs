@@ -1,4 +1,5 @@
-//! A real Mosquitto for tests, and a client that waits for what it expects.
+//! A real Mosquitto for tests, a client that waits for what it expects, and reports as a test wants
+//! them.
 //!
 //! ```no_run
 //! use dunlin_link::testing::{Mosquitto, TestClient};
@@ -21,8 +22,10 @@ use tempfile::TempDir;
 use crate::LinkConfig;
 
 mod client;
+mod draft;
 
 pub use client::TestClient;
+pub use draft::Draft;
 
 /// How long to wait for anything that must come.
 const PATIENCE: Duration = Duration::from_secs(60);

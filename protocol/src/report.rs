@@ -115,3 +115,33 @@ impl<'a> Report<'a> {
 fn kind(header: &ReportHeader) -> Result<WorkKind, WireError> {
     WorkKind::from_number(header.kind).ok_or(WireError::Work { found: header.kind })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::Codec;
+    use crate::id::{Digest, Lineage};
+    use crate::object::CHUNK_HEADER_BYTES;
+    use crate::work::{LOSS_FRACTION_BITS, LOSS_SUM_MAX};
+
+    /// Bytes of a training report without payload and extensions.
+    fn bytes(number: u32, loss_sum: u64) -> usize {
+        let (round, lineage) = (RoundId(number), Lineage([7; 16]));
+        let work = WorkRef { lineage, round, kind: WorkKind::Train as u8 };
+        let (base, task) = (ModelVersion(number), TaskDigest(Digest([7; 32])));
+        let header = ReportHeader::new(work, base, task, Codec::INT8.spec().id);
+        let (count, loss) = (u64::from(number), loss_sum << LOSS_FRACTION_BITS);
+        let metrics = Vec::from([count, loss, count, count, loss, count, count, loss]);
+        Report::new(header, metrics, &[]).encode().unwrap().len()
+    }
+
+    #[test]
+    fn a_report_frames_its_payload_in_as_few_bytes_as_the_documents_say() {
+        let framing = |number, loss_sum| CHUNK_HEADER_BYTES + bytes(number, loss_sum);
+        assert_eq!(framing(100, 30), 50);
+        assert_eq!(framing(1_000, 3_000), 60);
+        assert_eq!(framing(16_383, 524_287), 63);
+        assert!(framing(16_383, 524_287) <= FRAMING_BYTES as usize);
+        assert_eq!(bytes(u32::MAX, LOSS_SUM_MAX), 69);
+    }
+}

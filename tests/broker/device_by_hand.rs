@@ -1,7 +1,7 @@
 //! A device that says exactly what a test wants it to say.
 
 use dunlin_link::LinkEvent;
-use dunlin_link::testing::TestClient;
+use dunlin_link::testing::{Draft, TestClient};
 use dunlin_protocol::codec::Codec;
 use dunlin_protocol::extension::Extensions;
 use dunlin_protocol::id::{Name, ShortDigest};
@@ -9,7 +9,7 @@ use dunlin_protocol::message::{Answer, Claim, Go, Outcome, Verdict, WorkRef};
 use dunlin_protocol::object::{Chunk, ObjectRef};
 use dunlin_protocol::plan::{Plan, WorkItem};
 use dunlin_protocol::presence::{Presence, State};
-use dunlin_protocol::report::{Report, ReportHeader};
+use dunlin_protocol::report::ReportHeader;
 use dunlin_protocol::task::Task;
 use dunlin_protocol::topic::{Down, Topic, Topics, shard_of};
 use dunlin_protocol::wire;
@@ -130,31 +130,6 @@ impl DeviceByHand {
             let verdict: Verdict = wire::decode(payload).unwrap();
             (verdict.object == object).then_some(verdict.outcome)
         })
-    }
-}
-
-/// A report before it is written: its header, and figures that an evaluation cuts to its own.
-#[derive(Clone)]
-pub(super) struct Draft {
-    pub(super) header: ReportHeader,
-    pub(super) figures: TrainFigures,
-}
-
-impl Draft {
-    /// The object with this payload; also of kinds that no program knows.
-    pub(super) fn object(&self, payload: &[u8]) -> Vec<u8> {
-        let kind = WorkKind::from_number(self.header.kind);
-        let metrics = match kind {
-            Some(WorkKind::Evaluate) => self.figures.before.metrics(),
-            Some(WorkKind::Sums) => vec![u64::from(self.figures.examples)],
-            Some(WorkKind::Train) | None => self.figures.metrics(),
-        };
-        let mut header = self.header.clone();
-        header.kind = kind.unwrap_or(WorkKind::Train) as u8;
-        let mut object = Report::new(header, metrics, payload).encode().unwrap();
-        // Envelope, lineage, and a round of one byte.
-        object[7] = self.header.kind;
-        object
     }
 }
 

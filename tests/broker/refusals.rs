@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use dunlin_aggregator::io::RoundEvent;
 use dunlin_aggregator::settings::Enrolment;
+use dunlin_link::testing::Draft;
 use dunlin_protocol::id::{ModelVersion, RoundId, ShortDigest};
 use dunlin_protocol::message::{Answer, Outcome, Refusal};
 use dunlin_protocol::object::{Chunk, ObjectRef};
@@ -11,7 +12,7 @@ use dunlin_protocol::plan::{Plan, WorkItem};
 use dunlin_protocol::wire::SCHEMA;
 use dunlin_tests::{ToyTrainer, name};
 
-use super::device_by_hand::{DeviceByHand, Draft, header, object};
+use super::device_by_hand::{DeviceByHand, header, object};
 use super::gate::{Gate, Gated};
 use super::world::{World, device_name, settings};
 

@@ -94,11 +94,18 @@ impl Uplink {
         }
     }
 
-    /// The plan has come, or is not waited for any more.
-    pub(super) fn hear_plan(&mut self, heard: bool) {
+    /// The plan has come.
+    pub(super) fn hear_plan(&mut self) {
         if let Some(connection) = self.connection_mut() {
             connection.plan_due = None;
-            connection.plan_heard |= heard;
+            connection.plan_heard = true;
+        }
+    }
+
+    /// The plan is not waited for any more.
+    pub(super) fn miss_plan(&mut self) {
+        if let Some(connection) = self.connection_mut() {
+            connection.plan_due = None;
         }
     }
 
@@ -119,7 +126,7 @@ mod tests {
         let mut uplink = Uplink::connected(Instant(5), Instant(60));
         assert!(uplink.is_connected() && !uplink.has_plan() && !uplink.has_server());
         assert_eq!((uplink.since(), uplink.plan_due()), (Some(Instant(5)), Some(Instant(60))));
-        uplink.hear_plan(true);
+        uplink.hear_plan();
         assert!(uplink.hear_server(true) && !uplink.hear_server(true), "it comes once");
         assert!(uplink.has_plan() && uplink.has_server() && uplink.plan_due().is_none());
         uplink.lose();
@@ -135,7 +142,7 @@ mod tests {
     #[test]
     fn a_plan_that_does_not_come_is_missed_once() {
         let mut uplink = Uplink::connected(Instant(0), Instant(60));
-        uplink.hear_plan(false);
+        uplink.miss_plan();
         assert!(uplink.plan_due().is_none() && !uplink.has_plan());
     }
 }

@@ -62,6 +62,11 @@ impl StateV2 {
             let ResidualV2 { lineage, layout, version, values } = residual;
             Some(Residual { lineage, task: of(layout)?, version, values })
         });
+        if pending.is_some() {
+            log::info!(
+                "an update of an older version is left out: no aggregator reads it any more"
+            );
+        }
         DeviceState {
             lottery,
             boot,

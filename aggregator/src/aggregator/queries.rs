@@ -84,7 +84,7 @@ impl Aggregator {
                 _ => Fraction::of(bounds.invited, available),
             };
             let job = Job::Sums { query: name, work };
-            let sums = Collector::Table(Table::new(job.work().vector(&self.task).len()));
+            let sums = Collector::Table(Table::new(job.vector(&self.task).len()));
             let key = RoundKey { round: self.head.next_round, kind: WorkKind::Sums };
             self.head.next_round = self.head.next_round.next();
             let mut records = vec![Record::Head(self.head.clone())];

@@ -381,7 +381,7 @@ impl Aggregator {
 }
 
 /// The training of the round that makes version number `published + 1`.
-pub(super) fn training_job(settings: &Settings, published: u32, n_update: usize) -> Job {
+fn training_job(settings: &Settings, published: u32, n_update: usize) -> Job {
     let learning_rate = settings.learning_rate(published);
     let training = Training { learning_rate, ..settings.training.clone() };
     let clip_norm = settings.clip_norm;

@@ -190,13 +190,20 @@ impl Snapshot {
     /// # Errors
     /// [`StartError::NotAdopted`] when the word was given for another task.
     pub fn adopt(&mut self, task: &Task, word: &str) -> Result<(), StartError> {
-        if task.digest().to_string() != word {
-            return Err(StartError::NotAdopted { task: task.digest() });
-        }
+        check_word(task, word)?;
         self.adopted = self.check_task(task).is_err();
         self.task = Some(task.spec().clone());
         Ok(())
     }
+}
+
+/// Whether the operator's `word` is for `task`: its digest as it is printed.
+///
+/// # Errors
+/// [`StartError::NotAdopted`] when it names another one.
+pub fn check_word(task: &Task, word: &str) -> Result<(), StartError> {
+    let given = task.digest().to_string() == word;
+    if given { Ok(()) } else { Err(StartError::NotAdopted { task: task.digest() }) }
 }
 
 /// What `task` says that gives numbers another meaning than `old` did, a line each.

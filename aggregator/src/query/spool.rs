@@ -3,29 +3,43 @@
 //! again.
 
 use std::collections::BTreeSet;
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use dunlin_protocol::id::Name;
 use dunlin_protocol::task::Task;
-use dunlin_service::config::read_file;
+use dunlin_service::config::{read_file, read_text};
+use serde::Deserialize;
 
 use super::file::{QUERY_BYTES_MAX, QueryFile};
 use super::{AnswerTable, Query};
+use crate::atomic_file;
 
 /// How long an answer lies there.
 const DAY: Duration = Duration::from_secs(24 * 3600);
+/// Longest answer that is read; 64 channels with 257 bins each need about 1 MiB.
+const ANSWER_BYTES_MAX: u64 = 4 * 1024 * 1024;
+/// Turns for which a query rests whose answer could not be written.
+const REST_TURNS: u32 = 60;
 /// Queries that are looked at in one turn at the most.
 const QUERIES_MAX: usize = 64;
+
+/// What lies in place of an answer when a query could not be put.
+#[derive(Deserialize)]
+struct Refused {
+    error: String,
+}
 
 /// The folder of the queries to one aggregator.
 #[derive(Clone, Debug)]
 pub struct Spool {
     folder: PathBuf,
-    /// Queries whose answers could not be written: they are not put each second.
+    /// Queries whose answers could not be written: they rest for a while.
     unwritable: BTreeSet<Name>,
+    /// Turns since those were forgotten last.
+    turns: u32,
 }
 
 impl Spool {
@@ -33,7 +47,7 @@ impl Spool {
     pub fn beside(store: &Path) -> Self {
         let mut folder = store.as_os_str().to_owned();
         folder.push(".queries");
-        Self { folder: folder.into(), unwritable: BTreeSet::new() }
+        Self { folder: folder.into(), unwritable: BTreeSet::new(), turns: 0 }
     }
 
     /// Makes the folder, so that it belongs to the user of the aggregator, whoever asks.
@@ -78,7 +92,7 @@ impl Spool {
             fs::create_dir_all(&self.folder)?;
             self.give_to_owner_of(store);
         }
-        write_whole(&self.path(name, "toml"), text.as_bytes())
+        atomic_file::write(&self.path(name, "toml"), text.as_bytes())
     }
 
     /// Whether no query waits.
@@ -89,13 +103,17 @@ impl Spool {
 
     /// Takes a query away that nobody waits for any more, and what came of it.
     pub fn withdraw(&self, name: &Name) {
-        for ending in ["toml", "json", "tmp"] {
+        for ending in ["toml", "json", "toml.tmp", "json.tmp"] {
             let _ = fs::remove_file(self.path(name, ending));
         }
     }
 
     /// The queries that wait. One that cannot be put gets its answer at once: the reason.
     pub fn waiting(&mut self, task: &Task, quorum: u32) -> Vec<Query> {
+        self.turns += 1;
+        if self.turns > REST_TURNS {
+            (self.turns, self.unwritable) = (0, BTreeSet::new());
+        }
         let Ok(entries) = fs::read_dir(&self.folder) else { return Vec::new() };
         let mut queries = Vec::new();
         let paths = entries.flatten().map(|entry| entry.path());
@@ -103,10 +121,7 @@ impl Spool {
         for path in asked.take(QUERIES_MAX) {
             let stem = path.file_stem().and_then(|stem| stem.to_str());
             let name = stem.and_then(|stem| Name::new(stem).ok());
-            let (Some(name), true) = (name, path.extension().is_some_and(|end| end == "toml"))
-            else {
-                continue;
-            };
+            let Some(name) = name.filter(|name| !self.unwritable.contains(name)) else { continue };
             let file = read_file::<QueryFile>(&path, QUERY_BYTES_MAX);
             let query = file.map_err(|error| error.to_string()).and_then(|file| {
                 let problems = file.query(name.clone(), task, quorum);
@@ -118,7 +133,7 @@ impl Spool {
                 Ok(query) => queries.push(query),
                 Err(why) => {
                     log::warn!("query {name} is not put: {why}");
-                    self.write(&name, &format!("{{\"error\":{why:?}}}"));
+                    self.write(&name, &serde_json::json!({ "error": why }).to_string());
                 }
             }
         }
@@ -138,7 +153,7 @@ impl Spool {
             // Nobody waits for it.
             return;
         }
-        match write_whole(&self.path(name, "json"), json.as_bytes()) {
+        match atomic_file::write(&self.path(name, "json"), json.as_bytes()) {
             Ok(()) => drop(fs::remove_file(self.path(name, "toml"))),
             Err(error) => {
                 let path = self.path(name, "json");
@@ -154,29 +169,32 @@ impl Spool {
     /// When it cannot be read, or the query could not be put: why.
     pub fn take(&self, name: &Name) -> Result<Option<AnswerTable>, String> {
         let path = self.path(name, "json");
-        let text = match fs::read_to_string(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(format!("{}: {error}", path.display())),
-        };
+        if !path.exists() {
+            return Ok(None);
+        }
+        let text = read_text(&path, ANSWER_BYTES_MAX).map_err(|error| error.to_string())?;
         let _ = fs::remove_file(&path);
-        serde_json::from_str(&text).map(Some).map_err(|_| format!("query {name}: {text}"))
+        let refusal = || serde_json::from_str::<Refused>(&text).map_or(text.clone(), |it| it.error);
+        serde_json::from_str(&text).map(Some).map_err(|_| format!("query {name}: {}", refusal()))
     }
-}
-
-/// Writes a file so that others see all of it or nothing.
-fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let temporary = path.with_extension("tmp");
-    let mut file = File::create(&temporary)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(&temporary, path)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::example::{name, task};
+
+    fn table() -> AnswerTable {
+        AnswerTable {
+            query: "q".into(),
+            round: Some(1),
+            devices: 2,
+            failure: None,
+            windows: i128::from(u64::MAX) * 3,
+            labels: vec![],
+            channels: vec![],
+        }
+    }
 
     #[test]
     fn a_query_waits_until_its_answer_is_written() {
@@ -189,18 +207,9 @@ mod tests {
         let waiting = spool.waiting(&task, 2);
         assert_eq!((waiting.len(), waiting[0].quorum), (1, 2));
         assert_eq!(spool.take(&name("q")), Ok(None));
-        let table = AnswerTable {
-            query: "q".into(),
-            round: Some(1),
-            devices: 2,
-            failure: None,
-            windows: i128::from(u64::MAX) * 3,
-            labels: vec![],
-            channels: vec![],
-        };
-        spool.answer(&name("q"), &table);
+        spool.answer(&name("q"), &table());
         assert!(spool.waiting(&task, 2).is_empty());
-        assert_eq!(spool.take(&name("q")), Ok(Some(table)));
+        assert_eq!(spool.take(&name("q")), Ok(Some(table())));
         assert_eq!(spool.take(&name("q")), Ok(None));
     }
 
@@ -212,6 +221,26 @@ mod tests {
         spool.put(&store, &name("q"), "[[channels]]\nname = \"none\"").unwrap();
         fs::write(folder.path().join("a.redb.queries/notes.txt"), "x").unwrap();
         assert!(spool.waiting(&Task::new(task(4)).unwrap(), 2).is_empty());
-        assert!(spool.take(&name("q")).unwrap_err().contains("no channel"));
+        let error = spool.take(&name("q")).unwrap_err();
+        assert!(error.contains("no channel") && !error.contains('{'), "{error}");
+    }
+
+    #[test]
+    fn a_query_whose_answer_cannot_be_written_is_not_put_each_second() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = folder.path().join("a.redb");
+        let mut spool = Spool::beside(&store);
+        let task = Task::new(task(4)).unwrap();
+        spool.put(&store, &name("q"), "labels = true").unwrap();
+        spool.put(&store, &name("other"), "labels = true").unwrap();
+        // A folder stands where the answer belongs.
+        fs::create_dir(folder.path().join("a.redb.queries/q.json")).unwrap();
+        assert_eq!(spool.waiting(&task, 2).len(), 2);
+        spool.answer(&name("q"), &table());
+        let waiting = spool.waiting(&task, 2);
+        assert_eq!((waiting.len(), &waiting[0].name), (1, &name("other")));
+        fs::remove_dir(folder.path().join("a.redb.queries/q.json")).unwrap();
+        let again = (0..REST_TURNS).find(|_| spool.waiting(&task, 2).len() == 2);
+        assert!(again.is_some(), "it is put again once the folder may be mended");
     }
 }

@@ -123,7 +123,7 @@ impl SumsWork {
 
     /// Windows, then labels, then for each channel its sums and its histogram.
     #[allow(clippy::cast_precision_loss)] // bounds
-    pub(super) fn vector(&self, task: &Task) -> VectorSpec {
+    pub fn vector(&self, task: &Task) -> VectorSpec {
         let section = |name, len, most: f64| Section {
             name,
             len,

@@ -133,7 +133,7 @@ impl Training {
 
 impl TrainWork {
     /// The difference to the base version, `[n_update]`.
-    pub(super) fn vector(&self, task: &Task) -> VectorSpec {
+    pub fn vector(&self, task: &Task) -> VectorSpec {
         let (clip, most) = (f64::from(self.clip_norm), f64::from(self.max_abs));
         let section = Section {
             name: "update",

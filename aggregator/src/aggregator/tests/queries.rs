@@ -33,6 +33,12 @@ fn report(world: &World, windows: u32, numbers: &[i128]) -> Vec<u8> {
     draft.object(&write_integers(numbers).unwrap())
 }
 
+/// `device` asks to take part and sends the sums of so many windows.
+fn take_part(world: &mut World, device: &str, windows: u32) {
+    world.claim(device, WorkKind::Sums);
+    world.send(device, &report(world, windows, &numbers(windows.into())));
+}
+
 fn answers(world: &World) -> Vec<QueryResult> {
     let answer = |event: &RoundEvent| {
         if let RoundEvent::Answered { answer, .. } | RoundEvent::AnsweredBefore { answer } = event {
@@ -108,8 +114,7 @@ fn numbers_that_no_windows_make_are_refused() {
 #[test]
 fn a_query_with_too_few_devices_shows_nothing_of_them() {
     let mut world = asked(settings());
-    world.claim("d0", WorkKind::Sums);
-    world.send("d0", &report(&world, 3, &numbers(3)));
+    take_part(&mut world, "d0", 3);
     world.wait(6_000);
     let [answer] = &answers(&world)[..] else { panic!("{:?}", world.events) };
     assert_eq!(answer.outcome, RoundOutcome::Failed(Failure::TooFew));
@@ -128,8 +133,7 @@ fn a_query_waits_for_devices_and_a_third_for_room() {
     let rounds: Vec<u32> = world.plan().work.iter().map(|item| item.round.0).collect();
     assert_eq!(rounds, [1, 2], "each has a number of its own");
     for device in ["d0", "d1"] {
-        world.claim(device, WorkKind::Sums);
-        world.send(device, &report(&world, 1, &numbers(1)));
+        take_part(&mut world, device, 1);
     }
     world.wait(300);
     assert_eq!(answers(&world).len(), 1);
@@ -139,16 +143,14 @@ fn a_query_waits_for_devices_and_a_third_for_room() {
 #[test]
 fn an_open_query_goes_on_after_a_restart_with_what_was_accepted() {
     let mut world = asked(settings());
-    world.claim("d0", WorkKind::Sums);
-    world.send("d0", &report(&world, 3, &numbers(3)));
+    take_part(&mut world, "d0", 3);
     world.wait(300);
     world.restart();
     world.begin(&["d0", "d1", "d2"]);
     world.input(Input::Ask(vec![query("q1")]));
     assert_eq!(world.claim("d0", WorkKind::Sums), Answer::NoGo(Refusal::Duplicate));
     for device in ["d1", "d2"] {
-        world.claim(device, WorkKind::Sums);
-        world.send(device, &report(&world, 2, &numbers(2)));
+        take_part(&mut world, device, 2);
     }
     world.wait(300);
     assert_eq!(answers(&world)[0].values, numbers(7));

@@ -1,10 +1,11 @@
+use dunlin_link::testing::Draft;
 use dunlin_protocol::id::{Lineage, ModelVersion, RoundId};
 use dunlin_protocol::message::{Answer, Outcome, Refusal, Verdict};
 use dunlin_protocol::object::{Chunk, ObjectRef};
 use dunlin_protocol::topic::Topic;
 use dunlin_protocol::work::WorkKind;
 
-use super::world::{Draft, Told, World, claim, name, object, settings, values};
+use super::world::{Told, World, claim, name, object, settings, values};
 use crate::io::{Input, RoundEvent};
 
 const ALL: [&str; 3] = ["d0", "d1", "d2"];

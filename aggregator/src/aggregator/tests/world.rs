@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use dunlin_link::testing::Draft;
 use dunlin_protocol::codec::Codec;
 use dunlin_protocol::extension::Extensions;
 use dunlin_protocol::id::{DeviceId, ShortDigest};
@@ -9,7 +10,7 @@ use dunlin_protocol::message::{Ack, Answer, Claim, Go, Outcome, Refusal, Verdict
 use dunlin_protocol::object::{Chunk, ObjectRef};
 use dunlin_protocol::plan::{Plan, WorkItem};
 use dunlin_protocol::presence::{Presence, State};
-use dunlin_protocol::report::{Report, ReportHeader};
+use dunlin_protocol::report::ReportHeader;
 use dunlin_protocol::rng::Rng;
 use dunlin_protocol::task::Task;
 use dunlin_protocol::time::Instant;
@@ -269,31 +270,6 @@ impl World {
 pub(super) fn claim(work: WorkRef) -> Claim {
     let extensions = Extensions::NONE;
     Claim { work, boot: 1, codecs: Codec::KNOWN, memory_kib: 0, windows: 20, extensions }
-}
-
-/// A report before it is written: its header, and figures that an evaluation cuts to its own.
-#[derive(Clone)]
-pub(super) struct Draft {
-    pub(super) header: ReportHeader,
-    pub(super) figures: TrainFigures,
-}
-
-impl Draft {
-    /// The object with this payload; also of kinds that no program knows.
-    pub(super) fn object(&self, payload: &[u8]) -> Vec<u8> {
-        let kind = WorkKind::from_number(self.header.kind);
-        let metrics = match kind {
-            Some(WorkKind::Evaluate) => self.figures.before.metrics(),
-            Some(WorkKind::Sums) => vec![u64::from(self.figures.examples)],
-            Some(WorkKind::Train) | None => self.figures.metrics(),
-        };
-        let mut header = self.header.clone();
-        header.kind = kind.unwrap_or(WorkKind::Train) as u8;
-        let mut object = Report::new(header, metrics, payload).encode().unwrap();
-        // Envelope, lineage, and a round of one byte.
-        object[7] = self.header.kind;
-        object
-    }
 }
 
 pub(super) fn object(draft: &Draft, values: &[f32]) -> Vec<u8> {
