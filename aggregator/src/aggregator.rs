@@ -5,6 +5,8 @@
 
 mod announce;
 mod claims;
+mod closing;
+mod plan_board;
 mod queries;
 mod rounds;
 mod start;
@@ -13,33 +15,29 @@ mod tests;
 mod uploads;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::ops::Range;
 
-use dunlin_protocol::id::{DeviceId, ShortDigest};
+use dunlin_protocol::id::{DeviceId, Lineage};
 use dunlin_protocol::limits::OBJECT_BYTES_MAX;
-use dunlin_protocol::object::ObjectRef;
-use dunlin_protocol::plan::Plan;
 use dunlin_protocol::presence::{Held, Presence};
 use dunlin_protocol::task::Task;
 use dunlin_protocol::time::Instant;
 use dunlin_protocol::topic::{Topic, Topics};
 use dunlin_protocol::work::WorkKind;
 
+use self::plan_board::PlanBoard;
 use crate::admit;
-use crate::intake::Intake;
+use crate::control::Command;
+use crate::device_registry::{Change, DeviceRegistry};
 use crate::io::{Input, Output, RoundEvent};
-use crate::library::{Library, Object, Volume};
+use crate::model_store::{ModelStore, Object};
 use crate::query::Queries;
-use crate::roster::{Change, Roster};
-use crate::round::{Progress, Round, RoundKey};
+use crate::round::{Round, RoundTable, Unwritten};
 use crate::settings::{Problem, Settings};
-use crate::snapshot::{ClosedRound, Head, Record, Save, Snapshot};
+use crate::snapshot::{Head, Record, Save, Snapshot};
 use crate::summary::{Counters, Failure};
+use crate::upload_assembly::UploadAssembly;
+use start::fresh;
 pub use start::{Initial, Start, StartError, check_word};
-use start::{bring_up, check_params, fresh, old_task};
-
-/// Accepted updates that share one write to the disk at the most.
-const COMMIT_UPDATES_MAX: usize = 64;
 
 /// Seconds from 1970 to 2100.
 const YEAR_2100: u32 = 4_102_444_800;
@@ -57,42 +55,27 @@ enum Connection {
     },
 }
 
-/// Accepted updates whose verdicts wait for the next write to the disk.
-#[derive(Clone, Debug, Default)]
-struct Unwritten {
-    updates: Vec<(RoundKey, DeviceId, ShortDigest, u32)>,
-    /// When to write; set as soon as something changed.
-    due: Option<Instant>,
-}
-
-/// The broker side of one federation.
+/// The broker side of one federation: it routes what happens to the parts that own the state.
 #[derive(Clone, Debug)]
 pub struct Aggregator {
     settings: Settings,
     topics: Topics,
     task: Task,
     task_object: Object,
-    update_ranges: Vec<Range<usize>>,
-    head: Head,
-    library: Library,
-    /// The current version before it was written for devices, `[n_model]`.
-    exact: Vec<f32>,
-    momentum: Vec<f32>,
-    rounds: BTreeMap<RoundKey, Round>,
-    closed: BTreeMap<WorkKind, ClosedRound>,
-    /// Retired objects whose chunks are still to be removed from the broker.
-    unremoved: Vec<ObjectRef>,
     shards: BTreeSet<u16>,
-    roster: Roster,
-    intake: Intake,
-    unwritten: Unwritten,
-    queries: Queries,
-    connection: Connection,
+    lineage: Lineage,
+    boot: u32,
+    /// Versions made by training.
+    published: u32,
+    /// When the next training round may open.
     next_open: Instant,
-    plan_stale: bool,
-    /// Different plans published since the start, and the last of them.
-    plans: u32,
-    last_plan: Option<Plan>,
+    models: ModelStore,
+    rounds: RoundTable,
+    registry: DeviceRegistry,
+    uploads: UploadAssembly,
+    queries: Queries,
+    plans: PlanBoard,
+    connection: Connection,
     stopped: bool,
     finished: bool,
     now: Instant,
@@ -129,28 +112,51 @@ impl Aggregator {
             Start::Fresh { lineage, initial } => fresh(lineage, &task, initial, settings.downlink)?,
         };
         snapshot.check_task(&task)?;
+        Self::restore(settings, task, task_object, snapshot, now, unix_s)
+    }
+
+    fn restore(
+        settings: Settings,
+        task: Task,
+        task_object: Object,
+        snapshot: Snapshot,
+        now: Instant,
+        unix_s: u64,
+    ) -> Result<Self, StartError> {
+        let Snapshot { head, models, mut rounds, mut devices, mut sums, closed, .. } = snapshot;
+        let mut records = vec![Record::Task(task.spec().clone())];
+        let (models, rewritten) = ModelStore::restore(&settings, &task, &head, models)?;
+        records.extend(rewritten);
+        let mut table = RoundTable::new(head.next_round, closed, settings.commit_interval_ms);
+        while let Some((key, record)) = rounds.pop_first() {
+            let Some(sums) = sums.remove(&key) else {
+                return Err(StartError::Inconsistent("an open round has no sum"));
+            };
+            if !sums.suits(&record.job, &task) || !models.contains(record.base) {
+                return Err(StartError::Inconsistent("an open round belongs to another model"));
+            }
+            let devices = devices.remove(&key).unwrap_or_default();
+            table.resume(Round::restore(record, devices, sums, now, settings.claim_wait_ms));
+        }
+        // A clock that is centuries off would leave no number above its own.
+        let unix_s = u32::try_from(unix_s).ok().filter(|unix_s| *unix_s < YEAR_2100);
+        let epoch = head.plan_epoch.saturating_add(1).max(unix_s.unwrap_or(0));
         let mut this = Self {
             topics: Topics::new(settings.topics_root.clone()),
-            update_ranges: task.layout().update_ranges(),
             task,
             task_object,
-            head: snapshot.head.clone(),
-            library: Library::new(),
-            exact: Vec::new(),
-            momentum: Vec::new(),
-            rounds: BTreeMap::new(),
-            closed: snapshot.closed.clone(),
-            unremoved: Vec::new(),
             shards: settings.served_shards(),
-            roster: Roster::default(),
-            intake: Intake::new(settings.assembly_bytes_max),
-            unwritten: Unwritten::default(),
-            queries: Queries::restored(snapshot.answers.clone()),
-            connection: Connection::Down,
+            lineage: head.lineage,
+            boot: head.boot.saturating_add(1),
+            published: head.published,
             next_open: now,
-            plan_stale: false,
-            plans: 0,
-            last_plan: None,
+            models,
+            rounds: table,
+            registry: DeviceRegistry::default(),
+            uploads: UploadAssembly::new(settings.assembly_bytes_max),
+            queries: Queries::restored(snapshot.answers),
+            plans: PlanBoard::new(epoch),
+            connection: Connection::Down,
             stopped: false,
             finished: false,
             now,
@@ -158,60 +164,18 @@ impl Aggregator {
             outputs: VecDeque::new(),
             settings,
         };
-        this.restore(snapshot, now, unix_s)?;
+        this.begin(now, records, snapshot.adopted);
         Ok(this)
     }
 
-    fn restore(&mut self, snapshot: Snapshot, now: Instant, unix_s: u64) -> Result<(), StartError> {
-        let adopted = snapshot.adopted;
-        let mut records = vec![Record::Task(self.task.spec().clone())];
-        let (n_model, n_update) = (self.task.layout().n_model(), self.task.layout().n_update());
-        for (version, mut record) in snapshot.models {
-            check_params(&record.params, n_model)?;
-            if version == self.head.version {
-                if !record.momentum.is_empty() && record.momentum.len() != n_update {
-                    return Err(StartError::Inconsistent("the momentum has another length"));
-                }
-                self.exact = record.params.clone();
-                self.momentum = record.momentum.clone();
-            }
-            let old = bring_up(&mut record.written, self.settings.chunk_bytes)?;
-            if !old.is_empty() || self.head.boot == 0 {
-                records.push(Record::Model(record.clone()));
-            }
-            if !old.is_empty() {
-                let task = old_task(&self.task, self.settings.chunk_bytes);
-                self.head.retired.extend(old.into_iter().chain(task.ok()));
-            }
-            let given = record.given().to_vec();
-            let volume = Volume::restore(given, record.written, self.settings.chunk_bytes);
-            let volume = volume.map_err(|_| StartError::Inconsistent("a model is too large"))?;
-            self.library.insert(version, volume);
-        }
-        if !self.library.contains_key(&self.head.version) {
-            return Err(StartError::Inconsistent("the current model is missing"));
-        }
-        let mut sums = snapshot.sums;
-        for (key, record) in snapshot.rounds {
-            let Some(sums) = sums.remove(&key) else {
-                return Err(StartError::Inconsistent("an open round has no sum"));
-            };
-            if !sums.suits(&record.job, &self.task) || !self.library.contains_key(&record.base) {
-                return Err(StartError::Inconsistent("an open round belongs to another model"));
-            }
-            let wait = self.settings.claim_wait_ms;
-            self.rounds.insert(key, Round::restore(record, sums, now, wait));
-        }
-        self.head.boot = self.head.boot.saturating_add(1);
-        // A clock that is centuries off would leave no number above its own.
-        let unix_s = u32::try_from(unix_s).ok().filter(|unix_s| *unix_s < YEAR_2100);
-        self.head.plan_epoch = self.head.plan_epoch.saturating_add(1).max(unix_s.unwrap_or(0));
-        records.insert(0, Record::Head(self.head.clone()));
+    /// Saves the start, and does what time alone asks for.
+    fn begin(&mut self, now: Instant, mut records: Vec<Record>, adopted: bool) {
+        records.insert(0, Record::Head(self.head()));
         self.save(records);
         self.event(RoundEvent::Started {
-            lineage: self.head.lineage,
-            boot: self.head.boot,
-            version: self.head.version,
+            lineage: self.lineage,
+            boot: self.boot,
+            version: self.models.newest(),
             resumed: self.rounds.len(),
         });
         if adopted {
@@ -219,10 +183,11 @@ impl Aggregator {
             self.end_without_result(now, Failure::Superseded, |_| true);
         }
         self.advance(now);
-        Ok(())
     }
 
-    /// Takes one thing that happened at `now`. Never blocks; messages from peers never fail it.
+    /// Takes one thing that happened at `now`, in milliseconds of a clock that never goes back; an
+    /// earlier time counts as that of the input before. Never blocks; messages from peers never fail
+    /// it. What is to be done is taken with [`Self::poll_output`] before the next input.
     pub fn handle(&mut self, now: Instant, input: Input<'_>) {
         self.now = self.now.max(now);
         let now = self.now;
@@ -235,9 +200,9 @@ impl Aggregator {
             Input::Connected => self.connected(now),
             Input::Disconnected => self.connection = Connection::Down,
             Input::Message { topic, payload } => self.message(now, topic, payload),
-            Input::Import(params) => self.import(now, params),
-            Input::Ask(queries) => self.ask(now, queries),
-            Input::Stop => {
+            Input::Command(Command::Import(params)) => self.import(now, params),
+            Input::Command(Command::Ask(queries)) => self.ask(now, queries),
+            Input::Command(Command::Stop) => {
                 self.commit(now);
                 self.say_goodbye();
                 self.stopped = true;
@@ -245,7 +210,7 @@ impl Aggregator {
             }
         }
         self.advance(now);
-        if self.plan_stale {
+        if self.plans.is_stale() {
             self.publish_plan(now);
         }
     }
@@ -260,7 +225,7 @@ impl Aggregator {
         if self.stopped {
             return None;
         }
-        let rounds = self.rounds.values().flat_map(|r| [r.deadline, r.claims_until]);
+        let rounds = self.rounds.iter().flat_map(|r| [r.deadline(), r.claims_until()]);
         let opening = match self.connection {
             Connection::Up { settled } if self.may_train() => Some(self.next_open.max(settled)),
             Connection::Up { settled } => Some(settled),
@@ -268,7 +233,7 @@ impl Aggregator {
         };
         let later = |at: &Instant| *at > self.now;
         let queries = self.queries.deadline();
-        rounds.chain(opening).chain(queries).filter(later).chain(self.unwritten.due).min()
+        rounds.chain(opening).chain(queries).filter(later).chain(self.rounds.due()).min()
     }
 
     /// What was counted since the start.
@@ -277,13 +242,22 @@ impl Aggregator {
     }
 
     /// What is stored in every snapshot: lineage, version, start number.
-    pub fn head(&self) -> &Head {
-        &self.head
+    pub fn head(&self) -> Head {
+        Head {
+            lineage: self.lineage,
+            layout: self.task.layout().hash(),
+            boot: self.boot,
+            version: self.models.newest(),
+            published: self.published,
+            next_round: self.rounds.next(),
+            retired: self.models.retired().to_vec(),
+            plan_epoch: self.plans.epoch(),
+        }
     }
 
     /// The global model as devices have it, `[n_model]`.
     pub fn params(&self) -> &[f32] {
-        self.library.get(&self.head.version).map_or(&[], |volume| &volume.given)
+        self.models.params()
     }
 
     /// The task that is learned.
@@ -293,17 +267,17 @@ impl Aggregator {
 
     /// The open rounds.
     pub fn rounds(&self) -> impl Iterator<Item = &Round> {
-        self.rounds.values()
+        self.rounds.iter()
     }
 
     /// Enrolled devices that are online.
     pub fn online(&self) -> u32 {
-        self.roster.online()
+        self.registry.online()
     }
 
     /// Enrolled devices, online or asleep, that take no work now, by their reason.
     pub fn held(&self) -> &BTreeMap<Held, u32> {
-        self.roster.held()
+        self.registry.held()
     }
 
     /// Whether all rounds that were asked for are done, final evaluation included.
@@ -314,7 +288,7 @@ impl Aggregator {
     /// The message that the broker publishes, retained, when this process is gone.
     pub fn last_will(&self) -> (Topic, Vec<u8>) {
         let state = dunlin_protocol::presence::State::Lost;
-        let presence = Presence::new(state, self.head.boot);
+        let presence = Presence::new(state, self.boot);
         let topic = Topic::ServerState(self.settings.instance.clone());
         (topic, presence.encode().into_bytes())
     }
@@ -350,20 +324,15 @@ impl Aggregator {
             },
         };
         let asleep_until = now.after(SLEEPS_MISSED * self.check_in(now));
-        match self.roster.take(device, presence, asleep_until) {
-            Change::Left => {
-                let working = |round: &Round| round.progress(device) == Some(Progress::Granted);
-                for round in self.rounds.values_mut().filter(|round| working(round)) {
-                    round.note(device, Progress::Gone);
-                }
-            }
+        match self.registry.take(device, presence, asleep_until) {
+            Change::Left => self.rounds.left(device),
             Change::Came | Change::None => {}
         }
     }
 
     /// Longest update object that a device may send now in bytes.
     fn object_bytes_max(&self) -> usize {
-        let vectors = self.rounds.values().map(|round| round.job.vector(&self.task));
+        let vectors = self.rounds.iter().map(|round| round.job().vector(&self.task));
         let open = vectors.map(|vector| admit::payload_bytes_max(&vector));
         // An update may come late, after its round.
         let update = self.settings.codec.payload_bytes_max(self.task.layout().n_update());
@@ -385,32 +354,13 @@ impl Aggregator {
         self.outputs.push_back(Output::Publish { topic, payload, retain });
     }
 
-    /// Notes that something is to be written with the next group.
-    fn write_soon(&mut self, now: Instant) {
-        let due = now.after(self.settings.commit_interval_ms);
-        self.unwritten.due.get_or_insert(due);
-    }
-
     /// Writes what changed in the open rounds, then tells the devices whose updates it holds.
     fn commit(&mut self, now: Instant) {
-        self.unwritten.due = None;
-        let mut records = Vec::new();
-        for round in self.rounds.values_mut().filter(|round| round.unsaved) {
-            round.unsaved = false;
-            records.push(Record::Round(round.record(now)));
-        }
-        let mut changed: Vec<RoundKey> = self.unwritten.updates.iter().map(|u| u.0).collect();
-        changed.sort_unstable();
-        changed.dedup();
-        for key in changed {
-            if let Some(sums) = self.rounds.get(&key).and_then(Round::sums) {
-                records.push(Record::Sums(key, sums.clone()));
-            }
-        }
+        let (records, updates) = self.rounds.commit(now);
         if !records.is_empty() {
             self.save(records);
         }
-        for (key, device, object, accepted) in std::mem::take(&mut self.unwritten.updates) {
+        for Unwritten { key, device, object, accepted } in updates {
             self.accept_verdict(&device, key, object);
             self.event(RoundEvent::UpdateAccepted { key, device, accepted });
         }
@@ -419,10 +369,8 @@ impl Aggregator {
     /// Whether a training round is wanted, time and devices apart.
     fn may_train(&self) -> bool {
         let rounds = self.settings.rounds;
-        let wanted = rounds == 0 || self.head.published < rounds;
-        wanted
-            && !self.settings.paused
-            && !self.rounds.keys().any(|key| key.kind == WorkKind::Train)
+        let wanted = rounds == 0 || self.published < rounds;
+        wanted && !self.settings.paused && self.rounds.count(WorkKind::Train) == 0
     }
 
     /// Whether the devices online are known: connected for long enough to have heard of them.
@@ -435,23 +383,22 @@ impl Aggregator {
 
     /// Does everything that the time alone asks for.
     fn advance(&mut self, now: Instant) {
-        self.roster.expire(now);
-        let due = self.unwritten.due.is_some_and(|due| now >= due);
-        if due || self.unwritten.updates.len() >= COMMIT_UPDATES_MAX {
+        self.registry.expire(now);
+        if self.rounds.is_due(now) {
             self.commit(now);
         }
         // Each pass closes one round; a round that closes may open an evaluation.
-        while let Some((key, ending)) = self.next_ending(now) {
+        while let Some((key, ending)) = self.rounds.next_ending(now, self.settings.paused) {
             self.close(now, key, ending);
         }
         self.raise_fractions(now);
         self.open_queries(now);
         self.open_training(now);
         if self.rounds.is_empty() {
-            self.intake.clear();
+            self.uploads.clear();
             if !self.finished && !self.may_train() && !self.settings.paused {
                 self.finished = true;
-                self.event(RoundEvent::Finished { version: self.head.version });
+                self.event(RoundEvent::Finished { version: self.models.newest() });
             }
         }
     }

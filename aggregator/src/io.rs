@@ -8,7 +8,8 @@ use dunlin_protocol::message::{Answer, Refusal};
 use dunlin_protocol::topic::Topic;
 use dunlin_protocol::wire::WireError;
 
-use crate::query::{Query, QueryResult};
+use crate::control::Command;
+use crate::query::QueryResult;
 use crate::round::RoundKey;
 use crate::snapshot::Save;
 use crate::summary::RoundSummary;
@@ -29,13 +30,8 @@ pub enum Input<'a> {
     },
     /// Time passed.
     Tick,
-    /// An operator replaces the global model: `[n_model]`, finite.
-    Import(&'a [f32]),
-    /// Everything that operators ask of the devices' data and wait for now; what is left out is not
-    /// asked any more.
-    Ask(Vec<Query>),
-    /// The program is about to end: save what is accepted and say goodbye.
-    Stop,
+    /// An operator wants something.
+    Command(Command<'a>),
 }
 
 /// One thing to do, in order.

@@ -9,7 +9,7 @@
 //! | [`settings`], [`config`] | what an operator decides, and the file that says it |
 //! | [`aggregator`], [`round`] | the table of open rounds and the life of one round |
 //! | [`admit`] | what an update must be before it may touch the sum |
-//! | [`combine`], [`step`] | sums in integers; from the mean update to the next version |
+//! | [`combine`], [`server_optimizer`] | sums in integers; from the mean update to the next version |
 //! | [`snapshot`], [`store`] | what outlives the process |
 //! | [`model_file`] | models for tools outside Dunlin |
 
@@ -19,21 +19,22 @@ mod atomic_file;
 pub mod collect;
 pub mod combine;
 pub mod config;
+pub mod control;
+mod device_registry;
 #[cfg(test)]
 mod example;
 mod inbox;
-mod intake;
 pub mod io;
-mod library;
 pub mod model_file;
+mod model_store;
 pub mod query;
 pub mod report;
-mod roster;
 pub mod round;
 pub mod run;
+pub mod server_optimizer;
 pub mod settings;
 pub mod snapshot;
 pub mod status;
-pub mod step;
 pub mod store;
 pub mod summary;
+mod upload_assembly;

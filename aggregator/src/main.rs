@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use clap::{Parser, Subcommand};
 use dunlin_aggregator::aggregator::{Aggregator, Initial, Start, StartError, check_word};
 use dunlin_aggregator::config::{Config, ConfigError};
+use dunlin_aggregator::control;
 use dunlin_aggregator::io::{Input, Output, RoundEvent};
 use dunlin_aggregator::run::RunError;
 use dunlin_aggregator::status::Status;
@@ -151,7 +152,7 @@ fn export(config: &Config, file: &Path) -> Outcome {
     if !adopts(config, &task).map_err(RunError::Start)? {
         snapshot.check_task(&task).map_err(RunError::Start)?;
     }
-    model_file::export(file, &task, head.lineage, head.version, &model.params)?;
+    model_file::export(file, &task, head.lineage, head.version, &model.master_params)?;
     say(&format!("version {} written to {}", head.version, file.display()));
     Ok(())
 }
@@ -171,7 +172,7 @@ fn import(config: &Config, file: &Path) -> Outcome {
     };
     let mut core = Aggregator::new(config.settings.clone(), start, now, run::unix_s())?;
     if !fresh {
-        core.handle(now, Input::Import(&params));
+        core.handle(now, Input::Command(control::Command::Import(&params)));
     }
     while let Some(output) = core.poll_output() {
         match output {

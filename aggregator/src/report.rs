@@ -16,8 +16,8 @@ use crate::summary::{Failure, RoundOutcome, RoundSummary, Tally};
 pub fn in_a_line(core: &Aggregator) -> String {
     let mut line = format!("version {}, {} devices online", core.head().version, core.online());
     for round in core.rounds() {
-        let (accepted, target) = (round.accepted(), round.bounds.target);
-        let _ = write!(line, "; {}: {accepted} of {target} updates", round.key);
+        let (accepted, target) = (round.accepted(), round.bounds().target);
+        let _ = write!(line, "; {}: {accepted} of {target} updates", round.key());
     }
     if core.is_finished() {
         line.push_str("; all rounds done");

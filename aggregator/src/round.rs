@@ -1,13 +1,18 @@
-//! One round: its phases, its devices, and when it ends.
+//! One round: what its devices do, how far they are, and when it ends.
 
-mod phase;
+mod collection;
+mod policy;
+mod table;
 
-pub use phase::{Collection, Phase, Progress};
+pub(crate) use collection::accepted;
+pub use collection::{Collection, Progress};
+pub use policy::{Bounds, Ending, RoundPolicy, Standing};
+pub(crate) use table::{Known, RoundTable, Unwritten};
 
 use std::collections::BTreeMap;
 use std::fmt;
 
-use dunlin_protocol::id::{DeviceId, Lineage, ModelVersion, Name, RoundId};
+use dunlin_protocol::id::{DeviceId, Lineage, ModelVersion, Name, RoundId, ShortDigest};
 use dunlin_protocol::lottery::Fraction;
 use dunlin_protocol::message::WorkRef;
 use dunlin_protocol::task::Task;
@@ -15,9 +20,10 @@ use dunlin_protocol::time::Instant;
 use dunlin_protocol::work::{SumsWork, TrainWork, VectorSpec, Work, WorkKind};
 use serde::{Deserialize, Serialize};
 
-use crate::collect::Collector;
+use crate::collect::{Collector, Share};
+use crate::combine::CombineError;
 use crate::settings::Weighting;
-use crate::snapshot::RoundRecord;
+use crate::snapshot::{Record, RoundRecord};
 use crate::summary::Tally;
 
 /// Names a round in one lineage.
@@ -102,28 +108,6 @@ impl Job {
     }
 }
 
-/// How many devices a round deals with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Bounds {
-    /// Updates that it wants; with them it closes at once.
-    pub target: u32,
-    /// Devices that it lets work at one time.
-    pub invited: u32,
-    /// Fewest updates that make a result.
-    pub quorum: u32,
-}
-
-/// Why a round stops taking updates.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ending {
-    /// It has what it wants.
-    Target,
-    /// All devices have ended, and the quorum is there.
-    AllEnded,
-    /// Its time is over.
-    Deadline,
-}
-
 /// What is decided when a round opens.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Opening {
@@ -143,69 +127,64 @@ pub struct Opening {
     pub claims_until: Instant,
 }
 
-/// One round of the table.
+/// One open round.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Round {
-    /// Which.
-    pub key: RoundKey,
-    /// The version that it starts from.
-    pub base: ModelVersion,
-    /// What devices do.
-    pub job: Job,
-    /// How many devices.
-    pub bounds: Bounds,
-    /// Share of devices invited.
-    pub fraction: Fraction,
+    key: RoundKey,
+    base: ModelVersion,
+    job: Job,
+    bounds: Bounds,
+    fraction: Fraction,
     /// When it opened, or was resumed by this process.
-    pub opened: Instant,
+    opened: Instant,
     /// How long it was open in earlier processes.
-    pub earlier_ms: u64,
-    /// When it ends at the latest.
-    pub deadline: Instant,
-    /// Until when claims of the devices invited so far are waited for.
-    pub claims_until: Instant,
-    /// Its counts.
-    pub tally: Tally,
-    /// Whether something changed since it was saved.
-    pub unsaved: bool,
-    phase: Phase,
+    earlier_ms: u64,
+    deadline: Instant,
+    claims_until: Instant,
+    tally: Tally,
+    /// Whether something besides the progress of devices changed since it was saved.
+    unsaved: bool,
+    collection: Collection,
 }
 
 impl Round {
     /// A round that opens now, with the empty `sums`.
     pub fn open(opening: Opening, sums: Collector, now: Instant) -> Self {
         let Opening { key, base, job, bounds, fraction, deadline, claims_until } = opening;
-        let (tally, phase) = (Tally::default(), Phase::Open(sums));
-        let opened = now;
+        let collection = Collection::restore(BTreeMap::new(), sums);
+        let (opened, tally) = (now, Tally::default());
+        log::debug!("{key}: opened on version {base}");
         #[rustfmt::skip]
         let round = Self {
-            key, base, job, bounds, fraction, opened, deadline, claims_until, tally, phase,
-            earlier_ms: 0, unsaved: true,
+            key, base, job, bounds, fraction, opened, deadline, claims_until, tally, collection,
+            earlier_ms: 0, unsaved: false,
         };
-        log::debug!("{key}: opened on version {base}");
         round
     }
 
-    /// The round that `record` and `sums` were saved from; claims are waited for anew.
-    pub fn restore(record: RoundRecord, sums: Collector, now: Instant, claim_wait_ms: u64) -> Self {
-        let RoundRecord { key, base, job, bounds, fraction, devices, tally, .. } = record;
-        let phase = match devices.is_empty() {
-            true => Phase::Open(sums),
-            false => Phase::Collecting(Collection::new(devices, sums)),
-        };
+    /// The round that `record`, `devices` and `sums` were saved from; claims are waited for anew.
+    pub fn restore(
+        record: RoundRecord,
+        devices: BTreeMap<DeviceId, Progress>,
+        sums: Collector,
+        now: Instant,
+        claim_wait_ms: u64,
+    ) -> Self {
+        let RoundRecord { key, base, job, bounds, fraction, tally, .. } = record;
+        let collection = Collection::restore(devices, sums);
         let (opened, earlier_ms) = (now, record.elapsed_ms);
         let deadline = now.after(record.remaining_ms);
         let claims_until = now.after(claim_wait_ms);
+        log::debug!("{key}: resumed with {} accepted", collection.accepted());
         #[rustfmt::skip]
         let round = Self {
-            key, base, job, bounds, fraction, opened, deadline, claims_until, tally, phase,
+            key, base, job, bounds, fraction, opened, deadline, claims_until, tally, collection,
             earlier_ms, unsaved: false,
         };
-        log::debug!("{key}: resumed in phase {}", round.phase.name());
         round
     }
 
-    /// What is saved of it, beside its sum.
+    /// What is saved of it, beside its devices and its sum.
     pub fn record(&self, now: Instant) -> RoundRecord {
         RoundRecord {
             key: self.key,
@@ -215,9 +194,48 @@ impl Round {
             fraction: self.fraction,
             remaining_ms: self.deadline.since(now),
             elapsed_ms: self.elapsed_ms(now),
-            devices: self.collection().map(|c| c.devices.clone()).unwrap_or_default(),
             tally: self.tally.clone(),
         }
+    }
+
+    /// Its number and kind.
+    pub fn key(&self) -> RoundKey {
+        self.key
+    }
+
+    /// The version that it starts from.
+    pub fn base(&self) -> ModelVersion {
+        self.base
+    }
+
+    /// What its devices do.
+    pub fn job(&self) -> &Job {
+        &self.job
+    }
+
+    /// How many devices it deals with.
+    pub fn bounds(&self) -> Bounds {
+        self.bounds
+    }
+
+    /// Share of devices invited so far.
+    pub fn fraction(&self) -> Fraction {
+        self.fraction
+    }
+
+    /// When it ends at the latest.
+    pub fn deadline(&self) -> Instant {
+        self.deadline
+    }
+
+    /// Until when claims of the devices invited so far are waited for.
+    pub fn claims_until(&self) -> Instant {
+        self.claims_until
+    }
+
+    /// Waits for claims until then at the earliest.
+    pub(crate) fn wait_for_claims(&mut self, until: Instant) {
+        self.claims_until = self.claims_until.max(until);
     }
 
     /// Time since its opening, without the time between two processes.
@@ -225,113 +243,119 @@ impl Round {
         self.earlier_ms.saturating_add(now.since(self.opened))
     }
 
-    /// Where it is.
-    pub fn phase(&self) -> &Phase {
-        &self.phase
+    /// Its counts.
+    pub fn tally(&self) -> &Tally {
+        &self.tally
     }
 
-    /// Changes the phase.
-    pub fn enter(&mut self, phase: Phase) {
-        log::debug!("{}: {} -> {}", self.key, self.phase.name(), phase.name());
-        self.phase = phase;
+    /// Its counts, to add to.
+    pub(crate) fn tally_mut(&mut self) -> &mut Tally {
         self.unsaved = true;
+        &mut self.tally
     }
 
-    /// The sum, while there is one.
-    pub fn sums(&self) -> Option<&Collector> {
-        match &self.phase {
-            Phase::Open(sums) => Some(sums),
-            Phase::Collecting(collection) | Phase::Closing(collection) => Some(&collection.sums),
-            Phase::Published { .. } | Phase::Failed(_) => None,
-        }
+    /// Its devices and sum.
+    pub fn collection(&self) -> &Collection {
+        &self.collection
     }
 
-    /// Its devices and sum, once there are any.
-    pub fn collection(&self) -> Option<&Collection> {
-        match &self.phase {
-            Phase::Collecting(collection) | Phase::Closing(collection) => Some(collection),
-            Phase::Open(_) | Phase::Published { .. } | Phase::Failed(_) => None,
-        }
+    /// The sum so far.
+    pub fn sums(&self) -> &Collector {
+        &self.collection.sums
     }
 
-    /// Devices and sum to add to; the first device moves the round to collecting. `None` once no
-    /// more updates are taken.
-    pub fn collect(&mut self) -> Option<&mut Collection> {
-        if let Phase::Open(sums) = &self.phase {
-            let collection = Collection::new(BTreeMap::new(), sums.clone());
-            self.enter(Phase::Collecting(collection));
+    /// Adds the share of `device`, which sent `object`.
+    ///
+    /// # Errors
+    /// [`CombineError`] when the sum cannot take it; then nothing changed.
+    pub(crate) fn accept(
+        &mut self,
+        device: &DeviceId,
+        object: ShortDigest,
+        share: &Share,
+    ) -> Result<(), CombineError> {
+        self.collection.sums.add(share)?;
+        self.take_part(device, Progress::Accepted(object));
+        Ok(())
+    }
+
+    /// Lets `device` work.
+    pub(crate) fn grant(&mut self, device: &DeviceId) {
+        self.take_part(device, Progress::Granted);
+    }
+
+    fn take_part(&mut self, device: &DeviceId, progress: Progress) {
+        if self.collection.set(device.clone(), progress) {
+            self.tally.granted = self.tally.granted.saturating_add(1);
         }
         self.unsaved = true;
-        match &mut self.phase {
-            Phase::Collecting(collection) => Some(collection),
-            Phase::Open(_) | Phase::Closing(_) | Phase::Published { .. } | Phase::Failed(_) => None,
-        }
-    }
-
-    /// Moves on to closing; the round takes no more updates.
-    pub fn close(&mut self) {
-        let collection = match &self.phase {
-            Phase::Open(sums) => Collection::new(BTreeMap::new(), sums.clone()),
-            Phase::Collecting(collection) => collection.clone(),
-            Phase::Closing(_) | Phase::Published { .. } | Phase::Failed(_) => return,
-        };
-        self.enter(Phase::Closing(collection));
     }
 
     /// How far `device` is; `None` when it takes no part.
     pub fn progress(&self, device: &DeviceId) -> Option<Progress> {
-        self.collection()?.devices.get(device).copied()
+        self.collection.progress(device)
     }
 
     /// Notes how far `device` is, if it takes part and has not been accepted.
     pub fn note(&mut self, device: &DeviceId, progress: Progress) {
-        let Phase::Collecting(collection) = &mut self.phase else { return };
-        let known = collection.devices.get(device);
+        let known = self.progress(device);
         if known.is_some_and(|known| !matches!(known, Progress::Accepted(_))) {
-            collection.set(device.clone(), progress);
-            self.unsaved = true;
+            self.collection.set(device.clone(), progress);
         }
     }
 
     /// Updates in the sum.
     pub fn accepted(&self) -> u32 {
-        self.collection().map_or(0, |collection| collection.accepted)
+        self.collection.accepted()
     }
 
     /// Devices that are at work.
     pub fn working(&self) -> u32 {
-        self.collection().map_or(0, |collection| collection.working)
+        self.collection.working()
     }
 
-    /// Whether more devices should be invited: the claims waited for did not come.
-    pub fn wants_more(&self, now: Instant) -> bool {
-        let takes_part = self.accepted().saturating_add(self.working());
-        now >= self.claims_until && takes_part < self.bounds.target && self.fraction < Fraction::ALL
+    fn policy(&self) -> RoundPolicy {
+        RoundPolicy::of(self.key.kind)
+    }
+
+    fn standing(&self) -> Standing {
+        Standing {
+            accepted: self.accepted(),
+            working: self.working(),
+            fraction: self.fraction,
+            claims_until: self.claims_until,
+            deadline: self.deadline,
+        }
+    }
+
+    /// Invites more devices where the claims waited for did not come; whether it did. With nobody
+    /// `available` it waits on.
+    pub(crate) fn invite_more(&mut self, now: Instant, available: u32, wait_ms: u64) -> bool {
+        if !self.policy().wants_more(self.bounds, self.standing(), now) {
+            return false;
+        }
+        self.claims_until = now.after(wait_ms);
+        let raised = self.policy().raised(self.bounds, self.fraction, available);
+        let more = raised > self.fraction;
+        self.fraction = raised;
+        self.unsaved |= more;
+        more
     }
 
     /// Whether the round stops taking updates now, and why.
     pub fn ending(&self, now: Instant) -> Option<Ending> {
-        let accepted = self.accepted();
-        if accepted >= self.bounds.target {
-            return Some(Ending::Target);
-        }
-        if now >= self.deadline {
-            return Some(Ending::Deadline);
-        }
-        if self.key.kind == WorkKind::Sums {
-            // Devices that are at other work, or asleep, answer as long as there is time.
-            return None;
-        }
-        let waited = now >= self.claims_until && !self.wants_more(now);
-        let enough = accepted >= self.bounds.quorum && self.working() == 0;
-        (waited && enough).then_some(Ending::AllEnded)
+        self.policy().ending(self.bounds, self.standing(), now)
     }
-}
 
-/// Twice the share.
-pub(crate) fn doubled(fraction: Fraction) -> Fraction {
-    const WHOLE: u32 = 1 << 24;
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // 0 to 2^25
-    let part = (fraction.as_f64() * 2.0 * f64::from(WHOLE)).ceil() as u32;
-    Fraction::of(part, WHOLE)
+    /// What changed since it was saved, but for its sum.
+    fn take_unsaved(&mut self, now: Instant) -> Vec<Record> {
+        let key = self.key;
+        let changed = self.collection.take_unsaved();
+        let mut records: Vec<Record> =
+            changed.map(|(device, progress)| Record::Progress(key, device, progress)).collect();
+        if std::mem::take(&mut self.unsaved) {
+            records.push(Record::Round(self.record(now)));
+        }
+        records
+    }
 }

@@ -15,6 +15,7 @@ use dunlin_service::Manager;
 
 use crate::aggregator::{Aggregator, Initial, Start, StartError};
 use crate::config::Config;
+use crate::control::Command;
 use crate::inbox::{Inbox, inbox};
 use crate::io::{Input, Output, RoundEvent};
 use crate::query::AnswerTable;
@@ -254,7 +255,7 @@ impl Shell<'_> {
         }
         self.queries_due = now.after(QUERIES_MS);
         let queries = self.spool.waiting(self.core.task(), self.config.settings.quorum);
-        self.core.handle(now, Input::Ask(queries));
+        self.core.handle(now, Input::Command(Command::Ask(queries)));
     }
 
     /// Performs all outputs in order.
@@ -322,7 +323,7 @@ impl Shell<'_> {
             self.queries_due = Instant(0);
             self.ask(now);
         }
-        self.core.handle(now, Input::Stop);
+        self.core.handle(now, Input::Command(Command::Stop));
         self.perform(on_event)?;
         if let Some(link) = self.link.take()
             && !link.close(Vec::new())

@@ -13,7 +13,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::collect::Collector;
 use crate::query::{self, QueryResult};
-use crate::round::{Bounds, Job, Progress, RoundKey};
+use crate::round::{self, Bounds, Job, Progress, RoundKey};
+use crate::server_optimizer::OptimizerState;
 use crate::summary::{RoundSummary, Tally};
 
 /// The one record that is always there.
@@ -43,19 +44,19 @@ pub struct ModelRecord {
     /// Its version.
     pub version: ModelVersion,
     /// The exact parameters, `[n_model]`.
-    pub params: Vec<f32>,
+    pub master_params: Vec<f32>,
     /// The parameters that devices get, `[n_model]`; empty when these are the exact ones.
-    pub given: Vec<f32>,
-    /// The server's momentum after this version, `[n_update]`; empty when it is at rest.
-    pub momentum: Vec<f32>,
+    pub published_params: Vec<f32>,
+    /// What the server's optimizer keeps after this version.
+    pub optimizer: OptimizerState,
     /// Its objects, so that a restart publishes the same bytes.
     pub written: Written,
 }
 
 impl ModelRecord {
     /// The parameters that devices get, `[n_model]`.
-    pub fn given(&self) -> &[f32] {
-        if self.given.is_empty() { &self.params } else { &self.given }
+    pub fn published_params(&self) -> &[f32] {
+        if self.published_params.is_empty() { &self.master_params } else { &self.published_params }
     }
 }
 
@@ -68,7 +69,7 @@ pub struct Written {
     pub delta: Option<Vec<u8>>,
 }
 
-/// An open round, without its sum.
+/// An open round, without its devices and its sum.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RoundRecord {
     /// Which.
@@ -85,8 +86,6 @@ pub struct RoundRecord {
     pub remaining_ms: u64,
     /// Time since its opening as this was saved.
     pub elapsed_ms: u64,
-    /// The devices that take part.
-    pub devices: BTreeMap<DeviceId, Progress>,
     /// Its counts.
     pub tally: Tally,
 }
@@ -113,13 +112,15 @@ pub enum Record {
     ForgetModel(ModelVersion),
     /// Add or replace an open round.
     Round(RoundRecord),
+    /// Note how far a device of an open round is now.
+    Progress(RoundKey, DeviceId, Progress),
     /// Replace an open round's sum.
     Sums(RoundKey, Collector),
     /// Keep the answer to a query, and the newest [`crate::query::ANSWERS_MAX`] of all.
     Answer(QueryResult),
-    /// Remove the open round and its sum, keep this as the last one of its kind, and append the
-    /// summary to the history.
-    Close(ClosedRound, RoundSummary),
+    /// Remove the summary's open round and its sum, keep what its devices sent as the last round of
+    /// its kind, and append the summary to the history.
+    Close(RoundSummary),
 }
 
 /// Changes that belong together: one transaction.
@@ -140,7 +141,9 @@ pub struct Snapshot {
     pub models: BTreeMap<ModelVersion, ModelRecord>,
     /// Open rounds.
     pub rounds: BTreeMap<RoundKey, RoundRecord>,
-    /// Their sums; a round without devices may have none.
+    /// How far the devices of open rounds are; rounds without devices are not listed.
+    pub devices: BTreeMap<RoundKey, BTreeMap<DeviceId, Progress>>,
+    /// Their sums.
     pub sums: BTreeMap<RoundKey, Collector>,
     /// The last closed round of each kind.
     pub closed: BTreeMap<WorkKind, ClosedRound>,
@@ -162,9 +165,10 @@ impl Snapshot {
             | Record::Model(_)
             | Record::ForgetModel(_)
             | Record::Round(_)
+            | Record::Progress(..)
             | Record::Sums(..)
             | Record::Answer(_)
-            | Record::Close(..) => None,
+            | Record::Close(_) => None,
         });
         let mut this = match (before, head) {
             (Some(before), _) => before,
@@ -173,6 +177,7 @@ impl Snapshot {
                 task: None,
                 models: BTreeMap::new(),
                 rounds: BTreeMap::new(),
+                devices: BTreeMap::new(),
                 sums: BTreeMap::new(),
                 closed: BTreeMap::new(),
                 answers: BTreeMap::new(),
@@ -197,14 +202,19 @@ impl Snapshot {
             Record::Round(round) => {
                 self.rounds.insert(round.key, round.clone());
             }
+            Record::Progress(key, device, progress) => {
+                self.devices.entry(*key).or_default().insert(device.clone(), *progress);
+            }
             Record::Sums(key, sums) => {
                 self.sums.insert(*key, sums.clone());
             }
             Record::Answer(answer) => query::keep(&mut self.answers, answer.clone()),
-            Record::Close(closed, _) => {
-                self.rounds.remove(&closed.key);
-                self.sums.remove(&closed.key);
-                self.closed.insert(closed.key.kind, closed.clone());
+            Record::Close(summary) => {
+                let key = summary.key;
+                self.rounds.remove(&key);
+                self.sums.remove(&key);
+                let accepted = round::accepted(self.devices.remove(&key).unwrap_or_default());
+                self.closed.insert(key.kind, ClosedRound { key, accepted });
             }
         }
     }

@@ -78,12 +78,12 @@ impl Status {
         ended: Vec<RoundSummary>,
     ) -> Self {
         let open = core.rounds().map(|round| OpenRound {
-            key: round.key,
-            base: round.base.0,
+            key: round.key(),
+            base: round.base().0,
             accepted: round.accepted(),
-            target: round.bounds.target,
+            target: round.bounds().target,
             working: round.working(),
-            remaining_ms: round.deadline.since(now),
+            remaining_ms: round.deadline().since(now),
         });
         let (online, held, finished) = (core.online(), core.held().clone(), core.is_finished());
         Self {
@@ -100,8 +100,10 @@ impl Status {
     pub fn stored(snapshot: &Snapshot, ended: Vec<RoundSummary>) -> Self {
         use crate::round::Progress;
         let open = snapshot.rounds.values().map(|round| {
+            let devices = snapshot.devices.get(&round.key);
             let count = |counts: fn(&Progress) -> bool| {
-                let n = round.devices.values().filter(|progress| counts(progress)).count();
+                let n =
+                    devices.map_or(0, |d| d.values().filter(|progress| counts(progress)).count());
                 u32::try_from(n).unwrap_or(u32::MAX)
             };
             OpenRound {

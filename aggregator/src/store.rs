@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
-use dunlin_protocol::id::{ModelVersion, RoundId};
+use dunlin_protocol::id::{DeviceId, ModelVersion, RoundId};
 use dunlin_protocol::work::WorkKind;
 use redb::{
     Database, DatabaseError, ReadOnlyDatabase, ReadTransaction, ReadableDatabase, ReadableTable,
@@ -15,7 +16,7 @@ use serde::{Serialize, de::DeserializeOwned};
 mod old;
 
 use crate::query::{ANSWERS_MAX, QueryResult};
-use crate::round::RoundKey;
+use crate::round::{self, Progress, RoundKey};
 use crate::snapshot::{ClosedRound, Head, Record, Save, Snapshot};
 use crate::summary::RoundSummary;
 
@@ -23,15 +24,20 @@ use crate::summary::RoundSummary;
 const MAGIC: &[u8] = b"dunlin-aggregator";
 /// Version of the records. An older one is brought up as the store is opened; a newer one is refused
 /// and stays as it is.
-const SCHEMA: u32 = 3;
+const SCHEMA: u32 = 4;
 /// Summaries that are kept; older ones go.
 const HISTORY_MAX: u64 = 10_000;
 
 const META: TableDefinition<&str, &[u8]> = TableDefinition::new("meta");
 const MODELS: TableDefinition<u32, &[u8]> = TableDefinition::new("models");
 const ROUNDS: TableDefinition<(u32, u8), &[u8]> = TableDefinition::new("rounds");
+/// How far the devices of open rounds, and of the last closed one of each kind, got: a log by round,
+/// kind and number, in which the last entry of a device counts. What is appended lies together, so
+/// that a write touches few pages however many devices there are.
+const PROGRESS: TableDefinition<(u32, u8, u32), &[u8]> = TableDefinition::new("progress");
 const SUMS: TableDefinition<(u32, u8), &[u8]> = TableDefinition::new("sums");
-const CLOSED: TableDefinition<u8, &[u8]> = TableDefinition::new("closed");
+/// The number of the last closed round of each kind.
+const CLOSED: TableDefinition<u8, u32> = TableDefinition::new("closed_rounds");
 const ANSWERS: TableDefinition<&str, &[u8]> = TableDefinition::new("answers");
 const HISTORY: TableDefinition<u64, &[u8]> = TableDefinition::new("history");
 
@@ -223,6 +229,7 @@ fn check_schema(database: &Database) -> Result<(), StoreProblem> {
         transaction.open_table(MODELS)?;
         transaction.open_table(ROUNDS)?;
         transaction.open_table(SUMS)?;
+        transaction.open_table(PROGRESS)?;
         transaction.open_table(CLOSED)?;
         transaction.open_table(HISTORY)?;
         transaction.open_table(ANSWERS)?;
@@ -266,12 +273,15 @@ fn write_record(transaction: &WriteTransaction, record: &Record) -> Result<(), S
             let bytes = encode("round", round)?;
             transaction.open_table(ROUNDS)?.insert(key(round.key), bytes.as_slice())?;
         }
+        Record::Progress(of, device, progress) => {
+            append_progress(transaction, *of, device, *progress)?;
+        }
         Record::Sums(of, sums) => {
             let bytes = encode("sums", sums)?;
             transaction.open_table(SUMS)?.insert(key(*of), bytes.as_slice())?;
         }
         Record::Answer(answer) => keep_answer(transaction, answer)?,
-        Record::Close(closed, summary) => close_round(transaction, closed, summary)?,
+        Record::Close(summary) => close_round(transaction, summary)?,
     }
     Ok(())
 }
@@ -294,15 +304,38 @@ fn keep_answer(transaction: &WriteTransaction, answer: &QueryResult) -> Result<(
     Ok(())
 }
 
-fn close_round(
+/// All entries of one round's log.
+fn log_of((round, kind): (u32, u8)) -> RangeInclusive<(u32, u8, u32)> {
+    (round, kind, 0)..=(round, kind, u32::MAX)
+}
+
+fn append_progress(
     transaction: &WriteTransaction,
-    closed: &ClosedRound,
-    summary: &RoundSummary,
+    of: RoundKey,
+    device: &DeviceId,
+    progress: Progress,
 ) -> Result<(), StoreProblem> {
-    transaction.open_table(ROUNDS)?.remove(key(closed.key))?;
-    transaction.open_table(SUMS)?.remove(key(closed.key))?;
-    let bytes = encode("closed", closed)?;
-    transaction.open_table(CLOSED)?.insert(closed.key.kind as u8, bytes.as_slice())?;
+    let mut table = transaction.open_table(PROGRESS)?;
+    let (round, kind) = key(of);
+    let last = table.range(log_of((round, kind)))?.next_back().transpose()?;
+    let last = last.map(|(key, _)| key.value().2);
+    let number = last.map_or(Some(0), |last| last.checked_add(1));
+    let number = number.ok_or(StoreProblem::Corrupt { record: "progress" })?;
+    let bytes = encode("progress", &(device, progress))?;
+    table.insert((round, kind, number), bytes.as_slice())?;
+    Ok(())
+}
+
+/// The log of the round stays for late questions, and that of the last one of its kind goes.
+fn close_round(transaction: &WriteTransaction, summary: &RoundSummary) -> Result<(), StoreProblem> {
+    let (round, kind) = key(summary.key);
+    transaction.open_table(ROUNDS)?.remove((round, kind))?;
+    transaction.open_table(SUMS)?.remove((round, kind))?;
+    let before = transaction.open_table(CLOSED)?.insert(kind, round)?.map(|old| old.value());
+    if let Some(before) = before.filter(|before| *before != round) {
+        let mut progress = transaction.open_table(PROGRESS)?;
+        progress.retain_in(log_of((before, kind)), |_, _| false)?;
+    }
     let mut history = transaction.open_table(HISTORY)?;
     let last = history.last()?.map_or(0, |(number, _)| number.value());
     let number = last.saturating_add(1);
@@ -322,7 +355,14 @@ fn load(database: &Database) -> Result<Option<Snapshot>, StoreProblem> {
     let models = read_all(&transaction, MODELS, "model", ModelVersion)?;
     let rounds = read_rounds(&transaction, ROUNDS, "round")?;
     let sums = read_rounds(&transaction, SUMS, "sums")?;
-    let closed: Vec<(u8, ClosedRound)> = read_all(&transaction, CLOSED, "closed", |kind| kind)?;
+    let mut devices = read_progress(&transaction)?;
+    let mut closed = BTreeMap::new();
+    for entry in transaction.open_table(CLOSED)?.iter()? {
+        let (kind, round) = entry?;
+        let key = round_key(round.value(), kind.value(), "closed")?;
+        let accepted = round::accepted(devices.remove(&key).unwrap_or_default());
+        closed.insert(key.kind, ClosedRound { key, accepted });
+    }
     let mut answers = BTreeMap::new();
     for entry in transaction.open_table(ANSWERS)?.iter()? {
         let answer: QueryResult = decode("answer", entry?.1.value())?;
@@ -333,8 +373,9 @@ fn load(database: &Database) -> Result<Option<Snapshot>, StoreProblem> {
         task,
         models: models.into_iter().collect(),
         rounds: rounds.into_iter().collect(),
+        devices,
         sums: sums.into_iter().collect(),
-        closed: closed.into_iter().map(|(_, closed)| (closed.key.kind, closed)).collect(),
+        closed,
         answers,
         adopted: false,
     }))
@@ -363,14 +404,28 @@ fn read_rounds<T: DeserializeOwned>(
     table: TableDefinition<(u32, u8), &[u8]>,
     record: &'static str,
 ) -> Result<Vec<(RoundKey, T)>, StoreProblem> {
-    let all = read_all(transaction, table, record, |(round, number)| {
-        (round, WorkKind::from_number(number))
-    })?;
-    let named = |((round, kind), value): ((u32, Option<WorkKind>), T)| match kind {
-        Some(kind) => Ok((RoundKey { round: RoundId(round), kind }, value)),
-        None => Err(StoreProblem::Corrupt { record }),
-    };
+    let all = read_all(transaction, table, record, |key| key)?;
+    let named = |((round, kind), value)| Ok((round_key(round, kind, record)?, value));
     all.into_iter().map(named).collect()
+}
+
+fn round_key(round: u32, kind: u8, record: &'static str) -> Result<RoundKey, StoreProblem> {
+    let kind = WorkKind::from_number(kind).ok_or(StoreProblem::Corrupt { record })?;
+    Ok(RoundKey { round: RoundId(round), kind })
+}
+
+/// How far the devices of each round with a log are.
+fn read_progress(
+    transaction: &ReadTransaction,
+) -> Result<BTreeMap<RoundKey, BTreeMap<DeviceId, Progress>>, StoreProblem> {
+    let mut rounds: BTreeMap<RoundKey, BTreeMap<DeviceId, Progress>> = BTreeMap::new();
+    for entry in transaction.open_table(PROGRESS)?.iter()? {
+        let (key, value) = entry?;
+        let (round, kind, _) = key.value();
+        let (device, progress) = decode("progress", value.value())?;
+        rounds.entry(round_key(round, kind, "progress")?).or_default().insert(device, progress);
+    }
+    Ok(rounds)
 }
 
 #[cfg(test)]

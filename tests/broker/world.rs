@@ -321,7 +321,7 @@ impl World {
         let first = layout.model_of(&layout.initial_params(1));
         let snapshot = Store::open(&self.store()).unwrap().load().unwrap().unwrap();
         let version = snapshot.head.version;
-        let last = snapshot.models[&version].params.clone();
+        let last = snapshot.models[&version].master_params.clone();
         assert_eq!(first.len(), last.len());
         (first, last, version.0)
     }

@@ -12,18 +12,18 @@ use dunlin_protocol::wire::{self, WireError};
 
 use super::{Aggregator, Connection};
 use crate::io::Output;
-use crate::library::{self, Object, Volume};
+use crate::model_store::Object;
 
 impl Aggregator {
     /// Subscribes and publishes everything: a broker without persistence has forgotten it.
     pub(super) fn connected(&mut self, now: Instant) {
         let settled = now.after(self.settings.settle_ms);
         self.connection = Connection::Up { settled };
-        self.roster.clear();
+        self.registry.clear();
         // Devices could not reach us: what is open waits for their claims anew.
         let claims_until = settled.after(self.settings.claim_wait_ms);
-        for round in self.rounds.values_mut() {
-            round.claims_until = round.claims_until.max(claims_until);
+        for round in self.rounds.iter_mut() {
+            round.wait_for_claims(claims_until);
         }
         self.outputs.push_back(Output::Subscribe(self.topics.all_device_states()));
         for shard in self.shards.clone() {
@@ -34,11 +34,11 @@ impl Aggregator {
         for (index, chunk) in self.task_object.chunks().collect::<Vec<_>>() {
             self.publish_chunk(self.task_object.reference.digest.short(), index, chunk);
         }
-        let versions: Vec<ModelVersion> = self.library.keys().copied().collect();
+        let versions: Vec<ModelVersion> = self.models.versions().collect();
         versions.into_iter().for_each(|version| self.publish_model(version));
         self.publish_plan(now);
         // Earlier removals may have been lost with the connection.
-        self.unremoved.clone_from(&self.head.retired);
+        self.models.remove_again();
         self.remove_retired();
     }
 
@@ -55,7 +55,7 @@ impl Aggregator {
     }
 
     fn say(&mut self, state: State) {
-        let presence = Presence::new(state, self.head.boot);
+        let presence = Presence::new(state, self.boot);
         let topic = Topic::ServerState(self.settings.instance.clone());
         self.publish(topic, presence.encode().into_bytes(), true);
     }
@@ -66,7 +66,7 @@ impl Aggregator {
     }
 
     fn publish_model(&mut self, version: ModelVersion) {
-        let objects = self.library.get(&version).into_iter().flat_map(Volume::objects);
+        let objects = self.models.objects(version);
         let named = |object: &Object| {
             let digest = object.reference.digest.short();
             object.chunks().map(|(index, chunk)| (digest, index, chunk)).collect::<Vec<_>>()
@@ -78,7 +78,7 @@ impl Aggregator {
 
     /// Removes the chunks of retired objects from the broker.
     fn remove_retired(&mut self) {
-        for reference in std::mem::take(&mut self.unremoved) {
+        for reference in self.models.take_unremoved() {
             let ObjectRef { digest, .. } = reference;
             for index in 0..reference.chunks() {
                 self.publish_chunk(digest.short(), index, Vec::new());
@@ -88,8 +88,7 @@ impl Aggregator {
 
     /// Publishes the plan as it is now.
     pub(super) fn publish_plan(&mut self, now: Instant) {
-        self.plan_stale = false;
-        match self.plan(now).and_then(|plan| wire::encode(&self.numbered(plan))) {
+        match self.plan(now).and_then(|plan| wire::encode(&self.plans.numbered(plan))) {
             Ok(bytes) => {
                 let topic = Topic::Plan(self.settings.federation.clone());
                 self.publish(topic, bytes, true);
@@ -101,45 +100,35 @@ impl Aggregator {
 
     /// When a device that is not always connected should look again, in milliseconds from `now`.
     pub(super) fn check_in(&self, now: Instant) -> u64 {
-        let end = self.rounds.values().map(|round| round.deadline.since(now)).min();
+        let end = self.rounds.iter().map(|round| round.deadline().since(now)).min();
         let next = end.map(|ms| ms.saturating_add(self.settings.pause_ms));
         next.map_or(self.settings.check_in_ms, |ms| ms.min(self.settings.check_in_ms))
-    }
-
-    /// `plan` with the number that it is published under: the last one where nothing else changed.
-    fn numbered(&mut self, mut plan: Plan) -> Plan {
-        if self.last_plan.as_ref() != Some(&plan) {
-            self.plans = self.plans.saturating_add(1);
-            plan.sequence = u64::from(self.head.plan_epoch) << 32 | u64::from(self.plans);
-            self.last_plan = Some(plan.clone());
-        }
-        plan
     }
 
     fn plan(&self, now: Instant) -> Result<Plan, WireError> {
         let mut work = Vec::new();
         // More are open for a moment at the most: evaluations that take turns after a crash.
-        for round in self.plan_order().take(WORK_ITEMS_MAX) {
-            let job = round.job.work();
+        for round in self.rounds.plan_order(self.settings.paused).take(WORK_ITEMS_MAX) {
+            let job = round.job().work();
             work.push(WorkItem {
-                round: round.key.round,
-                base_version: round.base,
-                fraction: round.fraction,
-                deadline: round.deadline,
+                round: round.key().round,
+                base_version: round.base(),
+                fraction: round.fraction(),
+                deadline: round.deadline(),
                 kind: job.number(),
                 body: job.body()?,
                 extensions: Extensions::NONE,
             });
         }
         let bases: Vec<ModelVersion> = work.iter().map(|item| item.base_version).collect();
-        let mut models = library::entries(&self.library, &bases);
+        let mut models = self.models.entries(&bases);
         // The newest say how to get to the current version.
         models.drain(..models.len().saturating_sub(MODELS_MAX));
         let check_in = self.check_in(now);
         Ok(Plan {
             instance: self.settings.instance.clone(),
-            lineage: self.head.lineage,
-            sequence: self.last_plan.as_ref().map_or(0, |plan| plan.sequence),
+            lineage: self.lineage,
+            sequence: 0,
             layout: self.task.layout().hash(),
             shards: self.settings.shards,
             chunk_bytes: self.settings.chunk_bytes,

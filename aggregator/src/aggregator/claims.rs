@@ -9,7 +9,7 @@ use dunlin_protocol::wire::{self, Kind, WireError};
 
 use super::Aggregator;
 use crate::io::RoundEvent;
-use crate::round::{Job, Progress, Round, RoundKey};
+use crate::round::{Job, Progress, RoundKey};
 
 impl Aggregator {
     /// Takes a message of a device: a claim or a chunk.
@@ -32,21 +32,21 @@ impl Aggregator {
         self.counters.claims += 1;
         let key = RoundKey::of(claim.work);
         let decided = self.decide(now, device, claim, key);
-        let round = key.and_then(|key| self.rounds.get_mut(&key));
-        let deadline = round.as_ref().map_or(now, |round| round.deadline);
+        let round = key.and_then(|key| self.rounds.get_mut(key));
+        let deadline = round.as_ref().map_or(now, |round| round.deadline());
         let answer = match decided {
             Ok(()) => Answer::Go,
             Err(reason) => Answer::NoGo(reason),
         };
         match (decided, round) {
-            (Ok(()), Some(round)) => grant(round, device),
+            (Ok(()), Some(round)) => round.grant(device),
             (Err(reason), Some(round)) if self.settings.enrolled.admits(device) => {
-                round.tally.refuse(reason);
+                round.tally_mut().refuse(reason);
             }
             (Ok(()) | Err(_), _) => {}
         }
         match decided {
-            Ok(()) => self.write_soon(now),
+            Ok(()) => self.rounds.write_soon(now),
             Err(reason) => *self.counters.claims_refused.entry(reason).or_insert(0) += 1,
         }
         let extensions = Extensions::NONE;
@@ -68,14 +68,14 @@ impl Aggregator {
         if !self.settings.enrolled.admits(device) {
             return Err(Refusal::NotEnrolled);
         }
-        if claim.work.lineage != self.head.lineage {
+        if claim.work.lineage != self.lineage {
             return Err(Refusal::WrongLineage);
         }
-        let round = key.and_then(|key| self.rounds.get(&key));
-        let Some(round) = round.filter(|round| now < round.deadline) else {
+        let round = key.and_then(|key| self.rounds.get(key));
+        let Some(round) = round.filter(|round| now < round.deadline()) else {
             return Err(Refusal::RoundClosed);
         };
-        if let Job::Train { work, .. } = &round.job {
+        if let Job::Train { work, .. } = round.job() {
             if 1_u32.checked_shl(work.codec.id.into()).unwrap_or(0) & claim.codecs == 0 {
                 return Err(Refusal::Codec);
             }
@@ -88,15 +88,8 @@ impl Aggregator {
             Some(Progress::Granted) => Ok(()),
             Some(Progress::Refused(_) | Progress::Gone) | None => {
                 let taken = round.working().saturating_add(round.accepted());
-                if taken < round.bounds.invited { Ok(()) } else { Err(Refusal::Full) }
+                if taken < round.bounds().invited { Ok(()) } else { Err(Refusal::Full) }
             }
         }
-    }
-}
-
-fn grant(round: &mut Round, device: &DeviceId) {
-    let Some(collection) = round.collect() else { return };
-    if collection.set(device.clone(), Progress::Granted) {
-        round.tally.granted = round.tally.granted.saturating_add(1);
     }
 }

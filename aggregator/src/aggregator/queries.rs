@@ -28,7 +28,7 @@ impl Aggregator {
         self.end_without_result(
             now,
             Failure::Withdrawn,
-            |round| matches!(&round.job, Job::Sums { query, .. } if !wanted.contains(query)),
+            |round| matches!(round.job(), Job::Sums { query, .. } if !wanted.contains(query)),
         );
         for query in queries {
             if let Some(answer) = self.queries.answer(&query.name) {
@@ -36,8 +36,8 @@ impl Aggregator {
                 self.event(RoundEvent::AnsweredBefore { answer });
                 continue;
             }
-            let same = |round: &Round| matches!(&round.job, Job::Sums { query: open, .. } if *open == query.name);
-            if !self.rounds.values().any(same) {
+            let same = |round: &Round| matches!(round.job(), Job::Sums { query: open, .. } if *open == query.name);
+            if !self.rounds.iter().any(same) {
                 self.queries.push(query, now);
             }
         }
@@ -69,8 +69,8 @@ impl Aggregator {
         if !self.is_settled(now) {
             return;
         }
-        let available = self.roster.available();
-        let open = self.rounds.keys().filter(|key| key.kind == WorkKind::Sums).count();
+        let available = self.registry.available();
+        let open = self.rounds.count(WorkKind::Sums);
         for _ in open..OPEN_MAX {
             if self.rounds.len() + 1 >= WORK_ITEMS_MAX {
                 return;
@@ -85,9 +85,8 @@ impl Aggregator {
             };
             let job = Job::Sums { query: name, work };
             let sums = Collector::Table(Table::new(job.vector(&self.task).len()));
-            let key = RoundKey { round: self.head.next_round, kind: WorkKind::Sums };
-            self.head.next_round = self.head.next_round.next();
-            let mut records = vec![Record::Head(self.head.clone())];
+            let key = RoundKey { round: self.rounds.take_number(), kind: WorkKind::Sums };
+            let mut records = vec![Record::Head(self.head())];
             records.extend(self.open(now, key, job, bounds, fraction, sums, deadline_ms));
             self.save(records);
             self.announce_opening(key);
@@ -96,20 +95,16 @@ impl Aggregator {
 
     /// What came of the query of a round that ends; `None` for a round of another kind. A failed one
     /// shows nothing of its sums.
-    pub(super) fn answer(
-        &mut self,
-        round: &Round,
-        sums: &Collector,
-        summary: &RoundSummary,
-    ) -> Option<QueryResult> {
-        let (Job::Sums { query, work }, Collector::Table(table)) = (&round.job, sums) else {
+    pub(super) fn answer(&mut self, round: &Round, summary: &RoundSummary) -> Option<QueryResult> {
+        let (Job::Sums { query, work }, Collector::Table(table)) = (round.job(), round.sums())
+        else {
             return None;
         };
         let done = matches!(summary.outcome, RoundOutcome::Done(_));
         let answer = QueryResult {
             query: query.clone(),
             work: work.clone(),
-            round: Some(round.key.round),
+            round: Some(round.key().round),
             devices: table.devices(),
             values: if done { table.values().to_vec() } else { Vec::new() },
             outcome: summary.outcome,

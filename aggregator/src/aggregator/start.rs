@@ -4,13 +4,12 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use dunlin_protocol::id::{LayoutHash, Lineage, ModelVersion, RoundId, ShortDigest};
-use dunlin_protocol::object::ObjectRef;
 use dunlin_protocol::task::{Target, Task, TaskDigest, TaskSpec};
-use dunlin_protocol::wire::{SCHEMA, WireError};
 
-use crate::library::Edition;
+use crate::model_store::{VersionDraft, check_params};
+use crate::server_optimizer::OptimizerState;
 use crate::settings::{Downlink, Problem};
-use crate::snapshot::{Head, ModelRecord, Snapshot, Written};
+use crate::snapshot::{Head, ModelRecord, Snapshot};
 
 /// Where the first model comes from.
 #[derive(Clone, Debug, PartialEq)]
@@ -123,18 +122,18 @@ pub(super) fn fresh(
     downlink: Downlink,
 ) -> Result<Snapshot, StartError> {
     let (version, layout) = (ModelVersion(0), task.layout());
-    let edition = match initial {
-        Initial::Seed(seed) => Edition::of_seed(downlink, layout, seed),
+    let draft = match initial {
+        Initial::Seed(seed) => VersionDraft::of_seed(downlink, layout, seed),
         Initial::Params(params) => {
             check_params(&params, layout.n_model())?;
-            let edition = Edition::anchor(downlink, version, layout.hash(), params);
-            edition.map_err(|_| StartError::Inconsistent("the first model is too large"))?
+            let draft = VersionDraft::anchor(downlink, version, layout.hash(), params);
+            draft.map_err(|_| StartError::Inconsistent("the first model is too large"))?
         }
     };
     // What the grid cost a first version is gone for good: nothing was learned with it.
-    let params = edition.given;
-    let (given, momentum, written) = (Vec::new(), Vec::new(), edition.written);
-    let record = ModelRecord { version, params, given, momentum, written };
+    let VersionDraft { params: master_params, written } = draft;
+    let (published_params, optimizer) = (Vec::new(), OptimizerState::default());
+    let record = ModelRecord { version, master_params, published_params, optimizer, written };
     let layout = layout.hash();
     let next_round = RoundId(1);
     Ok(Snapshot {
@@ -151,20 +150,12 @@ pub(super) fn fresh(
         task: Some(task.spec().clone()),
         models: BTreeMap::from([(version, record)]),
         rounds: BTreeMap::new(),
+        devices: BTreeMap::new(),
         sums: BTreeMap::new(),
         closed: BTreeMap::new(),
         answers: BTreeMap::new(),
         adopted: false,
     })
-}
-
-/// Whether `params` can be a model of `expected` parameters.
-pub(super) fn check_params(params: &[f32], expected: usize) -> Result<(), StartError> {
-    if params.len() == expected && params.iter().all(|value| value.is_finite()) {
-        Ok(())
-    } else {
-        Err(StartError::Initial { expected, found: params.len() })
-    }
 }
 
 impl Snapshot {
@@ -234,34 +225,4 @@ fn changes(old: &TaskSpec, task: &Task) -> Vec<String> {
         (old, new) => line("target", old, new),
     }
     lines
-}
-
-/// Brings a version's objects up to this wire schema, which writes them in the same bytes behind its
-/// number; the objects as they lie on the broker.
-pub(super) fn bring_up(
-    written: &mut Written,
-    chunk_bytes: u32,
-) -> Result<Vec<ObjectRef>, StartError> {
-    let misfit = |_: WireError| StartError::Inconsistent("a model is too large");
-    let mut old = Vec::new();
-    for object in [&mut written.anchor, &mut written.delta].into_iter().flatten() {
-        match object.first() {
-            Some(&SCHEMA) => {}
-            Some(1) => {
-                old.push(ObjectRef::of(object, chunk_bytes).map_err(misfit)?);
-                object[0] = SCHEMA;
-            }
-            Some(_) | None => {
-                return Err(StartError::Inconsistent("a model has an unknown wire schema"));
-            }
-        }
-    }
-    Ok(old)
-}
-
-/// The object of `task` as wire schema 1 had it.
-pub(super) fn old_task(task: &Task, chunk_bytes: u32) -> Result<ObjectRef, WireError> {
-    let mut object = task.encode()?;
-    object.iter_mut().take(1).for_each(|schema| *schema = 1);
-    ObjectRef::of(&object, chunk_bytes)
 }

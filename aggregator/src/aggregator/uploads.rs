@@ -12,17 +12,9 @@ use dunlin_protocol::work::WorkKind;
 
 use super::Aggregator;
 use crate::admit::{self, Terms};
-use crate::intake::Taken;
 use crate::io::RoundEvent;
-use crate::round::{Progress, Round, RoundKey};
-
-/// Where an object that was accepted before stands now.
-enum Known {
-    /// On the disk, in this round.
-    Written(RoundKey),
-    /// In the sum; the verdict follows the next write.
-    Unwritten,
-}
+use crate::round::{Known, Progress, Round, RoundKey, Unwritten};
+use crate::upload_assembly::Taken;
 
 impl Aggregator {
     /// Takes one chunk of an update.
@@ -43,7 +35,7 @@ impl Aggregator {
             self.refuse(device, work, object, Refusal::NotEnrolled);
             return Ok(());
         }
-        match self.known(device, object) {
+        match self.rounds.known(device, object) {
             Some(Known::Written(key)) => {
                 self.counters.chunks_repeated += 1;
                 self.accept_verdict(device, key, object);
@@ -61,7 +53,7 @@ impl Aggregator {
             return Ok(());
         }
         let object_bytes_max = self.object_bytes_max();
-        match self.intake.take(now, device, &chunk, object_bytes_max) {
+        match self.uploads.take(now, device, &chunk, object_bytes_max) {
             Taken::Partial { ack, repeated } => {
                 self.counters.chunks_repeated += u64::from(repeated);
                 if let Ok(bytes) = wire::encode(&ack) {
@@ -88,16 +80,17 @@ impl Aggregator {
         };
         // A refusal names this history also where the update named another: the object tells.
         let ReportHeader { round, kind, .. } = update.header;
-        let work = WorkRef { lineage: self.head.lineage, round, kind };
-        if let Some(round) = RoundKey::of(work).and_then(|key| self.rounds.get_mut(&key)) {
+        let work = WorkRef { lineage: self.lineage, round, kind };
+        if let Some(round) = RoundKey::of(work).and_then(|key| self.rounds.get_mut(key)) {
             let bytes = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-            round.tally.update_bytes = round.tally.update_bytes.saturating_add(bytes);
+            let tally = round.tally_mut();
+            tally.update_bytes = tally.update_bytes.saturating_add(bytes);
         }
         match self.admit(now, device, object, &update) {
             Ok((key, accepted)) => {
                 self.counters.accepted += 1;
-                self.unwritten.updates.push((key, device.clone(), object, accepted));
-                self.write_soon(now);
+                let device = device.clone();
+                self.rounds.await_write(now, Unwritten { key, device, object, accepted });
             }
             Err(reason) => self.refuse(device, work, object, reason),
         }
@@ -112,58 +105,44 @@ impl Aggregator {
         update: &Report<'_>,
     ) -> Result<(RoundKey, u32), Refusal> {
         let ReportHeader { lineage, round, kind, .. } = update.header;
-        if lineage != self.head.lineage.tag() {
+        if lineage != self.lineage.tag() {
             return Err(Refusal::WrongLineage);
         }
-        let work = WorkRef { lineage: self.head.lineage, round, kind };
+        let work = WorkRef { lineage: self.lineage, round, kind };
         let key = RoundKey::of(work).ok_or(Refusal::RoundClosed)?;
-        let round = self.rounds.get_mut(&key).filter(|round| now < round.deadline);
+        let round = self.rounds.get_mut(key).filter(|round| now < round.deadline());
         let round = round.ok_or(Refusal::RoundClosed)?;
         if matches!(round.progress(device), Some(Progress::Accepted(_))) {
             return Err(Refusal::Duplicate);
         }
-        let sums = round.sums().ok_or(Refusal::RoundClosed)?;
         let terms = Terms {
-            base: round.base,
+            base: round.base(),
             task: &self.task,
             seeds: Seeds::of_update(device, work.lineage, work.round, work.kind),
-            job: &round.job,
+            job: round.job(),
             examples_max: self.settings.examples_max,
-            collector: sums,
+            collector: round.sums(),
         };
         let share = admit::admit(update, &terms)?;
-        let collection = round.collect().ok_or(Refusal::RoundClosed)?;
         // The scale leaves room for every admitted value; an overflow would be a value too large.
-        collection.sums.add(&share).map_err(|_| Refusal::ValueTooLarge)?;
-        if collection.set(device.clone(), Progress::Accepted(object)) {
-            round.tally.granted = round.tally.granted.saturating_add(1);
-        }
+        round.accept(device, object, &share).map_err(|_| Refusal::ValueTooLarge)?;
         Ok((key, round.accepted()))
-    }
-
-    /// Whether this object of this device was accepted already.
-    fn known(&self, device: &DeviceId, object: ShortDigest) -> Option<Known> {
-        if self.unwritten.updates.iter().any(|(_, who, what, _)| who == device && *what == object) {
-            return Some(Known::Unwritten);
-        }
-        let same = Some(Progress::Accepted(object));
-        let open = self.rounds.values().find(|round| round.progress(device) == same);
-        let closed = self.closed.values().find(|c| c.accepted.get(device) == Some(&object));
-        open.map(|round| round.key).or(closed.map(|closed| closed.key)).map(Known::Written)
     }
 
     /// The work that an object without a readable header most likely belongs to: the first that
     /// the device was told to do, else any open work, else the last round.
     fn likely_work(&self, device: &DeviceId) -> WorkRef {
         let granted = |round: &&Round| round.progress(device) == Some(Progress::Granted);
-        let round = self.plan_order().find(granted).or_else(|| self.plan_order().next());
-        let last = RoundKey { round: self.last_round(), kind: WorkKind::Train };
-        round.map_or(last, |round| round.key).work_ref(self.head.lineage)
+        let mut open = self.rounds.plan_order(self.settings.paused);
+        let first = open.next();
+        let round = first.filter(granted).or_else(|| open.find(granted)).or(first);
+        let last = RoundKey { round: self.rounds.last(), kind: WorkKind::Train };
+        round.map_or(last, Round::key).work_ref(self.lineage)
     }
 
     /// Tells a device that its update is counted.
     pub(super) fn accept_verdict(&mut self, device: &DeviceId, key: RoundKey, object: ShortDigest) {
-        let work = key.work_ref(self.head.lineage);
+        let work = key.work_ref(self.lineage);
         self.verdict(device, Verdict { work, object, outcome: Outcome::Accepted });
     }
 
@@ -171,9 +150,9 @@ impl Aggregator {
     fn refuse(&mut self, device: &DeviceId, work: WorkRef, object: ShortDigest, reason: Refusal) {
         *self.counters.refused.entry(reason).or_insert(0) += 1;
         let enrolled = self.settings.enrolled.admits(device);
-        let round = RoundKey::of(work).and_then(|key| self.rounds.get_mut(&key));
-        if let Some(round) = round.filter(|_| enrolled && work.lineage == self.head.lineage) {
-            round.tally.refuse(reason);
+        let round = RoundKey::of(work).and_then(|key| self.rounds.get_mut(key));
+        if let Some(round) = round.filter(|_| enrolled && work.lineage == self.lineage) {
+            round.tally_mut().refuse(reason);
             // After these the device may send the same work again.
             if !matches!(reason, Refusal::Busy | Refusal::Digest) {
                 round.note(device, Progress::Refused(reason));

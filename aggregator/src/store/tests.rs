@@ -5,6 +5,7 @@ use dunlin_protocol::topic::Topic;
 
 use super::*;
 use crate::aggregator::{Aggregator, Initial, Start};
+use crate::control::Command;
 use crate::example::{LINEAGE, settings};
 use crate::io::{Input, Output};
 
@@ -40,7 +41,7 @@ fn a_store_gives_back_what_was_saved_also_after_it_was_closed() {
         perform(&mut core, &store, &mut memory);
     }
     let n_model = core.params().len();
-    core.handle(Instant(200_000), Input::Import(&vec![0.5; n_model]));
+    core.handle(Instant(200_000), Input::Command(Command::Import(&vec![0.5; n_model])));
     perform(&mut core, &store, &mut memory);
     drop(store);
     let store = Store::open(&path).unwrap();
@@ -104,19 +105,21 @@ fn a_folder_that_is_missing_is_an_error_with_the_path() {
 #[test]
 fn a_store_is_brought_up_once_and_stays_readable() {
     let folder = tempfile::tempdir().unwrap();
-    let first = recorded(folder.path());
-    let (before, history) = (first.load().unwrap(), first.history(100).unwrap());
-    assert_eq!(history.len(), 9, "six of training, three of evaluation");
-    drop(first);
-    let again = Store::open(&folder.path().join("a.redb")).unwrap();
-    assert_eq!((again.load().unwrap(), again.history(100).unwrap()), (before, history));
+    for (file, rounds) in [(V2, 9), (V3, 10)] {
+        let first = recorded(folder.path(), file);
+        let (before, history) = (first.load().unwrap(), first.history(100).unwrap());
+        assert_eq!(history.len(), rounds, "six of training, three of evaluation, a query");
+        drop(first);
+        let again = Store::open(&folder.path().join("a.redb")).unwrap();
+        assert_eq!((again.load().unwrap(), again.history(100).unwrap()), (before, history));
+    }
 }
 
 #[test]
 fn a_newer_store_is_refused_and_not_a_byte_of_it_changes() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.redb");
-    drop(recorded(folder.path()));
+    drop(recorded(folder.path(), V2));
     write_schema(&path, 99);
     let before = std::fs::read(&path).unwrap();
     let error = Store::open(&path).unwrap_err();
@@ -124,10 +127,14 @@ fn a_newer_store_is_refused_and_not_a_byte_of_it_changes() {
     assert!(std::fs::read(&path).unwrap() == before);
 }
 
-/// The store of version 2 that `tests/stored/README.md` describes, opened in `folder`.
-pub(crate) fn recorded(folder: &Path) -> Store {
+/// Stores that `tests/stored/README.md` describes.
+pub(crate) const V2: &[u8] = include_bytes!("../../../tests/stored/v2/aggregator.redb");
+pub(crate) const V3: &[u8] = include_bytes!("../../../tests/stored/v3/aggregator.redb");
+
+/// A recorded store, opened in `folder`.
+pub(crate) fn recorded(folder: &Path, file: &[u8]) -> Store {
     let path = folder.join("a.redb");
-    std::fs::write(&path, include_bytes!("../../../tests/stored/v2/aggregator.redb")).unwrap();
+    std::fs::write(&path, file).unwrap();
     Store::open(&path).unwrap()
 }
 

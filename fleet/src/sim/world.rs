@@ -231,7 +231,7 @@ impl World {
     pub(super) fn params(&self) -> &[f32] {
         let snapshot = self.snapshot.as_ref();
         let model = snapshot.and_then(|snapshot| snapshot.models.get(&snapshot.head.version));
-        model.map_or(&[], |model| model.given())
+        model.map_or(&[], |model| model.published_params())
     }
 
     /// Where the time went.

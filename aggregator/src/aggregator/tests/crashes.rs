@@ -5,6 +5,7 @@ use dunlin_protocol::work::WorkKind;
 
 use super::world::{Crash, LINEAGE, World, name, object, settings, values};
 use crate::aggregator::{Initial, Start};
+use crate::control::Command;
 use crate::io::{Input, RoundEvent};
 use crate::summary::RoundOutcome;
 
@@ -141,9 +142,9 @@ fn the_time_left_goes_on_after_a_restart() {
     world.wait(20_000);
     world.train("d0");
     world.wait(250);
-    world.input(Input::Stop);
+    world.input(Input::Command(Command::Stop));
     world.restart();
-    let deadline = world.core.rounds().next().unwrap().deadline;
+    let deadline = world.core.rounds().next().unwrap().deadline();
     assert!((39_000..=40_000).contains(&deadline.0), "{deadline:?}");
     world.wait(deadline.0);
     assert!(world.events.iter().any(|event| matches!(event, RoundEvent::RoundFailed { summary }

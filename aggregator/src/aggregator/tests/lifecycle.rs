@@ -8,6 +8,7 @@ use dunlin_protocol::work::{Work, WorkKind};
 
 use super::world::{World, object, settings};
 use crate::aggregator::{Aggregator, Initial, Start, StartError};
+use crate::control::Command;
 use crate::io::{Input, RoundEvent};
 use crate::settings::{Enrolment, Schedule, Weighting};
 use crate::summary::{Failure, RoundOutcome, RoundSummary};
@@ -314,11 +315,11 @@ fn an_imported_model_becomes_the_next_version_and_ends_open_rounds() {
     let mut world = begun();
     world.train("d0");
     let params = vec![0.25; world.n()];
-    world.input(Input::Import(&params[1..]));
+    world.input(Input::Command(Command::Import(&params[1..])));
     assert_eq!(world.core.head().version, ModelVersion(0));
-    world.input(Input::Import(&[f32::NAN; 10]));
+    world.input(Input::Command(Command::Import(&[f32::NAN; 10])));
     assert_eq!(world.core.head().version, ModelVersion(0));
-    world.input(Input::Import(&params));
+    world.input(Input::Command(Command::Import(&params)));
     assert_eq!(fetched(&world).params, params);
     let [summary] = &summaries(&world)[..] else { panic!() };
     assert_eq!(summary.outcome, RoundOutcome::Failed(Failure::Superseded));
@@ -330,7 +331,7 @@ fn an_imported_model_becomes_the_next_version_and_ends_open_rounds() {
 fn stopping_saves_what_is_accepted_and_says_goodbye() {
     let mut world = begun();
     world.train("d0");
-    world.input(Input::Stop);
+    world.input(Input::Command(Command::Stop));
     assert_eq!(world.accepted_verdicts().len(), 1);
     let presence = Presence::decode(&world.retained["v1/srv/agg-1/state"]).unwrap();
     assert_eq!(presence.state, State::Offline);

@@ -5,6 +5,7 @@ use dunlin_protocol::presence::State;
 use dunlin_protocol::work::{ChannelQuery, SumsWork, Work, WorkKind, write_integers};
 
 use super::world::{World, name, settings};
+use crate::control::Command;
 use crate::io::{Input, RoundEvent};
 use crate::query::{Query, QueryResult};
 use crate::settings::Settings;
@@ -17,7 +18,7 @@ fn work() -> SumsWork {
     SumsWork { labels: true, channels: vec![channel] }
 }
 
-fn query(text: &str) -> Query {
+pub(super) fn query(text: &str) -> Query {
     Query { name: name(text), work: work(), devices: 0, quorum: 2, deadline_ms: 5_000 }
 }
 
@@ -34,7 +35,7 @@ fn report(world: &World, windows: u32, numbers: &[i128]) -> Vec<u8> {
 }
 
 /// `device` asks to take part and sends the sums of so many windows.
-fn take_part(world: &mut World, device: &str, windows: u32) {
+pub(super) fn take_part(world: &mut World, device: &str, windows: u32) {
     world.claim(device, WorkKind::Sums);
     world.send(device, &report(world, windows, &numbers(windows.into())));
 }
@@ -53,7 +54,7 @@ fn answers(world: &World) -> Vec<QueryResult> {
 fn asked(settings: Settings) -> World {
     let mut world = World::new(settings);
     world.begin(&["d0", "d1", "d2"]);
-    world.input(Input::Ask(vec![query("q1")]));
+    world.input(Input::Command(Command::Ask(vec![query("q1")])));
     world
 }
 
@@ -73,7 +74,7 @@ fn a_query_adds_up_exactly_what_devices_send_beside_an_open_training() {
     // Nobody is asked twice, also after a restart.
     world.restart();
     world.begin(&["d0", "d1", "d2"]);
-    world.input(Input::Ask(vec![query("q1")]));
+    world.input(Input::Command(Command::Ask(vec![query("q1")])));
     assert!(world.item(WorkKind::Sums).is_none());
     assert_eq!(answers(&world).last(), Some(answer));
 }
@@ -126,7 +127,7 @@ fn a_query_waits_for_devices_and_a_third_for_room() {
     let mut world = World::new(Settings { paused: true, ..settings() });
     world.begin(&["d0"]);
     let queries = ["q1", "q2", "q3", "q1"].map(query);
-    world.input(Input::Ask(queries.to_vec()));
+    world.input(Input::Command(Command::Ask(queries.to_vec())));
     assert!(world.plan().work.is_empty(), "two devices are needed, and nothing is trained");
     world.presence("d1", State::Online, 1);
     assert_eq!(world.plan().work.len(), 2);
@@ -147,7 +148,7 @@ fn an_open_query_goes_on_after_a_restart_with_what_was_accepted() {
     world.wait(300);
     world.restart();
     world.begin(&["d0", "d1", "d2"]);
-    world.input(Input::Ask(vec![query("q1")]));
+    world.input(Input::Command(Command::Ask(vec![query("q1")])));
     assert_eq!(world.claim("d0", WorkKind::Sums), Answer::NoGo(Refusal::Duplicate));
     for device in ["d1", "d2"] {
         take_part(&mut world, device, 2);
@@ -159,18 +160,18 @@ fn an_open_query_goes_on_after_a_restart_with_what_was_accepted() {
 #[test]
 fn what_nobody_waits_for_any_more_ends_and_a_query_without_devices_has_its_end() {
     let mut world = asked(settings());
-    world.input(Input::Ask(vec![]));
+    world.input(Input::Command(Command::Ask(vec![])));
     assert!(world.item(WorkKind::Sums).is_none());
     assert_eq!(answers(&world)[0].outcome, RoundOutcome::Failed(Failure::Withdrawn));
     let lonely = Query { quorum: 9, ..query("q2") };
-    world.input(Input::Ask(vec![lonely.clone()]));
+    world.input(Input::Command(Command::Ask(vec![lonely.clone()])));
     world.wait(4_900);
     assert_eq!(answers(&world).len(), 1, "it waits");
     world.wait(200);
     let last = answers(&world).pop().unwrap();
     assert_eq!((last.query, last.outcome), (name("q2"), RoundOutcome::Failed(Failure::TooFew)));
     // And it is not asked again while its answer is fetched.
-    world.input(Input::Ask(vec![lonely]));
+    world.input(Input::Command(Command::Ask(vec![lonely])));
     world.wait(10_000);
     assert_eq!(answers(&world).len(), 3);
 }

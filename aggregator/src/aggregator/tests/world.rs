@@ -22,6 +22,7 @@ use crate::aggregator::{Aggregator, Initial, Start};
 use crate::io::{Input, Output, RoundEvent};
 use crate::settings::Settings;
 use crate::snapshot::Snapshot;
+use crate::store::Store;
 
 pub(super) use crate::example::{LINEAGE, name, settings, task};
 
@@ -42,6 +43,8 @@ pub(super) struct World {
     pub(super) core: Aggregator,
     pub(super) now: Instant,
     pub(super) stored: Option<Snapshot>,
+    /// A real store that is written too.
+    pub(super) disk: Option<Store>,
     pub(super) saves: usize,
     pub(super) crash: Option<Crash>,
     pub(super) crashed: bool,
@@ -65,13 +68,27 @@ impl World {
     }
 
     pub(super) fn starting(settings: Settings, start: Start, crash: Option<Crash>) -> Self {
+        Self::starting_on(settings, start, crash, None)
+    }
+
+    pub(super) fn starting_on(
+        settings: Settings,
+        start: Start,
+        crash: Option<Crash>,
+        disk: Option<Store>,
+    ) -> Self {
         let now = Instant(0);
+        let stored = match &start {
+            Start::Restored(snapshot) => Some(Snapshot::clone(snapshot)),
+            Start::Fresh { .. } => None,
+        };
         let core = Aggregator::new(settings.clone(), start, now, 0).unwrap();
-        let (stored, retained) = (None, BTreeMap::new());
+        let retained = BTreeMap::new();
         let (told, events) = (Vec::new(), Vec::new());
         #[rustfmt::skip]
         let mut world = Self {
-            settings, core, now, stored, saves: 0, crash, crashed: false, retained, told, events,
+            settings, core, now, stored, disk, saves: 0, crash, crashed: false, retained, told,
+            events,
         };
         world.perform();
         world
@@ -103,6 +120,7 @@ impl World {
                         return self.crashed = true;
                     }
                     self.stored = Snapshot::after(self.stored.take(), &save);
+                    self.disk.iter().for_each(|disk| disk.save(&save).unwrap());
                     if self.crash == Some(Crash::After(self.saves)) {
                         return self.crashed = true;
                     }

@@ -6,7 +6,7 @@ use std::collections::btree_map::Entry;
 use dunlin_aggregator::admit::{self, Terms};
 use dunlin_aggregator::collect::Collector;
 use dunlin_aggregator::round::{Job, Progress, RoundKey};
-use dunlin_aggregator::snapshot::{ClosedRound, Record, RoundRecord, Save};
+use dunlin_aggregator::snapshot::{Record, RoundRecord, Save};
 use dunlin_aggregator::summary::RoundSummary;
 use dunlin_protocol::codec::Seeds;
 use dunlin_protocol::id::{DeviceId, Lineage, ModelVersion, ShortDigest};
@@ -56,7 +56,10 @@ impl Books {
             match record {
                 Record::Round(round) => self.round(now, round, save),
                 Record::Head(head) => self.version(now, head.version),
-                Record::Close(closed, summary) => self.close(now, closed, summary),
+                Record::Progress(key, device, progress) => {
+                    self.progress(now, *key, device, *progress);
+                }
+                Record::Close(summary) => self.close(now, summary),
                 Record::Sums(..)
                 | Record::Answer(_)
                 | Record::Task(_)
@@ -90,33 +93,18 @@ impl Books {
             }
         };
         open.remaining_ms = record.remaining_ms;
-        // Both are in the order of names: one walk finds what is new and what is missing.
-        let mut known = open.accepted.iter().peekable();
-        let mut new = Vec::new();
-        let mut lost = None;
-        for (device, progress) in &record.devices {
-            let Progress::Accepted(object) = progress else { continue };
-            match known.peek() {
-                Some((before, _)) if *before < device => {
-                    lost = Some((*before).clone());
-                    break;
-                }
-                Some((same, known_object)) if *same == device => {
-                    if *known_object != object {
-                        lost = Some(device.clone());
-                    }
-                    known.next();
-                }
-                Some(_) | None => new.push((device.clone(), *object)),
+    }
+
+    /// How far a device of an open round is: once it is accepted, that is the last word.
+    fn progress(&mut self, now: Instant, key: RoundKey, device: &DeviceId, progress: Progress) {
+        let known = self.rounds.get(&key).is_some_and(|open| open.accepted.contains_key(device));
+        match progress {
+            _ if known => {
+                let what = format!("{device} was accepted in {key}, and is {progress:?} now");
+                self.broken(now, rule::ONCE, what);
             }
-        }
-        lost = lost.or_else(|| known.next().map(|(device, _)| device.clone()));
-        if let Some(device) = lost {
-            let what = format!("{device} was accepted in {key}, and no longer is");
-            return self.broken(now, rule::ONCE, what);
-        }
-        for (device, object) in new {
-            self.accepted(now, key, &device, object);
+            Progress::Accepted(object) => self.accepted(now, key, device, object),
+            Progress::Granted | Progress::Refused(_) | Progress::Gone => {}
         }
     }
 
@@ -151,10 +139,11 @@ impl Books {
         }
     }
 
-    fn close(&mut self, now: Instant, closed: &ClosedRound, summary: &RoundSummary) {
-        let key = closed.key;
+    fn close(&mut self, now: Instant, summary: &RoundSummary) {
+        let key = summary.key;
         if let Some(round) = self.rounds.remove(&key) {
-            if round.sums.figures() != summary.figures || round.accepted != closed.accepted {
+            let same = u32::try_from(round.accepted.len()) == Ok(summary.accepted);
+            if round.sums.figures() != summary.figures || !same {
                 let what = format!("{key} ends with other devices than were accepted");
                 self.broken(now, rule::SUMS, what);
             }
@@ -215,6 +204,7 @@ fn sums_of(save: &Save, key: RoundKey) -> Option<&Collector> {
         | Record::Model(_)
         | Record::ForgetModel(_)
         | Record::Round(_)
-        | Record::Close(..) => None,
+        | Record::Progress(..)
+        | Record::Close(_) => None,
     })
 }

@@ -268,7 +268,8 @@ impl World {
                 // The aggregator's own, while it has the version.
                 let models = self.snapshot.as_ref().map(|snapshot| &snapshot.models);
                 let own = models.and_then(|models| models.get(&version));
-                let known = own.map_or_else(|| params.clone(), |m| Arc::new(m.given().to_vec()));
+                let known =
+                    own.map_or_else(|| params.clone(), |m| Arc::new(m.published_params().to_vec()));
                 self.models.insert(version, known.clone());
                 known
             }

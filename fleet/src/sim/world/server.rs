@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use dunlin_aggregator::aggregator::{Aggregator, Initial, Start, StartError};
+use dunlin_aggregator::control::Command;
 use dunlin_aggregator::io::{Input as ServerInput, Output as ServerOutput, RoundEvent};
 use dunlin_aggregator::query::Query;
 use dunlin_aggregator::round::Progress;
@@ -49,15 +50,15 @@ impl World {
         let due = self.queries.iter().filter(|(at, _)| *at <= now).map(|(_, query)| query.clone());
         let due: Vec<Query> = due.collect();
         if !due.is_empty() {
-            self.tell_server(ServerInput::Ask(due));
+            self.tell_server(ServerInput::Command(Command::Ask(due)));
         }
     }
 
     /// What an aggregator reads back; a broken store has forgotten something.
     fn stored(&self, mut snapshot: Snapshot) -> Snapshot {
         if self.breakage == Some(Breakage::ForgottenAccepted) {
-            let rounds = snapshot.rounds.values_mut();
-            for progress in rounds.flat_map(|round| round.devices.values_mut()) {
+            let rounds = snapshot.devices.values_mut();
+            for progress in rounds.flat_map(|devices| devices.values_mut()) {
                 *progress = Progress::Gone;
             }
         }

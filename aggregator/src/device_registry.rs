@@ -40,7 +40,7 @@ impl Seen {
 /// The enrolled devices that are online or asleep until their next check-in. They are counted as
 /// they come and go: the counts are asked for with every message.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Roster {
+pub(crate) struct DeviceRegistry {
     devices: BTreeMap<DeviceId, Seen>,
     /// Those asleep, by the time from which they no longer count.
     asleep: BTreeSet<(Instant, DeviceId)>,
@@ -48,7 +48,7 @@ pub(crate) struct Roster {
     held: BTreeMap<Held, u32>,
 }
 
-impl Roster {
+impl DeviceRegistry {
     /// Devices connected.
     pub(crate) fn online(&self) -> u32 {
         u32::try_from(self.devices.len() - self.asleep.len()).unwrap_or(u32::MAX)
@@ -155,51 +155,51 @@ mod tests {
     use super::*;
     use dunlin_protocol::id::Name;
 
-    fn say(roster: &mut Roster, state: State, boot: u32) -> Change {
-        say_held(roster, "wrist-1", Presence::new(state, boot))
+    fn say(registry: &mut DeviceRegistry, state: State, boot: u32) -> Change {
+        say_held(registry, "wrist-1", Presence::new(state, boot))
     }
 
-    fn say_held(roster: &mut Roster, device: &str, presence: Presence) -> Change {
-        roster.take(&Name::new(device).unwrap(), Some(presence), Instant(100))
+    fn say_held(registry: &mut DeviceRegistry, device: &str, presence: Presence) -> Change {
+        registry.take(&Name::new(device).unwrap(), Some(presence), Instant(100))
     }
 
     #[test]
     fn a_last_will_of_an_earlier_start_is_ignored() {
-        let mut roster = Roster::default();
-        assert_eq!(say(&mut roster, State::Lost, 1), Change::None);
-        assert_eq!(say(&mut roster, State::Online, 1), Change::Came);
-        assert_eq!(say(&mut roster, State::Online, 2), Change::Came);
-        assert_eq!(say(&mut roster, State::Online, 2), Change::None);
-        assert_eq!(say(&mut roster, State::Lost, 1), Change::None);
-        assert_eq!(say(&mut roster, State::Offline, 1), Change::None);
-        assert_eq!(roster.online(), 1);
-        assert_eq!(say(&mut roster, State::Lost, 2), Change::Left);
-        assert_eq!(roster.online(), 0);
+        let mut registry = DeviceRegistry::default();
+        assert_eq!(say(&mut registry, State::Lost, 1), Change::None);
+        assert_eq!(say(&mut registry, State::Online, 1), Change::Came);
+        assert_eq!(say(&mut registry, State::Online, 2), Change::Came);
+        assert_eq!(say(&mut registry, State::Online, 2), Change::None);
+        assert_eq!(say(&mut registry, State::Lost, 1), Change::None);
+        assert_eq!(say(&mut registry, State::Offline, 1), Change::None);
+        assert_eq!(registry.online(), 1);
+        assert_eq!(say(&mut registry, State::Lost, 2), Change::Left);
+        assert_eq!(registry.online(), 0);
     }
 
     #[test]
     fn a_device_whose_presence_was_removed_has_left() {
-        let mut roster = Roster::default();
-        say(&mut roster, State::Online, 1);
-        assert_eq!(roster.take(&Name::new("wrist-1").unwrap(), None, Instant(0)), Change::Left);
-        say(&mut roster, State::Online, 1);
-        roster.clear();
-        assert_eq!(roster.online(), 0);
+        let mut registry = DeviceRegistry::default();
+        say(&mut registry, State::Online, 1);
+        assert_eq!(registry.take(&Name::new("wrist-1").unwrap(), None, Instant(0)), Change::Left);
+        say(&mut registry, State::Online, 1);
+        registry.clear();
+        assert_eq!(registry.online(), 0);
     }
 
     #[test]
     fn a_sleeping_device_can_be_reached_until_it_is_long_overdue() {
-        let mut roster = Roster::default();
-        say(&mut roster, State::Online, 1);
-        assert_eq!(say(&mut roster, State::Asleep, 1), Change::Left, "its round goes on without");
-        roster.expire(Instant(99));
-        assert_eq!((roster.online(), roster.available()), (0, 1));
-        roster.expire(Instant(100));
-        assert_eq!((roster.online(), roster.available()), (0, 0));
-        assert_eq!(say(&mut roster, State::Asleep, 2), Change::None, "heard of after a restart");
-        assert_eq!(say(&mut roster, State::Online, 2), Change::Came);
-        roster.expire(Instant(1000));
-        assert_eq!((roster.online(), roster.available()), (1, 1));
+        let mut registry = DeviceRegistry::default();
+        say(&mut registry, State::Online, 1);
+        assert_eq!(say(&mut registry, State::Asleep, 1), Change::Left, "its round goes on without");
+        registry.expire(Instant(99));
+        assert_eq!((registry.online(), registry.available()), (0, 1));
+        registry.expire(Instant(100));
+        assert_eq!((registry.online(), registry.available()), (0, 0));
+        assert_eq!(say(&mut registry, State::Asleep, 2), Change::None, "heard of after a restart");
+        assert_eq!(say(&mut registry, State::Online, 2), Change::Came);
+        registry.expire(Instant(1000));
+        assert_eq!((registry.online(), registry.available()), (1, 1));
     }
 
     fn held(state: State, held: Held) -> Presence {
@@ -208,34 +208,34 @@ mod tests {
 
     #[test]
     fn a_held_device_is_online_and_not_available_and_counted_by_its_reason() {
-        let mut roster = Roster::default();
+        let mut registry = DeviceRegistry::default();
         let online = Presence::new(State::Online, 1);
         for device in ["a", "b", "c"] {
-            assert_eq!(say_held(&mut roster, device, online.clone()), Change::Came);
+            assert_eq!(say_held(&mut registry, device, online.clone()), Change::Came);
         }
         let hot = held(State::Online, Held::Hot);
-        assert_eq!(say_held(&mut roster, "a", hot.clone()), Change::Left, "it stops its work");
-        assert_eq!(say_held(&mut roster, "a", hot.clone()), Change::None);
-        say_held(&mut roster, "b", hot);
-        assert_eq!((roster.online(), roster.available()), (3, 1));
-        assert_eq!(roster.held(), &BTreeMap::from([(Held::Hot, 2)]));
-        say_held(&mut roster, "a", held(State::Online, Held::Battery));
-        assert_eq!(roster.held(), &BTreeMap::from([(Held::Battery, 1), (Held::Hot, 1)]));
-        assert_eq!(say_held(&mut roster, "a", online), Change::Came);
-        assert_eq!(say_held(&mut roster, "b", Presence::new(State::Lost, 1)), Change::Left);
-        assert_eq!((roster.online(), roster.available()), (2, 2));
-        assert!(roster.held().is_empty());
+        assert_eq!(say_held(&mut registry, "a", hot.clone()), Change::Left, "it stops its work");
+        assert_eq!(say_held(&mut registry, "a", hot.clone()), Change::None);
+        say_held(&mut registry, "b", hot);
+        assert_eq!((registry.online(), registry.available()), (3, 1));
+        assert_eq!(registry.held(), &BTreeMap::from([(Held::Hot, 2)]));
+        say_held(&mut registry, "a", held(State::Online, Held::Battery));
+        assert_eq!(registry.held(), &BTreeMap::from([(Held::Battery, 1), (Held::Hot, 1)]));
+        assert_eq!(say_held(&mut registry, "a", online), Change::Came);
+        assert_eq!(say_held(&mut registry, "b", Presence::new(State::Lost, 1)), Change::Left);
+        assert_eq!((registry.online(), registry.available()), (2, 2));
+        assert!(registry.held().is_empty());
     }
 
     #[test]
     fn a_held_device_that_sleeps_is_not_available_either() {
-        let mut roster = Roster::default();
-        say_held(&mut roster, "a", held(State::Asleep, Held::Battery));
-        assert_eq!((roster.online(), roster.available()), (0, 0));
-        roster.expire(Instant(100));
-        assert!(roster.held().is_empty());
-        say_held(&mut roster, "a", held(State::Asleep, Held::Battery));
-        roster.clear();
-        assert!(roster.held().is_empty());
+        let mut registry = DeviceRegistry::default();
+        say_held(&mut registry, "a", held(State::Asleep, Held::Battery));
+        assert_eq!((registry.online(), registry.available()), (0, 0));
+        registry.expire(Instant(100));
+        assert!(registry.held().is_empty());
+        say_held(&mut registry, "a", held(State::Asleep, Held::Battery));
+        registry.clear();
+        assert!(registry.held().is_empty());
     }
 }

@@ -31,13 +31,13 @@ struct Transfer {
 
 /// One transfer a device at the most; a new object replaces an unfinished one.
 #[derive(Clone, Debug)]
-pub(crate) struct Intake {
+pub(crate) struct UploadAssembly {
     transfers: BTreeMap<DeviceId, Transfer>,
     bytes: u64,
     bytes_max: u64,
 }
 
-impl Intake {
+impl UploadAssembly {
     /// Room for `bytes_max` bytes over all devices.
     pub(crate) fn new(bytes_max: u64) -> Self {
         Self { transfers: BTreeMap::new(), bytes: 0, bytes_max }
@@ -138,50 +138,50 @@ mod tests {
     #[test]
     fn an_object_arrives_in_any_order_and_repeats_are_seen() {
         let object = vec![7; 10_000];
-        let mut intake = Intake::new(1 << 20);
-        let mut take = |i| intake.take(Instant(0), &device("a"), &chunk(&object, i), 10_000);
+        let mut uploads = UploadAssembly::new(1 << 20);
+        let mut take = |i| uploads.take(Instant(0), &device("a"), &chunk(&object, i), 10_000);
         assert!(matches!(take(2), Taken::Partial { repeated: false, .. }));
         assert!(matches!(take(2), Taken::Partial { repeated: true, ack } if ack.has(2)));
         assert!(matches!(take(0), Taken::Partial { repeated: false, .. }));
         assert_eq!(take(1), Taken::Whole(object.clone()));
-        assert_eq!(intake.bytes, 0);
+        assert_eq!(uploads.bytes, 0);
     }
 
     #[test]
     fn a_new_object_replaces_an_unfinished_one() {
         let (first, second) = (vec![1; 9000], vec![2; 9000]);
-        let mut intake = Intake::new(9000);
+        let mut uploads = UploadAssembly::new(9000);
         for object in [&first, &second, &second, &first] {
-            let taken = intake.take(Instant(0), &device("a"), &chunk(object, 0), 9000);
+            let taken = uploads.take(Instant(0), &device("a"), &chunk(object, 0), 9000);
             assert!(matches!(taken, Taken::Partial { .. }), "{taken:?}");
-            assert_eq!(intake.bytes, 9000);
+            assert_eq!(uploads.bytes, 9000);
         }
     }
 
     #[test]
     fn too_long_objects_are_refused_and_a_full_memory_is_busy_until_transfers_idle() {
         let object = vec![1; 9000];
-        let mut intake = Intake::new(10_000);
+        let mut uploads = UploadAssembly::new(10_000);
         let first = chunk(&object, 0);
-        let oversized = intake.take(Instant(0), &device("a"), &first, 8999);
+        let oversized = uploads.take(Instant(0), &device("a"), &first, 8999);
         assert_eq!(oversized, Taken::Refused(Refusal::Oversized));
-        assert_eq!((intake.bytes, intake.transfers.len()), (0, 0));
-        intake.take(Instant(0), &device("a"), &first, 9000);
-        let busy = intake.take(Instant(1), &device("b"), &first, 9000);
+        assert_eq!((uploads.bytes, uploads.transfers.len()), (0, 0));
+        uploads.take(Instant(0), &device("a"), &first, 9000);
+        let busy = uploads.take(Instant(1), &device("b"), &first, 9000);
         assert_eq!(busy, Taken::Refused(Refusal::Busy));
-        let later = intake.take(Instant(IDLE_MS), &device("b"), &first, 9000);
+        let later = uploads.take(Instant(IDLE_MS), &device("b"), &first, 9000);
         assert!(matches!(later, Taken::Partial { .. }));
-        assert_eq!((intake.bytes, intake.transfers.len()), (9000, 1));
+        assert_eq!((uploads.bytes, uploads.transfers.len()), (9000, 1));
     }
 
     #[test]
     fn bytes_that_are_not_the_object_are_refused() {
         let object = vec![1; 100];
-        let mut intake = Intake::new(1 << 20);
+        let mut uploads = UploadAssembly::new(1 << 20);
         let mut wrong = chunk(&object, 0);
         wrong.object.0[0] ^= 1;
-        let taken = intake.take(Instant(0), &device("a"), &wrong, 9000);
+        let taken = uploads.take(Instant(0), &device("a"), &wrong, 9000);
         assert_eq!(taken, Taken::Refused(Refusal::Digest));
-        assert_eq!(intake.bytes, 0);
+        assert_eq!(uploads.bytes, 0);
     }
 }
