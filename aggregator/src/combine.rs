@@ -183,6 +183,12 @@ impl Accumulator {
         self.scale
     }
 
+    /// The sums in fixed point: the update's coordinates, then updates, weight, examples, training
+    /// loss, and windows, hits and loss before and after training.
+    pub fn sums(&self) -> &[i64] {
+        &self.sums
+    }
+
     /// Coordinates of an update.
     pub fn n_update(&self) -> usize {
         self.sums.len().saturating_sub(EXTRAS)

@@ -3,7 +3,7 @@
 use dunlin_fleet::sim::run::{Options, run};
 use dunlin_fleet::sim::scenario::Scenario;
 use dunlin_fleet::sim::setup::{prepare, preset};
-use dunlin_fleet::sim::{Breakage, rule};
+use dunlin_fleet::sim::{Breakage, Violation, rule};
 
 /// Seeds that are tried at the most until the fault shows.
 const SEEDS: u64 = 20;
@@ -13,16 +13,36 @@ fn assert_seen(breakage: Breakage, expected: &str) {
 }
 
 fn assert_seen_in(scenario: &Scenario, breakage: Breakage, expected: &str) {
+    let (seed, violation) = seen_in(scenario, breakage);
+    assert_eq!(violation.rule, expected, "seed {seed}: {violation:?}");
+}
+
+/// The stored sum is found to differ in this way from what the reports make.
+fn assert_other_sum(scenario: &Scenario, breakage: Breakage, how: &str) {
+    let (seed, violation) = seen_in(scenario, breakage);
+    assert_eq!(violation.rule, rule::SUMS, "seed {seed}: {violation:?}");
+    let expected = format!("another sum is stored: {how}");
+    assert!(violation.what.contains(&expected), "seed {seed}: {violation:?}");
+}
+
+/// The first violation, and the seed that shows it.
+fn seen_in(scenario: &Scenario, breakage: Breakage) -> (u64, Violation) {
     let hostile = prepare(scenario).unwrap();
     let broken = Options { breakage: Some(breakage), ..Options::threads(1) };
     for seed in 0..SEEDS {
         let (outcome, _) = run(&hostile.with_seed(seed), broken, |_| {}).unwrap();
         if let Some(violation) = outcome.violation {
-            assert_eq!(violation.rule, expected, "seed {seed}: {violation:?}");
-            return;
+            return (seed, violation);
         }
     }
     panic!("{breakage:?} was not seen with {SEEDS} seeds");
+}
+
+/// The hostile world with another codec for updates.
+fn hostile(codec: &str) -> Scenario {
+    let mut scenario = preset("hostile").unwrap();
+    scenario.rounds.codec = codec.into();
+    scenario
 }
 
 #[test]
@@ -41,6 +61,28 @@ fn an_update_after_its_deadline_is_seen() {
 #[test]
 fn a_sum_that_is_not_that_of_the_accepted_updates_is_seen() {
     assert_seen(Breakage::StaleSums, rule::SUMS);
+}
+
+#[test]
+fn an_update_with_another_weight_is_seen() {
+    assert_other_sum(&hostile("f32"), Breakage::OtherWeight, "number");
+}
+
+#[test]
+fn an_update_cut_to_another_norm_is_seen() {
+    // What int8 reads back may be a little longer than what a device wrote, so that it is cut; an
+    // update in f32 would be refused.
+    assert_other_sum(&hostile("int8"), Breakage::OtherClip, "number");
+}
+
+#[test]
+fn an_update_read_by_another_step_is_seen() {
+    assert_other_sum(&hostile("uniform=8"), Breakage::OtherStep, "number");
+}
+
+#[test]
+fn a_sum_in_another_scale_is_seen() {
+    assert_other_sum(&hostile("f32"), Breakage::OtherScale, "43 fraction bits, not 41");
 }
 
 #[test]

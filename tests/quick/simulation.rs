@@ -125,6 +125,18 @@ fn a_calm_federation_takes_everybody_and_loses_nothing() {
 }
 
 #[test]
+fn the_checks_reckon_with_every_codec_as_the_field_does() {
+    let codecs = ["f32", "int8", "int8=16", "ecdq=1", "ecdq=200B", "eden=2", "uniform=8"];
+    for codec in codecs.into_iter().chain(["uniform=4:0.01", "sparse=2"]) {
+        let mut coded = calm();
+        coded.rounds.codec = codec.into();
+        let outcome = simulate(&coded, Options::threads(1));
+        assert_eq!((outcome.violation, outcome.finished), (None, true), "{codec}");
+        assert_eq!(outcome.accepted, 250, "{codec}");
+    }
+}
+
+#[test]
 fn rounds_wait_for_stragglers_and_the_report_says_how_long() {
     let mut slow = calm();
     slow.classes = vec![slow.classes[0].clone(); 2];

@@ -12,6 +12,14 @@ pub enum Breakage {
     StaleSums,
     /// The aggregator's store loses the sums of open rounds.
     LostSums,
+    /// After a restart, the aggregator counts each update once, whatever its windows.
+    OtherWeight,
+    /// After a restart, the aggregator cuts updates to a smaller norm than devices were told.
+    OtherClip,
+    /// After a restart, the aggregator reads codes by twice the step that devices were told.
+    OtherStep,
+    /// The aggregator's sums are in another scale than the operator's settings lead to.
+    OtherScale,
     /// The aggregator goes on from an old backup after a kill.
     OldBackup,
     /// Devices hear verdicts before the sum is written.

@@ -1,19 +1,22 @@
 //! What must hold in every simulation. The first thing that does not ends the run.
 //!
-//! The watchers are told what crosses the borders of the cores: messages as they arrive, what is
-//! written, what is answered. They compute from that what must be so, on their own.
+//! The watchers are told what crosses the borders of the cores: messages as they arrive, plans, what
+//! is written, what is answered. They compute from that what must be so, on their own.
 
 mod audit;
 mod books;
 mod progress;
+mod reference;
 mod rounds;
 
-use dunlin_aggregator::io::RoundEvent;
-use dunlin_aggregator::snapshot::Save;
 use std::sync::Arc;
 
+use dunlin_aggregator::io::RoundEvent;
+use dunlin_aggregator::settings::Weighting;
+use dunlin_aggregator::snapshot::Save;
 use dunlin_protocol::id::DeviceId;
 use dunlin_protocol::message::Verdict;
+use dunlin_protocol::plan::Plan;
 use dunlin_protocol::task::Task;
 use dunlin_protocol::time::Instant;
 use serde::Serialize;
@@ -71,6 +74,10 @@ pub struct Violation {
 pub(super) struct Known {
     pub(super) task: Arc<Task>,
     pub(super) examples_max: u32,
+    /// How much an update counts.
+    pub(super) weighting: Weighting,
+    /// Updates that a training round takes.
+    pub(super) target: u32,
     pub(super) devices: u32,
     /// From the last sign of life of rounds to the next one, at the most.
     pub(super) patience_ms: u64,
@@ -139,6 +146,11 @@ impl Checks {
     /// A message of a device reached the aggregator.
     pub(super) fn up(&mut self, device: &DeviceId, payload: &[u8]) {
         self.audit.tell(Note::Up(device.clone(), payload.to_vec()));
+    }
+
+    /// What devices are told to do.
+    pub(super) fn plan(&mut self, plan: &Plan) {
+        self.audit.tell(Note::Plan(plan.work.clone()));
     }
 
     /// What the aggregator has written.

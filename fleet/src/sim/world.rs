@@ -30,6 +30,7 @@ use super::workers::Workers;
 use event::Event;
 use population::Slot;
 
+mod broken;
 mod connection;
 mod device;
 mod event;
@@ -282,6 +283,8 @@ fn known(scenario: &Scenario, settings: &ServerSettings) -> Result<Known, StartE
     Ok(Known {
         task: Arc::new(task),
         examples_max: settings.examples_max,
+        weighting: settings.weighting,
+        target: settings.target,
         devices: scenario.population.devices,
         patience_ms: settings.pause_ms + settings.settle_ms + 60_000,
         min_online: settings.min_online,

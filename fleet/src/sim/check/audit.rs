@@ -8,6 +8,7 @@ use std::thread::JoinHandle;
 use dunlin_aggregator::snapshot::Save;
 use dunlin_protocol::id::DeviceId;
 use dunlin_protocol::message::Verdict;
+use dunlin_protocol::plan::WorkItem;
 use dunlin_protocol::time::Instant;
 
 use super::Violation;
@@ -22,6 +23,8 @@ const LOTS_MAX: usize = 32;
 pub(super) enum Note {
     /// A message of a device reached the aggregator.
     Up(DeviceId, Vec<u8>),
+    /// Devices are told to do this.
+    Plan(Vec<WorkItem>),
     /// The aggregator has written this.
     Saved(Instant, Box<Save>),
     /// The aggregator runs again.

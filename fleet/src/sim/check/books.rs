@@ -46,6 +46,7 @@ impl Books {
     pub(super) fn take(&mut self, note: Note) {
         match note {
             Note::Up(device, payload) => self.up(&device, &payload),
+            Note::Plan(items) => self.told(&items),
             Note::Saved(now, save) => self.saved(now, &save),
             Note::Restarted(now) => self.restarted(now),
             Note::Verdict(now, device, verdict) => self.verdict(now, &device, &verdict),

@@ -3,20 +3,20 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
-use dunlin_aggregator::admit::{self, Terms};
 use dunlin_aggregator::collect::Collector;
-use dunlin_aggregator::round::{Job, Progress, RoundKey};
+use dunlin_aggregator::combine::{Figures, Scale};
+use dunlin_aggregator::round::{Progress, RoundKey};
 use dunlin_aggregator::snapshot::{Record, RoundRecord, Save};
 use dunlin_aggregator::summary::RoundSummary;
-use dunlin_protocol::codec::Seeds;
-use dunlin_protocol::id::{DeviceId, Lineage, ModelVersion, ShortDigest};
+use dunlin_protocol::id::{DeviceId, ModelVersion, ShortDigest};
 use dunlin_protocol::message::{Outcome, Verdict};
-use dunlin_protocol::report::Report;
+use dunlin_protocol::plan::WorkItem;
 use dunlin_protocol::time::Instant;
+use dunlin_protocol::work::WorkKind;
 
 use super::books::Books;
+use super::reference::{Reference, is_empty};
 use super::rule;
-use crate::sim::world::LINEAGE;
 
 /// How long after its deadline an update may still be written: it came in time and waited for its
 /// group.
@@ -27,13 +27,27 @@ const CLOSED_MAX: usize = 4;
 #[derive(Clone)]
 pub(super) struct OpenRound {
     base: ModelVersion,
-    job: Job,
     pub(super) deadline: Instant,
     /// Time left as the round was last written: what it has after a restart.
     remaining_ms: u64,
     accepted: BTreeMap<DeviceId, ShortDigest>,
-    /// The sum that the accepted updates make.
-    sums: Collector,
+    /// The scale of the sum as it was first stored; none for a table.
+    scale: Option<Scale>,
+    /// The sum that the accepted updates make, once devices were told what to do.
+    sums: Option<Reference>,
+}
+
+impl OpenRound {
+    /// What is wrong with the sum that is stored.
+    fn misfit(&self, stored: &Collector) -> Option<String> {
+        if scale_of(stored) != self.scale {
+            return Some("its scale has changed".into());
+        }
+        match &self.sums {
+            Some(sums) => sums.difference(stored),
+            None => (!is_empty(stored)).then(|| "nobody was asked for an update yet".into()),
+        }
+    }
 }
 
 /// A round that has ended.
@@ -48,6 +62,17 @@ impl Books {
         let open = self.rounds.values().map(|round| &round.accepted);
         let closed = self.closed.values().map(|round| &round.accepted);
         open.chain(closed).any(|accepted| accepted.get(device) == Some(&object))
+    }
+
+    /// What devices are told to do. What they were told first holds for the whole round.
+    pub(super) fn told(&mut self, items: &[WorkItem]) {
+        for item in items {
+            let Some(kind) = WorkKind::from_number(item.kind) else { continue };
+            let key = RoundKey { round: item.round, kind };
+            let untold = self.rounds.get_mut(&key).filter(|round| round.sums.is_none());
+            let (Some(round), Ok(work)) = (untold, item.work()) else { continue };
+            round.sums = Some(Reference::new(key, round.base, work, &self.known));
+        }
     }
 
     /// What the aggregator has written.
@@ -69,9 +94,9 @@ impl Books {
         }
         for record in &save.records {
             if let Record::Sums(key, sums) = record
-                && self.rounds.get(key).is_some_and(|round| round.sums != *sums)
+                && let Some(what) = self.rounds.get(key).and_then(|round| round.misfit(sums))
             {
-                self.broken(now, rule::SUMS, format!("{key}: another sum is stored"));
+                self.broken(now, rule::SUMS, format!("{key}: another sum is stored: {what}"));
             }
         }
     }
@@ -84,11 +109,11 @@ impl Books {
                 let Some(sums) = sums_of(save, key) else { return };
                 place.insert(OpenRound {
                     base: record.base,
-                    job: record.job.clone(),
                     deadline: now.after(record.remaining_ms),
                     remaining_ms: record.remaining_ms,
                     accepted: BTreeMap::new(),
-                    sums: sums.clone(),
+                    scale: scale_of(sums),
+                    sums: None,
                 })
             }
         };
@@ -119,21 +144,12 @@ impl Books {
         let Some((_, bytes)) = arrived.clone().find(|(arrived, _)| *arrived == object) else {
             return self.broken(now, rule::SUMS, format!("{device} in {key} never sent {object}"));
         };
-        let contribution = Report::decode(bytes).ok().and_then(|update| {
-            let header = &update.header;
-            let work = key.work_ref(Lineage(LINEAGE));
-            let terms = Terms {
-                base: round.base,
-                task: &self.known.task,
-                seeds: Seeds::of_update(device, work.lineage, header.round, header.kind),
-                job: &round.job,
-                examples_max: self.known.examples_max,
-                collector: &round.sums,
-            };
-            admit::admit(&update, &terms).ok()
-        });
+        let Some(sums) = &mut round.sums else {
+            let what = format!("{device} counts in {key}, which no plan has named");
+            return self.broken(now, rule::SUMS, what);
+        };
+        let added = sums.add(device, bytes, &self.known).is_some();
         self.arrived.remove(device);
-        let added = contribution.is_some_and(|share| round.sums.add(&share).is_ok());
         if !added {
             self.broken(now, rule::SUMS, format!("{device} in {key} is not admissible"));
         }
@@ -142,8 +158,9 @@ impl Books {
     fn close(&mut self, now: Instant, summary: &RoundSummary) {
         let key = summary.key;
         if let Some(round) = self.rounds.remove(&key) {
+            let figures = round.sums.as_ref().map_or_else(Figures::default, Reference::figures);
             let same = u32::try_from(round.accepted.len()) == Ok(summary.accepted);
-            if round.sums.figures() != summary.figures || !same {
+            if figures != summary.figures || !same {
                 let what = format!("{key} ends with other devices than were accepted");
                 self.broken(now, rule::SUMS, what);
             }
@@ -190,6 +207,13 @@ impl Books {
             let what = format!("{device} hears that it is accepted in {key}, which is not written");
             self.broken(now, rule::WRITTEN, what);
         }
+    }
+}
+
+fn scale_of(sums: &Collector) -> Option<Scale> {
+    match sums {
+        Collector::Mean(sum) => Some(sum.scale()),
+        Collector::Table(_) => None,
     }
 }
 

@@ -6,7 +6,6 @@ use dunlin_aggregator::aggregator::{Aggregator, Initial, Start, StartError};
 use dunlin_aggregator::control::Command;
 use dunlin_aggregator::io::{Input as ServerInput, Output as ServerOutput, RoundEvent};
 use dunlin_aggregator::query::Query;
-use dunlin_aggregator::round::Progress;
 use dunlin_aggregator::snapshot::{Record, Save, Snapshot};
 use dunlin_protocol::id::Lineage;
 use dunlin_protocol::message::Verdict;
@@ -36,7 +35,7 @@ impl World {
         self.server_booted = now;
         self.server_epoch += 1;
         let at = self.server_time(now);
-        self.server = Some(Aggregator::new(self.server_settings.clone(), start, at, now.0 / 1000)?);
+        self.server = Some(Aggregator::new(self.told_settings(), start, at, now.0 / 1000)?);
         self.server_connected = true;
         self.server_since = now;
         self.tell_server(ServerInput::Connected);
@@ -52,20 +51,6 @@ impl World {
         if !due.is_empty() {
             self.tell_server(ServerInput::Command(Command::Ask(due)));
         }
-    }
-
-    /// What an aggregator reads back; a broken store has forgotten something.
-    fn stored(&self, mut snapshot: Snapshot) -> Snapshot {
-        if self.breakage == Some(Breakage::ForgottenAccepted) {
-            let rounds = snapshot.devices.values_mut();
-            for progress in rounds.flat_map(|devices| devices.values_mut()) {
-                *progress = Progress::Gone;
-            }
-        }
-        if self.breakage == Some(Breakage::LostSums) {
-            snapshot.sums.clear();
-        }
-        snapshot
     }
 
     /// The aggregator's clock: it counts from its start.
@@ -261,6 +246,9 @@ impl World {
     fn publish_plan(&mut self, payload: Arc<[u8]>) {
         self.broker.retain(Shared::Plan, payload.clone());
         let Ok(plan) = wire::decode::<Plan>(&payload) else { return };
+        let before = self.profile.enter(Part::Checks);
+        self.checks.plan(&plan);
+        self.profile.enter(before);
         // Versions that nobody can fetch any more are held by few.
         let oldest = plan.models.iter().map(|entry| entry.version).min();
         if let Some(oldest) = oldest {

@@ -1,0 +1,61 @@
+//! What a broken aggregator works by: other settings than the operator's, another state than was
+//! written. The checks know neither.
+
+use dunlin_aggregator::round::{Job, Progress};
+use dunlin_aggregator::settings::{Settings as ServerSettings, Weighting};
+use dunlin_aggregator::snapshot::Snapshot;
+use dunlin_protocol::work::TrainWork;
+
+use super::World;
+use crate::sim::breakage::Breakage;
+
+/// A cap of weights that no simulated device reaches, but that leaves sums two more fraction bits
+/// than the cap of [`crate::sim::setup`].
+const OTHER_CAP: u32 = 1_000;
+/// A norm that an update of the toy learner with 2,402 parameters, which has about 0.283, exceeds
+/// by so little that what was decoded from `int8` is cut to it, and not refused.
+const OTHER_CLIP: f32 = 0.27;
+
+impl World {
+    /// What the aggregator is told by its operator; a broken one has read something else.
+    pub(super) fn told_settings(&self) -> ServerSettings {
+        let mut settings = self.server_settings.clone();
+        if self.breakage == Some(Breakage::OtherScale) {
+            settings.weighting = Weighting::Examples { cap: OTHER_CAP };
+        }
+        settings
+    }
+
+    /// What an aggregator reads back; a broken store has forgotten something, or puts something
+    /// else in its place.
+    pub(super) fn stored(&self, mut snapshot: Snapshot) -> Snapshot {
+        match self.breakage {
+            Some(Breakage::ForgottenAccepted) => {
+                let rounds = snapshot.devices.values_mut();
+                for progress in rounds.flat_map(|devices| devices.values_mut()) {
+                    *progress = Progress::Gone;
+                }
+            }
+            Some(Breakage::LostSums) => snapshot.sums.clear(),
+            Some(Breakage::OtherWeight) => {
+                trainings(&mut snapshot).for_each(|(_, weight_max)| *weight_max = 1);
+            }
+            Some(Breakage::OtherClip) => {
+                trainings(&mut snapshot).for_each(|(work, _)| work.clip_norm = OTHER_CLIP);
+            }
+            Some(Breakage::OtherStep) => {
+                trainings(&mut snapshot).for_each(|(work, _)| work.codec.scale *= 2.0);
+            }
+            Some(_) | None => {}
+        }
+        snapshot
+    }
+}
+
+/// What devices do in each open round of training, and the largest weight of their updates.
+fn trainings(snapshot: &mut Snapshot) -> impl Iterator<Item = (&mut TrainWork, &mut u32)> {
+    snapshot.rounds.values_mut().filter_map(|round| match &mut round.job {
+        Job::Train { work, weight_max } => Some((work, weight_max)),
+        Job::Evaluate | Job::Sums { .. } => None,
+    })
+}
