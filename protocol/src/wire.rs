@@ -23,30 +23,30 @@ pub const ENVELOPE_BYTES: usize = 2;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Kind {
-    /// [`crate::plan::Plan`]
+    /// [`crate::plan::Plan`]: what a federation works on, for all its devices.
     Plan = 1,
-    /// [`crate::message::Claim`]
+    /// [`crate::message::Claim`]: a device asks to take part in a round.
     Claim = 2,
-    /// [`crate::message::Go`]
+    /// [`crate::message::Go`]: the answer to a claim.
     Go = 3,
-    /// [`crate::message::Ack`]
+    /// [`crate::message::Ack`]: which chunks of an update have arrived.
     Ack = 4,
-    /// [`crate::message::Verdict`]
+    /// [`crate::message::Verdict`]: what became of an update.
     Verdict = 5,
-    /// [`crate::object::Chunk`]
+    /// [`crate::object::Chunk`]: a piece of one of the objects below.
     Chunk = 6,
     /// A message with its signer and signature around it. Reserved: this program has no keys yet
     /// and refuses it as [`WireError::Signed`].
     Signed = 7,
-    /// [`crate::task::TaskSpec`]
+    /// [`crate::task::TaskSpec`]: what is learned. An object.
     Task = 16,
-    /// [`crate::model::Model`]
+    /// [`crate::model::Model`]: all parameters of a version. An object.
     Model = 17,
-    /// [`crate::report::Report`]
+    /// [`crate::report::Report`]: what a device sends of its work. An object.
     Report = 18,
-    /// [`crate::delta::Delta`]
+    /// [`crate::delta::Delta`]: how a version becomes the next. An object.
     Delta = 19,
-    /// [`crate::seeded::Seeded`]
+    /// [`crate::seeded::Seeded`]: initial weights as their seed. An object.
     Seeded = 20,
 }
 
@@ -65,33 +65,33 @@ pub enum WireError {
     Kind {
         /// The kind byte found.
         found: u8,
-        /// The kind expected.
+        /// The kind that the reader reads.
         expected: Kind,
     },
     /// The report is of a kind of work that this program does not know.
     Work {
-        /// Its number.
+        /// Number of the kind of work in the report's header.
         found: u8,
     },
     /// The message is signed, which this program cannot check.
     Signed,
     /// The message has an addition that a reader must know, and this program does not.
     Extension {
-        /// Its number.
+        /// Number of the addition, 128 or above.
         number: u8,
     },
     /// The message is longer than its kind may be.
     TooLong {
-        /// Bytes found.
+        /// Length of the message, envelope included.
         bytes: usize,
-        /// Bytes allowed.
+        /// Most bytes that its kind may have.
         limit: usize,
     },
     /// The body is not what its kind should hold.
     Malformed,
     /// Bytes are left after the body.
     Trailing {
-        /// How many.
+        /// Bytes behind the end of the body.
         bytes: usize,
     },
     /// The body reads well but breaks a rule.
@@ -155,7 +155,7 @@ impl core::error::Error for WireError {}
 
 /// A message whose whole body is postcard.
 pub trait Message: Serialize + DeserializeOwned {
-    /// The kind byte.
+    /// The kind in the second byte of its envelope.
     const KIND: Kind;
     /// Longest message in bytes, envelope included.
     const BYTES_MAX: usize;

@@ -9,7 +9,7 @@ use crate::report::FRAMING_BYTES;
 /// A codec as plans name it: a number, and two parameters whose meaning is the codec's.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CodecSpec {
-    /// The codec's number.
+    /// The codec's number on the wire, 0 to 5 for those that this program has.
     pub id: u8,
     /// A whole number: block length, bits or bytes.
     pub param: u32,

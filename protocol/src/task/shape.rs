@@ -9,14 +9,14 @@ use crate::limits::{ACTIVATIONS_MAX, PARAMS_MAX};
 /// Shape of the values for one window: `[time, channels]`; `time` is 1 behind a `Dense` layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shape {
-    /// Samples.
+    /// Samples; 1 behind a `Dense` layer and for motion features.
     pub time: usize,
     /// Values for each sample.
     pub channels: usize,
 }
 
 impl Shape {
-    /// Values in all.
+    /// Values for one window: samples times channels.
     pub fn values(self) -> usize {
         self.time * self.channels
     }
@@ -27,14 +27,14 @@ impl Shape {
 pub enum ShapeError {
     /// A kernel, pool or width is zero.
     Zero {
-        /// The layer.
+        /// Place of the layer in [`TaskSpec::layers`], from 0.
         layer: usize,
-        /// What is zero.
+        /// The size that is zero: `output width`, `kernel` or `pool size`.
         what: &'static str,
     },
     /// A kernel or pool is longer than what comes in.
     TooShort {
-        /// The layer.
+        /// Place of the layer in [`TaskSpec::layers`], from 0.
         layer: usize,
         /// Samples that it needs.
         needs: usize,
@@ -43,12 +43,12 @@ pub enum ShapeError {
     },
     /// A convolution or pool stands behind a `Dense` layer, where no time is left.
     NoTime {
-        /// The layer.
+        /// Place of the layer in [`TaskSpec::layers`], from 0.
         layer: usize,
     },
     /// A layer gives more values, or has more parameters, than allowed.
     TooLarge {
-        /// The layer.
+        /// Place of the layer in [`TaskSpec::layers`], from 0.
         layer: usize,
     },
     /// The last layer does not give what the target needs.
