@@ -9,14 +9,14 @@ use std::path::PathBuf;
 pub enum LinkError {
     /// A setting is out of its range.
     Setting {
-        /// Which setting.
+        /// Name of the setting, such as `keep_alive_s`.
         name: &'static str,
         /// What is wrong with it and what it should be.
         problem: String,
     },
     /// A certificate or key file cannot be used.
     File {
-        /// The file.
+        /// Path of the certificate or key file.
         path: PathBuf,
         /// What is wrong with it and what to do.
         problem: String,
