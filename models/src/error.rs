@@ -13,7 +13,7 @@ pub enum ModelError {
     ParamCount {
         /// Parameters of the network.
         needs: usize,
-        /// Parameters given.
+        /// Parameters in the vector given.
         has: usize,
     },
     /// A parameter is not finite.
@@ -25,7 +25,7 @@ pub enum ModelError {
     WindowLength {
         /// Values in one window.
         window: usize,
-        /// Values given.
+        /// Values in the slice given.
         has: usize,
     },
     /// The windows were cut for a task with windows of another size.
@@ -39,14 +39,14 @@ pub enum ModelError {
     LabelCount {
         /// Labels needed: one a window, or none.
         needs: usize,
-        /// Labels given.
+        /// Labels that were given instead.
         has: usize,
     },
     /// A label is not one of the task's classes.
     LabelRange {
         /// The window, from 0.
         window: usize,
-        /// Its label.
+        /// The label that it has; classes are numbered from 0.
         label: u16,
         /// Classes of the task.
         classes: usize,
@@ -69,7 +69,7 @@ pub enum ModelError {
     },
     /// The loss or a parameter became infinite or not a number.
     Diverged {
-        /// Steps done before.
+        /// Steps that went well before; 0 in an evaluation.
         steps: u64,
     },
     /// The caller asked to stop.
