@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
-/// Most drop-ins.
+/// Most drop-ins in one folder; more are an error.
 const FILES_MAX: usize = 64;
 
 /// Why a configuration cannot be read.
