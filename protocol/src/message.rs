@@ -64,6 +64,7 @@ pub enum Answer {
 
 /// Why a device, its claim or its update was refused. Wire numbers are the order here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[non_exhaustive]
 pub enum Refusal {
     /// The device is not on the aggregator's list.
     NotEnrolled,
