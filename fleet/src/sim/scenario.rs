@@ -9,7 +9,6 @@ pub use class::Class;
 pub use faults::{Faults, Partition};
 pub use learning::{Data, Learning};
 
-use std::fmt;
 use std::path::{Path, PathBuf};
 
 use dunlin_aggregator::query::file::QueryFile;
@@ -182,16 +181,9 @@ fn plain() -> String {
 }
 
 /// Everything that is wrong with a scenario, one line each.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}", .0.join("\n"))]
 pub struct ScenarioError(pub Vec<String>);
-
-impl fmt::Display for ScenarioError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.join("\n"))
-    }
-}
-
-impl std::error::Error for ScenarioError {}
 
 impl Scenario {
     /// Reads and checks a scenario.
