@@ -23,30 +23,30 @@ pub const ENVELOPE_BYTES: usize = 2;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Kind {
-    /// [`crate::plan::Plan`]: what a federation works on, for all its devices.
+    /// A [`crate::plan::Plan`]: what a federation works on, for all its devices.
     Plan = 1,
-    /// [`crate::message::Claim`]: a device asks to take part in a round.
+    /// A [`crate::message::Claim`]: a device asks to take part in a round.
     Claim = 2,
-    /// [`crate::message::Go`]: the answer to a claim.
+    /// A [`crate::message::Go`]: the answer to a claim.
     Go = 3,
-    /// [`crate::message::Ack`]: which chunks of an update have arrived.
+    /// An [`crate::message::Ack`]: which chunks of an update have arrived.
     Ack = 4,
-    /// [`crate::message::Verdict`]: what became of an update.
+    /// A [`crate::message::Verdict`]: what became of an update.
     Verdict = 5,
-    /// [`crate::object::Chunk`]: a piece of one of the objects below.
+    /// A [`crate::object::Chunk`]: a piece of one of the objects below.
     Chunk = 6,
     /// A message with its signer and signature around it. Reserved: this program has no keys yet
     /// and refuses it as [`WireError::Signed`].
     Signed = 7,
-    /// [`crate::task::TaskSpec`]: what is learned. An object.
+    /// A [`crate::task::TaskSpec`]: what is learned. An object.
     Task = 16,
-    /// [`crate::model::Model`]: all parameters of a version. An object.
+    /// A [`crate::model::Model`]: all parameters of a version. An object.
     Model = 17,
-    /// [`crate::report::Report`]: what a device sends of its work. An object.
+    /// A [`crate::report::Report`]: what a device sends of its work. An object.
     Report = 18,
-    /// [`crate::delta::Delta`]: how a version becomes the next. An object.
+    /// A [`crate::delta::Delta`]: how a version becomes the next. An object.
     Delta = 19,
-    /// [`crate::seeded::Seeded`]: initial weights as their seed. An object.
+    /// A [`crate::seeded::Seeded`]: initial weights as their seed. An object.
     Seeded = 20,
 }
 
