@@ -18,9 +18,9 @@ const SYNTHETIC_JUDGES: (u32, usize) = (12, 120);
 /// One device and its windows.
 #[derive(Clone, Debug)]
 pub struct DeviceData {
-    /// Its name.
+    /// Name of the device and its id in a federation, such as `wrist-00`.
     pub name: String,
-    /// Its windows, scaled.
+    /// Its windows, scaled by the task: those it trains on and those that measure.
     pub windows: WindowSet,
 }
 
@@ -33,7 +33,7 @@ pub struct Recipe {
     pub schedule: Schedule,
     /// Learning rate of the last round.
     pub learning_rate_final: f32,
-    /// Rounds.
+    /// Training rounds of the federation.
     pub rounds: u32,
 }
 
@@ -59,7 +59,7 @@ fn recipe(learning_rate: f32, rotation: f32, rounds: u32) -> Recipe {
 pub struct Experiment {
     /// Where the data come from, for people.
     pub dataset: String,
-    /// What is learned.
+    /// What is learned, and how windows are scaled.
     pub task: TaskSpec,
     /// How it is learned.
     pub recipe: Recipe,

@@ -54,7 +54,7 @@ impl Judge {
 pub struct AloneSettings {
     /// Local training of each round, in order: as many as the federation had.
     pub rounds: Vec<Training>,
-    /// The backend.
+    /// The backend of Burn that trains and judges.
     pub backend: Backend,
     /// Share of the windows that only measures.
     pub held_back: f32,

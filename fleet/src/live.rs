@@ -29,7 +29,7 @@ use crate::judge::Judge;
 /// How a live federation runs.
 #[derive(Clone, Debug)]
 pub struct LiveSettings {
-    /// The broker.
+    /// Address of the broker, which runs already.
     pub broker: BrokerUrl,
     /// The aggregator's settings; devices, target and quorum are filled in.
     pub federation: Settings,
@@ -44,7 +44,7 @@ pub struct LiveSettings {
 /// One round as seen from outside.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct LiveRound {
-    /// Its number.
+    /// Number of the round, from 1.
     pub round: u32,
     /// Accuracy of the new version on unseen persons.
     pub accuracy: f64,
@@ -65,7 +65,7 @@ pub struct LiveRound {
 /// What a federation reached.
 #[derive(Clone, Debug, Default)]
 pub struct LiveOutcome {
-    /// Each round.
+    /// Each round that made a version, in order.
     pub rounds: Vec<LiveRound>,
     /// The last version, `[n_model]`.
     pub params: Vec<f32>,

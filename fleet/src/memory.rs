@@ -26,7 +26,7 @@ pub const HOP_MS: u64 = 20;
 /// Who is at an end of a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Client {
-    /// The aggregator.
+    /// The one aggregator of the federation.
     Aggregator,
     /// A device by its place.
     Device(usize),
@@ -287,12 +287,12 @@ impl<T: Executor> MemoryFleet<T> {
         self.connections.get(&client).is_some_and(|connection| connection.up)
     }
 
-    /// The time.
+    /// The virtual time in milliseconds since the start.
     pub fn now(&self) -> Instant {
         self.now
     }
 
-    /// A device's session.
+    /// The session of the device at place `device`, from 0.
     pub fn session(&self, device: usize) -> &Session {
         &self.devices[device].session
     }

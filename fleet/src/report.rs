@@ -20,7 +20,7 @@ use std::{fs, io};
 
 use serde::Serialize;
 
-/// One finished run.
+/// One finished run: what `report.json` holds.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Report {
     /// Name of the data, such as `synthetic`.
@@ -40,11 +40,11 @@ pub struct Report {
     /// The run as a whole.
     #[serde(rename = "final")]
     pub outcome: Outcome,
-    /// Each device.
+    /// Each device, with models measured on its own windows.
     pub devices: Vec<DeviceReport>,
 }
 
-/// One round.
+/// One training round of the run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct RoundReport {
     /// Number of the round, from 1.
@@ -61,7 +61,7 @@ pub struct RoundReport {
     pub bytes_up: u64,
     /// Payload bytes from the aggregator to all devices.
     pub bytes_down: u64,
-    /// Duration in seconds.
+    /// Seconds since the last round's end.
     pub seconds: f64,
 }
 
@@ -80,10 +80,10 @@ pub struct Outcome {
     pub seconds: f64,
 }
 
-/// One device.
+/// How one device is served by the federation, and how well it does alone.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct DeviceReport {
-    /// The device's id.
+    /// The device's id in the federation.
     pub device: String,
     /// Windows that it trains on.
     pub windows: usize,
@@ -100,9 +100,9 @@ pub struct DeviceReport {
 /// Where the report was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReportFiles {
-    /// The figures.
+    /// Path of `report.json`, the figures.
     pub json: PathBuf,
-    /// The page.
+    /// Path of `report.html`, the page.
     pub html: PathBuf,
 }
 

@@ -1,4 +1,4 @@
-//! `dunlin_fuzz::targets::decode_eden` for libFuzzer.
+//! libFuzzer program for payloads of the codec `eden`: `dunlin_fuzz::targets::decode_eden`.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| dunlin_fuzz::targets::decode_eden(data));

@@ -1,4 +1,4 @@
-//! `dunlin_fuzz::targets::device_state` for libFuzzer.
+//! libFuzzer program for the state file of a device: `dunlin_fuzz::targets::device_state`.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| dunlin_fuzz::targets::device_state(data));

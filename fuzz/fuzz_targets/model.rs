@@ -1,4 +1,4 @@
-//! `dunlin_fuzz::targets::model` for libFuzzer.
+//! libFuzzer program for model objects: `dunlin_fuzz::targets::model`.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| dunlin_fuzz::targets::model(data));

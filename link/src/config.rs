@@ -71,7 +71,7 @@ impl TlsFiles {
 pub struct Will {
     /// Where it is published.
     pub topic: String,
-    /// What is published.
+    /// What is published: in Dunlin's programs a presence message.
     pub payload: Vec<u8>,
 }
 

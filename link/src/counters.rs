@@ -9,7 +9,7 @@ pub struct Counters {
     pub payload_bytes_down: u64,
     /// Publications that were written to a connection.
     pub messages_up: u64,
-    /// Messages that arrived.
+    /// Messages that arrived, whether or not the user took them.
     pub messages_down: u64,
     /// Publications that were never written, and messages that arrived and were not taken.
     pub dropped: u64,

@@ -1,6 +1,5 @@
 //! One TLS handshake by itself: it says exactly why a connection does not come about.
 
-use std::fmt;
 use std::net::TcpStream;
 use std::time::Duration;
 
@@ -8,68 +7,53 @@ use crate::config::LinkConfig;
 use crate::error::LinkError;
 
 /// Why a TLS handshake failed.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum HandshakeError {
     /// A setting or a file of ours cannot be used.
-    Link(LinkError),
+    #[error("{0}")]
+    Link(#[source] LinkError),
     /// No authority that we trust has signed the server's certificate.
+    #[error("no trusted authority has signed the broker's certificate")]
     UnknownIssuer,
     /// The server's certificate has ended, or our clock runs ahead.
+    #[error("the broker's certificate ended {days} days ago")]
     Expired {
         /// Days since its end by our clock.
         days: u64,
     },
     /// The server's certificate has not begun yet, or our clock runs behind.
+    #[error("the broker's certificate becomes valid in {days} days")]
     NotYetValid {
         /// Days until its beginning by our clock.
         days: u64,
     },
     /// The server's certificate is for other names than the one that we dial.
+    #[error("the broker's certificate is for {}", listed(.names))]
     WrongName {
         /// The names in it, as far as they are known.
         names: Vec<String>,
     },
     /// What answers does not speak TLS.
+    #[error("what answers does not speak TLS")]
     NotTls,
     /// The server does not accept our certificate, or misses one.
+    #[error("the broker does not accept this device's certificate ({alert})")]
     ClientCertificate {
         /// What the server said.
         alert: String,
     },
     /// The server said nothing for as long as we waited.
+    #[error("the TLS handshake was not answered")]
     Silent,
     /// Something else, in the words of the TLS library.
+    #[error("the TLS handshake failed: {0}")]
     Other(String),
 }
 
-impl fmt::Display for HandshakeError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Link(error) => error.fmt(f),
-            Self::UnknownIssuer => {
-                f.write_str("no trusted authority has signed the broker's certificate")
-            }
-            Self::Expired { days } => write!(f, "the broker's certificate ended {days} days ago"),
-            Self::NotYetValid { days } => {
-                write!(f, "the broker's certificate becomes valid in {days} days")
-            }
-            Self::WrongName { names } if names.is_empty() => {
-                f.write_str("the broker's certificate is for another name")
-            }
-            Self::WrongName { names } => {
-                write!(f, "the broker's certificate is for {}", names.join(", "))
-            }
-            Self::NotTls => f.write_str("what answers does not speak TLS"),
-            Self::ClientCertificate { alert } => {
-                write!(f, "the broker does not accept this device's certificate ({alert})")
-            }
-            Self::Silent => f.write_str("the TLS handshake was not answered"),
-            Self::Other(text) => write!(f, "the TLS handshake failed: {text}"),
-        }
-    }
+/// The names of a certificate in words.
+fn listed(names: &[String]) -> String {
+    if names.is_empty() { "another name".to_owned() } else { names.join(", ") }
 }
-
-impl std::error::Error for HandshakeError {}
 
 /// Shakes hands over `stream` as a link with this configuration would: the version of TLS.
 ///

@@ -28,10 +28,10 @@ pub enum LinkEvent {
     },
     /// The broker refused a subscription; the connection stays.
     SubscribeRefused {
-        /// The topic filter.
+        /// The topic filter that was refused; empty when it is not known.
         topic: String,
     },
-    /// A message arrived.
+    /// A message arrived on a topic that was subscribed to.
     Message {
         /// Where it was published.
         topic: String,

@@ -189,7 +189,7 @@ impl Outbox {
         state.subscribed.remove(at).map(|(_, topic)| topic)
     }
 
-    /// A message arrived.
+    /// Counts a message that arrived, taken or not.
     pub(crate) fn arrived(&self, payload_bytes: usize) {
         let mut state = self.lock();
         state.counters.payload_bytes_down += payload_bytes as u64;

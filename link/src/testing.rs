@@ -83,7 +83,7 @@ impl Mosquitto {
         self.folder.path()
     }
 
-    /// `mqtt://127.0.0.1:port`.
+    /// Where it listens, as text: `mqtt://127.0.0.1:port`.
     pub fn url(&self) -> String {
         format!("mqtt://127.0.0.1:{}", self.port)
     }

@@ -40,16 +40,9 @@ impl fmt::Display for BrokerUrl {
 }
 
 /// Why a text is not a broker's URL; its message says what to write.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
 pub struct UrlError(String);
-
-impl fmt::Display for UrlError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for UrlError {}
 
 impl TryFrom<String> for BrokerUrl {
     type Error = UrlError;

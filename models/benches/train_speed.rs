@@ -131,7 +131,7 @@ fn median(speeds: &mut [f64]) -> f64 {
     speeds[speeds.len() / 2]
 }
 
-/// A running `pytorch_train_speed.py`.
+/// A running `pytorch_train_speed.py`, asked through its standard input.
 struct PyTorch {
     child: Child,
     answers: BufReader<ChildStdout>,

@@ -49,7 +49,7 @@ impl Batch {
         }
     }
 
-    /// All of `windows`.
+    /// All of `windows` as one batch; `smoothing` of each label goes evenly to all classes.
     pub(crate) fn of(task: &TaskSpec, windows: &Windows<'_>, smoothing: f32) -> Self {
         let mut batch = Self::with_room(task, windows.len());
         let mut room = Vec::new();

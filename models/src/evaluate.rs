@@ -16,7 +16,7 @@ const EVALUATION_BATCH: usize = 64;
 /// What a network says about one window.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Prediction {
-    /// For a classification.
+    /// What a network says for a classification.
     Class {
         /// The most likely class, an index into the task's labels.
         class: u16,

@@ -16,7 +16,7 @@ use crate::windows::Windows;
 pub struct TrainReport {
     /// Mean loss of the windows in the last epoch, each at the parameters of its step.
     pub mean_loss: f32,
-    /// Steps done.
+    /// Steps of SGD that were done: one a batch in each epoch.
     pub steps: u64,
     /// Windows trained on, each once an epoch.
     pub windows: usize,

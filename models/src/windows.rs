@@ -10,7 +10,7 @@ use crate::error::ModelError;
 /// Windows that are made when they are asked for, where there is no room for all of them at once:
 /// read from flash, or cut from a ring of samples.
 pub trait ReadWindows {
-    /// Windows in all.
+    /// How many windows there are.
     fn len(&self) -> usize;
 
     /// Writes window `index` to `out: [window, channels]`, scaled by the task.
@@ -92,7 +92,7 @@ impl<'a> Windows<'a> {
         Ok(windows)
     }
 
-    /// Windows in all.
+    /// How many windows there are, after any [`Windows::select`].
     pub fn len(&self) -> usize {
         match self.values {
             Values::Held(values, _) => values.len() / self.window_values,

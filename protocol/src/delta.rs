@@ -34,7 +34,7 @@ pub struct Delta<'a> {
 /// A delta just made, and what devices get from it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Made {
-    /// The object's bytes.
+    /// The encoded [`Delta`]: envelope, header and payload.
     pub object: Vec<u8>,
     /// The version that devices get, `[n_model]`, on [`half_grid`].
     pub params: Vec<f32>,

@@ -13,7 +13,7 @@ use crate::wire::{self, WireError};
 /// The first number that a reader must know.
 pub const REQUIRED: u8 = 128;
 
-/// One addition.
+/// One addition: bytes, and a number that says what they mean.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Extension {
     /// What it is; below [`REQUIRED`] a reader may skip it.
@@ -29,7 +29,7 @@ pub struct Extensions(
 );
 
 impl Extensions {
-    /// No additions.
+    /// The empty list, which is all that this program sends.
     pub const NONE: Self = Self(Vec::new());
 
     /// The bytes of the addition with this number.

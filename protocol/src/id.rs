@@ -7,29 +7,19 @@ use sha2::{Digest as _, Sha256};
 use crate::limits::NAME_CHARS_MAX;
 
 /// Why a name was refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum NameError {
     /// The name has no characters.
+    #[error("the name is empty")]
     Empty,
     /// The name has more than [`NAME_CHARS_MAX`] characters.
+    #[error("the name has more than {NAME_CHARS_MAX} characters")]
     TooLong,
     /// The name has a character outside `A-Z a-z 0-9 _ -`.
+    #[error("the name has the character {0:?}; only A-Z a-z 0-9 _ - are allowed")]
     BadCharacter(char),
 }
-
-impl fmt::Display for NameError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Empty => f.write_str("the name is empty"),
-            Self::TooLong => write!(f, "the name has more than {NAME_CHARS_MAX} characters"),
-            Self::BadCharacter(c) => {
-                write!(f, "the name has the character {c:?}; only A-Z a-z 0-9 _ - are allowed")
-            }
-        }
-    }
-}
-
-impl core::error::Error for NameError {}
 
 /// A name of 1 to 64 characters of `A-Z a-z 0-9 _ -`: safe as one MQTT topic level on every broker.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

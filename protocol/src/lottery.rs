@@ -12,7 +12,7 @@ use crate::wire::WireError;
 pub struct Fraction(u64);
 
 impl Fraction {
-    /// Everybody takes part.
+    /// Everybody takes part: 2^32, above the upper half of any draw.
     pub const ALL: Self = Self(1 << 32);
 
     /// `part` of `whole` devices; everybody when `part >= whole`.
@@ -60,7 +60,7 @@ impl core::fmt::Debug for KeyedLottery {
 }
 
 impl KeyedLottery {
-    /// As [`LotteryKey::draw`].
+    /// The same number as [`LotteryKey::draw`] gives for this key.
     pub fn draw(
         &self,
         federation: &FederationId,

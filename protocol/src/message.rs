@@ -13,9 +13,9 @@ use crate::wire::{Kind, Message, WireError};
 /// Which piece of work a message speaks of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct WorkRef {
-    /// The history.
+    /// The history of the model: round numbers count within one.
     pub lineage: Lineage,
-    /// The round.
+    /// Number of the round in this lineage, from 1.
     pub round: RoundId,
     /// The kind of work, as in [`crate::plan::WorkItem::kind`].
     pub kind: u8,
@@ -24,7 +24,7 @@ pub struct WorkRef {
 /// A selected device asks to take part.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Claim {
-    /// The work.
+    /// The work item of the plan that the device wants to do.
     pub work: WorkRef,
     /// The device's start number, so that an aggregator sees restarts.
     pub boot: u32,
@@ -41,7 +41,7 @@ pub struct Claim {
 /// The answer to a claim.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Go {
-    /// The work.
+    /// The work that the claim named.
     pub work: WorkRef,
     /// Whether the device takes part.
     pub answer: Answer,
@@ -56,7 +56,7 @@ pub struct Go {
 /// Go or no go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Answer {
-    /// Take part.
+    /// The device takes part, and sends its report before the deadline.
     Go,
     /// Do not, for this reason.
     NoGo(Refusal),
@@ -64,6 +64,7 @@ pub enum Answer {
 
 /// Why a device, its claim or its update was refused. Wire numbers are the order here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[non_exhaustive]
 pub enum Refusal {
     /// The device is not on the aggregator's list.
     NotEnrolled,
@@ -160,7 +161,7 @@ impl fmt::Display for Refusal {
 /// Which chunks of an object have arrived: bit `i % 8` of byte `i / 8` stands for chunk `i`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ack {
-    /// The object.
+    /// The object that arrives, by the first eight bytes of its SHA-256.
     pub object: ShortDigest,
     /// Chunks of the object.
     pub chunks: u16,
@@ -179,15 +180,15 @@ impl Ack {
 /// What became of an update.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Verdict {
-    /// The work.
+    /// The work that the update was sent for.
     pub work: WorkRef,
-    /// The update's object.
+    /// The update's object, by the first eight bytes of its SHA-256.
     pub object: ShortDigest,
     /// Counted, or refused for a reason.
     pub outcome: Outcome,
 }
 
-/// Counted or refused.
+/// Whether an update is in the round's sum, and if not, why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Outcome {
     /// The update is in the sum and on the aggregator's disk.

@@ -30,7 +30,7 @@ impl Precision {
 /// One version of the global model: what devices fetch.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Model {
-    /// Its version.
+    /// Number of the version; 0 holds the initial weights.
     pub version: ModelVersion,
     /// What its coordinates mean.
     pub layout: LayoutHash,

@@ -20,7 +20,7 @@ const KIB: u32 = 1024;
 pub struct ObjectRef {
     /// SHA-256 of its bytes.
     pub digest: Digest,
-    /// Its length.
+    /// Length of the object in bytes, 1 to [`OBJECT_BYTES_MAX`].
     pub bytes: u32,
     /// Length of each chunk but the last.
     pub chunk_bytes: u32,
@@ -81,7 +81,7 @@ pub struct Chunk<'a> {
     pub object_bytes: u32,
     /// Length of each chunk but the last in bytes.
     pub chunk_bytes: u32,
-    /// The bytes.
+    /// The chunk's part of the object: `chunk_bytes` bytes, fewer in the last chunk.
     pub data: &'a [u8],
 }
 

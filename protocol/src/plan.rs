@@ -28,7 +28,7 @@ pub struct Plan {
     pub shards: u16,
     /// Bytes of each chunk but the last, for updates.
     pub chunk_bytes: u32,
-    /// The task object.
+    /// Where devices find the task: a [`TaskSpec`](crate::task::TaskSpec) as an object.
     pub task: ObjectRef,
     /// Ways to the versions that work items name: anchors, and deltas on the version before.
     #[serde(deserialize_with = "wire::take_list::<MODELS_MAX, _, _>")]
@@ -49,14 +49,14 @@ pub struct ModelEntry {
     pub version: ModelVersion,
     /// The version that a delta is added to; `None` for an anchor.
     pub base: Option<ModelVersion>,
-    /// The object.
+    /// Where it is found: a model or seeded model for an anchor, else a delta.
     pub object: ObjectRef,
 }
 
 /// One piece of open work.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct WorkItem {
-    /// Its round.
+    /// Number of the round, which claims and reports repeat.
     pub round: RoundId,
     /// The version it starts from.
     pub base_version: ModelVersion,

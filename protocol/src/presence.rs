@@ -11,7 +11,7 @@ pub const PRESENCE_BYTES_MAX: usize = 512;
 /// What a device or an aggregator is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
-    /// Connected.
+    /// Connected; takes new work unless [`Presence::held`] says why not.
     Online,
     /// Left on purpose, for good.
     Offline,
@@ -127,7 +127,7 @@ impl Presence {
         Self { state, boot, held: None }
     }
 
-    /// The message's text.
+    /// The payload of a state topic: one JSON object without line breaks.
     pub fn encode(&self) -> String {
         self.to_string()
     }

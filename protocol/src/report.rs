@@ -18,7 +18,7 @@ use crate::work::WorkKind;
 pub struct ReportHeader {
     /// [`crate::id::Lineage::tag`] of the history.
     pub lineage: [u8; 4],
-    /// The round.
+    /// Number of the round that the work belongs to.
     pub round: RoundId,
     /// The kind of work, as in [`crate::plan::WorkItem::kind`].
     pub kind: u8,

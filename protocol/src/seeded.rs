@@ -16,7 +16,7 @@ use crate::wire::{Kind, Message, WireError};
 /// A version that follows from a seed: initial weights, on [`half_grid`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Seeded {
-    /// The version.
+    /// Number of the version that the seed gives; an aggregator seeds version 0 only.
     pub version: ModelVersion,
     /// What its coordinates mean.
     pub layout: LayoutHash,

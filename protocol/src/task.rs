@@ -69,14 +69,14 @@ pub const MOTION_SAMPLES_MIN: usize = 32;
 pub enum Op {
     /// Convolution over time, stride 1, no padding: `[t, c] -> [t - kernel + 1, out]`.
     Conv1d {
-        /// Output channels.
+        /// Output channels, above 0; each has a bias.
         out: u16,
         /// Samples that one output value sees.
         kernel: u16,
     },
-    /// `max(x, 0)`.
+    /// `max(x, 0)` of each value: same shape, no parameters.
     Relu,
-    /// Hyperbolic tangent.
+    /// Hyperbolic tangent of each value: same shape, no parameters.
     Tanh,
     /// Maximum of each `size` samples in a row, a rest is dropped: `[t, c] -> [t / size, c]`.
     MaxPool {
@@ -85,7 +85,7 @@ pub enum Op {
     },
     /// Affine map of all values, time first: `[t, c]` or `[n] -> [out]`.
     Dense {
-        /// Output values.
+        /// Output values, above 0; each has a bias.
         out: u16,
     },
     /// Mean of each `size` samples in a row, a rest is dropped: `[t, c] -> [t / size, c]`.
@@ -106,10 +106,10 @@ pub enum Share {
     Frozen,
 }
 
-/// One layer.
+/// One step of the network, and who holds its parameters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Layer {
-    /// What it computes.
+    /// What it computes; the shape of its output follows from it.
     pub op: Op,
     /// Who holds its parameters; `Shared` for layers without any.
     pub share: Share,

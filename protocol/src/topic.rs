@@ -11,7 +11,7 @@ pub const ECHO: &str = "doctor";
 /// What the aggregator tells one device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Down {
-    /// Answers to claims.
+    /// The [`Go`](crate::message::Go) that answers a claim.
     Go,
     /// Which chunks have arrived.
     Ack,
@@ -35,7 +35,7 @@ impl Down {
 /// One topic, without the root.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Topic {
-    /// Device presence, retained.
+    /// Presence of one device: retained, and its last will.
     DeviceState(DeviceId),
     /// From a device to the aggregator of a shard.
     Up(DeviceId, FederationId, u16),
@@ -48,7 +48,7 @@ pub enum Topic {
     Plan(FederationId),
     /// One chunk of an object, retained.
     Object(FederationId, ShortDigest, u16),
-    /// Aggregator presence, retained.
+    /// Presence of one aggregator: retained, and its last will.
     ServerState(InstanceId),
 }
 
@@ -89,7 +89,7 @@ impl Topics {
         Self { root }
     }
 
-    /// The topic's text.
+    /// The topic's text with the root in front, as MQTT takes it.
     pub fn name(&self, topic: &Topic) -> String {
         format!("{}/{topic}", self.root)
     }

@@ -23,80 +23,93 @@ pub const ENVELOPE_BYTES: usize = 2;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Kind {
-    /// [`crate::plan::Plan`]
+    /// A [`crate::plan::Plan`]: what a federation works on, for all its devices.
     Plan = 1,
-    /// [`crate::message::Claim`]
+    /// A [`crate::message::Claim`]: a device asks to take part in a round.
     Claim = 2,
-    /// [`crate::message::Go`]
+    /// A [`crate::message::Go`]: the answer to a claim.
     Go = 3,
-    /// [`crate::message::Ack`]
+    /// An [`crate::message::Ack`]: which chunks of an update have arrived.
     Ack = 4,
-    /// [`crate::message::Verdict`]
+    /// A [`crate::message::Verdict`]: what became of an update.
     Verdict = 5,
-    /// [`crate::object::Chunk`]
+    /// A [`crate::object::Chunk`]: a piece of one of the objects below.
     Chunk = 6,
     /// A message with its signer and signature around it. Reserved: this program has no keys yet
     /// and refuses it as [`WireError::Signed`].
     Signed = 7,
-    /// [`crate::task::TaskSpec`]
+    /// A [`crate::task::TaskSpec`]: what is learned. An object.
     Task = 16,
-    /// [`crate::model::Model`]
+    /// A [`crate::model::Model`]: all parameters of a version. An object.
     Model = 17,
-    /// [`crate::report::Report`]
+    /// A [`crate::report::Report`]: what a device sends of its work. An object.
     Report = 18,
-    /// [`crate::delta::Delta`]
+    /// A [`crate::delta::Delta`]: how a version becomes the next. An object.
     Delta = 19,
-    /// [`crate::seeded::Seeded`]
+    /// A [`crate::seeded::Seeded`]: initial weights as their seed. An object.
     Seeded = 20,
 }
 
 /// Why bytes from a peer were refused.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum WireError {
     /// The message ends before its envelope or its body does.
+    #[error("the message is cut short")]
     Truncated,
     /// The message speaks another version of the wire format.
+    #[error(
+        "the message has schema {found}, this program reads schema {SCHEMA}: upgrade the older side"
+    )]
     Schema {
         /// The schema byte found.
         found: u8,
     },
     /// The message is of another kind than the reader expects.
+    #[error("the message is of kind {found}, expected {expected:?}")]
     Kind {
         /// The kind byte found.
         found: u8,
-        /// The kind expected.
+        /// The kind that the reader reads.
         expected: Kind,
     },
     /// The report is of a kind of work that this program does not know.
+    #[error("the report is of work of kind {found}, which this program does not know")]
     Work {
-        /// Its number.
+        /// Number of the kind of work in the report's header.
         found: u8,
     },
     /// The message is signed, which this program cannot check.
+    #[error("the message is signed, and this program cannot check signatures: upgrade it")]
     Signed,
     /// The message has an addition that a reader must know, and this program does not.
+    #[error("the message needs extension {number}, which this program does not know: upgrade it")]
     Extension {
-        /// Its number.
+        /// Number of the addition, 128 or above.
         number: u8,
     },
     /// The message is longer than its kind may be.
+    #[error("the message has {bytes} bytes, at most {limit} are allowed")]
     TooLong {
-        /// Bytes found.
+        /// Length of the message, envelope included.
         bytes: usize,
-        /// Bytes allowed.
+        /// Most bytes that its kind may have.
         limit: usize,
     },
     /// The body is not what its kind should hold.
+    #[error("the body of the message cannot be read")]
     Malformed,
     /// Bytes are left after the body.
+    #[error("{bytes} bytes are left after the message")]
     Trailing {
-        /// How many.
+        /// Bytes behind the end of the body.
         bytes: usize,
     },
     /// The body reads well but breaks a rule.
+    #[error("the message breaks a rule: {0}")]
     Invalid(&'static str),
     /// The checksum does not match the bytes.
+    #[error("the checksum does not match")]
     Checksum,
 }
 
@@ -119,43 +132,9 @@ impl WireError {
     }
 }
 
-impl fmt::Display for WireError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Truncated => f.write_str("the message is cut short"),
-            Self::Schema { found } => write!(
-                f,
-                "the message has schema {found}, this program reads schema {SCHEMA}: upgrade the older side"
-            ),
-            Self::Kind { found, expected } => {
-                write!(f, "the message is of kind {found}, expected {expected:?}")
-            }
-            Self::Work { found } => {
-                write!(f, "the report is of work of kind {found}, which this program does not know")
-            }
-            Self::Signed => f.write_str(
-                "the message is signed, and this program cannot check signatures: upgrade it",
-            ),
-            Self::Extension { number } => write!(
-                f,
-                "the message needs extension {number}, which this program does not know: upgrade it"
-            ),
-            Self::TooLong { bytes, limit } => {
-                write!(f, "the message has {bytes} bytes, at most {limit} are allowed")
-            }
-            Self::Malformed => f.write_str("the body of the message cannot be read"),
-            Self::Trailing { bytes } => write!(f, "{bytes} bytes are left after the message"),
-            Self::Invalid(rule) => write!(f, "the message breaks a rule: {rule}"),
-            Self::Checksum => f.write_str("the checksum does not match"),
-        }
-    }
-}
-
-impl core::error::Error for WireError {}
-
 /// A message whose whole body is postcard.
 pub trait Message: Serialize + DeserializeOwned {
-    /// The kind byte.
+    /// The kind in the second byte of its envelope.
     const KIND: Kind;
     /// Longest message in bytes, envelope included.
     const BYTES_MAX: usize;

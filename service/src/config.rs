@@ -12,25 +12,18 @@ use std::path::{Path, PathBuf};
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
-/// Most drop-ins.
+/// Most drop-ins in one folder; more are an error.
 const FILES_MAX: usize = 64;
 
 /// Why a configuration cannot be read.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {problem}", .path.display())]
 pub struct ConfigFileError {
     /// The file, or the folder of the drop-ins.
     pub path: PathBuf,
     /// What is wrong with it and what to do.
     pub problem: String,
 }
-
-impl fmt::Display for ConfigFileError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.path.display(), self.problem)
-    }
-}
-
-impl std::error::Error for ConfigFileError {}
 
 /// Reads the configuration at `path` and its drop-ins, each of at most `bytes_max`.
 ///

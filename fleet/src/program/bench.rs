@@ -21,7 +21,7 @@ pub(crate) struct Arguments {
     /// Measure over at least so many seconds of rounds.
     #[arg(long, default_value_t = 20.0)]
     seconds: f64,
-    /// Threads that train.
+    /// Threads that train, 1 to 256.
     #[arg(long, default_value_t = 2, value_parser = threads())]
     threads: usize,
     /// Print the report of the measured run as JSON on standard output, and nothing else there.

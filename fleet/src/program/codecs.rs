@@ -51,7 +51,7 @@ pub(crate) struct Arguments {
     seed: u64,
 }
 
-/// One codec's figures.
+/// What one codec makes of the recorded updates: means over them.
 #[derive(Serialize)]
 struct Row {
     codec: String,

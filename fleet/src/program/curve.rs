@@ -33,7 +33,7 @@ pub(crate) struct Arguments {
     /// How versions go down, with each codec but f32 [default: deltas by ecdq=1].
     #[arg(long, value_name = "CODEC", default_value = "ecdq=1")]
     downlink: Codec,
-    /// Rounds.
+    /// Rounds of each federation, 1 or more.
     #[arg(long, default_value_t = 50)]
     rounds: u32,
     /// Seeds, each a federation of its own.

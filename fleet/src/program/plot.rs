@@ -20,7 +20,7 @@ const SIZE: (u32, u32) = (860, 520);
 pub(crate) struct Series {
     /// Its name in the legend.
     pub(crate) name: String,
-    /// Its points.
+    /// Its points as (x, y), in the order of the line.
     pub(crate) points: Vec<(f64, f64)>,
     /// Whether they are joined.
     pub(crate) joined: bool,

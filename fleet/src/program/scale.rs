@@ -20,7 +20,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_delimiter = ',', default_values_t = [1_000, 10_000, 100_000, 1_000_000],
           value_parser = clap::value_parser!(u32).range(100..=1_048_576))]
     devices: Vec<u32>,
-    /// Rounds of each.
+    /// Rounds that each fleet goes through.
     #[arg(long, default_value_t = 20)]
     rounds: u32,
     /// Print JSON instead of the table.

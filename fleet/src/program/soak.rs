@@ -27,7 +27,7 @@ pub(crate) struct Arguments {
     json: bool,
 }
 
-/// What came out.
+/// What came out, over all seeds tried.
 #[derive(Debug, Default, Serialize)]
 struct Found {
     first_seed: u64,

@@ -14,11 +14,11 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 pub(super) const FIRST: RGBColor = RGBColor(0, 0, 0xA1);
 /// Devices alone, bytes down, the second line: `#0000A2`.
 pub(super) const SECOND: RGBColor = RGBColor(0, 0, 0xA2);
-/// Grid lines: `#0000A3`.
+/// Lines of the grid behind a chart: `#0000A3`.
 pub(super) const GRID: RGBColor = RGBColor(0, 0, 0xA3);
 /// Axis lines, and lines between two dots: `#0000A4`.
 pub(super) const AXIS: RGBColor = RGBColor(0, 0, 0xA4);
-/// Labels: `#0000A5`.
+/// Labels and numbers at the axes: `#0000A5`.
 const INK: RGBColor = RGBColor(0, 0, 0xA5);
 
 /// Width and height of a chart over rounds in user units; the page scales it.
@@ -37,7 +37,7 @@ pub(crate) type Line = Vec<(f64, f64)>;
 /// What a chart is over.
 #[derive(Clone, Copy)]
 pub(crate) struct Over {
-    /// Its name.
+    /// Its name under the axis, such as `round`.
     pub(crate) name: &'static str,
     /// Whether only whole numbers have a meaning.
     pub(crate) whole: bool,

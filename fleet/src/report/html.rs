@@ -1,4 +1,4 @@
-//! The demo's page.
+//! The page of a live run: figures, charts over rounds and devices, a table.
 
 use super::charts::{self, DEVICES_MAX};
 use super::page::{self, card, escape, grouped};

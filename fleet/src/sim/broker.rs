@@ -42,7 +42,7 @@ impl Broker {
         self.retained.get(&topic).cloned()
     }
 
-    /// Ends that.
+    /// Sends no more of `topic` to `device`.
     pub(super) fn unlisten(&mut self, device: u32, topic: Shared) {
         if let Some(listeners) = self.listeners.get_mut(&topic) {
             listeners.remove(&device);
@@ -52,7 +52,7 @@ impl Broker {
         }
     }
 
-    /// Who listens.
+    /// Devices that listen to `topic`, by rising number.
     pub(super) fn listeners(&self, topic: Shared) -> Vec<u32> {
         self.listeners.get(&topic).into_iter().flatten().copied().collect()
     }

@@ -11,7 +11,7 @@ use super::check::Violation;
 /// One training round, over.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct RoundFigures {
-    /// Its number.
+    /// Number of the round in its lineage, from 1.
     pub round: u32,
     /// The version that it made; none when it failed.
     pub version: Option<u32>,
@@ -35,7 +35,7 @@ pub struct RoundFigures {
     pub update_bytes: u64,
     /// Payload bytes of all devices since the last round's end: what reached the broker.
     pub bytes_up: u64,
-    /// What reached devices.
+    /// Payload bytes that reached devices since the last round's end.
     pub bytes_down: u64,
     /// Accuracy of the version on windows that no device learns from, where it was judged.
     pub accuracy: Option<f64>,
@@ -44,7 +44,7 @@ pub struct RoundFigures {
 /// Counts of a run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Tally {
-    /// Events that happened.
+    /// Events of virtual time that happened.
     pub events: u64,
     /// Payload bytes that reached the broker from devices.
     pub bytes_up: u64,
@@ -74,20 +74,20 @@ pub struct Tally {
     pub server_cuts: u64,
     /// Kills of the aggregator.
     pub server_kills: u64,
-    /// Partitions.
+    /// Partitions that began, drawn or at a given time.
     pub partitions: u64,
 }
 
 /// What one kind of device had a part in.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct ClassFigures {
-    /// Its name.
+    /// Name of the kind in the scenario.
     pub name: String,
     /// Devices of this kind.
     pub devices: u32,
     /// Those that had an update accepted.
     pub took_part: u32,
-    /// Updates accepted.
+    /// Updates of these devices that were accepted.
     pub updates: u64,
 }
 
@@ -96,9 +96,9 @@ pub struct ClassFigures {
 pub struct Fairness {
     /// Accuracy on each device that was asked, from the lowest to the highest.
     pub accuracies: Vec<f64>,
-    /// Their mean.
+    /// Mean of the accuracies, 0 to 1.
     pub mean: f64,
-    /// Their standard deviation.
+    /// Standard deviation of the accuracies, with `n` as the divisor.
     pub deviation: f64,
     /// A tenth of the devices is not above this.
     pub lowest_tenth: f64,
@@ -124,10 +124,10 @@ impl Fairness {
     }
 }
 
-/// What came out.
+/// What came out of a whole run.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Outcome {
-    /// Each training round.
+    /// Each training round that ended, in order.
     pub rounds: Vec<RoundFigures>,
     /// Updates accepted over all rounds.
     pub accepted: u64,
@@ -143,9 +143,9 @@ pub struct Outcome {
     pub accuracy: Option<f64>,
     /// How well the last version serves single devices.
     pub fairness: Option<Fairness>,
-    /// Who took part.
+    /// Who took part, by kind of device in the scenario's order.
     pub classes: Vec<ClassFigures>,
-    /// Counts.
+    /// Counts over the whole run.
     pub tally: Tally,
     /// What came of the scenario's queries.
     #[serde(skip_serializing_if = "Vec::is_empty")]

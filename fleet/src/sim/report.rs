@@ -14,10 +14,10 @@ use super::figures::Outcome;
 use super::profile::Seconds;
 use super::scenario::Scenario;
 
-/// A finished simulation.
+/// A finished simulation: what `report.json` holds.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Report {
-    /// What was simulated.
+    /// What was simulated, defaults included.
     pub scenario: Scenario,
     /// What came out: the same for the same scenario and seed.
     pub outcome: Outcome,
@@ -29,9 +29,9 @@ pub struct Report {
 /// What a simulation cost this machine.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Cost {
-    /// Duration in seconds.
+    /// Duration in seconds of this machine, not of virtual time.
     pub seconds: f64,
-    /// Threads that trained.
+    /// Threads that trained, the one that decides included.
     pub threads: usize,
     /// Updates in versions, a second.
     pub client_rounds_per_second: f64,

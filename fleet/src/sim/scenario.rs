@@ -9,7 +9,6 @@ pub use class::Class;
 pub use faults::{Faults, Partition};
 pub use learning::{Data, Learning};
 
-use std::fmt;
 use std::path::{Path, PathBuf};
 
 use dunlin_aggregator::query::file::QueryFile;
@@ -34,17 +33,17 @@ pub struct Scenario {
     /// Virtual time after which the run ends, in hours, above 0 and up to 100,000.
     #[serde(default = "a_week")]
     pub end_h: f64,
-    /// The devices.
+    /// The devices, and when they are there.
     pub population: Population,
-    /// What they learn.
+    /// What the devices learn, from which data.
     #[serde(default)]
     pub learning: Learning,
-    /// How rounds go.
+    /// How many rounds, how large and how long.
     pub rounds: Rounds,
     /// Kinds of devices; shares add up to 1. One plain kind where there is none.
     #[serde(default = "plain_class", rename = "class")]
     pub classes: Vec<Class>,
-    /// What goes wrong.
+    /// What goes wrong beyond links; nothing by default.
     #[serde(default)]
     pub faults: Faults,
     /// What the operator asks of the devices' data.
@@ -55,7 +54,7 @@ pub struct Scenario {
 /// A query, and when it is asked.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Ask {
-    /// When, in hours.
+    /// When it is asked, in hours of virtual time.
     pub at_h: f64,
     /// The query, with the keys of a query file.
     #[serde(flatten)]
@@ -107,7 +106,7 @@ fn a_minute() -> f64 {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Availability {
-    /// Always.
+    /// All the time, once they have joined.
     #[default]
     Always,
     /// Some hours of each day. Four times as many are there at night as by day, as published for
@@ -118,7 +117,7 @@ pub enum Availability {
     Trace,
 }
 
-/// How rounds go.
+/// How many rounds, how large, how long, and how updates and versions are written.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rounds {
@@ -182,16 +181,9 @@ fn plain() -> String {
 }
 
 /// Everything that is wrong with a scenario, one line each.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}", .0.join("\n"))]
 pub struct ScenarioError(pub Vec<String>);
-
-impl fmt::Display for ScenarioError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.join("\n"))
-    }
-}
-
-impl std::error::Error for ScenarioError {}
 
 impl Scenario {
     /// Reads and checks a scenario.

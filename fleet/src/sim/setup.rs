@@ -48,7 +48,7 @@ pub fn preset(name: &str) -> Result<Scenario, ScenarioError> {
 
 /// A scenario with all that it names read and checked.
 pub struct Prepared {
-    /// The scenario.
+    /// The scenario that was read and checked.
     pub scenario: Scenario,
     /// What its aggregator is told.
     pub settings: Settings,

@@ -30,7 +30,7 @@ pub(super) fn dense_task(name: &str, window: u16, classes: u16) -> TaskSpec {
     }
 }
 
-/// Draws its updates.
+/// Draws its updates from the job's seed and the device's number; scores are constants.
 pub(super) struct ToyLearner {
     scenario: Scenario,
 }

@@ -14,7 +14,7 @@ const HESITATES: f32 = 0.07;
 /// What a person does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Activity {
-    /// On level ground.
+    /// Steps on level ground.
     Walking,
     /// Up a flight of stairs.
     StairsUp,
@@ -22,9 +22,9 @@ pub(super) enum Activity {
     StairsDown,
     /// On a chair, hands at rest or nearly so.
     Sitting,
-    /// Upright without steps.
+    /// Upright without steps: arm hanging, folded or with a phone.
     Standing,
-    /// At a keyboard.
+    /// At a keyboard, in bursts of keystrokes.
     Typing,
 }
 

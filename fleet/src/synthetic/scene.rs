@@ -11,12 +11,12 @@ const HALF_STEP: f32 = 0.01;
 /// A vector in x, y, z.
 pub(super) type Vec3 = [f32; 3];
 
-/// A sine.
+/// A sine over time.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Wave {
     /// Largest value, in the unit of its track.
     pub(super) size: f32,
-    /// Frequency in hertz.
+    /// Frequency in hertz of the scene's own time.
     pub(super) hz: f32,
     /// Phase at time zero in turns.
     pub(super) phase: f32,
@@ -27,17 +27,17 @@ pub(super) struct Wave {
 pub(super) struct Track {
     /// Value without the waves.
     pub(super) level: f32,
-    /// What moves.
+    /// Sines that are added to the level, as strong as the movement is at the time.
     pub(super) waves: Vec<Wave>,
 }
 
 impl Track {
-    /// The level alone.
+    /// A quantity that stays at `level`.
     pub(super) fn level(level: f32) -> Self {
         Self { level, waves: Vec::new() }
     }
 
-    /// Adds a sine.
+    /// Adds a sine; `phase` is in turns.
     pub(super) fn wave(mut self, size: f32, hz: f32, phase: f32) -> Self {
         self.waves.push(Wave { size, hz, phase });
         self
@@ -55,9 +55,9 @@ impl Track {
 pub(super) struct Knock {
     /// When it starts, in seconds.
     pub(super) at: f32,
-    /// Size in g.
+    /// Size at its start, in g.
     pub(super) size: f32,
-    /// Ringing in hertz.
+    /// Frequency of the ringing, in hertz.
     pub(super) hz: f32,
     /// Time constant of its end, in seconds.
     pub(super) decay: f32,
@@ -76,7 +76,7 @@ impl Knock {
 /// A hesitation: the movement fades, and comes back.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pause {
-    /// Middle, in seconds.
+    /// When the movement is least, in seconds.
     pub(super) middle: f32,
     /// Half its length, in seconds.
     pub(super) half: f32,
@@ -100,7 +100,7 @@ pub(super) struct Scene {
     pub(super) ahead: Track,
     /// Acceleration of the shoulder to the left, in g.
     pub(super) aside: Track,
-    /// Shocks, mostly upwards.
+    /// Shocks that go mostly upwards.
     pub(super) knocks: Vec<Knock>,
     /// Distance from the joint that swings to the watch, in metres.
     pub(super) lever: f32,

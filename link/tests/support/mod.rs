@@ -7,7 +7,7 @@ use std::process::Command;
 use dunlin_link::testing::{Mosquitto, installed, new_folder};
 use dunlin_link::{LinkConfig, TlsFiles};
 
-/// The folder `broker-config`.
+/// The folder `broker-config` of the repository, which operators deploy.
 pub fn shipped() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../broker-config")
 }

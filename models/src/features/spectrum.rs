@@ -46,7 +46,7 @@ impl Complex4 {
 pub(super) struct Spectrum {
     /// `exp(-2 pi i j / length)` as cosine and sine, `[length]`.
     turns: Vec<(f32, f32)>,
-    /// `[length]` bins.
+    /// The last transform: `[length]` bins of eight signals, packed in pairs.
     bins: Vec<Complex4>,
 }
 
@@ -55,7 +55,7 @@ impl Spectrum {
         Self { turns: turns(length), bins: vec![Complex4::default(); length] }
     }
 
-    /// Transforms `rows: [length]`.
+    /// Transforms `rows: [length]` into `self.bins`.
     pub(super) fn transform(&mut self, rows: &[Signals]) {
         let steps = self.bins.len().trailing_zeros();
         let parts = 1 << steps;

@@ -16,7 +16,7 @@ use super::product::{Strided, add_product};
 /// Sizes of a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Block {
-    /// Windows.
+    /// Windows that run together; 1 for a dense layer.
     pub(crate) batch: usize,
     /// Samples that come in.
     pub(crate) time: usize,
@@ -67,7 +67,7 @@ impl Block {
 
 /// What a block gives.
 pub(crate) struct Output {
-    /// `[batch, pooled, out]`.
+    /// What goes out, `[batch, pooled, out]`.
     pub(crate) values: Vec<f32>,
     /// Which sample of its group each value came from, or a mark that ReLU cut it off; rows of
     /// whole vectors.
@@ -77,11 +77,11 @@ pub(crate) struct Output {
 /// Runs a block forward.
 pub(crate) struct Forward<'a> {
     pub(crate) block: Block,
-    /// `[batch, time, channels]`.
+    /// What comes in, `[batch, time, channels]`.
     pub(crate) input: &'a [f32],
     /// `[kernel * channels, out]`.
     pub(crate) weight: &'a [f32],
-    /// `[out]`.
+    /// Added to each output before pool and ReLU, `[out]`.
     pub(crate) bias: &'a [f32],
 }
 
@@ -125,18 +125,18 @@ pub(crate) struct Slopes {
     pub(crate) input: Vec<f32>,
     /// `[kernel * channels, out]`.
     pub(crate) weight: Vec<f32>,
-    /// `[out]`.
+    /// Summed over all windows and samples, `[out]`.
     pub(crate) bias: Vec<f32>,
 }
 
 /// Runs a block backward.
 pub(crate) struct Backward<'a> {
     pub(crate) block: Block,
-    /// As in [`Forward`].
+    /// What the forward pass was given, `[batch, time, channels]`.
     pub(crate) input: &'a [f32],
-    /// As in [`Forward`].
+    /// What the forward pass was given, `[kernel * channels, out]`.
     pub(crate) weight: &'a [f32],
-    /// From [`Output`].
+    /// The [`Output::origins`] that the forward pass gave.
     pub(crate) origins: &'a [f32],
     /// Slope of the loss at each output, `[batch, pooled, out]`.
     pub(crate) slope: &'a [f32],

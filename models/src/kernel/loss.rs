@@ -11,7 +11,7 @@ use burn::backend::{Autodiff, Backend, Flex};
 
 use super::op::{tensor, values};
 
-/// Which loss.
+/// How outputs are compared with what is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Loss {
     /// Cross-entropy of softmax, mean over the windows.

@@ -15,7 +15,7 @@ pub(super) struct Pool<'a, S: Simd> {
     pub(super) floor: f32,
     /// `[steps, width]`; a rest behind the last whole group is not looked at.
     pub(super) steps: &'a [S::f32s],
-    /// `[groups, width]`.
+    /// The largest values, `[groups, width]`.
     pub(super) values: &'a mut [S::f32s],
     /// `[groups, width]`: numbers from 0 within the group, or [`CUT`].
     pub(super) origins: &'a mut [S::f32s],
@@ -49,11 +49,11 @@ impl<S: Simd> NullaryFnOnce for Pool<'_, S> {
 /// Gives each slope back to the step that it came from.
 pub(super) struct Unpool<'a, S: Simd> {
     pub(super) simd: S,
-    /// As in [`Pool`].
+    /// Samples in a group, as [`Pool`] had it.
     pub(super) size: usize,
-    /// `[groups, width]`.
+    /// Slope of the loss at each largest value, `[groups, width]`.
     pub(super) slope: &'a [S::f32s],
-    /// From [`Pool`].
+    /// What [`Pool`] wrote as its `origins`, `[groups, width]`.
     pub(super) origins: &'a [S::f32s],
     /// `[steps, width]`; becomes zero where no slope came from, a rest stays as it is.
     pub(super) steps: &'a mut [S::f32s],

@@ -16,7 +16,7 @@ use super::op::{tensor, values};
 pub(crate) enum Kind {
     /// Negative values become 0.
     Relu,
-    /// The hyperbolic tangent.
+    /// The hyperbolic tangent of each value.
     Tanh,
     /// The largest of each group of so many samples.
     MaxPool(usize),

@@ -58,7 +58,7 @@ pub(super) trait Coder {
     fn code_even(&mut self, bit: bool) -> bool;
 }
 
-/// Writes bits.
+/// The writing end of the coder: appends bytes once no carry can change them.
 #[derive(Debug)]
 pub(super) struct Encoder {
     low: u64,

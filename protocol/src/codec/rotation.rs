@@ -9,7 +9,7 @@ use core::ops::Range;
 
 use crate::rng::Rng;
 
-/// Longest block.
+/// Longest block in coordinates; a power of two, like every block.
 const BLOCK_MAX: usize = 1 << 14;
 /// Rests below this are padded rather than cut further.
 const BLOCK_MIN: usize = 64;
@@ -59,7 +59,7 @@ pub(super) fn rotate(values: &mut [f32], seed: u64, index: u64) {
     scale(values);
 }
 
-/// Undoes [`rotate`].
+/// Undoes [`rotate`] of the same seed and block number, but for rounding.
 pub(super) fn rotate_back(values: &mut [f32], seed: u64, index: u64) {
     for pass in (0..PASSES).rev() {
         hadamard(values);

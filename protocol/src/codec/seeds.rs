@@ -10,7 +10,7 @@ use crate::id::{DeviceId, LayoutHash, Lineage, ModelVersion, RoundId};
 pub struct Seeds {
     /// The same for all devices of a round.
     pub round: u64,
-    /// This device's own.
+    /// Another for each device of a round; for a delta equal to `round`.
     pub device: u64,
 }
 

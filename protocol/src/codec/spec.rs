@@ -9,7 +9,7 @@ use crate::report::FRAMING_BYTES;
 /// A codec as plans name it: a number, and two parameters whose meaning is the codec's.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CodecSpec {
-    /// The codec's number.
+    /// The codec's number on the wire, 0 to 5 for those that this program has.
     pub id: u8,
     /// A whole number: block length, bits or bytes.
     pub param: u32,
@@ -86,20 +86,13 @@ impl fmt::Display for Codec {
 }
 
 /// A codec's text was not understood.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "unknown codec: use f32, int8, int8=BLOCK (1 to 65536), ecdq=STEP (0.004 to 16), \
+     ecdq=BYTESB, eden=BITS (1, 2 or 4), uniform=BITS or uniform=BITS:STEP (2 to 16 bits), \
+     sparse=STEP or sparse=STEP:VERSIONS (0.004 to 64)"
+)]
 pub struct UnknownCodec;
-
-impl fmt::Display for UnknownCodec {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(
-            "unknown codec: use f32, int8, int8=BLOCK (1 to 65536), ecdq=STEP (0.004 to 16), \
-             ecdq=BYTESB, eden=BITS (1, 2 or 4), uniform=BITS or uniform=BITS:STEP (2 to 16 bits), \
-             sparse=STEP or sparse=STEP:VERSIONS (0.004 to 64)",
-        )
-    }
-}
-
-impl core::error::Error for UnknownCodec {}
 
 impl core::str::FromStr for Codec {
     type Err = UnknownCodec;

@@ -47,7 +47,7 @@ pub(super) struct Side {
 }
 
 impl Side {
-    /// No dither.
+    /// The side of a coordinate without a dither, as in `sparse`: the tables' last column.
     pub(super) const NONE: Self = Self { edge: EDGES, up: true };
 
     /// The dither in units of 2^-24 of a cell, from 0 to below 2^24: above the middle, the upper

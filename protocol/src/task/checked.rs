@@ -71,7 +71,7 @@ impl Task {
         wire::encode(&self.spec)
     }
 
-    /// The description.
+    /// The description that was checked; [`Task`] dereferences to it.
     pub fn spec(&self) -> &TaskSpec {
         &self.spec
     }

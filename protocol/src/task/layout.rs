@@ -13,7 +13,7 @@ use crate::rng::Rng;
 pub enum SlotRole {
     /// `[kernel * in, out]` of a convolution (kernel position first), `[in, out]` of a dense layer.
     Weight,
-    /// `[out]`.
+    /// `[out]`: one number added to each output.
     Bias,
 }
 
@@ -22,9 +22,9 @@ pub enum SlotRole {
 pub struct ParamSlot {
     /// The layer, from 0.
     pub layer: usize,
-    /// Weight or bias.
+    /// Whether these are the layer's weights or its biases.
     pub role: SlotRole,
-    /// Who holds it.
+    /// Who holds and changes them: the same for all slots of a layer.
     pub share: Share,
     /// Inputs that one output sums over: rows of the weight.
     pub fan_in: usize,
@@ -83,7 +83,7 @@ impl ParamLayout {
         self.hash
     }
 
-    /// Parameters in all.
+    /// Length of the vector of *all* parameters, local ones included.
     pub fn n_params(&self) -> usize {
         self.slots.last().map_or(0, |slot| slot.range.end)
     }

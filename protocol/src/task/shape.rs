@@ -1,7 +1,6 @@
 //! Shapes from layer to layer, and errors that say which layer is wrong.
 
 use alloc::vec::Vec;
-use core::fmt;
 
 use super::{Features, MOTION_FEATURES, MOTION_SAMPLES_MIN, Op, Target, TaskSpec};
 use crate::limits::{ACTIVATIONS_MAX, PARAMS_MAX};
@@ -9,32 +8,35 @@ use crate::limits::{ACTIVATIONS_MAX, PARAMS_MAX};
 /// Shape of the values for one window: `[time, channels]`; `time` is 1 behind a `Dense` layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shape {
-    /// Samples.
+    /// Samples; 1 behind a `Dense` layer and for motion features.
     pub time: usize,
     /// Values for each sample.
     pub channels: usize,
 }
 
 impl Shape {
-    /// Values in all.
+    /// Values for one window: samples times channels.
     pub fn values(self) -> usize {
         self.time * self.channels
     }
 }
 
 /// Which layer does not fit, and why. Layers count from 0.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum ShapeError {
     /// A kernel, pool or width is zero.
+    #[error("layer {layer}: its {what} is 0")]
     Zero {
-        /// The layer.
+        /// Place of the layer in [`TaskSpec::layers`], from 0.
         layer: usize,
-        /// What is zero.
+        /// The size that is zero: `output width`, `kernel` or `pool size`.
         what: &'static str,
     },
     /// A kernel or pool is longer than what comes in.
+    #[error("layer {layer}: needs {needs} samples, only {has} come in")]
     TooShort {
-        /// The layer.
+        /// Place of the layer in [`TaskSpec::layers`], from 0.
         layer: usize,
         /// Samples that it needs.
         needs: usize,
@@ -42,16 +44,22 @@ pub enum ShapeError {
         has: usize,
     },
     /// A convolution or pool stands behind a `Dense` layer, where no time is left.
+    #[error("layer {layer}: works over time, but stands behind a Dense layer")]
     NoTime {
-        /// The layer.
+        /// Place of the layer in [`TaskSpec::layers`], from 0.
         layer: usize,
     },
     /// A layer gives more values, or has more parameters, than allowed.
+    #[error(
+        "layer {layer}: too large; the model may have {PARAMS_MAX} parameters and \
+         {ACTIVATIONS_MAX} values a layer"
+    )]
     TooLarge {
-        /// The layer.
+        /// Place of the layer in [`TaskSpec::layers`], from 0.
         layer: usize,
     },
     /// The last layer does not give what the target needs.
+    #[error("the last layer gives {has} values, the target needs {needs}")]
     Output {
         /// Values that the target needs.
         needs: usize,
@@ -59,36 +67,15 @@ pub enum ShapeError {
         has: usize,
     },
     /// A window without samples for the network to see.
+    #[error("the network sees no samples of a window")]
     Empty,
     /// Motion features of something else than labelled windows of nine channels and 32 samples.
+    #[error(
+        "motion features need classes, nine channels with offset 0 and scale 1, and 32 samples or \
+         more"
+    )]
     Motion,
 }
-
-impl fmt::Display for ShapeError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Zero { layer, what } => write!(f, "layer {layer}: its {what} is 0"),
-            Self::TooShort { layer, needs, has } => {
-                write!(f, "layer {layer}: needs {needs} samples, only {has} come in")
-            }
-            Self::NoTime { layer } => {
-                write!(f, "layer {layer}: works over time, but stands behind a Dense layer")
-            }
-            Self::TooLarge { layer } => {
-                write!(f, "layer {layer}: too large; the model may have {PARAMS_MAX} parameters and {ACTIVATIONS_MAX} values a layer")
-            }
-            Self::Output { needs, has } => {
-                write!(f, "the last layer gives {has} values, the target needs {needs}")
-            }
-            Self::Empty => f.write_str("the network sees no samples of a window"),
-            Self::Motion => f.write_str(
-                "motion features need classes, nine channels with offset 0 and scale 1, and 32 samples or more",
-            ),
-        }
-    }
-}
-
-impl core::error::Error for ShapeError {}
 
 /// Shape that the first layer sees.
 pub(super) fn input_shape(task: &TaskSpec) -> Result<Shape, ShapeError> {

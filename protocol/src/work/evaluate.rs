@@ -12,7 +12,7 @@ pub(super) const METRICS: [Metric; 3] =
 /// How well a model did on windows that were never trained on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Score {
-    /// Windows looked at.
+    /// Windows that the model was tried on; 0 when there were none.
     pub windows: u32,
     /// Windows classified rightly; 0 for tasks without classes.
     pub correct: u32,

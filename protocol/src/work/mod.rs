@@ -93,7 +93,7 @@ impl WorkKind {
 /// One figure of a report: a number in fixed point, not negative.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Metric {
-    /// What it counts.
+    /// What it counts, for people; reports carry only the number.
     pub name: &'static str,
     /// The number is the figure times two to this power, rounded to the nearest.
     pub fraction_bits: u8,
@@ -134,9 +134,9 @@ pub fn loss_metric(sum: f64) -> u64 {
 pub enum Work {
     /// Train and send an update.
     Train(TrainWork),
-    /// Evaluate only.
+    /// Measure the base version and send a score, without a vector.
     Evaluate,
-    /// Add up statistics.
+    /// Add up these statistics of the windows and send the sums.
     Sums(SumsWork),
     /// Work that this program is too old for.
     Unknown(u8),

@@ -25,7 +25,7 @@ pub(super) const METRICS: [Metric; 8] = [
 /// The figures of one training.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct TrainFigures {
-    /// Windows trained on.
+    /// Windows trained on, each counted once, whatever the epochs.
     pub examples: u32,
     /// Mean training loss of the last epoch; finite, not negative.
     pub train_loss: f32,
@@ -50,7 +50,7 @@ impl TrainFigures {
 /// How to train and what to send.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TrainWork {
-    /// How to train.
+    /// How to train: epochs, batch, rates, changes to windows.
     pub training: Training,
     /// How to write the update.
     pub codec: CodecSpec,
@@ -67,7 +67,7 @@ pub struct Training {
     pub epochs: u16,
     /// Windows in a batch.
     pub batch: u16,
-    /// Step length.
+    /// Factor of each step: `w -= learning_rate * v`, with `v` the gradient with momentum.
     pub learning_rate: f32,
     /// Share of the last step that is kept, 0 to below 1; starts from rest in each round.
     pub momentum: f32,

@@ -18,20 +18,20 @@ pub enum Coding {
 /// What the coordinates of a section may be.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Bound {
-    /// Sum of magnitudes.
+    /// The sum of the magnitudes is at most this.
     L1(f64),
-    /// Euclidean norm.
+    /// The Euclidean norm is at most this.
     L2(f64),
-    /// Largest magnitude.
+    /// No coordinate's magnitude is above this.
     LInf(f64),
 }
 
 /// Coordinates that belong together.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Section {
-    /// What they are.
+    /// What the coordinates are, for people, such as `update`.
     pub name: &'static str,
-    /// How many.
+    /// Number of coordinates; 0 for a part that was not asked for.
     pub len: usize,
     /// How they are written.
     pub coding: Coding,
@@ -42,7 +42,7 @@ pub struct Section {
 /// What the aggregator learns of one device's vector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protection {
-    /// The vector itself.
+    /// The vector itself, as the device sent it.
     Clear,
 }
 
@@ -56,10 +56,10 @@ pub struct VectorSpec {
 }
 
 impl VectorSpec {
-    /// No payload.
+    /// The payload of work that sends figures alone: none.
     pub const NONE: Self = Self { sections: Vec::new(), protection: Protection::Clear };
 
-    /// Coordinates in all.
+    /// Coordinates of all sections together.
     pub fn len(&self) -> usize {
         self.sections.iter().map(|section| section.len).sum()
     }

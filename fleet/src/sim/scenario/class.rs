@@ -1,4 +1,4 @@
-//! Kinds of devices.
+//! Kinds of devices: speed, memory, link and program.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Class {
-    /// Its name.
+    /// Name of the kind, for people.
     pub name: String,
     /// Share of the devices, 0 to 1.
     pub share: f64,

@@ -30,7 +30,7 @@ pub struct Learning {
     /// Concentration of the Dirichlet draw of each device's labels; 0 is even (with `data`: as
     /// recorded).
     pub dirichlet: f64,
-    /// Local passes.
+    /// Passes over a device's windows in a round.
     pub epochs: u16,
     /// Windows in a batch.
     pub batch: u16,
@@ -89,12 +89,12 @@ pub enum Data {
     },
     /// A folder of CSV files with a header row: devices have the files in turn, by name.
     Csv {
-        /// The folder.
+        /// The folder; a relative path starts at the scenario's folder.
         dir: PathBuf,
         /// The last so many files judge and are on no device.
         #[serde(default)]
         held_out: usize,
-        /// Samples a second.
+        /// Samples a second in the recording, above 0.
         rate_hz: f64,
         /// Channel of the task to column.
         channels: BTreeMap<String, String>,
