@@ -2,18 +2,14 @@
 
 use std::time::{Duration, Instant as Clock};
 
-use dunlin_link::{Counters, Link, LinkConfig, LinkError, LinkEvent};
+use dunlin_link::{Counters, Link, LinkConfig, LinkError, Will};
 
-/// Makes the receiver of a link's events; each link has its own.
-pub(crate) type MakeSink = Box<dyn Fn() -> Box<dyn FnMut(LinkEvent) -> bool + Send>>;
+use crate::ports::{Connect, Events, Message, Transport};
 
-/// A message to leave with: topic, payload, whether it is kept.
-pub(crate) type LastWord = (String, Vec<u8>, bool);
-
-/// The device's connection to its broker, or the time of the next.
-pub(crate) struct Connection {
+/// The device's connection to its broker by MQTT, or the time of the next.
+struct Connection {
     config: LinkConfig,
-    sink: MakeSink,
+    events: Events,
     link: Option<Link>,
     wake: Option<Clock>,
     /// What earlier links have carried.
@@ -25,50 +21,73 @@ fn now() -> Clock {
     Clock::now()
 }
 
+impl Connect for LinkConfig {
+    fn connect(
+        mut self: Box<Self>,
+        will: Will,
+        events: Events,
+    ) -> Result<Box<dyn Transport>, LinkError> {
+        self.will = Some(will);
+        let (wake, before) = (None, Counters::default());
+        let mut connection = Connection { config: *self, events, link: None, wake, before };
+        connection.open()?;
+        Ok(Box::new(connection))
+    }
+}
+
 impl Connection {
-    /// Opens the first link.
-    ///
-    /// # Errors
-    /// When the settings are wrong.
-    pub(crate) fn open(config: LinkConfig, sink: MakeSink) -> Result<Self, LinkError> {
-        let link = Some(Link::open(config.clone(), sink())?);
-        Ok(Self { config, sink, link, wake: None, before: Counters::default() })
+    fn open(&mut self) -> Result<(), LinkError> {
+        let events = self.events.clone();
+        self.link = Some(Link::open(self.config.clone(), move |event| events(event))?);
+        Ok(())
+    }
+}
+
+impl Transport for Connection {
+    fn publish(&mut self, (topic, payload, retain): Message) {
+        if let Some(link) = &self.link {
+            link.publish(topic, payload, retain);
+        }
     }
 
-    /// The link, unless it sleeps.
-    pub(crate) fn link(&self) -> Option<&Link> {
-        self.link.as_ref()
+    fn subscribe(&mut self, topic: String) {
+        if let Some(link) = &self.link {
+            link.subscribe(topic);
+        }
     }
 
-    /// What all links have carried.
-    pub(crate) fn counters(&self) -> Counters {
+    fn unsubscribe(&mut self, topic: String) {
+        if let Some(link) = &self.link {
+            link.unsubscribe(topic);
+        }
+    }
+
+    fn counters(&self) -> Counters {
         let now = self.link.as_ref().map(Link::counters).unwrap_or_default();
         sum(self.before, now)
     }
 
-    /// Leaves the broker until `span` has passed.
-    pub(crate) fn sleep(&mut self, last: Vec<LastWord>, span: Duration) {
-        self.close(last);
+    fn pulse(&self) -> Option<u64> {
+        self.link.as_ref().map(Link::pulse)
+    }
+
+    fn sleep(&mut self, span: Duration) {
+        self.close(Vec::new());
         self.wake = now().checked_add(span);
     }
 
-    /// Time until the link opens again; opens it when that has come.
-    ///
-    /// # Errors
-    /// When a file of the settings can no longer be read.
-    pub(crate) fn until_awake(&mut self) -> Result<Option<Duration>, LinkError> {
+    fn until_awake(&mut self) -> Result<Option<Duration>, LinkError> {
         let Some(wake) = self.wake else { return Ok(None) };
         let left = wake.saturating_duration_since(now());
         if !left.is_zero() {
             return Ok(Some(left));
         }
         self.wake = None;
-        self.link = Some(Link::open(self.config.clone(), (self.sink)())?);
+        self.open()?;
         Ok(None)
     }
 
-    /// Says `last` and leaves; what had been carried by then.
-    pub(crate) fn close(&mut self, last: Vec<LastWord>) -> Counters {
+    fn close(&mut self, last: Vec<Message>) -> Counters {
         if let Some(link) = self.link.take() {
             let sender = link.sender();
             link.close(last);
@@ -77,8 +96,7 @@ impl Connection {
         self.before
     }
 
-    /// Ends without a word.
-    pub(crate) fn abort(&mut self) {
+    fn abort(&mut self) {
         if let Some(link) = self.link.take() {
             link.abort();
         }

@@ -8,19 +8,20 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, SyncSender, TrySendError};
 use std::time::{Duration, Instant as Clock};
 
-use dunlin_link::{Link, LinkConfig, LinkEvent};
+use dunlin_link::{LinkEvent, Will};
 use dunlin_protocol::message::WorkRef;
 use dunlin_protocol::presence::Held;
+use dunlin_protocol::task::Task;
 use dunlin_protocol::time::Instant;
+use dunlin_protocol::topic::{Topic, Topics};
 use dunlin_service::{Manager, Pulse};
 use log::{error, warn};
 
-use crate::connection::{Connection, MakeSink};
 use crate::eligibility::watch::Watch;
 use crate::inference::{self, Finding, Inference};
-use crate::job::{JobFailure, Outcome, Survey};
-use crate::ports::{Conditions, Executor, StateStore, Transport};
-use crate::session::{Input, Output, Session, Settings};
+use crate::job::{Job, JobFailure, ModelInUse, Outcome, Survey};
+use crate::ports::{Conditions, Connect, Events, Executor, Message, StateStore, Transport};
+use crate::session::{Input, Output, Ports, Session, Settings};
 use crate::state::DeviceState;
 pub use remote::{DeviceStatus, Remote, RunError};
 use worker::Order;
@@ -54,24 +55,12 @@ pub fn load_state(store: &mut dyn StateStore) -> Result<DeviceState, RunError> {
     }
 }
 
-impl Transport for Link {
-    fn publish(&mut self, topic: String, payload: Vec<u8>, retain: bool) {
-        Link::publish(self, topic, payload, retain);
-    }
-    fn subscribe(&mut self, topic: String) {
-        Link::subscribe(self, topic);
-    }
-    fn unsubscribe(&mut self, topic: String) {
-        Link::unsubscribe(self, topic);
-    }
-}
-
 /// What a device is made of.
 pub struct Parts {
     /// Who it is and what it can do.
     pub settings: Settings,
-    /// The broker, without the last will.
-    pub link: LinkConfig,
+    /// The way to the broker.
+    pub connect: Box<dyn Connect>,
     /// Where its state is kept.
     pub store: Box<dyn StateStore>,
     /// Who trains and does other work on its data.
@@ -85,16 +74,17 @@ pub struct Parts {
 }
 
 impl Parts {
-    /// A device that may always work, with nobody to tell how it is.
+    /// A device that may always work, with nobody to tell how it is. `connect` is a
+    /// [`LinkConfig`](dunlin_link::LinkConfig) for a broker by MQTT.
     pub fn new(
         settings: Settings,
-        link: LinkConfig,
+        connect: impl Connect + 'static,
         store: impl StateStore + 'static,
         trainer: impl Executor + Send + 'static,
     ) -> Self {
-        let (store, trainer) = (Box::new(store), Box::new(trainer));
+        let (connect, store, trainer) = (Box::new(connect), Box::new(store), Box::new(trainer));
         let (conditions, inference, manager) = (None, None, Manager::default());
-        Self { settings, link, store, trainer, conditions, inference, manager }
+        Self { settings, connect, store, trainer, conditions, inference, manager }
     }
 }
 
@@ -103,12 +93,11 @@ impl Parts {
 /// # Errors
 /// [`RunError`] when it cannot start or its state cannot be kept.
 pub fn run(parts: Parts, remote: &Remote) -> Result<(), RunError> {
-    let Parts { settings, mut link, mut store, trainer, conditions, inference, mut manager } =
-        parts;
+    let Parts { settings, connect, mut store, trainer, conditions, inference, mut manager } = parts;
     let state = load_state(&mut *store)?;
     let mut session = Session::new(settings, state);
     let (topic, payload) = session.last_will();
-    link.will = Some(dunlin_link::Will { topic, payload });
+    let will = Will { topic: session.topics().name(&topic), payload };
     let (sender, events) = mpsc::sync_channel(EVENTS_MAX);
     let held = Arc::new(AtomicBool::new(false));
     let pulse = Pulse::default();
@@ -119,31 +108,29 @@ pub fn run(parts: Parts, remote: &Remote) -> Result<(), RunError> {
         None => None,
     };
     // The boot number must be on disk before the broker hears of it.
-    let (cancel, early, sleep) = (Arc::default(), Vec::new(), None);
-    let mut device =
-        Device { session, store, orders, pulse, watch, held, inference, cancel, early, sleep };
+    let topics = session.topics().clone();
+    let (cancel, sleep) = (Arc::default(), None);
+    let hands = Hands { store, topics, orders, watch, inference, cancel, sleep };
+    let mut device = Device { session, hands, pulse, held };
     device.perform(None)?;
-    let sink: MakeSink = Box::new(move || {
-        let sender = sender.clone();
-        Box::new(move |event| sender.try_send(Event::Link(event)).is_ok())
-    });
-    let mut connection = Connection::open(link, sink).map_err(RunError::Link)?;
+    let sink: Events = Arc::new(move |event| sender.try_send(Event::Link(event)).is_ok());
+    let mut transport = connect.connect(will, sink).map_err(RunError::Link)?;
     manager.ready();
-    let outcome = device.serve(&mut connection, &events, remote, &mut manager);
+    let outcome = device.serve(&mut *transport, &events, remote, &mut manager);
     manager.stopping();
-    device.cancel.store(true, Ordering::Relaxed);
+    device.hands.cancel.store(true, Ordering::Relaxed);
     if remote.kill.load(Ordering::Relaxed) {
-        connection.abort();
+        transport.abort();
     } else {
         device.session.handle(Instant(0), Input::Stop);
-        let carried = connection.close(device.last_words());
+        let carried = transport.close(device.last_words());
         if let Ok(mut status) = remote.status.lock() {
             status.link = carried;
         }
     }
     // The sink of the connection holds the other end of the events.
-    drop(connection);
-    let inference = device.inference.take();
+    drop(transport);
+    let inference = device.hands.inference.take();
     drop((device, events));
     let _ = worker.join();
     if let Some(inference) = inference {
@@ -154,25 +141,36 @@ pub fn run(parts: Parts, remote: &Remote) -> Result<(), RunError> {
 
 struct Device {
     session: Session,
-    store: Box<dyn StateStore>,
-    orders: Sender<Order>,
+    hands: Hands,
     /// The trainer's progress.
     pulse: Pulse,
-    watch: Option<Watch>,
     /// Whether the device is held: then windows are not counted again.
     held: Arc<AtomicBool>,
+}
+
+/// What the session acts on, but for the transport.
+struct Hands {
+    store: Box<dyn StateStore>,
+    topics: Topics,
+    orders: Sender<Order>,
+    watch: Option<Watch>,
     inference: Option<inference::Running>,
     cancel: Arc<AtomicBool>,
-    /// Outputs from before there was a connection.
-    early: Vec<Output>,
     /// How long to leave the broker, once everything before has been said.
     sleep: Option<Duration>,
+}
+
+/// Everything that the session acts on. There is always room: the transport drops what it cannot
+/// carry.
+struct DevicePorts<'a, 't> {
+    hands: &'a mut Hands,
+    transport: Option<&'a mut (dyn Transport + 't)>,
 }
 
 impl Device {
     fn serve(
         &mut self,
-        connection: &mut Connection,
+        transport: &mut dyn Transport,
         events: &Receiver<Event>,
         remote: &Remote,
         manager: &mut Manager,
@@ -181,20 +179,20 @@ impl Device {
         let now = || Instant(u64::try_from(clock.elapsed().as_millis()).unwrap_or(u64::MAX));
         let mut credentials_refused = false;
         while !remote.stop.load(Ordering::Relaxed) {
-            self.perform(connection.link())?;
-            if let Some(span) = self.sleep.take() {
-                connection.sleep(Vec::new(), span);
+            self.perform(Some(&mut *transport))?;
+            if let Some(span) = self.hands.sleep.take() {
+                transport.sleep(span);
                 self.session.handle(now(), Input::Disconnected);
             }
-            let asleep = connection.until_awake().map_err(RunError::Link)?;
+            let asleep = transport.until_awake().map_err(RunError::Link)?;
             if let Ok(mut status) = remote.status.lock() {
-                let (session, link) = (self.session.counters(), connection.counters());
-                let inference = self.inference.as_ref();
+                let (session, link) = (self.session.counters(), transport.counters());
+                let inference = self.hands.inference.as_ref();
                 let inference = inference.map(inference::Running::status).unwrap_or_default();
                 *status = DeviceStatus { session, link, credentials_refused, inference };
             }
             // The connection rests while it sleeps, the trainer while there is nothing to do.
-            manager.alive(|| [connection.link().map(Link::pulse), self.pulse.count()]);
+            manager.alive(|| [transport.pulse(), self.pulse.count()]);
             manager.status(|| self.session.in_a_line());
             let due = self.session.next_deadline().map(|at| at.since(now()));
             let due = due.map(Duration::from_millis).into_iter().chain(asleep).min();
@@ -202,7 +200,7 @@ impl Device {
             match events.recv_timeout(wait) {
                 Ok(Event::Link(event)) => {
                     credentials_refused = matches!(event, LinkEvent::Refused { .. });
-                    self.on_link(now(), &event);
+                    self.on_link(now(), event);
                 }
                 Ok(Event::Survey(Ok(survey))) => {
                     self.session.handle(now(), Input::Survey(survey));
@@ -216,11 +214,11 @@ impl Device {
                     self.session.handle(now(), Input::Held(held));
                 }
                 Ok(Event::Done(work, outcome)) => {
-                    self.tell_watch(false);
+                    self.hands.tell_watch(false);
                     self.session.handle(now(), Input::Done { work, outcome });
                 }
                 Ok(Event::Found(finding)) => {
-                    if let Some(inference) = &mut self.inference {
+                    if let Some(inference) = &mut self.hands.inference {
                         inference.on_finding(now(), &finding, &mut self.session);
                     }
                 }
@@ -233,7 +231,7 @@ impl Device {
         Ok(())
     }
 
-    fn on_link(&mut self, now: Instant, event: &LinkEvent) {
+    fn on_link(&mut self, now: Instant, event: LinkEvent) {
         match event {
             LinkEvent::Connected => self.session.handle(now, Input::Connected),
             LinkEvent::Disconnected { reason } => {
@@ -249,53 +247,46 @@ impl Device {
             LinkEvent::SubscribeRefused { topic } => {
                 warn!("the broker refuses the subscription to {topic}: check its ACL");
             }
-            LinkEvent::Message { topic, payload } => {
-                self.session.handle(now, Input::Message { topic, payload });
-            }
-        }
-    }
-
-    /// Performs what the session asks for; without a connection, messages wait.
-    fn perform(&mut self, link: Option<&Link>) -> Result<(), RunError> {
-        let early = std::mem::take(&mut self.early);
-        for output in early {
-            self.perform_one(output, link)?;
-        }
-        while let Some(output) = self.session.poll_output() {
-            self.perform_one(output, link)?;
-        }
-        Ok(())
-    }
-
-    fn perform_one(&mut self, output: Output, link: Option<&Link>) -> Result<(), RunError> {
-        match (output, link) {
-            (Output::Save(state), _) => self.store.save(&state).map_err(RunError::Store)?,
-            (Output::UseTask(task), _) => self.order(Order::UseTask(task))?,
-            (Output::UseModel(model), _) => {
-                if let Some(inference) = &mut self.inference {
-                    inference.use_model(model);
+            LinkEvent::Message { topic, payload } => match self.hands.topics.parse(&topic) {
+                Some(topic) => {
+                    self.session.handle(now, Input::Message { topic, payload: &payload });
                 }
-            }
-            (Output::Start(job), _) => {
-                self.cancel = Arc::new(AtomicBool::new(false));
-                self.order(Order::Run(Box::new(job), self.cancel.clone()))?;
-                self.tell_watch(true);
-            }
-            (Output::Cancel(_), _) => {
-                self.cancel.store(true, Ordering::Relaxed);
-                self.tell_watch(false);
-            }
-            (Output::Sleep { ms }, _) => self.sleep = Some(Duration::from_millis(ms)),
-            (Output::Subscribe(topic), Some(link)) => link.subscribe(topic),
-            (Output::Unsubscribe(topic), Some(link)) => link.unsubscribe(topic),
-            (Output::Publish { topic, payload, retain }, Some(link)) => {
-                link.publish(topic, payload, retain);
-            }
-            (output, None) => self.early.push(output),
+                None => log::debug!("{topic}: not a topic of ours"),
+            },
         }
-        Ok(())
     }
 
+    /// Performs what the session asks for.
+    fn perform<'t>(
+        &mut self,
+        transport: Option<&mut (dyn Transport + 't)>,
+    ) -> Result<(), RunError> {
+        let mut ports = DevicePorts { hands: &mut self.hands, transport };
+        self.session.perform(&mut ports).map(|_| ())
+    }
+
+    /// What is still to be said before leaving.
+    fn last_words(&mut self) -> Vec<Message> {
+        let topics = &self.hands.topics;
+        let outputs = std::iter::from_fn(|| self.session.poll_output());
+        let message = |output| match output {
+            Output::Publish { topic, payload, retain } => {
+                Some((topics.name(&topic), payload, retain))
+            }
+            Output::Subscribe(_)
+            | Output::Unsubscribe(_)
+            | Output::Save(_)
+            | Output::UseTask(_)
+            | Output::UseModel(_)
+            | Output::Start(_)
+            | Output::Sleep { .. }
+            | Output::Cancel(_) => None,
+        };
+        outputs.filter_map(message).collect()
+    }
+}
+
+impl Hands {
     /// The trainer begins or ends its work.
     fn tell_watch(&self, training: bool) {
         self.watch.iter().for_each(|watch| watch.training(training));
@@ -305,23 +296,60 @@ impl Device {
         let dead = |_| RunError::Thread("the trainer's thread has ended".into());
         self.orders.send(order).map_err(dead)
     }
+}
 
-    /// What is still to be said before leaving.
-    fn last_words(&mut self) -> Vec<(String, Vec<u8>, bool)> {
-        let outputs = std::iter::from_fn(|| self.session.poll_output());
-        outputs
-            .filter_map(|output| match output {
-                Output::Publish { topic, payload, retain } => Some((topic, payload, retain)),
-                Output::Subscribe(_)
-                | Output::Unsubscribe(_)
-                | Output::Save(_)
-                | Output::UseTask(_)
-                | Output::UseModel(_)
-                | Output::Start(_)
-                | Output::Sleep { .. }
-                | Output::Cancel(_) => None,
-            })
-            .collect()
+impl Ports for DevicePorts<'_, '_> {
+    type Error = RunError;
+
+    fn subscribe(&mut self, topic: &Topic) -> bool {
+        if let Some(transport) = &mut self.transport {
+            transport.subscribe(self.hands.topics.name(topic));
+        }
+        true
+    }
+
+    fn unsubscribe(&mut self, topic: &Topic) -> bool {
+        if let Some(transport) = &mut self.transport {
+            transport.unsubscribe(self.hands.topics.name(topic));
+        }
+        true
+    }
+
+    fn publish(&mut self, topic: &Topic, payload: Vec<u8>, retain: bool) -> Result<(), Vec<u8>> {
+        if let Some(transport) = &mut self.transport {
+            transport.publish((self.hands.topics.name(topic), payload, retain));
+        }
+        Ok(())
+    }
+
+    fn save(&mut self, state: &DeviceState) -> Result<(), RunError> {
+        self.hands.store.save(&state.encode()).map_err(RunError::Store)
+    }
+
+    fn use_task(&mut self, task: Arc<Task>) -> Result<(), RunError> {
+        self.hands.order(Order::UseTask(task))
+    }
+
+    fn use_model(&mut self, model: ModelInUse) {
+        if let Some(inference) = &mut self.hands.inference {
+            inference.use_model(model);
+        }
+    }
+
+    fn start(&mut self, job: Job) -> Result<(), RunError> {
+        self.hands.cancel = Arc::new(AtomicBool::new(false));
+        self.hands.order(Order::Run(Box::new(job), self.hands.cancel.clone()))?;
+        self.hands.tell_watch(true);
+        Ok(())
+    }
+
+    fn cancel(&mut self, _work: WorkRef) {
+        self.hands.cancel.store(true, Ordering::Relaxed);
+        self.hands.tell_watch(false);
+    }
+
+    fn sleep(&mut self, ms: u64) {
+        self.hands.sleep = Some(Duration::from_millis(ms));
     }
 }
 

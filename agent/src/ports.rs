@@ -2,6 +2,9 @@
 //! conditions under which it may work.
 
 use std::sync::Arc;
+use std::time::Duration;
+
+pub use dunlin_link::{Counters, LinkError, LinkEvent, Will};
 
 use dunlin_protocol::presence::Held;
 use dunlin_protocol::task::Task;
@@ -9,15 +12,60 @@ use dunlin_protocol::task::Task;
 use crate::inference::Estimate;
 use crate::job::{Job, JobFailure, ModelInUse, Outcome, Survey};
 
-/// Carries messages. Whatever it is given while not connected is lost, and that is well: the
-/// session says everything again after the next connection.
+/// Takes what a transport hears, from any thread; false when there is no room for it. A message that
+/// finds none may be dropped, what concerns the connection must be told again.
+pub type Events = Arc<dyn Fn(LinkEvent) -> bool + Send + Sync>;
+
+/// A message: topic, payload, and whether the broker keeps it for later subscribers.
+pub type Message = (String, Vec<u8>, bool);
+
+/// A way to a broker that is not open yet. [`LinkConfig`](dunlin_link::LinkConfig) is the one by MQTT.
+pub trait Connect {
+    /// Opens it. From then on it connects, and connects again, by itself, and tells `events` of each
+    /// connection, its loss, and each message. The broker publishes `will` when the device is lost.
+    ///
+    /// # Errors
+    /// When the settings are wrong; a broker that cannot be reached is tried again and again.
+    fn connect(
+        self: Box<Self>,
+        will: Will,
+        events: Events,
+    ) -> Result<Box<dyn Transport>, LinkError>;
+}
+
+/// Carries messages, at least once. Whatever it is given while not connected is lost, and that is
+/// well: the session says everything again after the next connection.
 pub trait Transport {
-    /// Publishes with QoS 1.
-    fn publish(&mut self, topic: String, payload: Vec<u8>, retain: bool);
-    /// Subscribes with QoS 1.
+    /// Publishes `message`.
+    fn publish(&mut self, message: Message);
+
+    /// Subscribes to `topic`; retained messages come at once.
     fn subscribe(&mut self, topic: String);
-    /// Unsubscribes.
+
+    /// Unsubscribes from `topic`.
     fn unsubscribe(&mut self, topic: String);
+
+    /// Says what it was given before, leaves the broker in an orderly way and comes back after `span`.
+    fn sleep(&mut self, span: Duration);
+
+    /// Time until it comes back, `None` while it does not sleep; looked at before each wait, so that it
+    /// can come back then.
+    ///
+    /// # Errors
+    /// When it cannot be opened again.
+    fn until_awake(&mut self) -> Result<Option<Duration>, LinkError>;
+
+    /// What it has carried so far.
+    fn counters(&self) -> Counters;
+
+    /// A number that rises while it is alive; `None` while it has nothing to do.
+    fn pulse(&self) -> Option<u64>;
+
+    /// Publishes `last` and leaves; what it has carried in all.
+    fn close(&mut self, last: Vec<Message>) -> Counters;
+
+    /// Ends without a word, as by a power cut.
+    fn abort(&mut self);
 }
 
 /// Why a store did not give or take a state.

@@ -9,13 +9,15 @@ mod eligibility;
 mod feedback;
 mod fetch;
 mod hold;
+mod holding;
+mod idle;
 mod inference;
 mod io;
 mod link_costs;
 mod memory;
+mod perform;
 mod phase;
 mod planner;
-mod resting;
 mod route;
 mod send;
 #[cfg(test)]
@@ -28,14 +30,13 @@ use alloc::{boxed::Box, string::String, sync::Arc, vec::Vec};
 
 use dunlin_protocol::codec::Codec;
 use dunlin_protocol::extension::Extensions;
-use dunlin_protocol::id::{DeviceId, Lineage, ModelVersion};
+use dunlin_protocol::id::{DeviceId, Lineage};
 use dunlin_protocol::message::{Ack, Answer, Claim, Go, Outcome, Refusal, Verdict, WorkRef};
 use dunlin_protocol::plan::{Plan, WorkItem};
 use dunlin_protocol::presence::{Presence, State};
 use dunlin_protocol::rng::Rng;
-use dunlin_protocol::task::Task;
 use dunlin_protocol::time::Instant;
-use dunlin_protocol::topic::{Down, Topic, shard_of};
+use dunlin_protocol::topic::{Down, Topic, Topics, shard_of};
 use dunlin_protocol::wire;
 use log::{debug, info, warn};
 
@@ -46,12 +47,15 @@ use data_budget::DataBudget;
 pub use data_budget::LinkPolicy;
 use eligibility::Eligibility;
 use feedback::Fate;
+pub use holding::CachedVersion;
+use holding::Holding;
+pub use idle::IdleSession;
 pub use inference::InferencePolicy;
 pub use io::{Input, Output, SessionCounters, Settings};
 pub use memory::{batch_bytes, windows_max};
+pub use perform::Ports;
 use phase::{Item, Phase};
 use planner::{Planner, work_of};
-pub use resting::{Common, News, Resting};
 use route::route;
 use transfer::Retry;
 use uplink::Uplink;
@@ -63,14 +67,11 @@ const PLAN_WAIT_MS: u64 = 60_000;
 #[derive(Debug)]
 pub struct Session {
     settings: Settings,
-    state: DeviceState,
+    state: Arc<DeviceState>,
     rng: Rng,
     uplink: Uplink,
     planner: Planner,
-    task: Option<Arc<Task>>,
-    /// The remembered task is not in use: it does not fit this device's memory.
-    task_too_large: bool,
-    model: Option<(Lineage, ModelVersion, Arc<Vec<f32>>)>,
+    holding: Holding,
     survey: Option<Survey>,
     phase: Phase,
     outputs: VecDeque<Output>,
@@ -93,13 +94,11 @@ impl Session {
         let budget = DataBudget::new(settings.link, state.spent);
         let mut this = Self {
             settings,
-            state,
+            state: Arc::new(state),
             rng,
             uplink: Uplink::Down,
             planner: Planner::default(),
-            task: None,
-            task_too_large: false,
-            model: None,
+            holding: Holding::default(),
             survey: None,
             phase: Phase::Waiting,
             outputs: VecDeque::new(),
@@ -123,8 +122,8 @@ impl Session {
             Input::Disconnected => self.uplink.lose(),
             Input::Message { topic, payload } => {
                 self.counters.bytes_in += payload.len() as u64;
-                self.spend(message_bytes(topic.len(), payload.len()));
-                self.on_message(now, topic, payload);
+                self.spend(message_bytes(self.settings.topics.length(&topic), payload.len()));
+                self.on_message(now, &topic, payload);
             }
             Input::Survey(survey) => self.survey = Some(survey),
             Input::Done { work, outcome } => self.on_done(now, work, outcome),
@@ -191,17 +190,23 @@ impl Session {
     }
 
     /// The topic and payload that the broker publishes when the device is lost.
-    pub fn last_will(&self) -> (String, Vec<u8>) {
+    pub fn last_will(&self) -> (Topic, Vec<u8>) {
         let presence = Presence::new(State::Lost, self.state.boot);
-        (self.topic(&Topic::DeviceState(self.settings.device.clone())), presence.encode().into())
+        (Topic::DeviceState(self.settings.device.clone()), presence.encode().into())
     }
 
-    fn topic(&self, topic: &Topic) -> String {
-        self.settings.topics.name(topic)
+    /// The topic tree of the device's broker.
+    pub fn topics(&self) -> &Topics {
+        &self.settings.topics
+    }
+
+    /// What the device remembers, to be changed; it outlives a power cut once it is saved.
+    fn memory_mut(&mut self) -> &mut DeviceState {
+        Arc::make_mut(&mut self.state)
     }
 
     fn say_state(&mut self, state: State) {
-        let topic = self.topic(&Topic::DeviceState(self.settings.device.clone()));
+        let topic = Topic::DeviceState(self.settings.device.clone());
         let held = self.eligibility.say(self.phase.work().is_some());
         let presence = Presence { state, boot: self.state.boot, held };
         let payload = presence.encode().into();
@@ -209,8 +214,8 @@ impl Session {
     }
 
     fn save(&mut self) {
-        self.state.spent = self.budget.spent();
-        self.push(Output::Save(self.state.encode()));
+        self.memory_mut().spent = self.budget.spent();
+        self.push(Output::Save(self.state.clone()));
     }
 
     /// Training windows at hand.
@@ -233,43 +238,38 @@ impl Session {
         self.spend(CONNECT_BYTES);
         self.say_state(State::Online);
         for down in Down::ALL {
-            let topic = self.topic(&Topic::Down(self.settings.device.clone(), down));
-            self.push(Output::Subscribe(topic));
+            self.push(Output::Subscribe(Topic::Down(self.settings.device.clone(), down)));
         }
-        let plan = self.topic(&Topic::Plan(self.settings.federation.clone()));
-        self.push(Output::Subscribe(plan));
+        self.push(Output::Subscribe(Topic::Plan(self.settings.federation.clone())));
         if let Some(plan) = self.planner.plan() {
-            let server = self.topic(&Topic::ServerState(plan.instance.clone()));
+            let server = Topic::ServerState(plan.instance.clone());
             self.push(Output::Subscribe(server));
         }
         self.restart_download();
     }
 
-    fn on_message(&mut self, now: Instant, topic: &str, payload: &[u8]) {
-        let read = match self.settings.topics.parse(topic) {
-            Some(Topic::Plan(federation)) if federation == self.settings.federation => {
+    fn on_message(&mut self, now: Instant, topic: &Topic, payload: &[u8]) {
+        let read = match topic {
+            Topic::Plan(federation) if *federation == self.settings.federation => {
                 wire::decode::<Plan>(payload).map(|plan| self.on_plan(now, plan))
             }
-            Some(Topic::ServerState(instance)) => {
-                self.on_server_state(now, &instance, payload);
+            Topic::ServerState(instance) => {
+                self.on_server_state(now, instance, payload);
                 Ok(())
             }
-            Some(Topic::Object(_, object, _)) => self.on_object_chunk(now, object, payload),
-            Some(Topic::Down(device, down)) if device == self.settings.device => match down {
+            Topic::Object(_, object, _) => self.on_object_chunk(now, *object, payload),
+            Topic::Down(device, down) if *device == self.settings.device => match down {
                 Down::Go => wire::decode::<Go>(payload).map(|go| self.on_go(now, &go)),
                 Down::Ack => wire::decode::<Ack>(payload).map(|ack| self.on_ack(now, ack)),
                 Down::Verdict => {
                     wire::decode::<Verdict>(payload).map(|verdict| self.on_verdict(now, &verdict))
                 }
             },
-            Some(
-                Topic::Plan(_)
-                | Topic::Down(..)
-                | Topic::DeviceState(_)
-                | Topic::Up(..)
-                | Topic::Out(..),
-            )
-            | None => Ok(()),
+            Topic::Plan(_)
+            | Topic::Down(..)
+            | Topic::DeviceState(_)
+            | Topic::Up(..)
+            | Topic::Out(..) => Ok(()),
         };
         if let Err(error) = read {
             self.counters.unreadable += 1;
@@ -286,12 +286,11 @@ impl Session {
             );
             return;
         }
-        self.state.plans.note(&plan);
+        self.memory_mut().plans.note(&plan);
         self.uplink.hear_plan();
         if !self.planner.is_of(&plan.instance) {
             self.uplink.hear_server(false);
-            let topic = self.topic(&Topic::ServerState(plan.instance.clone()));
-            self.push(Output::Subscribe(topic));
+            self.push(Output::Subscribe(Topic::ServerState(plan.instance.clone())));
         }
         let open = |work: WorkRef| {
             let listed = |item: &WorkItem| item.round == work.round && item.kind == work.kind;
@@ -403,7 +402,9 @@ impl Session {
     /// The first item of the plan that this device would do; those that it has no memory for end here.
     fn next_item(&mut self) -> Option<Item> {
         loop {
-            let (Some(plan), Some(_)) = (self.planner.plan(), &self.task) else { return None };
+            let (Some(plan), Some(_)) = (self.planner.plan(), self.holding.task()) else {
+                return None;
+            };
             let mut items = plan.work.iter().filter_map(|item| self.wanted(plan, item));
             let first = items.next()?;
             // An update that is finished comes first: other work would drop it.
@@ -426,10 +427,14 @@ impl Session {
         if self.planner.has_ended(&work) || !self.survey?.allows(kind) {
             return None;
         }
-        if kind.needs_model() && route(plan, self.held(), item.base_version).is_none() {
+        if kind.needs_model()
+            && route(plan, self.holding.version_of(plan), item.base_version).is_none()
+        {
             return None;
         }
-        let drawn = resting::drawn(&self.state, &self.settings.federation, plan, item);
+        let federation = &self.settings.federation;
+        let lottery = &self.state.lottery;
+        let drawn = lottery.selects(federation, plan.lineage, item.round, item.kind, item.fraction);
         let item = Item { work, base_version: item.base_version, asked };
         (drawn && self.may_begin(&item)).then_some(item)
     }
@@ -438,7 +443,7 @@ impl Session {
         let Some(plan) = self.planner.plan() else { return };
         let (device, federation) = (&self.settings.device, &self.settings.federation);
         let shard = shard_of(device, plan.shards);
-        let topic = self.topic(&Topic::Up(device.clone(), federation.clone(), shard));
+        let topic = Topic::Up(device.clone(), federation.clone(), shard);
         self.push(Output::Publish { topic, payload, retain: false });
     }
 

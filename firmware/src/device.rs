@@ -9,18 +9,19 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::cell::RefCell;
 
-use dunlin_agent::job::{Job, JobFailure, JobSpec, Outcome, Survey};
+use dunlin_agent::job::{Job, JobFailure, JobSpec, ModelInUse, Outcome, Survey};
 use dunlin_agent::network::NetworkTrainer;
 use dunlin_agent::session::{
-    Input, LinkPolicy, Output, Session, Settings, batch_bytes, windows_max,
+    Input, LinkPolicy, Ports, Session, Settings, batch_bytes, windows_max,
 };
 use dunlin_agent::state::{DeviceState, StateError};
 use dunlin_agent::sums;
 use dunlin_models::Backend;
 use dunlin_protocol::id::{Digest, Lineage, RoundId, ShortDigest};
+use dunlin_protocol::message::WorkRef;
 use dunlin_protocol::task::{Task, TaskSpec};
 use dunlin_protocol::time::Instant;
-use dunlin_protocol::topic::Topics;
+use dunlin_protocol::topic::{Topic, Topics};
 use embedded_storage::nor_flash::NorFlash;
 use log::{error, info, warn};
 
@@ -89,8 +90,9 @@ struct Core<P, F> {
     session: Session,
     client: Client,
     orders: VecDeque<Order>,
-    /// What the session asked for and the client has no room for yet; what follows it waits too.
-    waiting: Option<Output>,
+    /// The client had no room for all that the session asked for.
+    waiting: bool,
+    topics: Topics,
     cancelled: bool,
     /// What the stream brought and the client has not taken yet.
     came: Vec<u8>,
@@ -129,10 +131,11 @@ impl<'a, P: Port, F: NorFlash> Device<'a, P, F> {
         };
         let start = state.boot.saturating_add(1);
         let seed = state.lottery.draw(&config.federation, Lineage([0; 16]), RoundId(state.boot), 1);
+        let topics = Topics::new(config.root.clone());
         let settings = Settings {
             device: config.device.clone(),
             federation: config.federation.clone(),
-            topics: Topics::new(config.root.clone()),
+            topics: topics.clone(),
             memory_kib: u32::try_from(memory / 1024).unwrap_or(u32::MAX),
             link: LinkPolicy::default(),
         };
@@ -145,7 +148,7 @@ impl<'a, P: Port, F: NorFlash> Device<'a, P, F> {
                 .or_else(|| config.password.as_ref().map(|_| config.device.as_str().into())),
             password: config.password,
             keep_alive_s: config.keep_alive_s,
-            will: Will { topic, payload },
+            will: Will { topic: topics.name(&topic), payload },
             packet_bytes_max: PACKET_BYTES_MIN.max(memory / 8),
             out_bytes_max: PACKET_BYTES_MIN.max(memory / 16),
         };
@@ -158,7 +161,8 @@ impl<'a, P: Port, F: NorFlash> Device<'a, P, F> {
             session,
             client,
             orders: VecDeque::new(),
-            waiting: None,
+            waiting: false,
+            topics,
             cancelled: false,
             came: Vec::with_capacity(PIECE),
             accepted: 0,
@@ -268,7 +272,7 @@ impl<P: Port, F: NorFlash> Core<P, F> {
         }
         let written = self.port.write(self.client.output());
         self.client.written(written);
-        if self.waiting.is_some() {
+        if self.waiting {
             self.perform();
         }
     }
@@ -320,7 +324,9 @@ impl<P: Port, F: NorFlash> Core<P, F> {
                 ConnectRefusal::Protocol | ConnectRefusal::ClientId | ConnectRefusal::Unavailable,
             ) => warn!("the broker refuses this device"),
             Event::Message { topic, payload } => {
-                self.tell(Input::Message { topic: &topic, payload: &payload });
+                if let Some(topic) = self.topics.parse(&topic) {
+                    self.tell(Input::Message { topic, payload: &payload });
+                }
             }
             Event::SubscribeRefused { topic } => {
                 warn!("the broker refuses the subscription to {topic}: check its ACL");
@@ -331,88 +337,114 @@ impl<P: Port, F: NorFlash> Core<P, F> {
         }
     }
 
+    /// The session, and what it acts on.
+    fn split<'a>(
+        &'a mut self,
+        now: Instant,
+        left: &'a mut bool,
+    ) -> (&'a mut Session, BoardPorts<'a, F>) {
+        let Self { slots, client, orders, topics, session, cancelled, wake_at, .. } = self;
+        (session, BoardPorts { now, slots, client, orders, topics, cancelled, wake_at, left })
+    }
+
     /// Does what the session asks for, as far as there is room.
     fn perform(&mut self) {
-        while !self.failed
-            && let Some(output) = self.waiting.take().or_else(|| self.session.poll_output())
-        {
-            match self.say(&output) {
-                Said::Yes => {}
-                Said::NotYet => {
-                    if self.session.backlog() > BACKLOG_MAX {
-                        self.client.stream_broke(self.port.now());
-                    }
-                    self.waiting = Some(output);
-                    return;
+        if self.failed {
+            return;
+        }
+        let now = self.port.now();
+        let mut left = false;
+        let (session, mut ports) = self.split(now, &mut left);
+        match session.perform(&mut ports) {
+            Ok(all) => {
+                self.waiting = !all;
+                if !all && self.session.backlog() > BACKLOG_MAX {
+                    self.client.stream_broke(now);
                 }
-                Said::NotMeant => self.act(output),
+            }
+            Err(error) => {
+                // Better no update than one that might be counted twice.
+                error!("the state cannot be kept: {error:?}");
+                self.failed = true;
             }
         }
-    }
-
-    /// Gives the client what is meant for the broker. Without a connection nothing is said: the
-    /// session says everything again after the next one.
-    fn say(&mut self, output: &Output) -> Said {
-        let now = self.port.now();
-        let said = match output {
-            Output::Subscribe(topic) => self.client.subscribe(now, topic),
-            Output::Unsubscribe(topic) => self.client.unsubscribe(now, topic),
-            Output::Publish { topic, payload, retain } => {
-                if self.client.exceeds_room(topic, payload) {
-                    let bytes = payload.len();
-                    error!(
-                        "a message of {bytes} bytes was not sent: the plan's chunks are too long"
-                    );
-                    return Said::Yes;
-                }
-                self.client.publish(now, topic, payload, *retain)
-            }
-            Output::Save(_)
-            | Output::UseTask(_)
-            | Output::UseModel(_)
-            | Output::Start(_)
-            | Output::Cancel(_)
-            | Output::Sleep { .. } => return Said::NotMeant,
-        };
-        if said || !self.client.is_connected() { Said::Yes } else { Said::NotYet }
-    }
-
-    /// Does what concerns this device alone.
-    fn act(&mut self, output: Output) {
-        match output {
-            Output::Save(state) => {
-                if let Err(error) = self.slots.save(&state) {
-                    // Better no update than one that might be counted twice.
-                    error!("the state cannot be kept: {error:?}");
-                    self.failed = true;
-                }
-            }
-            Output::UseTask(task) => self.orders.push_back(Order::UseTask(task)),
-            Output::Start(job) => self.orders.push_back(Order::Run(job)),
-            Output::Cancel(work) => {
-                self.cancelled = true;
-                let wanted = |order: &Order| !matches!(order, Order::Run(job) if job.work == work);
-                self.orders.retain(wanted);
-            }
-            Output::Sleep { ms } => {
-                self.client.disconnect();
-                let now = self.port.now();
-                self.wake_at = Some(now.after(ms));
-                self.session.handle(now, Input::Disconnected);
-            }
-            Output::UseModel(_)
-            | Output::Subscribe(_)
-            | Output::Unsubscribe(_)
-            | Output::Publish { .. } => {}
+        if left {
+            self.tell(Input::Disconnected);
         }
     }
 }
 
-/// What became of something that is meant for the broker.
-enum Said {
-    Yes,
-    NotYet,
-    NotMeant,
+/// What the session acts on.
+struct BoardPorts<'a, F> {
+    now: Instant,
+    slots: &'a mut Slots<F>,
+    client: &'a mut Client,
+    orders: &'a mut VecDeque<Order>,
+    topics: &'a Topics,
+    cancelled: &'a mut bool,
+    wake_at: &'a mut Option<Instant>,
+    /// The session had the broker left.
+    left: &'a mut bool,
+}
+
+impl<F> BoardPorts<'_, F> {
+    /// Whether something that is meant for the broker is dealt with. Without a connection nothing is
+    /// said: the session says everything again after the next one.
+    fn dealt_with(&self, said: bool) -> bool {
+        said || !self.client.is_connected()
+    }
+}
+
+impl<F: NorFlash> Ports for BoardPorts<'_, F> {
+    type Error = FlashError;
+
+    fn subscribe(&mut self, topic: &Topic) -> bool {
+        let said = self.client.subscribe(self.now, &self.topics.name(topic));
+        self.dealt_with(said)
+    }
+
+    fn unsubscribe(&mut self, topic: &Topic) -> bool {
+        let said = self.client.unsubscribe(self.now, &self.topics.name(topic));
+        self.dealt_with(said)
+    }
+
+    fn publish(&mut self, topic: &Topic, payload: Vec<u8>, retain: bool) -> Result<(), Vec<u8>> {
+        let topic = self.topics.name(topic);
+        if self.client.exceeds_room(&topic, &payload) {
+            let bytes = payload.len();
+            error!("a message of {bytes} bytes was not sent: the plan's chunks are too long");
+            return Ok(());
+        }
+        let said = self.client.publish(self.now, &topic, &payload, retain);
+        if self.dealt_with(said) { Ok(()) } else { Err(payload) }
+    }
+
+    fn save(&mut self, state: &DeviceState) -> Result<(), FlashError> {
+        self.slots.save(&state.encode())
+    }
+
+    fn use_task(&mut self, task: Arc<Task>) -> Result<(), FlashError> {
+        self.orders.push_back(Order::UseTask(task));
+        Ok(())
+    }
+
+    fn use_model(&mut self, _model: ModelInUse) {}
+
+    fn start(&mut self, job: Job) -> Result<(), FlashError> {
+        self.orders.push_back(Order::Run(job));
+        Ok(())
+    }
+
+    fn cancel(&mut self, work: WorkRef) {
+        *self.cancelled = true;
+        self.orders.retain(|order| !matches!(order, Order::Run(job) if job.work == work));
+    }
+
+    fn sleep(&mut self, ms: u64) {
+        self.client.disconnect();
+        *self.wake_at = Some(self.now.after(ms));
+        *self.left = true;
+    }
 }
 
 #[cfg(test)]

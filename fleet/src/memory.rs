@@ -4,21 +4,24 @@
 //! as TCP does, and lose what is on its way when they are cut.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
 use std::sync::Arc;
 
-use dunlin_agent::job::{Job, Survey};
+use dunlin_agent::job::{Job, ModelInUse, Survey};
 use dunlin_agent::ports::Executor;
-use dunlin_agent::session::{Input, LinkPolicy, Output, Session, Settings};
+use dunlin_agent::session::{Input, LinkPolicy, Ports, Session, Settings};
 use dunlin_agent::state::DeviceState;
 use dunlin_aggregator::aggregator::{Aggregator, Start, StartError};
 use dunlin_aggregator::io::{Input as AggregatorInput, Output as AggregatorOutput, RoundEvent};
 use dunlin_aggregator::settings::Settings as AggregatorSettings;
 use dunlin_aggregator::snapshot::Snapshot;
 use dunlin_protocol::id::{FederationId, Lineage, Name};
+use dunlin_protocol::message::WorkRef;
 use dunlin_protocol::presence::Held;
 use dunlin_protocol::rng::Rng;
+use dunlin_protocol::task::Task;
 use dunlin_protocol::time::Instant;
-use dunlin_protocol::topic::Topics;
+use dunlin_protocol::topic::{Topic, Topics};
 
 /// Time from a client to the broker, or from the broker to a client, in milliseconds.
 pub const HOP_MS: u64 = 20;
@@ -74,6 +77,21 @@ enum Event {
     },
 }
 
+/// What happens when, in the order in which it was asked for.
+#[derive(Debug, Default)]
+struct Timeline {
+    now: Instant,
+    sequence: u64,
+    events: BTreeMap<(Instant, u64), Event>,
+}
+
+impl Timeline {
+    fn after(&mut self, delay_ms: u64, event: Event) {
+        self.sequence += 1;
+        self.events.insert((self.now.after(delay_ms), self.sequence), event);
+    }
+}
+
 /// One end's connection: its number grows with each reconnect.
 #[derive(Debug, Default)]
 struct Connection {
@@ -96,9 +114,7 @@ struct Device<T> {
 
 /// A whole federation in memory.
 pub struct MemoryFleet<T> {
-    now: Instant,
-    sequence: u64,
-    events: BTreeMap<(Instant, u64), Event>,
+    timeline: Timeline,
     retained: BTreeMap<String, Vec<u8>>,
     connections: BTreeMap<Client, Connection>,
     aggregator_settings: AggregatorSettings,
@@ -132,9 +148,7 @@ impl<T: Executor> MemoryFleet<T> {
     /// A federation whose devices all know the same broker; nobody is connected yet.
     pub fn new(aggregator_settings: AggregatorSettings) -> Self {
         Self {
-            now: Instant(0),
-            sequence: 0,
-            events: BTreeMap::new(),
+            timeline: Timeline::default(),
             retained: BTreeMap::new(),
             connections: BTreeMap::new(),
             aggregator_settings,
@@ -184,7 +198,7 @@ impl<T: Executor> MemoryFleet<T> {
             Some(snapshot) => Start::Restored(Box::new(snapshot.clone())),
             None => Start::Fresh { lineage: Lineage([5; 16]), initial: Initial::Seed(seed) },
         };
-        let (settings, now) = (self.aggregator_settings.clone(), self.now);
+        let (settings, now) = (self.aggregator_settings.clone(), self.timeline.now);
         self.aggregator = Some(Aggregator::new(settings, start, now, now.0 / 1000)?);
         self.connect(Client::Aggregator);
         Ok(())
@@ -205,7 +219,7 @@ impl<T: Executor> MemoryFleet<T> {
 
     /// Tells a device why it must not work now, or that it may.
     pub fn hold(&mut self, device: usize, held: Option<Held>) {
-        self.devices[device].session.handle(self.now, Input::Held(held));
+        self.devices[device].session.handle(self.timeline.now, Input::Held(held));
         self.drain_device(device);
     }
 
@@ -266,7 +280,7 @@ impl<T: Executor> MemoryFleet<T> {
             (Client::Aggregator, _) => {}
         }
         if let Some(watcher) = &mut self.watcher {
-            watcher(self.now, client, way, topic, payload);
+            watcher(self.timeline.now, client, way, topic, payload);
         }
     }
 
@@ -289,7 +303,7 @@ impl<T: Executor> MemoryFleet<T> {
 
     /// The virtual time in milliseconds since the start.
     pub fn now(&self) -> Instant {
-        self.now
+        self.timeline.now
     }
 
     /// The session of the device at place `device`, from 0.
@@ -305,29 +319,25 @@ impl<T: Executor> MemoryFleet<T> {
     /// Publishes as if from `client`: what a broken or hostile device might say.
     pub fn inject(&mut self, client: Client, topic: String, payload: Vec<u8>) {
         let epoch = self.connections.get(&client).map_or(0, |connection| connection.epoch);
-        self.after(HOP_MS, Event::Publish { from: client, epoch, topic, payload, retain: false });
+        self.timeline
+            .after(HOP_MS, Event::Publish { from: client, epoch, topic, payload, retain: false });
     }
 
     /// Lets everything happen up to `until`, or until `stop` says so after an event; whether it did.
     pub fn run(&mut self, until: Instant, mut stop: impl FnMut(&Self) -> bool) -> bool {
-        while let Some((&key, _)) = self.events.first_key_value() {
+        while let Some((&key, _)) = self.timeline.events.first_key_value() {
             if key.0 > until {
                 break;
             }
-            let Some(event) = self.events.remove(&key) else { break };
-            self.now = key.0;
+            let Some(event) = self.timeline.events.remove(&key) else { break };
+            self.timeline.now = key.0;
             self.happen(event);
             if stop(self) {
                 return true;
             }
         }
-        self.now = self.now.max(until);
+        self.timeline.now = self.timeline.now.max(until);
         false
-    }
-
-    fn after(&mut self, delay_ms: u64, event: Event) {
-        self.sequence += 1;
-        self.events.insert((self.now.after(delay_ms), self.sequence), event);
     }
 
     fn is_current(&self, client: Client, epoch: u32) -> bool {
@@ -341,7 +351,11 @@ impl<T: Executor> MemoryFleet<T> {
                 let (topic, payload) = aggregator.last_will();
                 (topics.name(&topic), payload)
             }),
-            Client::Device(place) => Some(self.devices[place].session.last_will()),
+            Client::Device(place) => {
+                let session = &self.devices[place].session;
+                let (topic, payload) = session.last_will();
+                Some((session.topics().name(&topic), payload))
+            }
         };
         let connection = self.connections.entry(client).or_default();
         connection.epoch += 1;
@@ -402,7 +416,7 @@ impl<T: Executor> MemoryFleet<T> {
                 }
                 let outcome = self.devices[device].trainer.run(&job, &|| false);
                 let input = Input::Done { work: job.work, outcome };
-                self.devices[device].session.handle(self.now, input);
+                self.devices[device].session.handle(self.timeline.now, input);
                 self.drain_device(device);
             }
         }
@@ -419,7 +433,7 @@ impl<T: Executor> MemoryFleet<T> {
             matching.map(|(topic, payload)| (topic.clone(), payload.clone())).collect();
         connection.filters.insert(filter);
         for (topic, payload) in kept {
-            self.after(HOP_MS, Event::Deliver { to: from, epoch, topic, payload });
+            self.timeline.after(HOP_MS, Event::Deliver { to: from, epoch, topic, payload });
         }
     }
 
@@ -429,7 +443,7 @@ impl<T: Executor> MemoryFleet<T> {
         let to: Vec<(Client, u32)> = listening.map(|(client, c)| (*client, c.epoch)).collect();
         for (to, epoch) in to {
             let (topic, payload) = (topic.clone(), payload.clone());
-            self.after(HOP_MS, Event::Deliver { to, epoch, topic, payload });
+            self.timeline.after(HOP_MS, Event::Deliver { to, epoch, topic, payload });
         }
         if retain && payload.is_empty() {
             self.retained.remove(&topic);
@@ -442,8 +456,10 @@ impl<T: Executor> MemoryFleet<T> {
         match client {
             Client::Device(place) => {
                 let device = &mut self.devices[place];
-                if device.powered {
-                    device.session.handle(self.now, told.for_device());
+                if let Some(input) =
+                    told.for_device(&device.settings.topics).filter(|_| device.powered)
+                {
+                    device.session.handle(self.timeline.now, input);
                     self.drain_device(place);
                 }
             }
@@ -463,7 +479,7 @@ impl<T: Executor> MemoryFleet<T> {
                 None => return,
             },
         };
-        aggregator.handle(self.now, input);
+        aggregator.handle(self.timeline.now, input);
         let mut outputs = Vec::new();
         while let Some(output) = aggregator.poll_output() {
             outputs.push(output);
@@ -474,16 +490,17 @@ impl<T: Executor> MemoryFleet<T> {
             match output {
                 AggregatorOutput::Subscribe(filter) => {
                     let from = Client::Aggregator;
-                    self.after(HOP_MS, Event::Subscribe { from, epoch, filter, on: true });
+                    self.timeline.after(HOP_MS, Event::Subscribe { from, epoch, filter, on: true });
                 }
                 AggregatorOutput::Publish { topic, payload, retain } => {
                     let (from, topic) = (Client::Aggregator, topics.name(&topic));
-                    self.after(HOP_MS, Event::Publish { from, epoch, topic, payload, retain });
+                    self.timeline
+                        .after(HOP_MS, Event::Publish { from, epoch, topic, payload, retain });
                 }
                 AggregatorOutput::Save(save) => {
                     self.snapshot = Snapshot::after(self.snapshot.take(), &save);
                 }
-                AggregatorOutput::Event(event) => self.log.push((self.now, event)),
+                AggregatorOutput::Event(event) => self.log.push((self.timeline.now, event)),
             }
         }
         self.wake_at(Client::Aggregator, wake);
@@ -491,53 +508,102 @@ impl<T: Executor> MemoryFleet<T> {
 
     fn wake_at(&mut self, client: Client, wake: Option<Instant>) {
         if let Some(at) = wake {
-            self.after(at.since(self.now).max(1), Event::Wake(client));
+            self.timeline.after(at.since(self.timeline.now).max(1), Event::Wake(client));
         }
     }
 
     fn drain_device(&mut self, place: usize) {
         let client = Client::Device(place);
         let epoch = self.connections.get(&client).map_or(0, |c| c.epoch);
-        while let Some(output) = self.devices[place].session.poll_output() {
-            match output {
-                Output::Subscribe(filter) => {
-                    self.after(HOP_MS, Event::Subscribe { from: client, epoch, filter, on: true });
-                }
-                Output::Unsubscribe(filter) => {
-                    self.after(HOP_MS, Event::Subscribe { from: client, epoch, filter, on: false });
-                }
-                Output::Publish { topic, payload, retain } => {
-                    self.device_messages += 1;
-                    self.after(
-                        HOP_MS,
-                        Event::Publish { from: client, epoch, topic, payload, retain },
-                    );
-                }
-                Output::Save(state) => self.devices[place].saved = state,
-                Output::UseTask(task) => self.count_windows(place, &task),
-                Output::Start(job) => {
-                    let device = &mut self.devices[place];
-                    device.job += 1;
-                    let (number, train_ms, job) = (device.job, device.train_ms, Box::new(job));
-                    self.after(train_ms, Event::JobDone { device: place, number, job });
-                }
-                Output::Cancel(_) => self.devices[place].job += 1,
-                Output::UseModel(_) => {}
-                // What was said before is still carried: the connection is closed in order.
-                Output::Sleep { ms } => {
-                    self.after(HOP_MS + 1, Event::Leave { device: place, epoch });
-                    self.after(ms.max(HOP_MS + 2), Event::Awake { device: place, epoch });
-                }
-            }
+        loop {
+            let Self { timeline, devices, device_messages, .. } = self;
+            let Device { settings, session, saved, trainer, train_ms, job, .. } =
+                &mut devices[place];
+            let (topics, train_ms, task) = (&settings.topics, *train_ms, None);
+            #[rustfmt::skip]
+            let mut ports = MemoryPorts {
+                timeline, place, epoch, topics, saved, train_ms, job, task,
+                messages: device_messages,
+            };
+            let Ok(_) = session.perform(&mut ports);
+            let Some(task) = ports.task else { break };
+            let survey = trainer.survey(&task, &|| false).unwrap_or(Survey::NOTHING);
+            session.handle(timeline.now, Input::Survey(survey));
         }
         let wake = self.devices[place].session.next_deadline();
         self.wake_at(client, wake);
     }
+}
 
-    fn count_windows(&mut self, place: usize, task: &Arc<dunlin_protocol::task::Task>) {
-        let device = &mut self.devices[place];
-        let survey = device.trainer.survey(task, &|| false).unwrap_or(Survey::NOTHING);
-        device.session.handle(self.now, Input::Survey(survey));
+/// What the session of a device in memory acts on.
+struct MemoryPorts<'a> {
+    timeline: &'a mut Timeline,
+    place: usize,
+    epoch: u32,
+    topics: &'a Topics,
+    saved: &'a mut Vec<u8>,
+    train_ms: u64,
+    job: &'a mut u32,
+    messages: &'a mut u64,
+    /// A survey of this task was asked for.
+    task: Option<Arc<Task>>,
+}
+
+impl MemoryPorts<'_> {
+    fn subscribe_or_not(&mut self, topic: &Topic, on: bool) -> bool {
+        let (from, filter) = (Client::Device(self.place), self.topics.name(topic));
+        self.timeline.after(HOP_MS, Event::Subscribe { from, epoch: self.epoch, filter, on });
+        true
+    }
+}
+
+impl Ports for MemoryPorts<'_> {
+    type Error = Infallible;
+
+    fn subscribe(&mut self, topic: &Topic) -> bool {
+        self.subscribe_or_not(topic, true)
+    }
+
+    fn unsubscribe(&mut self, topic: &Topic) -> bool {
+        self.subscribe_or_not(topic, false)
+    }
+
+    fn publish(&mut self, topic: &Topic, payload: Vec<u8>, retain: bool) -> Result<(), Vec<u8>> {
+        *self.messages += 1;
+        let (from, epoch, topic) =
+            (Client::Device(self.place), self.epoch, self.topics.name(topic));
+        self.timeline.after(HOP_MS, Event::Publish { from, epoch, topic, payload, retain });
+        Ok(())
+    }
+
+    fn save(&mut self, state: &DeviceState) -> Result<(), Infallible> {
+        *self.saved = state.encode();
+        Ok(())
+    }
+
+    fn use_task(&mut self, task: Arc<Task>) -> Result<(), Infallible> {
+        self.task = Some(task);
+        Ok(())
+    }
+
+    fn use_model(&mut self, _model: ModelInUse) {}
+
+    fn start(&mut self, job: Job) -> Result<(), Infallible> {
+        *self.job += 1;
+        let (device, number, job) = (self.place, *self.job, Box::new(job));
+        self.timeline.after(self.train_ms, Event::JobDone { device, number, job });
+        Ok(())
+    }
+
+    fn cancel(&mut self, _work: WorkRef) {
+        *self.job += 1;
+    }
+
+    fn sleep(&mut self, ms: u64) {
+        // What was said before is still carried: the connection is closed in order.
+        let (device, epoch) = (self.place, self.epoch);
+        self.timeline.after(HOP_MS + 1, Event::Leave { device, epoch });
+        self.timeline.after(ms.max(HOP_MS + 2), Event::Awake { device, epoch });
     }
 }
 
@@ -549,13 +615,16 @@ enum Told<'a> {
 }
 
 impl<'a> Told<'a> {
-    fn for_device(&self) -> Input<'a> {
-        match *self {
+    /// As a device hears it; `None` on topics that are not ours.
+    fn for_device(&self, topics: &Topics) -> Option<Input<'a>> {
+        Some(match *self {
             Self::Connected => Input::Connected,
             Self::Disconnected => Input::Disconnected,
             Self::Tick => Input::Tick,
-            Self::Message(topic, payload) => Input::Message { topic, payload },
-        }
+            Self::Message(topic, payload) => {
+                Input::Message { topic: topics.parse(topic)?, payload }
+            }
+        })
     }
 }
 

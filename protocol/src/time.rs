@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 ///
 /// Instants of two machines cannot be compared: a device learns the aggregator's clock from a
 /// live reply and keeps only the difference.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 pub struct Instant(pub u64);
 
 impl Instant {

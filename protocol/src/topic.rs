@@ -94,6 +94,21 @@ impl Topics {
         format!("{}/{topic}", self.root)
     }
 
+    /// Bytes of the topic's text with the root in front.
+    pub fn length(&self, topic: &Topic) -> usize {
+        struct Count(usize);
+        impl fmt::Write for Count {
+            fn write_str(&mut self, text: &str) -> fmt::Result {
+                self.0 += text.len();
+                Ok(())
+            }
+        }
+        let mut count = Count(self.root.as_str().len() + 1);
+        // Counting never fails.
+        let _ = fmt::Write::write_fmt(&mut count, format_args!("{topic}"));
+        count.0
+    }
+
     /// The topic on which a device hears itself, to try its rights out.
     pub fn echo(&self, device: &DeviceId) -> String {
         format!("{}/v1/dev/{device}/out/{ECHO}", self.root)
@@ -187,6 +202,8 @@ mod tests {
             let text = topics.name(&topic);
             assert_eq!(topics.parse(&text), Some(topic), "{text}");
             assert!(text.matches('/').count() <= 6, "{text}");
+            let topic = topics.parse(&text).unwrap();
+            assert_eq!(topics.length(&topic), text.len(), "{text}");
         }
     }
 

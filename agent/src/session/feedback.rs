@@ -54,15 +54,19 @@ impl Coded {
 impl Session {
     /// Forgets the update that waits for its verdict, and settles what it lost.
     pub(super) fn settle(&mut self, fate: Fate) {
-        let Some(pending) = self.state.pending.take() else { return };
+        if self.state.pending.is_none() {
+            return;
+        }
+        let task = self.holding.task().map(|task| task.digest());
+        let state = self.memory_mut();
+        let Some(pending) = state.pending.take() else { return };
         let Pending { work, base_version, lost, .. } = pending;
         match (fate, lost) {
             (Fate::Counted, Some(values)) => {
                 let (lineage, version) = (work.lineage, base_version);
-                let task = self.task.as_ref().map(|task| task.digest());
-                self.state.residual = task.map(|task| Residual { lineage, task, version, values });
+                state.residual = task.map(|task| Residual { lineage, task, version, values });
             }
-            (Fate::Unknown, _) => self.state.residual = None,
+            (Fate::Unknown, _) => state.residual = None,
             (Fate::Counted | Fate::NotCounted, _) => {}
         }
     }
@@ -88,7 +92,7 @@ impl Session {
         let seeds = Seeds::of_update(&self.settings.device, lineage, round, kind);
         let noise = self.work_seed(item.work, 2);
         let Codec::Sparse { age, .. } = codec else {
-            self.state.residual = None;
+            self.memory_mut().residual = None;
             clip(&mut delta, plan);
             return Ok(Coded {
                 codec: codec.spec().id,
@@ -103,7 +107,8 @@ impl Session {
                 && residual.values.len() == delta.len()
                 && versions.is_some_and(|versions| versions <= age)
         };
-        self.state.residual = self.state.residual.take().filter(fresh);
+        let state = self.memory_mut();
+        state.residual = state.residual.take().filter(fresh);
         if let Some(residual) = &self.state.residual {
             delta.iter_mut().zip(&residual.values).for_each(|(value, kept)| *value += kept);
         }
@@ -166,7 +171,7 @@ mod tests {
         let WorkRef { lineage, round, kind } = work;
         let seeds = Seeds::of_update(&session.settings.device, lineage, round, kind);
         let sent = Codec::from_spec(plan.codec).unwrap().decode(&coded.payload, N, seeds).unwrap();
-        session.state.pending =
+        session.memory_mut().pending =
             Some(Pending { work, base_version, object: vec![], lost: coded.lost });
         if let Some(fate) = fate {
             session.settle_work(work, fate);
@@ -230,7 +235,7 @@ mod tests {
         ] {
             let mut bench = Bench::joined();
             round(&mut bench, 6, delta(1), Some(Fate::Counted));
-            change(bench.session.state.residual.as_mut().unwrap());
+            change(bench.session.memory_mut().residual.as_mut().unwrap());
             let sent = round(&mut bench, 7, delta(2), None);
             assert_eq!(sent, round(&mut Bench::joined(), 7, delta(2), None));
         }

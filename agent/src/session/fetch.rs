@@ -1,16 +1,13 @@
 //! Fetching: the task when a plan names a new one, the base version when a round begins.
 
 use alloc::sync::Arc;
-use dunlin_protocol::delta::Delta;
-use dunlin_protocol::id::{Lineage, ModelVersion, ShortDigest};
+use dunlin_protocol::id::{ModelVersion, ShortDigest};
 use dunlin_protocol::limits::FETCH_TOPICS;
-use dunlin_protocol::model::Model;
 use dunlin_protocol::object::{Chunk, ObjectRef};
-use dunlin_protocol::seeded::Seeded;
 use dunlin_protocol::task::Task;
 use dunlin_protocol::time::Instant;
 use dunlin_protocol::topic::Topic;
-use dunlin_protocol::wire::{self, Kind, WireError};
+use dunlin_protocol::wire::WireError;
 use dunlin_protocol::work::Work;
 use log::{error, warn};
 
@@ -34,14 +31,12 @@ impl Session {
     /// Makes `task` current; one that this device has no memory for leaves it without a task.
     fn adopt_task(&mut self, task: Task) {
         self.survey = None;
-        self.model = None;
         self.forget_told();
-        self.task = None;
         if !self.has_memory_to_train(&task) {
-            return;
+            return self.holding.refuse_task();
         }
         let task = Arc::new(task);
-        self.task = Some(task.clone());
+        self.holding.use_task(task.clone());
         self.push(Output::UseTask(task));
     }
 
@@ -49,12 +44,13 @@ impl Session {
     pub(super) fn use_task(&mut self, now: Instant) {
         let Some(wanted) = self.planner.plan().map(|plan| plan.task) else { return };
         let known = self.state.task.as_ref().map(|cached| cached.digest);
-        if known == Some(wanted.digest) && (self.task.is_some() || self.task_too_large) {
+        if known == Some(wanted.digest) && self.holding.knows_task() {
             return;
         }
         if !self.has_memory_for_task(&wanted) {
             // What it could do for an older task is of no use to this plan.
-            (self.task, self.survey) = (None, None);
+            self.holding.drop_task();
+            self.survey = None;
             return;
         }
         if matches!(&self.phase, Phase::Waiting) {
@@ -94,8 +90,8 @@ impl Session {
         deadline: Instant,
         from_anchor: bool,
     ) {
-        let (Some(plan), Some(_)) = (self.planner.plan(), &self.task) else { return };
-        let held = self.held().filter(|_| !from_anchor);
+        let (Some(plan), Some(_)) = (self.planner.plan(), self.holding.task()) else { return };
+        let held = self.holding.version_of(plan).filter(|_| !from_anchor);
         match route(plan, held, version) {
             Some(rest) => {
                 let (lineage, from_anchor) = (plan.lineage, from_anchor || held.is_none());
@@ -103,12 +99,6 @@ impl Session {
             }
             None => self.abandon("its base version is no longer offered"),
         }
-    }
-
-    /// The version held of the plan's history.
-    pub(super) fn held(&self) -> Option<ModelVersion> {
-        let (lineage, version, _) = self.model.as_ref()?;
-        self.planner.plan().filter(|plan| plan.lineage == *lineage).map(|_| *version)
     }
 
     /// Fetches the next object of the way; at its end, starts the job if there is one.
@@ -137,9 +127,9 @@ impl Session {
         }
     }
 
-    fn object_topic(&self, reference: &ObjectRef, index: u16) -> alloc::string::String {
+    fn object_topic(&self, reference: &ObjectRef, index: u16) -> Topic {
         let federation = self.settings.federation.clone();
-        self.topic(&Topic::Object(federation, reference.digest.short(), index))
+        Topic::Object(federation, reference.digest.short(), index)
     }
 
     pub(super) fn request_chunks(&mut self) {
@@ -215,7 +205,7 @@ impl Session {
         if matches!(self.phase, Phase::FetchingTask(_)) {
             self.enter(Phase::Waiting);
             let task = Task::decode(&bytes)?;
-            self.state.task = Some(CachedTask { digest: reference.digest, object: bytes });
+            self.memory_mut().task = Some(CachedTask { digest: reference.digest, object: bytes });
             self.adopt_task(task);
             if self.inference.is_some() {
                 // A device that classifies needs its task after a restart, also if it never trains.
@@ -230,7 +220,7 @@ impl Session {
         let (item, deadline) = (item.clone(), *deadline);
         let rest = core::mem::take(&mut way.rest);
         let Way { lineage, version: wanted, from_anchor, .. } = *way;
-        match self.take_model(lineage, &bytes) {
+        match self.holding.take_object(lineage, &bytes) {
             Ok(version) if !rest.is_empty() || version == wanted => {
                 let way = Way { lineage, version: wanted, rest, from_anchor };
                 self.follow(now, item, deadline, way);
@@ -244,45 +234,17 @@ impl Session {
                     "{}: version {wanted} does not fit the plan's task: the aggregator serves mixed tasks",
                     self.settings.device
                 );
-                self.model = None;
+                self.holding.take_model();
                 self.abandon("its model does not fit the task");
             }
         }
         Ok(())
     }
 
-    /// Makes the version in `bytes` the one held: an anchor, or a delta on the one held so far.
-    fn take_model(&mut self, lineage: Lineage, bytes: &[u8]) -> Result<ModelVersion, WireError> {
-        const MISFIT: WireError = WireError::Invalid("the object fits neither task nor version");
-        let task = self.task.clone().ok_or(MISFIT)?;
-        let layout = task.layout();
-        let kind = wire::peek_kind(bytes)?;
-        let (found, version, params) = if kind == Kind::Delta as u8 {
-            // A delta that cannot be added leaves nothing that a later one could be added to.
-            let held = self.model.take().filter(|held| held.0 == lineage).ok_or(MISFIT)?;
-            let delta = Delta::decode(bytes)?;
-            if delta.base() != held.1 {
-                return Err(MISFIT);
-            }
-            (delta.layout(), delta.version(), delta.apply(&held.2)?)
-        } else if kind == Kind::Seeded as u8 {
-            let seeded: Seeded = wire::decode(bytes)?;
-            (seeded.layout, seeded.version, seeded.params(layout)?)
-        } else {
-            let model = Model::decode(bytes)?;
-            (model.layout, model.version, model.params)
-        };
-        if found != layout.hash() || params.len() != layout.n_model() {
-            return Err(MISFIT);
-        }
-        self.model = Some((lineage, version, Arc::new(params)));
-        Ok(version)
-    }
-
     fn start_job(&mut self, item: Item, deadline: Instant) {
-        let Some(task) = &self.task else { return };
-        let model = match (&self.model, item.needs_model()) {
-            (Some((_, _, model)), true) => model.clone(),
+        let Some(task) = self.holding.task() else { return };
+        let model = match (self.holding.model(), item.needs_model()) {
+            (Some(held), true) => held.params.clone(),
             (_, false) => Arc::default(),
             (None, true) => return,
         };

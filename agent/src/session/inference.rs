@@ -14,6 +14,7 @@ use dunlin_protocol::time::Instant;
 use dunlin_protocol::topic::Topic;
 use log::info;
 
+use super::holding::CachedVersion;
 use super::link_costs::{ROUND_BYTES, way_bytes};
 use super::phase::Phase;
 use super::route::route;
@@ -59,7 +60,8 @@ impl Session {
         let inference = Inference { policy, meter, fetch_at: Instant(0), told: None };
         self.inference = Some(inference.into());
         if let Some(kept) = kept.filter(|kept| self.suits(kept)) {
-            self.model = Some((kept.lineage, kept.version, kept.params));
+            let KeptModel { lineage, version, params, .. } = kept;
+            self.holding.hold(CachedVersion { lineage, version, params });
         }
         self.offer_model();
     }
@@ -68,7 +70,7 @@ impl Session {
         let fits = |task: &Task| {
             task.digest() == kept.task && task.layout().n_model() == kept.params.len()
         };
-        self.task.as_deref().is_some_and(fits)
+        self.holding.task().is_some_and(|task| fits(task))
     }
 
     /// Parameters of this device's own layers, if it has any of this task.
@@ -89,21 +91,18 @@ impl Session {
     /// Tells the shell to use the model held, unless it does. Versions on the way to another one
     /// are passed over, and so is a model whose local layers were never trained here.
     pub(super) fn offer_model(&mut self) {
-        let (Some(inference), Some((lineage, version, params))) = (&self.inference, &self.model)
-        else {
-            return;
-        };
-        let known = inference.told == Some((*lineage, *version));
+        let (Some(inference), Some(held)) = (&self.inference, self.holding.model()) else { return };
+        let known = inference.told == Some((held.lineage, held.version));
         if known || matches!(self.phase, Phase::FetchingModel { .. }) {
             return;
         }
-        let Some(task) = &self.task else { return };
+        let Some(task) = self.holding.task() else { return };
         let layout = task.layout();
         let local = self.local_layers(task).map(|local| local.params.clone());
         if local.is_none() && layout.n_params() > layout.n_model() {
             return;
         }
-        let (lineage, version, params) = (*lineage, *version, params.clone());
+        let CachedVersion { lineage, version, params } = held.clone();
         let model = KeptModel { task: task.digest(), lineage, version, params };
         let model = ModelInUse { model, layout: layout.hash(), task: task.clone(), local };
         self.push(Output::UseModel(model));
@@ -116,7 +115,7 @@ impl Session {
     fn newer_version(&self) -> Option<ModelVersion> {
         let plan = self.planner.plan()?;
         let newest = plan.models.iter().map(|entry| entry.version).max()?;
-        let way = route(plan, self.held(), newest)?;
+        let way = route(plan, self.holding.version_of(plan), newest)?;
         (!way.is_empty()).then_some(newest)
     }
 
@@ -125,7 +124,7 @@ impl Session {
         let heard = self.can_talk() && self.uplink.has_plan() && self.survey.is_some();
         let held_back =
             self.uplink.is_asleep() || self.budget.room_at().is_some() || self.spares_link();
-        matches!(self.phase, Phase::Waiting) && heard && !held_back && self.task.is_some()
+        matches!(self.phase, Phase::Waiting) && heard && !held_back && self.holding.task().is_some()
     }
 
     /// Fetches the newest version when there is no work that brings it.
@@ -138,7 +137,8 @@ impl Session {
         let (Some(version), Some(plan)) = (self.newer_version(), self.planner.plan()) else {
             return;
         };
-        let bytes = way_bytes(&route(plan, self.held(), version).unwrap_or_default());
+        let held = self.holding.version_of(plan);
+        let bytes = way_bytes(&route(plan, held, version).unwrap_or_default());
         if let Some(inference) = &mut self.inference {
             inference.fetch_at = now.after(pause);
         }
@@ -185,8 +185,9 @@ impl Session {
             return false;
         }
         let name = inference.policy.name.clone();
-        let topic = self.topic(&Topic::Out(self.settings.device.clone(), name));
-        let fits = self.spare(now, message_bytes(topic.len(), payload.len()));
+        let topic = Topic::Out(self.settings.device.clone(), name);
+        let length = self.settings.topics.length(&topic);
+        let fits = self.spare(now, message_bytes(length, payload.len()));
         if fits {
             self.push(Output::Publish { topic, payload, retain: false });
         }

@@ -1,15 +1,16 @@
 //! What goes into a session and what comes out.
 
-use alloc::{string::String, sync::Arc, vec::Vec};
+use alloc::{sync::Arc, vec::Vec};
 
 use dunlin_protocol::id::{DeviceId, FederationId};
 use dunlin_protocol::message::WorkRef;
 use dunlin_protocol::presence::Held;
 use dunlin_protocol::task::Task;
-use dunlin_protocol::topic::Topics;
+use dunlin_protocol::topic::{Topic, Topics};
 
 use super::LinkPolicy;
 use crate::job::{Job, JobFailure, ModelInUse, Outcome, Survey};
+use crate::state::DeviceState;
 
 /// Who the device is and what it can do.
 #[derive(Clone, Debug)]
@@ -36,8 +37,8 @@ pub enum Input<'a> {
     Disconnected,
     /// A message came.
     Message {
-        /// Its topic.
-        topic: &'a str,
+        /// Its topic; messages on topics that are not ours are nobody's.
+        topic: Topic,
         /// Its bytes.
         payload: &'a [u8],
     },
@@ -63,20 +64,20 @@ pub enum Input<'a> {
 #[derive(Clone, Debug)]
 pub enum Output {
     /// Subscribe to this topic.
-    Subscribe(String),
+    Subscribe(Topic),
     /// Unsubscribe from this topic.
-    Unsubscribe(String),
+    Unsubscribe(Topic),
     /// Publish with QoS 1.
     Publish {
         /// The topic.
-        topic: String,
+        topic: Topic,
         /// The bytes.
         payload: Vec<u8>,
         /// Whether the broker keeps it for later subscribers.
         retain: bool,
     },
     /// Keep this state before anything later in the queue is done.
-    Save(Vec<u8>),
+    Save(Arc<DeviceState>),
     /// Survey what there is for this task and report it, now and whenever it changes much.
     UseTask(Arc<Task>),
     /// Classify with this model from now on; only after [`super::Session::infer`].

@@ -41,8 +41,12 @@ impl Session {
     /// Queues an output and counts what it costs.
     pub(super) fn push(&mut self, output: Output) {
         let cost = match &output {
-            Output::Publish { topic, payload, .. } => message_bytes(topic.len(), payload.len()),
-            Output::Subscribe(topic) | Output::Unsubscribe(topic) => message_bytes(topic.len(), 0),
+            Output::Publish { topic, payload, .. } => {
+                message_bytes(self.settings.topics.length(topic), payload.len())
+            }
+            Output::Subscribe(topic) | Output::Unsubscribe(topic) => {
+                message_bytes(self.settings.topics.length(topic), 0)
+            }
             Output::Save(_)
             | Output::UseTask(_)
             | Output::UseModel(_)
@@ -88,9 +92,13 @@ impl Session {
         if !self.budget.is_capped() {
             return true;
         }
-        let (Some(plan), Some(task)) = (self.planner.plan(), &self.task) else { return true };
+        let (Some(plan), Some(task)) = (self.planner.plan(), self.holding.task()) else {
+            return true;
+        };
         let update = likely_bytes(&item.asked, task);
-        let way = item.needs_model().then(|| route(plan, self.held(), item.base_version));
+        let way = item
+            .needs_model()
+            .then(|| route(plan, self.holding.version_of(plan), item.base_version));
         let way = way.flatten().unwrap_or_default();
         self.affords(ROUND_BYTES + way_bytes(&way) + message_bytes(TOPIC_BYTES, update))
     }

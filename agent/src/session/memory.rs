@@ -90,7 +90,7 @@ impl Session {
 
     /// Whether the network of `task` can be trained in memory, one window at a time at the least;
     /// says so where it cannot.
-    pub(super) fn has_memory_to_train(&mut self, task: &Task) -> bool {
+    pub(super) fn has_memory_to_train(&self, task: &Task) -> bool {
         let shares = self.memory().map_or(0, |memory| batch_bytes(memory) + window_bytes(memory));
         let needed = with_losses(training_bytes(task) + shares);
         let fits = self.memory().is_none_or(|memory| needed <= memory);
@@ -103,14 +103,13 @@ impl Session {
                 self.settings.memory_kib
             );
         }
-        self.task_too_large = !fits;
         fits
     }
 
     /// Whether the update that `item` asks for can be written, kept and sent from memory; says so
     /// where it cannot.
     pub(super) fn has_memory_to_send(&self, item: &Item) -> bool {
-        let (Some(memory), Some(task)) = (self.memory(), &self.task) else { return true };
+        let (Some(memory), Some(task)) = (self.memory(), self.holding.task()) else { return true };
         if let Work::Sums(work) = &item.asked {
             let numbers = work.numbers(task);
             let needed = with_losses(numbers * NUMBER_BYTES + OTHER_BYTES);

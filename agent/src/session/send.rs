@@ -48,7 +48,7 @@ impl Session {
         match self.write_report(&item, outcome) {
             Ok(pending) => {
                 let object = pending.object.clone();
-                self.state.pending = Some(pending);
+                self.memory_mut().pending = Some(pending);
                 self.save();
                 self.send(now, work, deadline, object);
             }
@@ -83,7 +83,7 @@ impl Session {
 
     /// Clips, codes and wraps what a job gave, as its kind of work says.
     fn write_report(&mut self, item: &Item, outcome: Outcome) -> Result<Pending, WireError> {
-        let task = self.task.clone().ok_or(WireError::Malformed)?;
+        let task = self.holding.task().cloned().ok_or(WireError::Malformed)?;
         // An update of an earlier round that nobody answered.
         self.settle(Fate::Unknown);
         let (metrics, coded) = match (&item.asked, outcome) {
@@ -115,7 +115,7 @@ impl Session {
 
     fn keep_local(&mut self, task: &Task, params: Vec<f32>) {
         if !params.is_empty() {
-            self.state.local = Some(LocalLayers { task: task.digest(), params });
+            self.memory_mut().local = Some(LocalLayers { task: task.digest(), params });
             self.forget_told();
         }
     }

@@ -5,7 +5,7 @@ mod held;
 use alloc::string::ToString;
 use alloc::{vec, vec::Vec};
 
-use dunlin_protocol::id::{Name, RoundId, ShortDigest};
+use dunlin_protocol::id::{ModelVersion, Name, RoundId, ShortDigest};
 use dunlin_protocol::limits::CHUNK_BYTES_MIN;
 use dunlin_protocol::lottery::Fraction;
 use dunlin_protocol::model::{Model, Precision};
@@ -13,7 +13,7 @@ use dunlin_protocol::object::{Chunk, ObjectRef};
 use dunlin_protocol::plan::ModelEntry;
 use dunlin_protocol::report::Report;
 use dunlin_protocol::task::{
-    Channel, Features, Input as TaskInput, Layer, Op, ParamLayout, Share, Target, TaskSpec,
+    Channel, Features, Input as TaskInput, Layer, Op, ParamLayout, Share, Target, Task, TaskSpec,
 };
 use dunlin_protocol::topic::Topics;
 use dunlin_protocol::work::{ChannelQuery, Score, SumsWork, TrainWork, Training, Work, WorkKind};
@@ -145,7 +145,7 @@ impl Bench {
         let outputs: Vec<Output> = core::iter::from_fn(|| self.session.poll_output()).collect();
         for output in &outputs {
             if let Output::Save(state) = output {
-                self.saved = Some(state.clone());
+                self.saved = Some(state.encode());
             }
         }
         let due = self.session.next_deadline();
@@ -154,8 +154,7 @@ impl Bench {
     }
 
     fn hear(&mut self, topic: &Topic, payload: &[u8]) -> Vec<Output> {
-        let topic = Topics::default().name(topic);
-        self.step(Input::Message { topic: &topic, payload })
+        self.step(Input::Message { topic: topic.clone(), payload })
     }
 
     fn hear_plan(&mut self) -> Vec<Output> {
@@ -175,14 +174,12 @@ impl Bench {
         while !open.is_empty() {
             let mut next = Vec::new();
             for topic in open.iter().filter_map(subscription) {
-                let Some(Topic::Object(_, digest, index)) = Topics::default().parse(topic) else {
-                    continue;
-                };
+                let Topic::Object(_, digest, index) = topic else { continue };
                 for object in [self.task.clone(), self.model.clone()] {
                     let reference = ObjectRef::of(&object, CHUNK_BYTES_MIN).unwrap();
-                    if reference.digest.short() == digest {
-                        let chunk = Chunk::cut(&reference, &object, index).unwrap().encode();
-                        next.extend(self.step(Input::Message { topic, payload: &chunk }));
+                    if reference.digest.short() == *digest {
+                        let chunk = Chunk::cut(&reference, &object, *index).unwrap().encode();
+                        next.extend(self.hear(topic, &chunk));
                     }
                 }
             }
@@ -242,7 +239,7 @@ fn model_object(layout: &ParamLayout, version: u32) -> Vec<u8> {
     Model { version, layout, precision: Precision::F32, params }.encode().unwrap()
 }
 
-fn subscription(output: &Output) -> Option<&str> {
+fn subscription(output: &Output) -> Option<&Topic> {
     if let Output::Subscribe(topic) = output { Some(topic) } else { None }
 }
 
@@ -513,7 +510,7 @@ fn a_damaged_chunk_is_counted_and_fetched_again() {
     let reference = ObjectRef::of(&bench.task, CHUNK_BYTES_MIN).unwrap();
     let mut chunk = Chunk::cut(&reference, &bench.task, 0).unwrap().encode();
     *chunk.last_mut().unwrap() ^= 1;
-    bench.step(Input::Message { topic, payload: &chunk });
+    bench.hear(topic, &chunk);
     assert_eq!(bench.session.counters().unreadable, 1);
     bench.hear_server(State::Online);
     bench.now = bench.now.after(20_000);

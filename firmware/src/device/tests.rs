@@ -1,5 +1,7 @@
 use core::cell::{Cell, RefCell};
 
+use dunlin_protocol::id::Name;
+
 use super::*;
 use crate::ram::Ram;
 
@@ -108,19 +110,22 @@ fn what_has_no_room_waits_for_it_and_what_never_has_is_dropped() {
     {
         let core = &mut *device.core.borrow_mut();
         while core.client.publish(Instant(wire.now.get()), "filler", &[0; 900], false) {}
-        let (topic, payload) = ("later".into(), alloc::vec![0; 1000]);
-        core.waiting = Some(Output::Publish { topic, payload, retain: false });
     }
-    (0..20).for_each(|_| assert!(device.turn()));
-    assert!(device.core.borrow().waiting.is_some());
+    let later = alloc::vec![0; 1000];
+    assert_eq!(publish(&device, "later", &later), Err(later.clone()), "it is given back");
     wire.blocked.set(false);
+    (0..20).for_each(|_| assert!(device.turn()));
+    assert_eq!(publish(&device, "later", &later), Ok(()));
     (0..20).for_each(|_| assert!(device.turn()));
     let sent = wire.outbound.borrow().windows(5).filter(|part| part == b"later").count();
     assert_eq!(sent, 1);
+    assert_eq!(publish(&device, "long", &[0; 60_000]), Ok(()), "it never has room: it is dropped");
+}
 
-    let topic = "long".into();
-    let long = Output::Publish { topic, payload: alloc::vec![0; 60_000], retain: false };
-    device.core.borrow_mut().waiting = Some(long);
-    assert!(device.turn());
-    assert!(device.core.borrow().waiting.is_none());
+/// Publishes below `name` as the session would.
+fn publish(device: &Device<'_, &Wire, Ram<'_>>, name: &str, payload: &[u8]) -> Result<(), Vec<u8>> {
+    let (mut core, mut left) = (device.core.borrow_mut(), false);
+    let (_, mut ports) = core.split(Instant(0), &mut left);
+    let topic = Topic::Plan(Name::new(name).unwrap());
+    ports.publish(&topic, payload.into(), false)
 }

@@ -1,6 +1,5 @@
 //! A whole fleet on one machine: the sessions and the aggregator of the field on virtual time, with
 //! links, faults and checks. The same scenario and seed give the same bytes.
-
 //!
 //! `scenario` is what it is told, `setup` reads what that names, `world` is the simulation, `check`
 //! watches it, `run` takes it from beginning to end, and `report` shows what came out.
@@ -11,6 +10,7 @@ mod check;
 mod data;
 mod disk;
 pub mod figures;
+mod hibernation;
 #[cfg(feature = "burn")]
 mod learner;
 mod profile;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use dunlin_agent::session::{Common, LinkPolicy, Settings};
+use dunlin_agent::session::{LinkPolicy, Settings};
 use dunlin_aggregator::aggregator::{Aggregator, StartError};
 use dunlin_aggregator::io::RoundEvent;
 use dunlin_aggregator::query::Query;
@@ -21,6 +21,7 @@ use super::breakage::Breakage;
 use super::broker::Broker;
 use super::check::{Checks, Known, Violation};
 use super::figures::{ClassFigures, Tally};
+use super::hibernation::Common;
 use super::profile::{Profile, Seconds};
 use super::queue::Queue;
 use super::scenario::{Class, Scenario};
@@ -86,7 +87,6 @@ pub(super) struct World {
     breakage: Option<Breakage>,
     server_settings: ServerSettings,
     device_settings: Settings,
-    topics: Topics,
     queue: Queue<Event>,
     slots: Vec<Slot>,
     /// Devices that are connected, and those that the broker says are online.
@@ -140,11 +140,10 @@ impl World {
         let (scenario, settings) = (prepared.scenario.clone(), prepared.settings.clone());
         let checks = Checks::new(known(&scenario, &settings)?, options.threads > 1);
         let Ok(device) = Name::new("device") else { unreachable!("a constant, valid name") };
-        let topics = Topics::new(settings.topics_root.clone());
         let device_settings = Settings {
             device,
             federation: settings.federation.clone(),
-            topics: topics.clone(),
+            topics: Topics::new(settings.topics_root.clone()),
             memory_kib: 0,
             link: LinkPolicy::default(),
         };
@@ -161,7 +160,6 @@ impl World {
             scenario,
             server_settings: settings,
             device_settings,
-            topics,
             queue: Queue::new(),
             slots: Vec::new(),
             connected: 0,

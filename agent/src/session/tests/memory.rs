@@ -13,7 +13,7 @@ fn uses_task(outputs: &[Output]) -> bool {
 }
 
 fn asks_for_objects(outputs: &[Output]) -> bool {
-    outputs.iter().filter_map(subscription).any(|topic| topic.contains("/obj/"))
+    outputs.iter().filter_map(subscription).any(|topic| matches!(topic, Topic::Object(..)))
 }
 
 #[test]

@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
-use dunlin_agent::job::Survey;
-use dunlin_agent::session::{Input, Output, Resting, Session, Settings};
+use dunlin_agent::job::{Job, ModelInUse, Survey};
+use dunlin_agent::session::{Input, Ports, Session, Settings};
 use dunlin_agent::state::DeviceState;
+use dunlin_protocol::message::WorkRef;
 use dunlin_protocol::presence::{Presence, State};
+use dunlin_protocol::task::Task;
 use dunlin_protocol::time::Instant;
 use dunlin_protocol::topic::Topic;
 
@@ -14,6 +16,7 @@ use super::event::{Event, Said};
 use super::population::{Body, secret};
 use crate::sim::breakage::Breakage;
 use crate::sim::check::rule;
+use crate::sim::hibernation::{Common, Hibernating};
 use crate::sim::profile::Part;
 
 impl World {
@@ -135,7 +138,7 @@ impl World {
         slot.life += 1;
     }
 
-    /// Gives a device's session an input; wakes it if it rests.
+    /// Gives a device's session an input; wakes it if it hibernates.
     pub(super) fn tell(&mut self, device: u32, input: Input<'_>) {
         let now = self.local(device, self.queue.now());
         let Some(mut session) = self.wake(device) else { return };
@@ -150,51 +153,28 @@ impl World {
         match std::mem::replace(&mut slot.body, Body::Off) {
             Body::Off => None,
             Body::Awake(session) => Some(session),
-            Body::Resting(resting) => {
+            Body::Hibernating(hibernating) => {
                 let common = self.common.as_ref()?;
-                Some(Box::new(resting.wake(Self::name(device), &self.device_settings, common)))
+                Some(Box::new(hibernating.wake(Self::name(device), &self.device_settings, common)))
             }
         }
     }
 
-    /// Performs what a session asks for and puts it back, to rest if it can.
+    /// Performs what a session asks for and puts it back, to hibernate if it can.
     fn drain(&mut self, device: u32, mut session: Box<Session>) {
         let epoch = self.slots[device as usize].epoch;
-        while let Some(output) = session.poll_output() {
-            match output {
-                Output::Publish { topic, payload, .. } => {
-                    self.publishes(device, epoch, &topic, payload);
-                }
-                Output::Subscribe(topic) => {
-                    if let Some(topic) = self.topics.parse(&topic) {
-                        self.send(device, epoch, 0, Said::Listen(topic));
-                    }
-                }
-                Output::Unsubscribe(topic) => {
-                    if let Some(topic) = self.topics.parse(&topic) {
-                        self.send(device, epoch, 0, Said::Unlisten(topic));
-                    }
-                }
-                Output::Save(state) => {
-                    if !self.write_state(device, &state) {
-                        let back = 2_000 + self.slots[device as usize].rng.below(20_000) as u64;
-                        return self.crash(device, back);
-                    }
-                }
-                Output::UseTask(_) => {
-                    let survey = Survey::of(self.workers.windows(device));
-                    let now = self.local(device, self.queue.now());
-                    session.handle(now, Input::Survey(survey));
-                }
-                Output::Start(job) => {
-                    if let Some(work) = session.current_work() {
-                        self.start_job(device, work, Box::new(job));
-                    }
-                }
-                Output::Cancel(_) => self.job_time(device),
-                // Simulated devices do not classify.
-                Output::Sleep { .. } | Output::UseModel(_) => {}
+        loop {
+            let mut ports = SimPorts { world: self, device, epoch, new_task: false };
+            if session.perform(&mut ports).is_err() {
+                let back = 2_000 + self.slots[device as usize].rng.below(20_000) as u64;
+                return self.crash(device, back);
             }
+            if !ports.new_task {
+                break;
+            }
+            let survey = Survey::of(self.workers.windows(device));
+            let now = self.local(device, self.queue.now());
+            session.handle(now, Input::Survey(survey));
         }
         let (slot, counted) = (&self.slots[device as usize], session.counters());
         if (slot.bytes_out, slot.bytes_in) != (counted.bytes_out, counted.bytes_in) {
@@ -209,8 +189,7 @@ impl World {
         self.put_back(device, session);
     }
 
-    fn publishes(&mut self, device: u32, epoch: u32, topic: &str, mut payload: Vec<u8>) {
-        let Some(topic) = self.topics.parse(topic) else { return };
+    fn publishes(&mut self, device: u32, epoch: u32, topic: Topic, mut payload: Vec<u8>) {
         if self.breakage == Some(Breakage::ShortUpdates) && matches!(topic, Topic::Up(..)) {
             payload.pop();
         }
@@ -231,37 +210,37 @@ impl World {
     }
 
     fn put_back(&mut self, device: u32, session: Box<Session>) {
+        if !self.slots[device as usize].connected {
+            self.slots[device as usize].body = Body::Awake(session);
+            return;
+        }
+        let idle = match session.into_idle() {
+            Ok(idle) => idle,
+            Err(session) => {
+                self.slots[device as usize].body = Body::Awake(session);
+                return;
+            }
+        };
         if self.common.is_none() {
-            self.common = session.common();
+            self.common = Common::of(&idle);
             // This device may have heard an older plan than the others will.
             if let (Some(common), Some(plan)) = (&mut self.common, &self.plan) {
                 common.plan = plan.clone();
             }
         }
-        let slot = &mut self.slots[device as usize];
-        if self.common.is_none() || !slot.connected {
-            slot.body = Body::Awake(session);
-            return;
-        }
-        let mut resting = match session.rest_now() {
-            Ok(resting) => resting,
-            Err(session) => {
-                slot.body = Body::Awake(session);
-                return;
-            }
-        };
-        self.share_model(device, &mut resting);
-        self.slots[device as usize].body = Body::Resting(Box::new(resting));
+        let mut hibernating = Hibernating::new(idle);
+        self.share_model(device, &mut hibernating);
+        self.slots[device as usize].body = Body::Hibernating(Box::new(hibernating));
     }
 
     /// Devices that hold the same version share its parameters, which must be the same bits.
-    fn share_model(&mut self, device: u32, resting: &mut Resting) {
+    fn share_model(&mut self, device: u32, hibernating: &mut Hibernating) {
         if self.breakage == Some(Breakage::OtherBits) && device % 10 == 3 {
             let changed = |params: &Arc<Vec<f32>>| params.iter().map(|value| -value).collect();
-            let changed: Option<Vec<f32>> = resting.model().map(|(_, params)| changed(params));
-            changed.into_iter().for_each(|params| resting.share(Arc::new(params)));
+            let changed: Option<Vec<f32>> = hibernating.model().map(|(_, params)| changed(params));
+            changed.into_iter().for_each(|params| hibernating.share(Arc::new(params)));
         }
-        let Some((version, params)) = resting.model() else { return };
+        let Some((version, params)) = hibernating.model() else { return };
         let known = match self.models.get(&version) {
             Some(known) => known.clone(),
             None => {
@@ -280,11 +259,67 @@ impl World {
         let same = known.len() == params.len()
             && known.iter().zip(params.iter()).all(|(a, b)| a.to_bits() == b.to_bits());
         if same {
-            resting.share(known);
+            hibernating.share(known);
         } else {
             let what = format!("d{device} has another version {version}");
             let now = self.queue.now();
             self.checks.broken(now, rule::SAME_BITS, what);
         }
     }
+}
+
+/// What a simulated session acts on.
+struct SimPorts<'a> {
+    world: &'a mut World,
+    device: u32,
+    epoch: u32,
+    /// A survey was asked for.
+    new_task: bool,
+}
+
+/// The power went, or the disk failed.
+struct Crashed;
+
+impl Ports for SimPorts<'_> {
+    type Error = Crashed;
+
+    fn subscribe(&mut self, topic: &Topic) -> bool {
+        self.world.send(self.device, self.epoch, 0, Said::Listen(topic.clone()));
+        true
+    }
+
+    fn unsubscribe(&mut self, topic: &Topic) -> bool {
+        self.world.send(self.device, self.epoch, 0, Said::Unlisten(topic.clone()));
+        true
+    }
+
+    fn publish(&mut self, topic: &Topic, payload: Vec<u8>, _retain: bool) -> Result<(), Vec<u8>> {
+        self.world.publishes(self.device, self.epoch, topic.clone(), payload);
+        Ok(())
+    }
+
+    fn save(&mut self, state: &DeviceState) -> Result<(), Crashed> {
+        let goes_on = self.world.write_state(self.device, &state.encode());
+        if goes_on { Ok(()) } else { Err(Crashed) }
+    }
+
+    fn use_task(&mut self, _task: Arc<Task>) -> Result<(), Crashed> {
+        self.new_task = true;
+        Ok(())
+    }
+
+    // Simulated devices do not classify.
+    fn use_model(&mut self, _model: ModelInUse) {}
+
+    fn start(&mut self, job: Job) -> Result<(), Crashed> {
+        self.world.start_job(self.device, job.work, Box::new(job));
+        Ok(())
+    }
+
+    fn cancel(&mut self, _work: WorkRef) {
+        self.world.job_time(self.device);
+    }
+
+    // Simulated links are always up.
+    fn sleep(&mut self, _ms: u64) {}
 }

@@ -75,7 +75,7 @@ impl World {
                 let training = session.phase_name() == "training";
                 slot.life == life && training && session.current_work() == Some(work)
             }
-            Body::Off | Body::Resting(_) => false,
+            Body::Off | Body::Hibernating(_) => false,
         };
         if !wanted {
             if let Fate::Done(ticket) = fate {

@@ -1,6 +1,6 @@
 //! The devices at their beginning: which class each is of, and when it is there.
 
-use dunlin_agent::session::{Resting, Session};
+use dunlin_agent::session::Session;
 use dunlin_protocol::presence::Presence;
 use dunlin_protocol::rng::Rng;
 use dunlin_protocol::time::Instant;
@@ -9,6 +9,7 @@ use dunlin_protocol::topic::Topic;
 use super::World;
 use super::event::Event;
 use crate::sim::disk::Disk;
+use crate::sim::hibernation::Hibernating;
 use crate::sim::scenario::{Availability, Class};
 use crate::sim::setup::milliseconds;
 use crate::sim::wire::Pipe;
@@ -17,7 +18,7 @@ use crate::sim::{DAY_MS, HOUR_MS};
 pub(super) enum Body {
     Off,
     Awake(Box<Session>),
-    Resting(Box<Resting>),
+    Hibernating(Box<Hibernating>),
 }
 
 /// One device.

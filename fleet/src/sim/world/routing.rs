@@ -143,16 +143,15 @@ impl World {
             Heard::Object(topic, _) => topic.clone(),
             Heard::Down(down, _) => Topic::Down(Self::name(device), *down),
         };
-        let topic = self.topics.name(&topic);
         match (self.class(device).schema, heard) {
             (0, _) | (_, Heard::Server(_)) => {
-                self.tell(device, Input::Message { topic: &topic, payload: &payload });
+                self.tell(device, Input::Message { topic, payload: &payload });
             }
             // What a program of another version reads in it.
             (_, _) => {
                 let mut foreign = payload.to_vec();
                 foreign.iter_mut().take(1).for_each(|byte| *byte = u8::MAX);
-                self.tell(device, Input::Message { topic: &topic, payload: &foreign });
+                self.tell(device, Input::Message { topic, payload: &foreign });
             }
         }
     }
@@ -161,7 +160,7 @@ impl World {
     pub(super) fn is_stuck(&self, device: u32, heard: &Heard) -> bool {
         let working = match &self.slots[device as usize].body {
             Body::Awake(session) => session.current_work().is_some(),
-            Body::Off | Body::Resting(_) => false,
+            Body::Off | Body::Hibernating(_) => false,
         };
         let ends = matches!(heard, Heard::Plan(_) | Heard::Down(Down::Verdict, _));
         self.breakage == Some(Breakage::StuckDevices) && device % 10 == 3 && working && ends

@@ -261,8 +261,8 @@ impl World {
             // What is on its way may wake it, and then the plan comes after that.
             let quiet = slot.down_pipe.is_quiet(now);
             let concerned = match (&mut slot.body, &news) {
-                (Body::Resting(resting), Some(news)) if quiet => {
-                    resting.concerns(&federation, news)
+                (Body::Hibernating(hibernating), Some(news)) if quiet => {
+                    hibernating.concerns(&federation, news)
                 }
                 _ => true,
             };
