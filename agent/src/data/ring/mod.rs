@@ -12,7 +12,6 @@ mod resize;
 mod scan;
 
 pub use header::Header;
-pub(crate) use header::replace_file;
 pub use record::{NO_LABEL, Record, record_bytes};
 pub use scan::Block;
 
