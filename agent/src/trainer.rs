@@ -22,14 +22,14 @@ pub struct TrainerSettings {
 
 /// Trains a task's network on the windows of one source.
 pub struct BurnTrainer {
-    source: Box<dyn WindowSource + Send>,
+    source: Box<dyn WindowSource>,
     held_back: f32,
     trainer: NetworkTrainer,
 }
 
 impl BurnTrainer {
     /// A trainer for the windows of `source`.
-    pub fn new(source: Box<dyn WindowSource + Send>, settings: TrainerSettings) -> Self {
+    pub fn new(source: Box<dyn WindowSource>, settings: TrainerSettings) -> Self {
         let TrainerSettings { backend, held_back } = settings;
         Self { source, held_back, trainer: NetworkTrainer::new(backend) }
     }
@@ -52,7 +52,7 @@ impl Executor for BurnTrainer {
 
     fn run(&mut self, job: &Job, stop: &dyn Fn() -> bool) -> Result<Outcome, JobFailure> {
         if let JobSpec::Sums(work) = &job.spec {
-            let source = &mut self.source;
+            let source = &self.source;
             let sums = sums::add_up(work, &job.task, &mut |task, each| {
                 let all = match source.windows_unless(task, stop) {
                     // A device without labels can still say what its channels measure.

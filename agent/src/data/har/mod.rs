@@ -12,7 +12,8 @@ pub use person::PersonWindows;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use dunlin_protocol::limits::WINDOW_SAMPLES_MAX;
 use dunlin_protocol::task::TaskSpec;
@@ -246,9 +247,10 @@ fn read_signal(
 pub struct HarSource {
     dataset: HarDataset,
     person: u16,
-    read: Option<PersonWindows>,
+    /// The windows with the channels that were asked for last.
+    read: Mutex<Option<Arc<PersonWindows>>>,
     /// Windows that were given as the newest one so far.
-    played: usize,
+    played: AtomicUsize,
 }
 
 impl HarSource {
@@ -261,31 +263,37 @@ impl HarSource {
         if !dataset.persons.iter().any(|person| person.id == config.person) {
             return Err(dataset.nobody(config.person));
         }
-        Ok(Self { dataset, person: config.person, read: None, played: 0 })
+        let (read, played) = (Mutex::default(), AtomicUsize::default());
+        Ok(Self { dataset, person: config.person, read, played })
     }
 
     /// The person's windows with the channels of `task`.
-    fn person_for(&mut self, task: &TaskSpec) -> Result<&PersonWindows, DataError> {
+    fn person_for(&self, task: &TaskSpec) -> Result<Arc<PersonWindows>, DataError> {
         let channels: Vec<String> = task.input.channels.iter().map(|c| c.name.clone()).collect();
-        let same = |read: &PersonWindows| *read.channels == *channels;
-        if !self.read.as_ref().is_some_and(same) {
-            self.read = self.dataset.read(&[self.person], &channels)?.pop();
+        // Whoever asks meanwhile waits for the files, but not for what is then made of them.
+        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        let same = |read: &&Arc<PersonWindows>| *read.channels == *channels;
+        if let Some(known) = read.as_ref().filter(same) {
+            return Ok(Arc::clone(known));
         }
-        self.read.as_ref().ok_or_else(|| self.dataset.nobody(self.person))
+        let person = self.dataset.read(&[self.person], &channels)?.pop();
+        let person = Arc::new(person.ok_or_else(|| self.dataset.nobody(self.person))?);
+        *read = Some(Arc::clone(&person));
+        Ok(person)
     }
 }
 
 impl WindowSource for HarSource {
-    fn windows(&mut self, task: &TaskSpec) -> Result<WindowSet, DataError> {
+    fn windows(&self, task: &TaskSpec) -> Result<WindowSet, DataError> {
         self.person_for(task)?.for_task(task)
     }
 
     /// The person's windows one after the other, from the start again after the last: each counts
     /// as the newest one once.
-    fn newest_window(&mut self, task: &TaskSpec) -> Result<Option<LiveWindow>, DataError> {
-        let played = self.played;
-        let window = self.person_for(task)?.replayed(task, played)?;
-        self.played = played.wrapping_add(1);
+    fn newest_window(&self, task: &TaskSpec) -> Result<Option<LiveWindow>, DataError> {
+        let person = self.person_for(task)?;
+        let window = person.replayed(task, self.played.load(Ordering::Relaxed))?;
+        self.played.fetch_add(1, Ordering::Relaxed);
         Ok(window)
     }
 

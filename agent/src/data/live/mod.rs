@@ -1,8 +1,8 @@
 //! What all live sources share: a thread that moves samples into the ring, labels into their
 //! samples, and both to disk, until the source is dropped.
 //!
-//! Whoever wants windows locks the store for one block of samples at a time, so that the thread
-//! waits for no longer.
+//! Whoever wants windows locks the store for one block of samples at a time, so that neither the
+//! thread nor anybody else who wants windows waits for longer.
 
 mod pace;
 
@@ -83,21 +83,21 @@ impl LiveSource {
 }
 
 impl WindowSource for LiveSource {
-    fn windows(&mut self, task: &TaskSpec) -> Result<WindowSet, DataError> {
+    fn windows(&self, task: &TaskSpec) -> Result<WindowSet, DataError> {
         self.windows_unless(task, &|| false)
     }
 
     fn windows_unless(
-        &mut self,
+        &self,
         task: &TaskSpec,
         stop: &dyn Fn() -> bool,
     ) -> Result<WindowSet, DataError> {
-        // The sensor's thread must not wait for the whole ring: each block is a lock of its own.
+        // Nobody must wait for the whole ring: each block is a lock of its own.
         let cutting = lock(&self.store).begin_cut(task, self.values_max)?;
         cutting.finish(task, stop, |block, end| lock(&self.store).read_block(block, end))
     }
 
-    fn newest_window(&mut self, task: &TaskSpec) -> Result<Option<LiveWindow>, DataError> {
+    fn newest_window(&self, task: &TaskSpec) -> Result<Option<LiveWindow>, DataError> {
         lock(&self.store).newest_window(task)
     }
 
@@ -180,3 +180,6 @@ pub(super) fn save(store: &Mutex<SampleStore>, reader: &mut dyn SampleReader) {
     }
     reader.save(&mut store);
 }
+
+#[cfg(test)]
+mod tests;
