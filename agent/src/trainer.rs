@@ -45,9 +45,9 @@ pub fn view<'a>(set: &'a WindowSet, task: &TaskSpec) -> Result<Windows<'a>, JobF
 
 impl Executor for BurnTrainer {
     fn survey(&mut self, task: &Arc<Task>, stop: &dyn Fn() -> bool) -> Result<Survey, JobFailure> {
-        let all = self.source.windows_unless(task, stop).map_err(failure)?;
-        let (train, _) = all.split(self.held_back);
-        Ok(Survey::of(u32::try_from(train.len()).unwrap_or(u32::MAX)))
+        let counts = self.source.count(task, stop).map_err(failure)?;
+        let windows = counts.for_training(self.held_back);
+        Ok(Survey::of(u32::try_from(windows).unwrap_or(u32::MAX)))
     }
 
     fn run(&mut self, job: &Job, stop: &dyn Fn() -> bool) -> Result<Outcome, JobFailure> {

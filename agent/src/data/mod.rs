@@ -23,7 +23,7 @@ mod window_set;
 
 pub use config::{ConfigProblem, SourceConfig};
 pub use error::DataError;
-pub use window_set::{LiveWindow, WindowSet};
+pub use window_set::{LiveWindow, WindowCounts, WindowSet};
 
 use std::fmt;
 use std::path::Path;
@@ -57,6 +57,15 @@ pub trait WindowSource: Send + Sync {
         if stop() { Err(DataError::Stopped) } else { self.windows(task) }
     }
 
+    /// How many windows fit `task` now; `stop` as in [`WindowSource::windows_unless`]. Costs little
+    /// where it is asked again and again: a live source looks only at what is new.
+    ///
+    /// # Errors
+    /// As [`WindowSource::windows_unless`].
+    fn count(&self, task: &TaskSpec, stop: &dyn Fn() -> bool) -> Result<WindowCounts, DataError> {
+        self.windows_unless(task, stop).map(|set| WindowCounts::of(&set))
+    }
+
     /// The newest whole window that fits `task`, scaled, with or without a label; `None` when the
     /// newest samples make none: too few, a gap among them, or a source that has no newest window.
     /// The same window is given again until there is a newer one.
@@ -84,6 +93,10 @@ impl<T: WindowSource + ?Sized> WindowSource for Arc<T> {
         stop: &dyn Fn() -> bool,
     ) -> Result<WindowSet, DataError> {
         (**self).windows_unless(task, stop)
+    }
+
+    fn count(&self, task: &TaskSpec, stop: &dyn Fn() -> bool) -> Result<WindowCounts, DataError> {
+        (**self).count(task, stop)
     }
 
     fn newest_window(&self, task: &TaskSpec) -> Result<Option<LiveWindow>, DataError> {

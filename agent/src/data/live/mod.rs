@@ -18,9 +18,10 @@ use dunlin_protocol::task::TaskSpec;
 
 use super::config::Sampling;
 use super::csv::LabelReader;
+use super::cut::Counter;
 use super::log_limit::clock;
 use super::store::SampleStore;
-use super::{DataError, LiveWindow, SourceStatus, WindowSet, WindowSource};
+use super::{DataError, LiveWindow, SourceStatus, WindowCounts, WindowSet, WindowSource};
 
 /// Wait between two looks at inputs that had nothing.
 pub(super) const POLL: Duration = Duration::from_millis(200);
@@ -48,6 +49,8 @@ pub(super) trait SampleReader: Send {
 pub struct LiveSource {
     store: Arc<Mutex<SampleStore>>,
     values_max: usize,
+    /// The windows that were counted last.
+    counted: Mutex<Option<Counter>>,
     /// Dropped to end the thread.
     stop: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
@@ -78,7 +81,8 @@ impl LiveSource {
             .spawn(move || run(&shared, reader, labels, &stopped))
             .map_err(DataError::io(state_dir, "start a thread"))?;
         let values_max = sampling.values_max();
-        Ok(Self { store, values_max, stop: Some(stop), thread: Some(thread) })
+        let (counted, stop, thread) = (Mutex::default(), Some(stop), Some(thread));
+        Ok(Self { store, values_max, counted, stop, thread })
     }
 }
 
@@ -95,6 +99,16 @@ impl WindowSource for LiveSource {
         // Nobody must wait for the whole ring: each block is a lock of its own.
         let cutting = lock(&self.store).begin_cut(task, self.values_max)?;
         cutting.finish(task, stop, |block, end| lock(&self.store).read_block(block, end))
+    }
+
+    fn count(&self, task: &TaskSpec, stop: &dyn Fn() -> bool) -> Result<WindowCounts, DataError> {
+        let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut counter = lock(&self.store).begin_count(counted.take(), task)?;
+        counter.catch_up(stop, |block, end| lock(&self.store).read_block(block, end))?;
+        let oldest = lock(&self.store).ring().oldest_sequence();
+        let counts = counter.counts(oldest, self.values_max);
+        *counted = Some(counter);
+        counts
     }
 
     fn newest_window(&self, task: &TaskSpec) -> Result<Option<LiveWindow>, DataError> {

@@ -1,6 +1,7 @@
 //! One source that several threads ask.
 
 use std::cell::Cell;
+use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::channel;
@@ -9,7 +10,7 @@ use std::time::Duration;
 use dunlin_protocol::id::Name;
 use dunlin_protocol::task::{Channel, Features, Input, Target, TaskSpec};
 
-use crate::data::{SourceConfig, WindowSource, open};
+use crate::data::{DataError, SourceConfig, WindowSource, open};
 
 /// Windows of four samples of one channel, one behind the other, at 50 Hz.
 fn task() -> TaskSpec {
@@ -61,4 +62,25 @@ fn a_classifier_gets_its_window_while_a_training_cuts_the_ring() {
     let set = source.windows_unless(&task(), &meanwhile).unwrap();
     assert_eq!(set.len(), 1_500);
     assert!(found.get() > 2, "in the midst of it: {}", found.get());
+}
+
+#[test]
+fn a_count_is_that_of_the_windows_and_reads_no_sample_twice() {
+    let dir = tempfile::tempdir().unwrap();
+    let source = source(dir.path(), 6_000);
+    let count = |task: &TaskSpec| source.count(task, &|| false).unwrap().total();
+    assert_eq!(count(&task()), 1_500);
+    // Everything that was counted goes bad on the disk.
+    let ring = dir.path().join("state/samples.ring");
+    let mut bytes = std::fs::read(&ring).unwrap();
+    bytes[4096..].fill(0xff);
+    std::fs::write(&ring, bytes).unwrap();
+    let file = std::fs::OpenOptions::new().append(true).open(dir.path().join("imu.csv"));
+    file.unwrap().write_all(b"1\n2\n3\n4\n5\n").unwrap();
+    wait(&*source, 6_005);
+    assert_eq!(count(&task()), 1_501);
+    assert_eq!(source.windows(&task()).unwrap().len(), 1, "that one is there to cut");
+    let stopped = source.count(&task(), &|| true);
+    assert!(matches!(stopped, Err(DataError::Stopped)));
+    assert_eq!(count(&task()), 1, "it begins again after that");
 }
