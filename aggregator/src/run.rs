@@ -169,7 +169,7 @@ pub fn run(
         }
         shell.ask(clock.now());
         shell.perform(&mut on_event)?;
-        shell.write_status(clock.now())?;
+        shell.write_status(clock.now());
         shell.tell(&mut manager);
     }
     manager.stopping();
@@ -295,17 +295,19 @@ impl Shell<'_> {
         manager.status(|| report::in_a_line(&self.core));
     }
 
-    fn write_status(&mut self, now: Instant) -> Result<(), RunError> {
+    /// Writes the status file when it is time to. It is for people only: learning goes on without it.
+    fn write_status(&mut self, now: Instant) {
         if now < self.status_due {
-            return Ok(());
+            return;
         }
         self.status_due = now.after(STATUS_MS);
-        let status = Status::live(&self.core, now, self.store.history(ROUNDS_SHOWN)?);
-        // For people only: learning goes on without it.
-        if let Err(error) = status.write(&self.config.store) {
+        let ended = self.store.history(ROUNDS_SHOWN).unwrap_or_else(|error| {
+            log::warn!("the status file tells of no ended round: {error}");
+            Vec::new()
+        });
+        if let Err(error) = Status::live(&self.core, now, ended).write(&self.config.store) {
             log::warn!("the status file cannot be written: {error}");
         }
-        Ok(())
     }
 
     /// Saves, says goodbye and waits until the broker has heard it.
@@ -351,3 +353,6 @@ fn matters(event: &RoundEvent) -> bool {
         | RoundEvent::ImportRefused { .. } => false,
     }
 }
+
+#[cfg(test)]
+mod tests;
