@@ -1,11 +1,12 @@
 //! The loop that joins a session to MQTT, to its state file and to a trainer on its own thread.
 
+mod inbox;
 mod remote;
 mod worker;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, SyncSender, TrySendError};
+use std::sync::mpsc::{RecvTimeoutError, Sender, SyncSender, TrySendError};
 use std::time::{Duration, Instant as Clock};
 
 use dunlin_link::{Link, LinkConfig, LinkEvent};
@@ -22,10 +23,11 @@ use crate::job::{JobFailure, Outcome, Survey};
 use crate::ports::{Conditions, Executor, StateStore, Transport};
 use crate::session::{Input, Output, Session, Settings};
 use crate::state::DeviceState;
+use inbox::Inbox;
 pub use remote::{DeviceStatus, Remote, RunError};
 use worker::Order;
 
-/// Events that may wait for the session; more are dropped, and come again by resending.
+/// Events that may wait for the session; of more, those are dropped that come again by resending.
 const EVENTS_MAX: usize = 256;
 
 /// Longest sleep without an event: bounds how late a stop is seen.
@@ -106,10 +108,11 @@ pub fn run(parts: Parts, remote: &Remote) -> Result<(), RunError> {
     let Parts { settings, mut link, mut store, trainer, conditions, inference, mut manager } =
         parts;
     let state = load_state(&mut *store)?;
+    let topics = settings.topics.clone();
     let mut session = Session::new(settings, state);
     let (topic, payload) = session.last_will();
     link.will = Some(dunlin_link::Will { topic, payload });
-    let (sender, events) = mpsc::sync_channel(EVENTS_MAX);
+    let (sender, events) = inbox::open(EVENTS_MAX);
     let held = Arc::new(AtomicBool::new(false));
     let pulse = Pulse::default();
     let (orders, worker) = worker::spawn(trainer, sender.clone(), held.clone(), pulse.clone())?;
@@ -123,9 +126,10 @@ pub fn run(parts: Parts, remote: &Remote) -> Result<(), RunError> {
     let mut device =
         Device { session, store, orders, pulse, watch, held, inference, cancel, early, sleep };
     device.perform(None)?;
+    let inlet = events.inlet(sender, topics);
     let sink: MakeSink = Box::new(move || {
-        let sender = sender.clone();
-        Box::new(move |event| sender.try_send(Event::Link(event)).is_ok())
+        let inlet = inlet.clone();
+        Box::new(move |event| inlet.offer(event))
     });
     let mut connection = Connection::open(link, sink).map_err(RunError::Link)?;
     manager.ready();
@@ -173,7 +177,7 @@ impl Device {
     fn serve(
         &mut self,
         connection: &mut Connection,
-        events: &Receiver<Event>,
+        events: &Inbox,
         remote: &Remote,
         manager: &mut Manager,
     ) -> Result<(), RunError> {
