@@ -1,11 +1,12 @@
 //! The loop that joins a session to MQTT, to its state file and to a trainer on its own thread.
 
+mod inbox;
 mod remote;
 mod worker;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, SyncSender, TrySendError};
+use std::sync::mpsc::{RecvTimeoutError, Sender, SyncSender, TrySendError};
 use std::time::{Duration, Instant as Clock};
 
 use dunlin_link::{LinkEvent, Will};
@@ -23,10 +24,11 @@ use crate::job::{Job, JobFailure, ModelInUse, Outcome, Survey};
 use crate::ports::{Conditions, Connect, Events, Executor, Message, StateStore, Transport};
 use crate::session::{Input, Output, Ports, Session, Settings};
 use crate::state::DeviceState;
+use inbox::Inbox;
 pub use remote::{DeviceStatus, Remote, RunError};
 use worker::Order;
 
-/// Events that may wait for the session; more are dropped, and come again by resending.
+/// Events that may wait for the session; of more, those are dropped that come again by resending.
 const EVENTS_MAX: usize = 256;
 
 /// Longest sleep without an event: bounds how late a stop is seen.
@@ -95,10 +97,11 @@ impl Parts {
 pub fn run(parts: Parts, remote: &Remote) -> Result<(), RunError> {
     let Parts { settings, connect, mut store, trainer, conditions, inference, mut manager } = parts;
     let state = load_state(&mut *store)?;
+    let topics = settings.topics.clone();
     let mut session = Session::new(settings, state);
     let (topic, payload) = session.last_will();
-    let will = Will { topic: session.topics().name(&topic), payload };
-    let (sender, events) = mpsc::sync_channel(EVENTS_MAX);
+    let will = Will { topic: topics.name(&topic), payload };
+    let (sender, events) = inbox::open(EVENTS_MAX);
     let held = Arc::new(AtomicBool::new(false));
     let pulse = Pulse::default();
     let (orders, worker) = worker::spawn(trainer, sender.clone(), held.clone(), pulse.clone())?;
@@ -108,12 +111,12 @@ pub fn run(parts: Parts, remote: &Remote) -> Result<(), RunError> {
         None => None,
     };
     // The boot number must be on disk before the broker hears of it.
-    let topics = session.topics().clone();
     let (cancel, sleep) = (Arc::default(), None);
-    let hands = Hands { store, topics, orders, watch, inference, cancel, sleep };
+    let hands = Hands { store, topics: topics.clone(), orders, watch, inference, cancel, sleep };
     let mut device = Device { session, hands, pulse, held };
     device.perform(None)?;
-    let sink: Events = Arc::new(move |event| sender.try_send(Event::Link(event)).is_ok());
+    let inlet = events.inlet(sender, topics);
+    let sink: Events = Arc::new(move |event| inlet.offer(event));
     let mut transport = connect.connect(will, sink).map_err(RunError::Link)?;
     manager.ready();
     let outcome = device.serve(&mut *transport, &events, remote, &mut manager);
@@ -171,7 +174,7 @@ impl Device {
     fn serve(
         &mut self,
         transport: &mut dyn Transport,
-        events: &Receiver<Event>,
+        events: &Inbox,
         remote: &Remote,
         manager: &mut Manager,
     ) -> Result<(), RunError> {

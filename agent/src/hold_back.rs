@@ -33,6 +33,11 @@ impl HoldBack {
     }
 }
 
+/// How many of `total` windows of one class are for training.
+pub fn for_training(total: usize, share: f32) -> usize {
+    total - n_held(total, share)
+}
+
 /// How many of `total` windows are held back: the rounded share, but never all.
 #[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss, clippy::cast_sign_loss)]
 fn n_held(total: usize, share: f32) -> usize {

@@ -2,11 +2,12 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::{Parser, Subcommand};
 use dunlin_agent::bench;
 use dunlin_agent::config::AgentConfig;
-use dunlin_agent::data::{SharedSource, WindowSource};
+use dunlin_agent::data::WindowSource;
 use dunlin_agent::doctor;
 use dunlin_agent::driver::{self, Parts, Remote};
 use dunlin_agent::eligibility::Eligibility;
@@ -138,8 +139,8 @@ fn run(config: &AgentConfig, reset_state: bool) -> Result<(), Failure> {
     let source = dunlin_agent::data::open(&config.source, &config.state_dir)
         .map_err(|error| Failure { is_config: error.is_config(), ..failure(error) })?;
     let trainer = TrainerSettings { backend, held_back: config.training.held_back };
-    let source = SharedSource::new(source);
-    let trainer = BurnTrainer::new(Box::new(source.clone()), trainer);
+    let source: Arc<dyn WindowSource> = source.into();
+    let trainer = BurnTrainer::new(Box::new(Arc::clone(&source)), trainer);
     let trainer = Nice::new(trainer, config.training.nice);
     let inference = config.inference.clone().map(|section| inference(section, config, source));
     let inference = inference.transpose()?;
@@ -172,7 +173,7 @@ fn reset(store: &mut FileStore) -> Result<(), Failure> {
 fn inference(
     section: InferenceConfig,
     config: &AgentConfig,
-    source: impl WindowSource + Send + 'static,
+    source: Arc<dyn WindowSource>,
 ) -> Result<Inference, Failure> {
     let cap = config.settings().map_err(config_failure)?.link.cap_per_day;
     Ok(Inference {

@@ -1,8 +1,10 @@
 //! The state on disk: two slots written in turn, so that one is always whole.
 
 use std::fs::{self, File};
-use std::io::{Read, Write};
+use std::io::Read;
 use std::path::{Path, PathBuf};
+
+use dunlin_service::file::{self, Durability};
 
 use crate::ports::{StateStore, StoreError};
 use crate::slots::{self, Found};
@@ -72,12 +74,7 @@ impl FileStore {
     }
 
     fn write(&self, sequence: u64, state: &[u8]) -> std::io::Result<()> {
-        let temporary = self.dir.join(format!("{}.tmp", self.name));
-        let mut file = File::create(&temporary)?;
-        file.write_all(&slots::seal(sequence, state))?;
-        file.sync_all()?;
-        fs::rename(&temporary, self.slot(sequence))?;
-        File::open(&self.dir)?.sync_all()
+        file::replace(&self.slot(sequence), &slots::seal(sequence, state), Durability::PowerCut)
     }
 }
 

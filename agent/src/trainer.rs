@@ -22,14 +22,14 @@ pub struct TrainerSettings {
 
 /// Trains a task's network on the windows of one source.
 pub struct BurnTrainer {
-    source: Box<dyn WindowSource + Send>,
+    source: Box<dyn WindowSource>,
     held_back: f32,
     trainer: NetworkTrainer,
 }
 
 impl BurnTrainer {
     /// A trainer for the windows of `source`.
-    pub fn new(source: Box<dyn WindowSource + Send>, settings: TrainerSettings) -> Self {
+    pub fn new(source: Box<dyn WindowSource>, settings: TrainerSettings) -> Self {
         let TrainerSettings { backend, held_back } = settings;
         Self { source, held_back, trainer: NetworkTrainer::new(backend) }
     }
@@ -45,14 +45,14 @@ pub fn view<'a>(set: &'a WindowSet, task: &TaskSpec) -> Result<Windows<'a>, JobF
 
 impl Executor for BurnTrainer {
     fn survey(&mut self, task: &Arc<Task>, stop: &dyn Fn() -> bool) -> Result<Survey, JobFailure> {
-        let all = self.source.windows_unless(task, stop).map_err(failure)?;
-        let (train, _) = all.split(self.held_back);
-        Ok(Survey::of(u32::try_from(train.len()).unwrap_or(u32::MAX)))
+        let counts = self.source.count(task, stop).map_err(failure)?;
+        let windows = counts.for_training(self.held_back);
+        Ok(Survey::of(u32::try_from(windows).unwrap_or(u32::MAX)))
     }
 
     fn run(&mut self, job: &Job, stop: &dyn Fn() -> bool) -> Result<Outcome, JobFailure> {
         if let JobSpec::Sums(work) = &job.spec {
-            let source = &mut self.source;
+            let source = &self.source;
             let sums = sums::add_up(work, &job.task, &mut |task, each| {
                 let all = match source.windows_unless(task, stop) {
                     // A device without labels can still say what its channels measure.

@@ -28,7 +28,7 @@ fn task(channels: &[&str], window: u16, target: Target) -> TaskSpec {
     }
 }
 
-fn source(dir: &Path) -> Box<dyn WindowSource + Send> {
+fn source(dir: &Path) -> Box<dyn WindowSource> {
     let text = format!(
         "kind = 'csv'\npath = '{}/imu.csv'\nrate_hz = 50\nquantum = 1.0\n[channels]\nx = 'x'\n",
         dir.display()
@@ -73,7 +73,7 @@ fn killed_at_any_moment_no_row_is_lost_or_repeated() {
         child.kill().unwrap();
         child.wait().unwrap();
     }
-    let mut source = source(dir.path());
+    let source = source(dir.path());
     let task = task(&["x"], 10, Target::Reconstruct);
     while source.status().samples < rows {
         std::thread::park_timeout(Duration::from_millis(10));

@@ -15,7 +15,6 @@
 
 pub mod admit;
 pub mod aggregator;
-mod atomic_file;
 pub mod collect;
 pub mod combine;
 pub mod config;

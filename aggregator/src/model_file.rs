@@ -13,10 +13,9 @@ use std::path::{Path, PathBuf};
 
 use dunlin_protocol::id::{Lineage, ModelVersion, ShortDigest};
 use dunlin_protocol::task::{ParamLayout, ParamSlot, Share, SlotRole, Task};
+use dunlin_service::file::{self, Durability};
 use safetensors::tensor::{Dtype, TensorView};
 use safetensors::{SafeTensorError, SafeTensors};
-
-use crate::atomic_file;
 
 /// Longest model file that is read in bytes.
 const FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
@@ -140,9 +139,9 @@ pub fn export(
         text("layout", ShortDigest(layout.hash().0).to_string()),
         text("meaning", task.digest().to_string()),
     ]);
-    let file = safetensors::serialize(tensors, Some(metadata));
-    let file = file.map_err(|e| named(ModelFileProblem::Format(e)))?;
-    atomic_file::write(path, &file).map_err(|e| named(ModelFileProblem::Io(e)))
+    let bytes = safetensors::serialize(tensors, Some(metadata));
+    let bytes = bytes.map_err(|e| named(ModelFileProblem::Format(e)))?;
+    file::replace(path, &bytes, Durability::PowerCut).map_err(|e| named(ModelFileProblem::Io(e)))
 }
 
 /// Reads a model of `task` from `path`: `[n_model]`, finite.

@@ -16,7 +16,7 @@ use dunlin_service::Manager;
 use crate::aggregator::{Aggregator, Initial, Start, StartError};
 use crate::config::Config;
 use crate::control::Command;
-use crate::inbox::{Inbox, inbox};
+use crate::inbox::{Inbox, Limits, inbox};
 use crate::io::{Input, Output, RoundEvent};
 use crate::query::AnswerTable;
 use crate::query::spool::Spool;
@@ -27,9 +27,6 @@ use crate::status::{ROUNDS_SHOWN, Status};
 use crate::store::{Store, StoreError};
 use crate::summary::Counters;
 
-/// Bytes of messages from the broker that may wait: the presence of a hundred thousand devices with
-/// room to spare. More are dropped, and devices send chunks and claims again.
-const INBOX_BYTES: usize = 64 * 1024 * 1024;
 /// What may wait to be sent at the least: all objects at once, as after each connection.
 const QUEUE: QueueLimits = QueueLimits { messages: 65_536, bytes: 256 * 1024 * 1024 };
 /// Longest wait before looking whether to stop, in milliseconds.
@@ -172,7 +169,7 @@ pub fn run(
         }
         shell.ask(clock.now());
         shell.perform(&mut on_event)?;
-        shell.write_status(clock.now())?;
+        shell.write_status(clock.now());
         shell.tell(&mut manager);
     }
     manager.stopping();
@@ -212,7 +209,7 @@ impl Shell<'_> {
         broker.will = Some(Will { topic: self.topics.name(&topic), payload });
         broker.queue.messages = broker.queue.messages.max(QUEUE.messages);
         broker.queue.bytes = broker.queue.bytes.max(QUEUE.bytes);
-        let (inlet, inbox) = inbox(INBOX_BYTES);
+        let (inlet, inbox) = inbox(Limits::DEFAULT, self.topics.clone());
         let link = Link::open(broker, move |event| inlet.offer(event));
         self.link = Some(link.map_err(RunError::Link)?);
         Ok(inbox)
@@ -298,17 +295,19 @@ impl Shell<'_> {
         manager.status(|| report::in_a_line(&self.core));
     }
 
-    fn write_status(&mut self, now: Instant) -> Result<(), RunError> {
+    /// Writes the status file when it is time to. It is for people only: learning goes on without it.
+    fn write_status(&mut self, now: Instant) {
         if now < self.status_due {
-            return Ok(());
+            return;
         }
         self.status_due = now.after(STATUS_MS);
-        let status = Status::live(&self.core, now, self.store.history(ROUNDS_SHOWN)?);
-        // For people only: learning goes on without it.
-        if let Err(error) = status.write(&self.config.store) {
+        let ended = self.store.history(ROUNDS_SHOWN).unwrap_or_else(|error| {
+            log::warn!("the status file tells of no ended round: {error}");
+            Vec::new()
+        });
+        if let Err(error) = Status::live(&self.core, now, ended).write(&self.config.store) {
             log::warn!("the status file cannot be written: {error}");
         }
-        Ok(())
     }
 
     /// Saves, says goodbye and waits until the broker has heard it.
@@ -354,3 +353,6 @@ fn matters(event: &RoundEvent) -> bool {
         | RoundEvent::ImportRefused { .. } => false,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,6 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use dunlin_protocol::presence::Held;
+use dunlin_service::file::{Durability, replace};
 use serde::{Deserialize, Serialize};
 
 use crate::aggregator::Aggregator;
@@ -151,11 +152,8 @@ impl Status {
     /// # Errors
     /// [`std::io::Error`] when the disk refuses.
     pub fn write(&self, path: &Path) -> std::io::Result<()> {
-        let file = file_of(path);
-        let mut temporary = file.clone().into_os_string();
-        temporary.push(".tmp");
-        fs::write(&temporary, serde_json::to_vec_pretty(self)?)?;
-        fs::rename(temporary, file)
+        // It is old in seconds: a power cut may take it.
+        replace(&file_of(path), &serde_json::to_vec_pretty(self)?, Durability::Process)
     }
 }
 

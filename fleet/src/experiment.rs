@@ -74,7 +74,7 @@ pub struct Experiment {
 pub struct FixedSource(pub WindowSet);
 
 impl WindowSource for FixedSource {
-    fn windows(&mut self, _task: &TaskSpec) -> Result<WindowSet, DataError> {
+    fn windows(&self, _task: &TaskSpec) -> Result<WindowSet, DataError> {
         Ok(self.0.clone())
     }
 }

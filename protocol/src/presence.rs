@@ -77,12 +77,12 @@ impl Held {
 
     /// The reason that a JSON value stands for. Whatever this program does not know is a reason
     /// too: a device that says one more word than its aggregator understands is still held.
-    fn of_json(value: &str) -> Option<Self> {
-        if value == "null" {
+    fn of_json(value: &[u8]) -> Option<Self> {
+        if value == b"null" {
             return None;
         }
-        let word = value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
-        let known = Self::KNOWN.into_iter().find(|held| word == Some(held.word()));
+        let word = value.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\""));
+        let known = Self::KNOWN.into_iter().find(|held| word == Some(held.word().as_bytes()));
         Some(known.unwrap_or(Self::Other))
     }
 }
@@ -132,29 +132,48 @@ impl Presence {
         self.to_string()
     }
 
-    /// Reads a presence message: a flat JSON object with a text `state`, a number `boot`
-    /// and perhaps a text `held`; other fields are skipped. `None` for anything else.
+    /// Reads a presence message: a JSON object with a text `state`, a number `boot` and perhaps a
+    /// text `held`; other fields are skipped, whatever they hold. `None` for anything else.
     pub fn decode(bytes: &[u8]) -> Option<Self> {
         if bytes.len() > PRESENCE_BYTES_MAX {
             return None;
         }
-        let text = core::str::from_utf8(bytes).ok()?.trim();
-        let inner = text.strip_prefix('{')?.strip_suffix('}')?;
+        let text = core::str::from_utf8(bytes).ok()?.as_bytes().trim_ascii();
+        let inner = text.strip_prefix(b"{")?.strip_suffix(b"}")?;
         let (mut state, mut boot, mut held) = (None, None, None);
-        for field in inner.split(',') {
-            let (key, value) = field.split_once(':')?;
-            match (key.trim(), value.trim()) {
-                (r#""state""#, r#""online""#) => state = Some(State::Online),
-                (r#""state""#, r#""offline""#) => state = Some(State::Offline),
-                (r#""state""#, r#""asleep""#) => state = Some(State::Asleep),
-                (r#""state""#, r#""lost""#) => state = Some(State::Lost),
-                (r#""boot""#, number) => boot = number.parse().ok(),
-                (r#""held""#, reason) => held = Held::of_json(reason),
+        for field in fields(inner) {
+            let colon = field.iter().position(|byte| *byte == b':')?;
+            match (field[..colon].trim_ascii(), field[colon + 1..].trim_ascii()) {
+                (br#""state""#, br#""online""#) => state = Some(State::Online),
+                (br#""state""#, br#""offline""#) => state = Some(State::Offline),
+                (br#""state""#, br#""asleep""#) => state = Some(State::Asleep),
+                (br#""state""#, br#""lost""#) => state = Some(State::Lost),
+                (br#""boot""#, number) => boot = core::str::from_utf8(number).ok()?.parse().ok(),
+                (br#""held""#, reason) => held = Held::of_json(reason),
                 _ => {}
             }
         }
         Some(Self { state: state?, boot: boot?, held })
     }
+}
+
+/// The fields between the braces of a JSON object: parted by the commas that stand outside of all
+/// texts, lists and objects among them. Bytes are enough: no part of a longer character is a sign.
+fn fields(object: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let (mut depth, mut quoted, mut escaped) = (0_u16, false, false);
+    object.split(move |byte| {
+        if quoted {
+            (quoted, escaped) = (escaped || *byte != b'"', !escaped && *byte == b'\\');
+            return false;
+        }
+        match *byte {
+            b'"' => quoted = true,
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        depth == 0 && *byte == b','
+    })
 }
 
 #[cfg(test)]
@@ -169,6 +188,61 @@ mod tests {
         assert_eq!(Presence::decode(longer), Some(presence));
         assert_eq!(Presence::decode(b"{}"), None);
         assert_eq!(Presence::decode(b"\xff"), None);
+    }
+
+    #[test]
+    fn fields_of_a_newer_peer_are_skipped_whatever_they_hold() {
+        let known = Presence { held: Some(Held::Hot), ..Presence::new(State::Online, 17) };
+        for field in [
+            r#""site":"Bern, second floor""#,
+            r#""note":"a colon: and {braces}, [brackets}""#,
+            r#""note":"she said \"hello, world\", and \\""#,
+            r#""no colon":"none here""#,
+            r#""a, b: c":7"#,
+            r#""list":[1,2,"three, four",[5,{"six":6}]]"#,
+            r#""more":{"battery":80,"state":"lost","boot":3,"held":"busy"}"#,
+            r#""empty":[],"none":null,"true":true,"real":-1.5e3"#,
+            r#""name":"Zürich, 東京""#,
+        ] {
+            let fields = [
+                r#""state":"online""#,
+                r#""boot": 17"#,
+                r#""held" :"hot""#,
+                field,
+                r#""schema":9"#,
+            ];
+            for turn in 0..fields.len() {
+                let mut fields = fields;
+                fields.rotate_left(turn);
+                let text = alloc::format!("{{{}}}", fields.join(","));
+                assert_eq!(Presence::decode(text.as_bytes()), Some(known.clone()), "{text}");
+            }
+        }
+        let deep = alloc::format!("{}{}", "[".repeat(200), "]".repeat(200));
+        let text = alloc::format!(r#"{{"deep":{deep},"state":"online","boot":17,"held":"hot"}}"#);
+        assert_eq!(Presence::decode(text.as_bytes()), Some(known));
+    }
+
+    #[test]
+    fn what_is_no_object_or_lacks_a_field_is_no_presence() {
+        for text in [
+            "",
+            "{}",
+            "[]",
+            r#""state""#,
+            r#"{"state":"online"}"#,
+            r#"{"boot":1}"#,
+            r#"{"state":"online","boot":-1}"#,
+            r#"{"state":"online","boot":"1"}"#,
+            r#"{"state":"away","boot":1}"#,
+            r#"{"state":"online","boot":1,}"#,
+            r#"{"state":"online","boot":1"#,
+            r#"{"note":"open,"state":"online","boot":1}"#,
+            r#"{"more":{"state":"online","boot":1}}"#,
+            r#"{"more":[{"state":"online","boot":1}"#,
+        ] {
+            assert_eq!(Presence::decode(text.as_bytes()), None, "{text}");
+        }
     }
 
     #[test]

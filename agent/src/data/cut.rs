@@ -1,15 +1,18 @@
-//! Cuts the samples of a ring into windows.
+//! Cuts the samples of a ring into windows, and counts them.
+
+mod count;
+mod row;
+
+pub use count::Counter;
 
 use std::collections::VecDeque;
 
 use dunlin_protocol::task::TaskSpec;
 
 use super::labels::match_labels;
-use super::ring::{Block, NO_LABEL, Record, Ring};
+use super::ring::{Block, Header, Record, Ring};
 use super::{DataError, LiveWindow, WindowSet};
-
-/// Share of a window's samples that must carry its label, in tenths.
-const LABEL_TENTHS: usize = 8;
+use row::{Judged, LabelMap, Row, Step};
 
 /// All windows in `ring` that fit `task`, oldest first, scaled.
 ///
@@ -64,13 +67,9 @@ impl Cutting {
         task: &TaskSpec,
         values_max: usize,
     ) -> Result<Self, DataError> {
-        let labels = match_labels(texts, task.labels()).or_else(|error| {
-            // Without labels of its own a task cannot miss any.
-            if task.needs_labels() { Err(error) } else { Ok(Vec::new()) }
-        });
-        let mut cutter = Cutter::new(ring, task, values_max)?;
-        cutter.needs_label = task.needs_labels();
-        cutter.labels = labels?;
+        let channels = fit(ring.header(), task)?;
+        let row = Row::new(ring.header(), task, label_map(texts, task)?);
+        let cutter = Cutter::new(ring.header(), task, channels, row, values_max);
         Ok(Self { cutter, end: ring.next_sequence() })
     }
 
@@ -106,10 +105,12 @@ impl Cutting {
 /// [`DataError`] when the ring lacks a channel or has another rate (more than 1 % apart), or cannot
 /// be read.
 pub fn newest(ring: &mut Ring, task: &TaskSpec) -> Result<Option<LiveWindow>, DataError> {
-    let mut cutter = Cutter::new(ring, task, usize::MAX)?;
-    let first = ring.next_sequence().saturating_sub(cutter.window as u64);
+    let channels = fit(ring.header(), task)?;
+    let row = Row::new(ring.header(), task, None);
+    let mut cutter = Cutter::new(ring.header(), task, channels, row, usize::MAX);
+    let first = ring.next_sequence().saturating_sub(cutter.row.window() as u64);
     ring.scan(first, |record| cutter.take(record))?;
-    let Some(&end_us) = cutter.times.back().filter(|_| !cutter.found.is_empty()) else {
+    let Some(end_us) = cutter.row.newest_us().filter(|_| !cutter.found.is_empty()) else {
         return Ok(None);
     };
     let mut values = Vec::from(cutter.found);
@@ -117,25 +118,52 @@ pub fn newest(ring: &mut Ring, task: &TaskSpec) -> Result<Option<LiveWindow>, Da
     Ok(Some(LiveWindow { end_us, values }))
 }
 
+/// For each channel of `task`: its place in a ring with this header, and the value of one step.
+///
+/// # Errors
+/// [`DataError`] when the ring lacks a channel or has another rate (more than 1 % apart).
+fn fit(header: &Header, task: &TaskSpec) -> Result<Vec<(usize, f32)>, DataError> {
+    let (wanted, has) = (task.input.rate_millihertz, header.rate_millihertz());
+    if u64::from(wanted.abs_diff(has)) * 100 > u64::from(wanted) {
+        return Err(DataError::Rate { task: wanted, source: has });
+    }
+    let mut channels = Vec::new();
+    let mut missing = Vec::new();
+    for channel in &task.input.channels {
+        match header.channels.iter().position(|(name, _)| *name == channel.name) {
+            Some(at) => channels.push((at, header.channels[at].1)),
+            None => missing.push(channel.name.clone()),
+        }
+    }
+    if !missing.is_empty() || channels.is_empty() {
+        return Err(DataError::Channels { missing, has: header.names() });
+    }
+    Ok(channels)
+}
+
+/// For each label number in the ring, whose texts these are, the label of `task`; `None` for a task
+/// that has no labels and so can miss none.
+///
+/// # Errors
+/// [`DataError::Labels`] when there are texts and the task has none of them.
+fn label_map(texts: &[String], task: &TaskSpec) -> Result<Option<LabelMap>, DataError> {
+    task.needs_labels().then(|| match_labels(texts, task.labels())).transpose()
+}
+
+/// Windows of `task` that have room in `values_max` values, one at the least.
+fn windows_max(task: &TaskSpec, values_max: usize) -> usize {
+    (values_max / task.window_values().max(1)).max(1)
+}
+
 struct Cutter {
     /// For each channel of the task: its place in the ring, and the value of one step.
     channels: Vec<(usize, f32)>,
-    /// For each label number in the ring the label of the task.
-    labels: Vec<Option<u16>>,
-    needs_label: bool,
-    window: usize,
+    row: Row,
     hop: usize,
     windows_max: usize,
-    /// Longest step inside of a row, and how long a whole window lasts, in microseconds.
-    step_max_us: i64,
-    span_us: i64,
-    tolerance_us: i64,
     rate_millihertz: u32,
-    /// The row so far: values, times and labels of its last `window` samples.
+    /// Values of the row's last `window` samples.
     values: VecDeque<f32>,
-    times: VecDeque<i64>,
-    marks: VecDeque<Option<u16>>,
-    next_sequence: u64,
     /// Samples until the next window may end.
     wait: usize,
     found: VecDeque<f32>,
@@ -147,71 +175,41 @@ struct Cutter {
 }
 
 impl Cutter {
-    /// A cutter that looks at no labels.
-    fn new(ring: &Ring, task: &TaskSpec, values_max: usize) -> Result<Self, DataError> {
-        let header = ring.header();
-        let (wanted, has) = (task.input.rate_millihertz, header.rate_millihertz());
-        if u64::from(wanted.abs_diff(has)) * 100 > u64::from(wanted) {
-            return Err(DataError::Rate { task: wanted, source: has });
-        }
-        let mut channels = Vec::new();
-        let mut missing = Vec::new();
-        for channel in &task.input.channels {
-            match header.channels.iter().position(|(name, _)| *name == channel.name) {
-                Some(at) => channels.push((at, header.channels[at].1)),
-                None => missing.push(channel.name.clone()),
-            }
-        }
-        if !missing.is_empty() || channels.is_empty() {
-            return Err(DataError::Channels { missing, has: header.names() });
-        }
-        let window = usize::from(task.input.window).max(1);
-        Ok(Self {
-            windows_max: (values_max / (window * channels.len())).max(1),
+    fn new(
+        header: &Header,
+        task: &TaskSpec,
+        channels: Vec<(usize, f32)>,
+        row: Row,
+        values_max: usize,
+    ) -> Self {
+        Self {
             channels,
-            labels: Vec::new(),
-            needs_label: false,
-            window,
             hop: usize::from(task.input.hop).max(1),
-            step_max_us: header.span_us(3) / 2,
-            span_us: header.span_us(window as u64 - 1),
-            tolerance_us: (header.span_us(window as u64 - 1) / 10).max(header.span_us(2)),
-            rate_millihertz: has,
+            windows_max: windows_max(task, values_max),
+            rate_millihertz: header.rate_millihertz(),
             values: VecDeque::new(),
-            times: VecDeque::new(),
-            marks: VecDeque::new(),
-            next_sequence: 0,
-            wait: window,
+            wait: row.window(),
+            row,
             found: VecDeque::new(),
             found_labels: VecDeque::new(),
             off_rate: 0,
             measured: 0,
             unlabelled: 0,
             crowded_out: 0,
-        })
+        }
     }
 
     fn take(&mut self, record: &Record) {
-        let step = self.times.back().map(|&last| record.time_us.saturating_sub(last));
-        let in_row = step.is_some_and(|us| us >= 0 && us <= self.step_max_us);
-        if !in_row || record.sequence != self.next_sequence {
-            self.values.clear();
-            self.times.clear();
-            self.marks.clear();
-            self.wait = self.window;
-        }
-        self.next_sequence = record.sequence.wrapping_add(1);
-        if self.times.len() == self.window {
-            self.values.drain(..self.channels.len());
-            self.times.pop_front();
-            self.marks.pop_front();
+        match self.row.take(record) {
+            Step::Begins => {
+                self.values.clear();
+                self.wait = self.row.window();
+            }
+            Step::Grows => {}
+            Step::Moves => drop(self.values.drain(..self.channels.len())),
         }
         let value = |&(at, quantum): &(usize, f32)| f32::from(record.codes[at]) * quantum;
         self.values.extend(self.channels.iter().map(value));
-        self.times.push_back(record.time_us);
-        let known = record.label != NO_LABEL;
-        let label = self.labels.get(usize::from(record.label)).copied().flatten();
-        self.marks.push_back(label.filter(|_| known));
         self.wait -= 1;
         if self.wait == 0 {
             self.wait = self.hop;
@@ -220,56 +218,26 @@ impl Cutter {
     }
 
     fn end_window(&mut self) {
-        if !self.runs_at_rate() {
-            return;
+        match self.row.judge() {
+            Judged::Window(label) => self.keep(label),
+            Judged::Unlabelled => self.unlabelled += 1,
+            Judged::OffRate => {
+                self.off_rate += 1;
+                self.measured = self.row.measured_millihertz();
+            }
         }
-        if self.needs_label {
-            let Some(label) = self.label() else {
-                self.unlabelled += 1;
-                return;
-            };
-            self.found_labels.push_back(label);
-        }
-        let values = self.window * self.channels.len();
+    }
+
+    /// Keeps the window that ends now, and the newest ones of those before.
+    fn keep(&mut self, label: Option<u16>) {
+        let values = self.values.len();
         if self.found.len() >= self.windows_max.saturating_mul(values) {
             self.found.drain(..values);
-            if self.needs_label {
-                self.found_labels.pop_front();
-            }
+            self.found_labels.pop_front();
             self.crowded_out += 1;
         }
+        self.found_labels.extend(label);
         self.found.extend(&self.values);
-    }
-
-    /// Whether the window lasts as long as the rate says, to a tenth or two periods.
-    fn runs_at_rate(&mut self) -> bool {
-        let (Some(first), Some(last)) = (self.times.front(), self.times.back()) else {
-            return false;
-        };
-        let lasts = last.saturating_sub(*first);
-        let fits = (lasts - self.span_us).abs() <= self.tolerance_us;
-        if !fits {
-            self.off_rate += 1;
-            let steps = u64::try_from(self.window).unwrap_or(u64::MAX).saturating_sub(1);
-            self.measured = steps.saturating_mul(1_000_000_000) / lasts.max(1).unsigned_abs();
-        }
-        fits
-    }
-
-    /// The label that enough samples of the window carry.
-    ///
-    /// The only candidate is the one that a majority may carry (Boyer and Moore, 1981).
-    fn label(&self) -> Option<u16> {
-        let mut candidate = None;
-        let mut lead = 0usize;
-        for &mark in &self.marks {
-            if lead == 0 {
-                candidate = mark;
-            }
-            lead = if mark == candidate { lead + 1 } else { lead - 1 };
-        }
-        let count = self.marks.iter().filter(|&&mark| mark == candidate).count();
-        candidate.filter(|_| count * 10 >= self.window * LABEL_TENTHS)
     }
 
     fn finish(self, task: &TaskSpec) -> Result<WindowSet, DataError> {
@@ -280,7 +248,7 @@ impl Cutter {
         let mut set = WindowSet {
             values: self.found.into(),
             labels: self.found_labels.into(),
-            window_values: self.window * self.channels.len(),
+            window_values: self.row.window() * self.channels.len(),
         };
         task.scale(&mut set.values);
         log::info!(

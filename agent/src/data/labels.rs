@@ -4,9 +4,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use dunlin_protocol::limits::{CLASSES_MAX, LABEL_CHARS_MAX};
+use dunlin_service::file::{Durability, replace};
 
 use super::DataError;
-use super::ring::{NO_LABEL, replace_file};
+use super::ring::NO_LABEL;
 
 const FIRST_LINE: &str = "dunlin-labels 1";
 /// Longest label file that can be ours, in bytes.
@@ -117,7 +118,9 @@ impl LabelTable {
     fn save(&self) -> Result<(), DataError> {
         let body: String = self.texts.iter().flat_map(|text| [text.as_str(), "\n"]).collect();
         let checksum = crc32fast::hash(body.as_bytes());
-        replace_file(&self.path, format!("{FIRST_LINE} {checksum:08x}\n{body}").as_bytes())
+        let text = format!("{FIRST_LINE} {checksum:08x}\n{body}");
+        let replaced = replace(&self.path, text.as_bytes(), Durability::PowerCut);
+        replaced.map_err(DataError::io(&self.path, "write"))
     }
 }
 

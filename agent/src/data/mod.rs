@@ -18,31 +18,31 @@ pub mod live;
 mod log_limit;
 pub mod mqtt;
 pub mod ring;
-mod shared;
 pub mod store;
 mod window_set;
 
 pub use config::{ConfigProblem, SourceConfig};
 pub use error::DataError;
-pub use shared::SharedSource;
-pub use window_set::{LiveWindow, WindowSet};
+pub use window_set::{LiveWindow, WindowCounts, WindowSet};
 
 use std::fmt;
 use std::path::Path;
+use std::sync::Arc;
 
 use dunlin_protocol::task::TaskSpec;
 
 /// Something that has training windows: a data set, a live sensor, or a simulated device.
 ///
 /// A live source makes progress by itself, in a thread that it owns and ends when it is dropped;
-/// its user has nothing to pump.
-pub trait WindowSource {
+/// its user has nothing to pump. Several threads may ask one source at the same time, by way of an
+/// [`Arc`]: none waits until all that another asked for is done.
+pub trait WindowSource: Send + Sync {
     /// All windows that fit `task` now, scaled, oldest first. May be empty.
     ///
     /// # Errors
     /// [`DataError`] when the source can never serve this task (other channels, rate or window
     /// length), or cannot be read.
-    fn windows(&mut self, task: &TaskSpec) -> Result<WindowSet, DataError>;
+    fn windows(&self, task: &TaskSpec) -> Result<WindowSet, DataError>;
 
     /// As [`WindowSource::windows`], but gives up soon after `stop` says so, where looking for windows
     /// may take long.
@@ -50,11 +50,20 @@ pub trait WindowSource {
     /// # Errors
     /// As [`WindowSource::windows`], and [`DataError::Stopped`].
     fn windows_unless(
-        &mut self,
+        &self,
         task: &TaskSpec,
         stop: &dyn Fn() -> bool,
     ) -> Result<WindowSet, DataError> {
         if stop() { Err(DataError::Stopped) } else { self.windows(task) }
+    }
+
+    /// How many windows fit `task` now; `stop` as in [`WindowSource::windows_unless`]. Costs little
+    /// where it is asked again and again: a live source looks only at what is new.
+    ///
+    /// # Errors
+    /// As [`WindowSource::windows_unless`].
+    fn count(&self, task: &TaskSpec, stop: &dyn Fn() -> bool) -> Result<WindowCounts, DataError> {
+        self.windows_unless(task, stop).map(|set| WindowCounts::of(&set))
     }
 
     /// The newest whole window that fits `task`, scaled, with or without a label; `None` when the
@@ -63,13 +72,39 @@ pub trait WindowSource {
     ///
     /// # Errors
     /// As [`WindowSource::windows`].
-    fn newest_window(&mut self, _task: &TaskSpec) -> Result<Option<LiveWindow>, DataError> {
+    fn newest_window(&self, _task: &TaskSpec) -> Result<Option<LiveWindow>, DataError> {
         Ok(None)
     }
 
     /// How the source is doing, for logs and operators.
     fn status(&self) -> SourceStatus {
         SourceStatus::default()
+    }
+}
+
+impl<T: WindowSource + ?Sized> WindowSource for Arc<T> {
+    fn windows(&self, task: &TaskSpec) -> Result<WindowSet, DataError> {
+        (**self).windows(task)
+    }
+
+    fn windows_unless(
+        &self,
+        task: &TaskSpec,
+        stop: &dyn Fn() -> bool,
+    ) -> Result<WindowSet, DataError> {
+        (**self).windows_unless(task, stop)
+    }
+
+    fn count(&self, task: &TaskSpec, stop: &dyn Fn() -> bool) -> Result<WindowCounts, DataError> {
+        (**self).count(task, stop)
+    }
+
+    fn newest_window(&self, task: &TaskSpec) -> Result<Option<LiveWindow>, DataError> {
+        (**self).newest_window(task)
+    }
+
+    fn status(&self) -> SourceStatus {
+        (**self).status()
     }
 }
 
@@ -112,10 +147,7 @@ impl fmt::Display for SourceStatus {
 /// # Errors
 /// [`DataError`] when the configuration has problems (all of them are listed), when a data set is
 /// not where it should be, or when the files in `state_dir` belong to other channels.
-pub fn open(
-    config: &SourceConfig,
-    state_dir: &Path,
-) -> Result<Box<dyn WindowSource + Send>, DataError> {
+pub fn open(config: &SourceConfig, state_dir: &Path) -> Result<Box<dyn WindowSource>, DataError> {
     let problems = config.check();
     if !problems.is_empty() {
         return Err(DataError::Config(problems));

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use dunlin_protocol::task::TaskSpec;
 
-use super::cut::Cutting;
+use super::cut::{Counter, Cutting};
 use super::labels::{LabelIndex, LabelRange, LabelTable, WaitingLabels};
 use super::log_limit::{LogLimit, clock};
 use super::ring::{Block, Header, NO_LABEL, Record, Ring};
@@ -155,6 +155,18 @@ impl SampleStore {
     /// As [`Cutting::begin`].
     pub fn begin_cut(&self, task: &TaskSpec, values_max: usize) -> Result<Cutting, DataError> {
         Cutting::begin(&self.ring, self.table.texts(), task, values_max)
+    }
+
+    /// Begins to count windows, or goes on. See [`Counter::begin`].
+    ///
+    /// # Errors
+    /// As [`Counter::begin`].
+    pub fn begin_count(
+        &self,
+        kept: Option<Counter>,
+        task: &TaskSpec,
+    ) -> Result<Counter, DataError> {
+        Counter::begin(kept, &self.ring, self.table.texts(), task)
     }
 
     /// Reads the next samples. See [`Ring::read_block`].

@@ -1,6 +1,6 @@
 //! Scaled windows, ready for training.
 
-use crate::hold_back::HoldBack;
+use crate::hold_back::{HoldBack, for_training};
 
 /// Scaled windows of one task.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -11,6 +11,48 @@ pub struct WindowSet {
     pub labels: Vec<u16>,
     /// Values of one window: `window * channels`.
     pub window_values: usize,
+}
+
+/// How many windows there are of each label.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WindowCounts(Vec<usize>);
+
+impl WindowCounts {
+    /// Counts by label, in the order of the task's labels; one count where it has none.
+    pub fn new(mut by_label: Vec<usize>) -> Self {
+        while by_label.last() == Some(&0) {
+            by_label.pop();
+        }
+        Self(by_label)
+    }
+
+    /// The windows of `set`.
+    pub fn of(set: &WindowSet) -> Self {
+        match set.labels.as_slice() {
+            [] => Self::new(vec![set.len()]),
+            labels => Self::of_labels(labels.iter().copied()),
+        }
+    }
+
+    /// Windows with these labels.
+    pub fn of_labels(labels: impl Iterator<Item = u16>) -> Self {
+        let mut by_label = Vec::new();
+        for label in labels.map(usize::from) {
+            by_label.resize(by_label.len().max(label + 1), 0);
+            by_label[label] += 1;
+        }
+        Self(by_label)
+    }
+
+    /// All of them.
+    pub fn total(&self) -> usize {
+        self.0.iter().sum()
+    }
+
+    /// Those to train on: as many as [`WindowSet::split`] leaves.
+    pub fn for_training(&self, held_back: f32) -> usize {
+        self.0.iter().map(|&count| for_training(count, held_back)).sum()
+    }
 }
 
 /// One scaled window as it was measured.
@@ -118,6 +160,20 @@ mod tests {
         assert_eq!(numbers(&train), [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
         assert_eq!(numbers(&held), [7.0, 8.0, 9.0]);
         assert!(train.labels.is_empty() && held.labels.is_empty());
+    }
+
+    #[test]
+    fn counts_leave_as_many_windows_for_training_as_the_windows_themselves() {
+        let mut unlabelled = set(&[0; 7]);
+        unlabelled.labels.clear();
+        for set in [set(&[0, 3, 0, 3, 3, 1]), set(&[2; 9]), unlabelled, WindowSet::empty(2)] {
+            let counts = WindowCounts::of(&set);
+            assert_eq!(counts.total(), set.len());
+            for share in [0.0, 0.2, 0.25, 0.5, 0.9, 1.0, f32::NAN] {
+                assert_eq!(counts.for_training(share), set.clone().split(share).0.len(), "{share}");
+            }
+        }
+        assert_eq!(WindowCounts::new(vec![2, 0, 1, 0]), WindowCounts::of(&set(&[2, 0, 0])));
     }
 
     #[test]

@@ -80,7 +80,7 @@ pub(super) fn check(config: &AgentConfig, task: Option<&TaskSpec>, span: Duratio
         Ok(lock) => lock,
         Err(problem) => return Finding::failed(problem, "try again once it has stopped"),
     };
-    let mut source = match crate::data::open(&config.source, &config.state_dir) {
+    let source = match crate::data::open(&config.source, &config.state_dir) {
         Ok(source) => source,
         Err(error) => {
             let step = "mend the file or the key of [source] that the text names";
@@ -95,7 +95,7 @@ pub(super) fn check(config: &AgentConfig, task: Option<&TaskSpec>, span: Duratio
         return flow;
     }
     match task {
-        Some(task) => both(flow, fit(&mut *source, task)),
+        Some(task) => both(flow, fit(&*source, task)),
         None => both(flow, Finding::ok("no task is known yet to compare with")),
     }
 }
@@ -107,7 +107,7 @@ struct Seen {
     status: SourceStatus,
 }
 
-fn watch(source: &(dyn WindowSource + Send), span: Duration) -> Seen {
+fn watch(source: &dyn WindowSource, span: Duration) -> Seen {
     let start = now();
     let mut moments: Vec<(Duration, u64)> = Vec::new();
     loop {
@@ -178,7 +178,7 @@ fn flow(seen: &Seen, rate_hz: f64, span: Duration, advice: &str) -> Finding {
 }
 
 /// Whether windows of `task` can be cut from the source.
-fn fit(source: &mut dyn WindowSource, task: &TaskSpec) -> Finding {
+fn fit(source: &dyn WindowSource, task: &TaskSpec) -> Finding {
     let name = &task.name;
     let set = match source.windows(task) {
         Ok(set) => set,

@@ -40,7 +40,7 @@ pub struct Inference {
     /// How often to look, and what to publish.
     pub config: InferenceConfig,
     /// Where windows come from.
-    pub source: Box<dyn WindowSource + Send>,
+    pub source: Box<dyn WindowSource>,
     /// What runs the model.
     pub classifier: Box<dyn Classifier + Send>,
     /// Where the model is kept.

@@ -19,7 +19,7 @@ use crate::ports::Classifier;
 /// # Errors
 /// When the operating system gives no thread.
 pub(super) fn spawn(
-    source: Box<dyn WindowSource + Send>,
+    source: Box<dyn WindowSource>,
     classifier: Box<dyn Classifier + Send>,
     every: Duration,
     sink: impl Fn(Finding) -> bool + Send + 'static,
@@ -33,7 +33,7 @@ pub(super) fn spawn(
 }
 
 struct Worker {
-    source: Box<dyn WindowSource + Send>,
+    source: Box<dyn WindowSource>,
     classifier: Box<dyn Classifier + Send>,
     every: Duration,
     /// Task and version of the model in use.
@@ -133,6 +133,7 @@ pub(super) mod tests {
     use dunlin_protocol::id::{LayoutHash, Lineage, Name};
     use dunlin_protocol::task::{Channel, Features, Input, Layer, Op, Share, Target};
     use std::collections::VecDeque;
+    use std::sync::Mutex;
 
     /// A model of 40 parameters for windows of 4 samples, 2 apart, at 50 Hz.
     pub(in crate::inference) fn model(version: u32) -> ModelInUse {
@@ -152,14 +153,14 @@ pub(super) mod tests {
     }
 
     /// Gives these windows, by end and only value; `None` for a fault of the source.
-    struct Script(VecDeque<Option<(i64, f32)>>);
+    struct Script(Mutex<VecDeque<Option<(i64, f32)>>>);
 
     impl WindowSource for Script {
-        fn windows(&mut self, _task: &TaskSpec) -> Result<WindowSet, DataError> {
+        fn windows(&self, _task: &TaskSpec) -> Result<WindowSet, DataError> {
             Ok(WindowSet::default())
         }
-        fn newest_window(&mut self, _task: &TaskSpec) -> Result<Option<LiveWindow>, DataError> {
-            match self.0.pop_front() {
+        fn newest_window(&self, _task: &TaskSpec) -> Result<Option<LiveWindow>, DataError> {
+            match self.0.lock().unwrap().pop_front() {
                 Some(Some((end_us, value))) => Ok(Some(LiveWindow { end_us, values: vec![value] })),
                 Some(None) => Err(DataError::Window { task: 1, source: 2 }),
                 None => Ok(None),
@@ -186,7 +187,7 @@ pub(super) mod tests {
     }
 
     fn worker(script: &[Option<(i64, f32)>]) -> Worker {
-        let source = Box::new(Script(script.iter().copied().collect()));
+        let source = Box::new(Script(Mutex::new(script.iter().copied().collect())));
         let (classifier, every) = (Box::new(Echo), Duration::from_millis(1));
         let mut worker =
             Worker { source, classifier, every, model: None, seen: None, problem: None };
@@ -235,7 +236,7 @@ pub(super) mod tests {
     #[test]
     fn the_thread_ends_when_nobody_gives_models_or_wants_results() {
         let start = |wanted: bool| {
-            let script = Script([Some((1, 0.5))].into());
+            let script = Script(Mutex::new([Some((1, 0.5))].into()));
             let (sender, found) = mpsc::channel();
             let sink = move |finding| sender.send(finding).is_ok() && wanted;
             let every = Duration::from_millis(1);

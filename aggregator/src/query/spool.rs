@@ -11,11 +11,11 @@ use std::time::Duration;
 use dunlin_protocol::id::Name;
 use dunlin_protocol::task::Task;
 use dunlin_service::config::{read_file, read_text};
+use dunlin_service::file::{Durability, replace};
 use serde::Deserialize;
 
 use super::file::{QUERY_BYTES_MAX, QueryFile};
 use super::{AnswerTable, Query};
-use crate::atomic_file;
 
 /// How long an answer lies there.
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -92,7 +92,7 @@ impl Spool {
             fs::create_dir_all(&self.folder)?;
             self.give_to_owner_of(store);
         }
-        atomic_file::write(&self.path(name, "toml"), text.as_bytes())
+        replace(&self.path(name, "toml"), text.as_bytes(), Durability::PowerCut)
     }
 
     /// Whether no query waits.
@@ -153,7 +153,7 @@ impl Spool {
             // Nobody waits for it.
             return;
         }
-        match atomic_file::write(&self.path(name, "json"), json.as_bytes()) {
+        match replace(&self.path(name, "json"), json.as_bytes(), Durability::PowerCut) {
             Ok(()) => drop(fs::remove_file(self.path(name, "toml"))),
             Err(error) => {
                 let path = self.path(name, "json");

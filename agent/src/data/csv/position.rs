@@ -4,10 +4,10 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
+use dunlin_service::file::{Durability, replace};
 use serde::{Deserialize, Serialize};
 
 use super::DataError;
-use crate::data::ring::replace_file;
 
 const MAGIC: &[u8; 8] = b"DUNLPOSN";
 const VERSION: u8 = 1;
@@ -74,7 +74,7 @@ impl Position {
         bytes.extend_from_slice(&body);
         let crc = crc32fast::hash(&bytes);
         bytes.extend_from_slice(&crc.to_le_bytes());
-        replace_file(path, &bytes)
+        replace(path, &bytes, Durability::PowerCut).map_err(DataError::io(path, "write"))
     }
 }
 

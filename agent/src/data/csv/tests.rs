@@ -315,7 +315,7 @@ fn an_opened_source_reads_in_its_own_thread_and_gives_windows() {
     bench.rows(0..9);
     bench.append("labels.csv", "0,0.08,WALK\n0.08,9,sit\n");
     let config = SourceConfig::Csv(bench.config.clone());
-    let mut source = open(&config, &bench.state()).unwrap();
+    let source = open(&config, &bench.state()).unwrap();
     while source.windows(&task()).map_or(0, |set| set.len()) < 2 {
         std::thread::park_timeout(Duration::from_millis(5));
     }
@@ -327,7 +327,7 @@ fn an_opened_source_reads_in_its_own_thread_and_gives_windows() {
     assert_eq!(newest.values[..2], [-5.0, 5.0]);
     assert!(open(&config, &bench.state()).is_err(), "the ring is in use");
     drop(source);
-    let mut source = open(&config, &bench.state()).unwrap();
+    let source = open(&config, &bench.state()).unwrap();
     assert_eq!(source.windows(&task()).unwrap().len(), 2, "the ring is all that is needed");
     assert_eq!(source.status().samples, 9);
 }

@@ -1,7 +1,7 @@
 #![allow(clippy::cast_possible_truncation)]
 
 use super::*;
-use crate::data::ring::Header;
+use crate::data::ring::NO_LABEL;
 use dunlin_protocol::id::Name;
 use dunlin_protocol::task::{Channel, Features, Input, Target};
 

@@ -7,22 +7,22 @@
 mod files;
 mod lines;
 mod person;
+mod source;
 
 pub use person::PersonWindows;
+pub use source::HarSource;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use dunlin_protocol::limits::WINDOW_SAMPLES_MAX;
-use dunlin_protocol::task::TaskSpec;
 
 use self::files::{
     find_root, list_channels, read_column, read_labels, signal_file, split_file, wrong_count,
 };
 use self::lines::Lines;
-use super::config::HarConfig;
-use super::{DataError, LiveWindow, SourceStatus, WindowSet, WindowSource};
+use super::DataError;
 
 /// Sampling rate of the data set in thousandths of a hertz.
 pub const RATE_MILLIHERTZ: u32 = 50_000;
@@ -239,61 +239,6 @@ fn read_signal(
         return Err(lines.error(format!("is one more than the {} subjects", owners.len())));
     }
     Ok(())
-}
-
-/// One person of the data set as a source of windows: always the same ones.
-#[derive(Debug)]
-pub struct HarSource {
-    dataset: HarDataset,
-    person: u16,
-    read: Option<PersonWindows>,
-    /// Windows that were given as the newest one so far.
-    played: usize,
-}
-
-impl HarSource {
-    /// Opens the data set and looks for the person.
-    ///
-    /// # Errors
-    /// As [`HarDataset::open`], and [`DataError::NoPerson`].
-    pub fn open(config: &HarConfig) -> Result<Self, DataError> {
-        let dataset = HarDataset::open(&config.dir)?;
-        if !dataset.persons.iter().any(|person| person.id == config.person) {
-            return Err(dataset.nobody(config.person));
-        }
-        Ok(Self { dataset, person: config.person, read: None, played: 0 })
-    }
-
-    /// The person's windows with the channels of `task`.
-    fn person_for(&mut self, task: &TaskSpec) -> Result<&PersonWindows, DataError> {
-        let channels: Vec<String> = task.input.channels.iter().map(|c| c.name.clone()).collect();
-        let same = |read: &PersonWindows| *read.channels == *channels;
-        if !self.read.as_ref().is_some_and(same) {
-            self.read = self.dataset.read(&[self.person], &channels)?.pop();
-        }
-        self.read.as_ref().ok_or_else(|| self.dataset.nobody(self.person))
-    }
-}
-
-impl WindowSource for HarSource {
-    fn windows(&mut self, task: &TaskSpec) -> Result<WindowSet, DataError> {
-        self.person_for(task)?.for_task(task)
-    }
-
-    /// The person's windows one after the other, from the start again after the last: each counts
-    /// as the newest one once.
-    fn newest_window(&mut self, task: &TaskSpec) -> Result<Option<LiveWindow>, DataError> {
-        let played = self.played;
-        let window = self.person_for(task)?.replayed(task, played)?;
-        self.played = played.wrapping_add(1);
-        Ok(window)
-    }
-
-    fn status(&self) -> SourceStatus {
-        let person = self.dataset.persons.iter().find(|person| person.id == self.person);
-        let windows = person.map_or(0, |person| person.windows) as u64;
-        SourceStatus { samples: windows * 64, ended: true, ..SourceStatus::default() }
-    }
 }
 
 #[cfg(test)]

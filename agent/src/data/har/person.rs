@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use dunlin_protocol::task::TaskSpec;
 
-use super::{DataError, LiveWindow, Person, RATE_MILLIHERTZ, WindowSet};
+use super::{Person, RATE_MILLIHERTZ};
 use crate::data::labels::match_labels;
+use crate::data::{DataError, LiveWindow, WindowCounts, WindowSet};
 
 /// The windows of one person, in the units of the data set.
 #[derive(Clone, Debug)]
@@ -68,6 +69,20 @@ impl PersonWindows {
         }
         task.scale(&mut set.values);
         Ok(set)
+    }
+
+    /// How many windows `task` has of each label.
+    ///
+    /// # Errors
+    /// As [`PersonWindows::for_task`].
+    pub fn count_for(&self, task: &TaskSpec) -> Result<WindowCounts, DataError> {
+        self.places_for(task)?;
+        if !task.needs_labels() {
+            return Ok(WindowCounts::new(vec![self.labels.len()]));
+        }
+        let labels = match_labels(&self.label_names, task.labels())?;
+        let label = |activity: &u16| labels.get(usize::from(*activity)).copied().flatten();
+        Ok(WindowCounts::of_labels(self.labels.iter().filter_map(label)))
     }
 
     /// The window of `task` after `played` others, if a device had measured them without a pause

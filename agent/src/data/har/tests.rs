@@ -1,8 +1,10 @@
 #![allow(clippy::cast_possible_truncation)]
 
 use super::*;
+use crate::data::config::HarConfig;
+use crate::data::{WindowCounts, WindowSource};
 use dunlin_protocol::id::Name;
-use dunlin_protocol::task::{Channel, Features, Input, Target};
+use dunlin_protocol::task::{Channel, Features, Input, Target, TaskSpec};
 use std::fs;
 
 /// Two people with 2 and 1 windows in train, one with 1 in test; two channels of 3 samples.
@@ -90,11 +92,20 @@ fn everybody_is_read_at_once() {
 fn a_source_serves_one_person_and_says_who_else_there_is() {
     let dir = tiny();
     let config = |person| HarConfig { dir: dir.path().to_owned(), person };
-    let mut source = HarSource::open(&config(3)).unwrap();
+    let source = HarSource::open(&config(3)).unwrap();
     for channels in [&["acc_x"][..], &["acc_x"], &["acc_y", "acc_x"]] {
         let set = source.windows(&task(channels, &["walking", "sitting"])).unwrap();
-        assert_eq!((set.len(), set.window_values, set.labels), (1, 3 * channels.len(), vec![1]));
+        assert_eq!((set.len(), set.window_values), (1, 3 * channels.len()));
+        assert_eq!(set.labels, [1]);
     }
+    let source = HarSource::open(&config(1)).unwrap();
+    for labels in [&["walking", "sitting"][..], &["sitting", "lying"]] {
+        let task = task(&["acc_x"], labels);
+        let counts = source.count(&task, &|| false).unwrap();
+        assert_eq!(counts, WindowCounts::of(&source.windows(&task).unwrap()), "{labels:?}");
+    }
+    let unlabelled = TaskSpec { target: Target::Reconstruct, ..task(&["acc_x"], &[]) };
+    assert_eq!(source.count(&unlabelled, &|| false).unwrap().total(), 2);
     let error = HarSource::open(&config(9)).unwrap_err().to_string();
     assert!(error.contains("person 9") && error.contains("[1, 2, 3]"), "{error}");
 }
@@ -102,8 +113,8 @@ fn a_source_serves_one_person_and_says_who_else_there_is() {
 #[test]
 fn tasks_that_do_not_fit_are_told_what_there_is() {
     let dir = tiny();
-    let mut source = HarSource::open(&HarConfig { dir: dir.path().to_owned(), person: 1 }).unwrap();
-    let mut ask = |task: &TaskSpec| source.windows(task).unwrap_err().to_string();
+    let source = HarSource::open(&HarConfig { dir: dir.path().to_owned(), person: 1 }).unwrap();
+    let ask = |task: &TaskSpec| source.windows(task).unwrap_err().to_string();
     let error = ask(&task(&["acc_x", "acc_z"], &["walking", "sitting"]));
     assert!(error.contains("acc_z") && error.contains("acc_x, acc_y"), "{error}");
     let mut other = task(&["acc_x"], &["walking", "sitting"]);
@@ -158,9 +169,9 @@ fn noise_is_an_error_and_no_panic() {
 #[test]
 fn windows_of_the_person_are_replayed_one_after_the_other_over_and_over() {
     let dir = tiny();
-    let mut source = HarSource::open(&HarConfig { dir: dir.path().to_owned(), person: 1 }).unwrap();
+    let source = HarSource::open(&HarConfig { dir: dir.path().to_owned(), person: 1 }).unwrap();
     let unknown = task(&["acc_x"], &["swimming", "flying"]);
-    let mut replayed = || source.newest_window(&unknown).unwrap().unwrap();
+    let replayed = || source.newest_window(&unknown).unwrap().unwrap();
     let windows = [replayed(), replayed(), replayed()];
     assert_eq!(windows[0].values, [2.0, 4.0, 6.0], "labels are not looked at");
     assert_eq!(windows[1].values, [14.0, 16.0, -1.9]);

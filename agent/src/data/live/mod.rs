@@ -1,8 +1,8 @@
 //! What all live sources share: a thread that moves samples into the ring, labels into their
 //! samples, and both to disk, until the source is dropped.
 //!
-//! Whoever wants windows locks the store for one block of samples at a time, so that the thread
-//! waits for no longer.
+//! Whoever wants windows locks the store for one block of samples at a time, so that neither the
+//! thread nor anybody else who wants windows waits for longer.
 
 mod pace;
 
@@ -18,9 +18,10 @@ use dunlin_protocol::task::TaskSpec;
 
 use super::config::Sampling;
 use super::csv::LabelReader;
+use super::cut::Counter;
 use super::log_limit::clock;
 use super::store::SampleStore;
-use super::{DataError, LiveWindow, SourceStatus, WindowSet, WindowSource};
+use super::{DataError, LiveWindow, SourceStatus, WindowCounts, WindowSet, WindowSource};
 
 /// Wait between two looks at inputs that had nothing.
 pub(super) const POLL: Duration = Duration::from_millis(200);
@@ -48,6 +49,8 @@ pub(super) trait SampleReader: Send {
 pub struct LiveSource {
     store: Arc<Mutex<SampleStore>>,
     values_max: usize,
+    /// The windows that were counted last.
+    counted: Mutex<Option<Counter>>,
     /// Dropped to end the thread.
     stop: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
@@ -78,26 +81,37 @@ impl LiveSource {
             .spawn(move || run(&shared, reader, labels, &stopped))
             .map_err(DataError::io(state_dir, "start a thread"))?;
         let values_max = sampling.values_max();
-        Ok(Self { store, values_max, stop: Some(stop), thread: Some(thread) })
+        let (counted, stop, thread) = (Mutex::default(), Some(stop), Some(thread));
+        Ok(Self { store, values_max, counted, stop, thread })
     }
 }
 
 impl WindowSource for LiveSource {
-    fn windows(&mut self, task: &TaskSpec) -> Result<WindowSet, DataError> {
+    fn windows(&self, task: &TaskSpec) -> Result<WindowSet, DataError> {
         self.windows_unless(task, &|| false)
     }
 
     fn windows_unless(
-        &mut self,
+        &self,
         task: &TaskSpec,
         stop: &dyn Fn() -> bool,
     ) -> Result<WindowSet, DataError> {
-        // The sensor's thread must not wait for the whole ring: each block is a lock of its own.
+        // Nobody must wait for the whole ring: each block is a lock of its own.
         let cutting = lock(&self.store).begin_cut(task, self.values_max)?;
         cutting.finish(task, stop, |block, end| lock(&self.store).read_block(block, end))
     }
 
-    fn newest_window(&mut self, task: &TaskSpec) -> Result<Option<LiveWindow>, DataError> {
+    fn count(&self, task: &TaskSpec, stop: &dyn Fn() -> bool) -> Result<WindowCounts, DataError> {
+        let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut counter = lock(&self.store).begin_count(counted.take(), task)?;
+        counter.catch_up(stop, |block, end| lock(&self.store).read_block(block, end))?;
+        let oldest = lock(&self.store).ring().oldest_sequence();
+        let counts = counter.counts(oldest, self.values_max);
+        *counted = Some(counter);
+        counts
+    }
+
+    fn newest_window(&self, task: &TaskSpec) -> Result<Option<LiveWindow>, DataError> {
         lock(&self.store).newest_window(task)
     }
 
@@ -180,3 +194,6 @@ pub(super) fn save(store: &Mutex<SampleStore>, reader: &mut dyn SampleReader) {
     }
     reader.save(&mut store);
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,11 +3,12 @@
 //! `magic [8] | version u16 | length u32 | postcard of the header | crc32 u32`, then zeros up to a
 //! multiple of 4096 bytes, where the records begin.
 
-use std::fs::{self, File};
-use std::io::{Read, Write};
+use std::fs::File;
+use std::io::Read;
 use std::path::Path;
 
 use dunlin_protocol::limits::{CHANNELS_MAX, LABEL_CHARS_MAX};
+use dunlin_service::file::{Durability, replace};
 use serde::{Deserialize, Serialize};
 
 use super::DataError;
@@ -83,7 +84,7 @@ impl Header {
             path: path.to_owned(),
             problem: format!("cannot describe the channels: {error}; shorten their names"),
         })?;
-        replace_file(path, &encoded)
+        replace(path, &encoded, Durability::PowerCut).map_err(DataError::io(path, "write"))
     }
 
     /// Reads the beginning of `file`: what stands there, and where the records begin.
@@ -116,26 +117,4 @@ impl Header {
         let start = (FIXED_BYTES + length + 4).next_multiple_of(ALIGN_BYTES);
         sound.then_some((Found::Header(header), start as u64))
     }
-}
-
-/// Puts `bytes` at `path` so that after a power cut either the old or the new file is there.
-pub(crate) fn replace_file(path: &Path, bytes: &[u8]) -> Result<(), DataError> {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".new");
-    let fresh = path.with_file_name(name);
-    let mut file = File::create(&fresh).map_err(DataError::io(&fresh, "create"))?;
-    file.write_all(bytes).map_err(DataError::io(&fresh, "write"))?;
-    file.sync_all().map_err(DataError::io(&fresh, "sync"))?;
-    fs::rename(&fresh, path).map_err(DataError::io(path, "replace"))?;
-    sync_folder(path)
-}
-
-/// Makes a renamed file at `path` survive a power cut.
-pub(super) fn sync_folder(path: &Path) -> Result<(), DataError> {
-    let folder = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    let open = File::open(folder).map_err(DataError::io(folder, "open"))?;
-    open.sync_all().map_err(DataError::io(folder, "sync"))
 }

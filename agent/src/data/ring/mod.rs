@@ -12,7 +12,6 @@ mod resize;
 mod scan;
 
 pub use header::Header;
-pub(crate) use header::replace_file;
 pub use record::{NO_LABEL, Record, record_bytes};
 pub use scan::Block;
 
@@ -46,6 +45,8 @@ pub struct Ring {
     pending: Vec<u8>,
     times: Option<Times>,
     saturated: u64,
+    /// Blocks in which labels were changed since the ring was opened.
+    relabelled: u64,
     scratch: Record,
 }
 
@@ -109,6 +110,7 @@ impl Ring {
             pending: Vec::new(),
             times: None,
             saturated: 0,
+            relabelled: 0,
             scratch,
             header,
         };
@@ -132,6 +134,11 @@ impl Ring {
         self.next
     }
 
+    /// Lowest number of a sample that is still held, if its record is whole.
+    pub fn oldest_sequence(&self) -> u64 {
+        self.oldest
+    }
+
     /// Samples held at the most; torn records among them are found when they are read.
     pub fn len(&self) -> u64 {
         self.next - self.oldest
@@ -150,6 +157,11 @@ impl Ring {
     /// Values that had to be cut to the range of their channel since the ring was opened.
     pub fn saturated(&self) -> u64 {
         self.saturated
+    }
+
+    /// A number that changes whenever a sample gets another label than it had.
+    pub fn relabelled(&self) -> u64 {
+        self.relabelled
     }
 
     /// Appends a sample; the oldest one makes room. In memory until [`Ring::flush`], which this

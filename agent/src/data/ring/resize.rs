@@ -2,7 +2,9 @@
 
 use std::fs;
 
-use super::{Header, Ring, header, open_file};
+use dunlin_service::file;
+
+use super::{Header, Ring, open_file};
 use crate::data::DataError;
 
 impl Ring {
@@ -34,7 +36,7 @@ impl Ring {
         fresh.oldest = fresh.next.saturating_sub(fresh.header.capacity).max(from);
         fresh.sync()?;
         fs::rename(&fresh_path, &path).map_err(DataError::io(&path, "replace"))?;
-        header::sync_folder(&path)?;
+        file::sync_folder(&path).map_err(DataError::io(&path, "sync the folder"))?;
         fresh.path = path;
         Ok(fresh)
     }

@@ -142,6 +142,7 @@ impl Ring {
             let read = self.read_places(place, most, &mut block);
             let count = read.map_err(DataError::io(&self.path, "read"))?;
             if let Some((first, end)) = self.relabel_block(at, &mut block, &mut relabel) {
+                self.relabelled += 1;
                 let begin = self.start + place * self.stride as u64 + first as u64;
                 let seek = self.file.seek(SeekFrom::Start(begin));
                 let write = seek.and_then(|_| self.file.write_all(&block[first..end]));

@@ -204,15 +204,12 @@ fn an_opened_device_gives_windows_with_labels_from_a_file() {
     fs::write(&labels, "0,0.08,walk\n0.08,1,sit\n").unwrap();
     let more = format!("labels_path = '{}'\nquantum = 0.25\n{BUFFERED}", labels.display());
     let config = SourceConfig::Iio(tree.config(&more));
-    let mut source = crate::data::open(&config, &tree.0.path().join("state")).unwrap();
+    let source = crate::data::open(&config, &tree.0.path().join("state")).unwrap();
     let mut writer = fs::OpenOptions::new().write(true).open(tree.node()).unwrap();
     for n in 0..9i16 {
         writer.write_all(&scan(n, -n, 0, i64::from(n) * 20_000_000)).unwrap();
     }
-    let count = |source: &mut Box<dyn WindowSource + Send>| {
-        source.windows(&task(4)).map_or(0, |set| set.len())
-    };
-    while count(&mut source) < 2 {
+    while source.windows(&task(4)).map_or(0, |set| set.len()) < 2 {
         std::thread::park_timeout(Duration::from_millis(5));
     }
     let set = source.windows(&task(4)).unwrap();
