@@ -50,7 +50,10 @@ fn federations_in_memory_read_no_clock_no_file_no_socket_and_no_global_randomnes
         "rumqttc",
         "dunlin_link",
     ];
-    assert_absent(&["fleet/src/memory.rs", "fleet/src/sim/world.rs", "fleet/src/sim/world"], &words);
+    assert_absent(
+        &["fleet/src/memory.rs", "fleet/src/sim/world.rs", "fleet/src/sim/world"],
+        &words,
+    );
 }
 
 #[test]
