@@ -3,25 +3,29 @@
 //! The sessions and the aggregator are the ones that run in the field. Links keep their order,
 //! as TCP does, and lose what is on its way when they are cut.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::convert::Infallible;
-use std::sync::Arc;
+mod broker;
+mod ports;
+mod timeline;
 
-use dunlin_agent::job::{Job, ModelInUse, Survey};
+use std::collections::BTreeMap;
+
+use dunlin_agent::job::Survey;
 use dunlin_agent::ports::Executor;
-use dunlin_agent::session::{Input, LinkPolicy, Ports, Session, Settings};
+use dunlin_agent::session::{Input, LinkPolicy, Session, Settings};
 use dunlin_agent::state::DeviceState;
 use dunlin_aggregator::aggregator::{Aggregator, Start, StartError};
 use dunlin_aggregator::io::{Input as AggregatorInput, Output as AggregatorOutput, RoundEvent};
 use dunlin_aggregator::settings::Settings as AggregatorSettings;
 use dunlin_aggregator::snapshot::Snapshot;
 use dunlin_protocol::id::{FederationId, Lineage, Name};
-use dunlin_protocol::message::WorkRef;
 use dunlin_protocol::presence::Held;
 use dunlin_protocol::rng::Rng;
-use dunlin_protocol::task::Task;
 use dunlin_protocol::time::Instant;
-use dunlin_protocol::topic::{Topic, Topics};
+use dunlin_protocol::topic::Topics;
+
+use broker::Broker;
+use ports::MemoryPorts;
+use timeline::{Event, Timeline};
 
 /// Time from a client to the broker, or from the broker to a client, in milliseconds.
 pub const HOP_MS: u64 = 20;
@@ -33,72 +37,6 @@ pub enum Client {
     Aggregator,
     /// A device by its place.
     Device(usize),
-}
-
-#[derive(Clone, Debug)]
-enum Event {
-    Wake(Client),
-    /// At the broker, from a client's connection of this number.
-    Publish {
-        from: Client,
-        epoch: u32,
-        topic: String,
-        payload: Vec<u8>,
-        retain: bool,
-    },
-    Subscribe {
-        from: Client,
-        epoch: u32,
-        filter: String,
-        on: bool,
-    },
-    /// At a client, on its connection of this number.
-    Deliver {
-        to: Client,
-        epoch: u32,
-        topic: String,
-        payload: Vec<u8>,
-    },
-    /// A device has left the broker in an orderly way.
-    Leave {
-        device: usize,
-        epoch: u32,
-    },
-    /// A device that slept connects again, unless its power was cut meanwhile.
-    Awake {
-        device: usize,
-        epoch: u32,
-    },
-    JobDone {
-        device: usize,
-        /// Number of the device's job.
-        number: u32,
-        job: Box<Job>,
-    },
-}
-
-/// What happens when, in the order in which it was asked for.
-#[derive(Debug, Default)]
-struct Timeline {
-    now: Instant,
-    sequence: u64,
-    events: BTreeMap<(Instant, u64), Event>,
-}
-
-impl Timeline {
-    fn after(&mut self, delay_ms: u64, event: Event) {
-        self.sequence += 1;
-        self.events.insert((self.now.after(delay_ms), self.sequence), event);
-    }
-}
-
-/// One end's connection: its number grows with each reconnect.
-#[derive(Debug, Default)]
-struct Connection {
-    epoch: u32,
-    up: bool,
-    filters: BTreeSet<String>,
-    will: Option<(String, Vec<u8>)>,
 }
 
 struct Device<T> {
@@ -115,8 +53,7 @@ struct Device<T> {
 /// A whole federation in memory.
 pub struct MemoryFleet<T> {
     timeline: Timeline,
-    retained: BTreeMap<String, Vec<u8>>,
-    connections: BTreeMap<Client, Connection>,
+    broker: Broker,
     aggregator_settings: AggregatorSettings,
     aggregator: Option<Aggregator>,
     snapshot: Option<Snapshot>,
@@ -149,8 +86,7 @@ impl<T: Executor> MemoryFleet<T> {
     pub fn new(aggregator_settings: AggregatorSettings) -> Self {
         Self {
             timeline: Timeline::default(),
-            retained: BTreeMap::new(),
-            connections: BTreeMap::new(),
+            broker: Broker::default(),
             aggregator_settings,
             aggregator: None,
             snapshot: None,
@@ -253,15 +189,12 @@ impl<T: Executor> MemoryFleet<T> {
 
     /// Restarts the broker; without persistence it forgets what it retained.
     pub fn restart_broker(&mut self, persistent: bool) {
-        let clients: Vec<Client> =
-            self.connections.iter().filter(|(_, c)| c.up).map(|(client, _)| *client).collect();
+        let clients = self.broker.connected();
         if !persistent {
-            self.retained.clear();
+            self.broker.forget();
         }
         for client in &clients {
-            if let Some(connection) = self.connections.get_mut(client) {
-                connection.will = None; // a broker that dies publishes no wills
-            }
+            self.broker.drop_will(*client); // a broker that dies publishes no wills
             self.disconnect(*client);
         }
         clients.into_iter().for_each(|client| self.connect(client));
@@ -292,13 +225,13 @@ impl<T: Executor> MemoryFleet<T> {
 
     /// The topics of object chunks that the broker holds, with their payloads.
     pub fn retained_objects(&self) -> BTreeMap<String, Vec<u8>> {
-        let objects = self.retained.iter().filter(|(topic, _)| topic.contains("/obj/"));
+        let objects = self.broker.retained().filter(|(topic, _)| topic.contains("/obj/"));
         objects.map(|(topic, payload)| (topic.clone(), payload.clone())).collect()
     }
 
     /// Whether a client is connected.
     pub fn is_connected(&self, client: Client) -> bool {
-        self.connections.get(&client).is_some_and(|connection| connection.up)
+        self.broker.is_connected(client)
     }
 
     /// The virtual time in milliseconds since the start.
@@ -318,19 +251,14 @@ impl<T: Executor> MemoryFleet<T> {
 
     /// Publishes as if from `client`: what a broken or hostile device might say.
     pub fn inject(&mut self, client: Client, topic: String, payload: Vec<u8>) {
-        let epoch = self.connections.get(&client).map_or(0, |connection| connection.epoch);
+        let epoch = self.broker.epoch(client);
         self.timeline
             .after(HOP_MS, Event::Publish { from: client, epoch, topic, payload, retain: false });
     }
 
     /// Lets everything happen up to `until`, or until `stop` says so after an event; whether it did.
     pub fn run(&mut self, until: Instant, mut stop: impl FnMut(&Self) -> bool) -> bool {
-        while let Some((&key, _)) = self.timeline.events.first_key_value() {
-            if key.0 > until {
-                break;
-            }
-            let Some(event) = self.timeline.events.remove(&key) else { break };
-            self.timeline.now = key.0;
+        while let Some(event) = self.timeline.next(until) {
             self.happen(event);
             if stop(self) {
                 return true;
@@ -338,10 +266,6 @@ impl<T: Executor> MemoryFleet<T> {
         }
         self.timeline.now = self.timeline.now.max(until);
         false
-    }
-
-    fn is_current(&self, client: Client, epoch: u32) -> bool {
-        self.connections.get(&client).is_some_and(|c| c.up && c.epoch == epoch)
     }
 
     fn connect(&mut self, client: Client) {
@@ -357,19 +281,14 @@ impl<T: Executor> MemoryFleet<T> {
                 Some((session.topics().name(&topic), payload))
             }
         };
-        let connection = self.connections.entry(client).or_default();
-        connection.epoch += 1;
-        connection.up = true;
-        connection.will = will;
+        self.broker.connect(client, will);
         self.tell(client, Told::Connected);
     }
 
     fn disconnect(&mut self, client: Client) {
-        let Some(connection) = self.connections.get_mut(&client) else { return };
-        connection.up = false;
-        connection.filters.clear();
-        if let Some((topic, payload)) = connection.will.take() {
-            self.route(topic, payload, true);
+        let Some(will) = self.broker.disconnect(client) else { return };
+        if let Some((topic, payload)) = will {
+            self.route(&topic, &payload, true);
         }
         self.tell(client, Told::Disconnected);
     }
@@ -378,34 +297,35 @@ impl<T: Executor> MemoryFleet<T> {
         match event {
             Event::Wake(client) => self.tell(client, Told::Tick),
             Event::Publish { from, epoch, topic, payload, retain } => {
-                if self.is_current(from, epoch) {
+                if self.broker.is_current(from, epoch) {
                     self.carried(from, Way::Up, &topic, &payload);
-                    self.route(topic, payload, retain);
+                    self.route(&topic, &payload, retain);
                 }
             }
             Event::Subscribe { from, epoch, filter, on } => {
-                if self.is_current(from, epoch) {
-                    self.subscribe(from, epoch, filter, on);
+                if self.broker.is_current(from, epoch) {
+                    for (topic, payload) in self.broker.subscribe(from, filter, on) {
+                        let kept = Event::Deliver { to: from, epoch, topic, payload };
+                        self.timeline.after(HOP_MS, kept);
+                    }
                 }
             }
             Event::Deliver { to, epoch, topic, payload } => {
-                if self.is_current(to, epoch) {
+                if self.broker.is_current(to, epoch) {
                     self.carried(to, Way::Down, &topic, &payload);
                     self.tell(to, Told::Message(&topic, &payload));
                 }
             }
             Event::Leave { device, epoch } => {
                 let client = Client::Device(device);
-                if self.is_current(client, epoch) {
-                    if let Some(connection) = self.connections.get_mut(&client) {
-                        connection.will = None;
-                    }
+                if self.broker.is_current(client, epoch) {
+                    self.broker.drop_will(client);
                     self.disconnect(client);
                 }
             }
             Event::Awake { device, epoch } => {
                 let client = Client::Device(device);
-                let same = self.connections.get(&client).is_some_and(|c| c.epoch == epoch && !c.up);
+                let same = self.broker.epoch(client) == epoch && !self.broker.is_connected(client);
                 if same && self.devices[device].powered {
                     self.connect(client);
                 }
@@ -422,33 +342,10 @@ impl<T: Executor> MemoryFleet<T> {
         }
     }
 
-    fn subscribe(&mut self, from: Client, epoch: u32, filter: String, on: bool) {
-        let Some(connection) = self.connections.get_mut(&from) else { return };
-        if !on {
-            connection.filters.remove(&filter);
-            return;
-        }
-        let matching = self.retained.iter().filter(|(topic, _)| matches(&filter, topic));
-        let kept: Vec<(String, Vec<u8>)> =
-            matching.map(|(topic, payload)| (topic.clone(), payload.clone())).collect();
-        connection.filters.insert(filter);
-        for (topic, payload) in kept {
-            self.timeline.after(HOP_MS, Event::Deliver { to: from, epoch, topic, payload });
-        }
-    }
-
-    fn route(&mut self, topic: String, payload: Vec<u8>, retain: bool) {
-        let hears = |c: &Connection| c.up && c.filters.iter().any(|filter| matches(filter, &topic));
-        let listening = self.connections.iter().filter(|(_, connection)| hears(connection));
-        let to: Vec<(Client, u32)> = listening.map(|(client, c)| (*client, c.epoch)).collect();
-        for (to, epoch) in to {
-            let (topic, payload) = (topic.clone(), payload.clone());
+    fn route(&mut self, topic: &str, payload: &[u8], retain: bool) {
+        for (to, epoch) in self.broker.publish(topic, payload, retain) {
+            let (topic, payload) = (topic.to_owned(), payload.to_vec());
             self.timeline.after(HOP_MS, Event::Deliver { to, epoch, topic, payload });
-        }
-        if retain && payload.is_empty() {
-            self.retained.remove(&topic);
-        } else if retain {
-            self.retained.insert(topic, payload);
         }
     }
 
@@ -485,7 +382,7 @@ impl<T: Executor> MemoryFleet<T> {
             outputs.push(output);
         }
         let wake = aggregator.next_deadline();
-        let epoch = self.connections.get(&Client::Aggregator).map_or(0, |c| c.epoch);
+        let epoch = self.broker.epoch(Client::Aggregator);
         for output in outputs {
             match output {
                 AggregatorOutput::Subscribe(filter) => {
@@ -514,7 +411,7 @@ impl<T: Executor> MemoryFleet<T> {
 
     fn drain_device(&mut self, place: usize) {
         let client = Client::Device(place);
-        let epoch = self.connections.get(&client).map_or(0, |c| c.epoch);
+        let epoch = self.broker.epoch(client);
         loop {
             let Self { timeline, devices, device_messages, .. } = self;
             let Device { settings, session, saved, trainer, train_ms, job, .. } =
@@ -532,78 +429,6 @@ impl<T: Executor> MemoryFleet<T> {
         }
         let wake = self.devices[place].session.next_deadline();
         self.wake_at(client, wake);
-    }
-}
-
-/// What the session of a device in memory acts on.
-struct MemoryPorts<'a> {
-    timeline: &'a mut Timeline,
-    place: usize,
-    epoch: u32,
-    topics: &'a Topics,
-    saved: &'a mut Vec<u8>,
-    train_ms: u64,
-    job: &'a mut u32,
-    messages: &'a mut u64,
-    /// A survey of this task was asked for.
-    task: Option<Arc<Task>>,
-}
-
-impl MemoryPorts<'_> {
-    fn subscribe_or_not(&mut self, topic: &Topic, on: bool) -> bool {
-        let (from, filter) = (Client::Device(self.place), self.topics.name(topic));
-        self.timeline.after(HOP_MS, Event::Subscribe { from, epoch: self.epoch, filter, on });
-        true
-    }
-}
-
-impl Ports for MemoryPorts<'_> {
-    type Error = Infallible;
-
-    fn subscribe(&mut self, topic: &Topic) -> bool {
-        self.subscribe_or_not(topic, true)
-    }
-
-    fn unsubscribe(&mut self, topic: &Topic) -> bool {
-        self.subscribe_or_not(topic, false)
-    }
-
-    fn publish(&mut self, topic: &Topic, payload: Vec<u8>, retain: bool) -> Result<(), Vec<u8>> {
-        *self.messages += 1;
-        let (from, epoch, topic) =
-            (Client::Device(self.place), self.epoch, self.topics.name(topic));
-        self.timeline.after(HOP_MS, Event::Publish { from, epoch, topic, payload, retain });
-        Ok(())
-    }
-
-    fn save(&mut self, state: &DeviceState) -> Result<(), Infallible> {
-        *self.saved = state.encode();
-        Ok(())
-    }
-
-    fn use_task(&mut self, task: Arc<Task>) -> Result<(), Infallible> {
-        self.task = Some(task);
-        Ok(())
-    }
-
-    fn use_model(&mut self, _model: ModelInUse) {}
-
-    fn start(&mut self, job: Job) -> Result<(), Infallible> {
-        *self.job += 1;
-        let (device, number, job) = (self.place, *self.job, Box::new(job));
-        self.timeline.after(self.train_ms, Event::JobDone { device, number, job });
-        Ok(())
-    }
-
-    fn cancel(&mut self, _work: WorkRef) {
-        *self.job += 1;
-    }
-
-    fn sleep(&mut self, ms: u64) {
-        // What was said before is still carried: the connection is closed in order.
-        let (device, epoch) = (self.place, self.epoch);
-        self.timeline.after(HOP_MS + 1, Event::Leave { device, epoch });
-        self.timeline.after(ms.max(HOP_MS + 2), Event::Awake { device, epoch });
     }
 }
 
@@ -626,13 +451,4 @@ impl<'a> Told<'a> {
             }
         })
     }
-}
-
-/// Whether an MQTT filter with `+` levels matches a topic.
-fn matches(filter: &str, topic: &str) -> bool {
-    let mut levels = topic.split('/');
-    let fits = filter
-        .split('/')
-        .all(|level| levels.next().is_some_and(|found| level == "+" || level == found));
-    fits && levels.next().is_none()
 }
