@@ -41,7 +41,7 @@ pub fn batch_bytes(memory: usize) -> usize {
 }
 
 /// Windows that a device with `memory` bytes may use, in all: the numbers of those to train on or
-/// to hold back, and their shuffled order, stay in memory while the windows themselves are read.
+/// to hold out, and their shuffled order, stay in memory while the windows themselves are read.
 pub fn windows_max(memory: usize) -> usize {
     numbers_bytes(memory) / WINDOW_BYTES
 }
