@@ -1,5 +1,6 @@
 //! Admission: what an update must be before it may touch the sum.
 
+use alloc::vec::Vec;
 use dunlin_protocol::codec::{Codec, Seeds, squared_norm};
 use dunlin_protocol::id::ModelVersion;
 use dunlin_protocol::limits::{EXTENSION_BYTES_MAX, EXTENSIONS_MAX};
@@ -131,7 +132,7 @@ fn values(report: &Report<'_>, work: &TrainWork, terms: &Terms<'_>) -> Result<Ve
     if codec.keeps_largest() && values.iter().any(beyond) {
         return Err(Refusal::ValueTooLarge);
     }
-    let norm = squared_norm(&values).sqrt();
+    let norm = libm::sqrt(squared_norm(&values));
     let clip = f64::from(work.clip_norm);
     if norm > codec.norm_max(n, work.clip_norm) * (1.0 + ROUNDING) {
         return Err(Refusal::NormTooLarge);

@@ -14,7 +14,11 @@ mod start;
 mod tests;
 mod uploads;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::boxed::Box;
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::string::{String, ToString};
+use alloc::vec;
+use alloc::vec::Vec;
 
 use dunlin_protocol::id::{DeviceId, Lineage};
 use dunlin_protocol::limits::OBJECT_BYTES_MAX;

@@ -2,6 +2,7 @@
 
 mod table;
 
+use alloc::vec::Vec;
 use dunlin_protocol::task::Task;
 use serde::{Deserialize, Serialize};
 

@@ -4,6 +4,8 @@
 //! coordinate of the update, then extra coordinates for the weight and the figures. Sums of such
 //! vectors are exact, so accumulators of several processes merge in any order.
 
+use alloc::vec;
+use alloc::vec::Vec;
 use core::fmt;
 
 use dunlin_protocol::work::{LOSS_FRACTION_BITS, Score, WorkKind};
@@ -67,7 +69,7 @@ impl fmt::Display for CombineError {
     }
 }
 
-impl std::error::Error for CombineError {}
+impl core::error::Error for CombineError {}
 
 /// The fixed-point scale of one round: `62 - ceil(log2 max_abs) - ceil(log2(weight * updates))`
 /// fraction bits, so that no sum of admitted updates can overflow.

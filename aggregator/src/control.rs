@@ -1,6 +1,7 @@
 //! What an operator has the aggregator do.
 
 use crate::query::Query;
+use alloc::vec::Vec;
 
 /// One command. It is carried out before [`crate::aggregator::Aggregator::handle`] returns.
 #[derive(Clone, Debug, PartialEq)]

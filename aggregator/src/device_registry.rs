@@ -1,6 +1,6 @@
 //! Which devices are online, and which of them take work.
 
-use std::collections::{BTreeMap, BTreeSet};
+use alloc::collections::{BTreeMap, BTreeSet};
 
 use dunlin_protocol::id::DeviceId;
 use dunlin_protocol::presence::{Held, Presence, State};

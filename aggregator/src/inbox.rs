@@ -176,7 +176,7 @@ mod tests {
     #[test]
     fn the_presence_of_every_device_that_is_followed_has_room_beside_chunks() {
         assert!(cost(&presence()) <= PRESENCE_BYTES, "{}", cost(&presence()));
-        assert!(Limits::DEFAULT.presence / PRESENCE_BYTES >= DEVICES_MAX);
+        const { assert!(Limits::DEFAULT.presence / PRESENCE_BYTES >= DEVICES_MAX) };
         let (inlet, inbox) = open(Limits { presence: 3 * PRESENCE_BYTES, rest: 1024 });
         while inlet.offer(message(100)) {}
         assert!((0..3).all(|_| inlet.offer(presence())));

@@ -1,6 +1,9 @@
 //! What goes into the aggregator's core and what comes out.
 
-use std::sync::Arc;
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
 
 use dunlin_protocol::id::{DeviceId, Lineage, ModelVersion, RoundId};
 use dunlin_protocol::lottery::Fraction;

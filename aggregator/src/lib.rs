@@ -1,8 +1,9 @@
 //! The broker side of Dunlin: opens rounds, admits and combines updates, publishes models.
 //!
 //! The core is [`aggregator::Aggregator`], a state machine without a clock, files or sockets: the
-//! same code runs in the program, in simulated fleets and in tests. The shell around it is small:
-//! [`run::run`] connects it to a broker and to its [`store::Store`].
+//! same code runs in the program, in simulated fleets and in tests. It builds without std, which is
+//! the proof. The shell around it, behind the feature `std`, is small: [`run::run`] connects it to a
+//! broker and to its [`store::Store`].
 //!
 //! | part | what it does |
 //! |---|---|
@@ -13,27 +14,39 @@
 //! | [`snapshot`], [`store`] | what outlives the process |
 //! | [`model_file`] | models for tools outside Dunlin |
 
+#![cfg_attr(not(feature = "std"), no_std)]
+
+extern crate alloc;
+
 pub mod admit;
 pub mod aggregator;
 pub mod collect;
 pub mod combine;
-pub mod config;
 pub mod control;
 mod device_registry;
 #[cfg(test)]
 mod example;
-mod inbox;
 pub mod io;
-pub mod model_file;
 mod model_store;
 pub mod query;
-pub mod report;
 pub mod round;
-pub mod run;
 pub mod server_optimizer;
 pub mod settings;
 pub mod snapshot;
-pub mod status;
-pub mod store;
 pub mod summary;
 mod upload_assembly;
+
+#[cfg(feature = "std")]
+pub mod config;
+#[cfg(feature = "std")]
+mod inbox;
+#[cfg(feature = "std")]
+pub mod model_file;
+#[cfg(feature = "std")]
+pub mod report;
+#[cfg(feature = "std")]
+pub mod run;
+#[cfg(feature = "std")]
+pub mod status;
+#[cfg(feature = "std")]
+pub mod store;

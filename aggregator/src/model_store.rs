@@ -7,8 +7,10 @@
 
 mod version;
 
-use std::collections::BTreeMap;
-use std::ops::Range;
+use alloc::collections::BTreeMap;
+use alloc::vec;
+use alloc::vec::Vec;
+use core::ops::Range;
 
 use dunlin_protocol::id::{LayoutHash, ModelVersion};
 use dunlin_protocol::object::ObjectRef;
@@ -149,7 +151,7 @@ impl ModelStore {
 
     /// The objects to remove from the broker, each once.
     pub(crate) fn take_unremoved(&mut self) -> Vec<ObjectRef> {
-        std::mem::take(&mut self.unremoved)
+        core::mem::take(&mut self.unremoved)
     }
 
     /// Has all retired objects removed again: an earlier removal may have been lost.

@@ -1,10 +1,13 @@
 //! What an operator asks of the devices' data, and what comes of it.
 
+#[cfg(feature = "std")]
 pub mod file;
+#[cfg(feature = "std")]
 pub mod spool;
 mod table;
 
-use std::collections::{BTreeMap, VecDeque};
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::vec::Vec;
 
 use dunlin_protocol::id::{Name, RoundId};
 use dunlin_protocol::time::Instant;

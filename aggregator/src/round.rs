@@ -9,8 +9,9 @@ pub use collection::{Collection, Progress};
 pub use policy::{Bounds, Ending, RoundPolicy, Standing};
 pub(crate) use table::{Known, RoundTable, Unwritten};
 
-use std::collections::BTreeMap;
-use std::fmt;
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+use core::fmt;
 
 use dunlin_protocol::id::{DeviceId, Lineage, ModelVersion, Name, RoundId, ShortDigest};
 use dunlin_protocol::lottery::Fraction;
@@ -353,7 +354,7 @@ impl Round {
         let changed = self.collection.take_unsaved();
         let mut records: Vec<Record> =
             changed.map(|(device, progress)| Record::Progress(key, device, progress)).collect();
-        if std::mem::take(&mut self.unsaved) {
+        if core::mem::take(&mut self.unsaved) {
             records.push(Record::Round(self.record(now)));
         }
         records

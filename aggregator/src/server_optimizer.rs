@@ -1,7 +1,10 @@
 //! The server's optimizer: from the mean update to the next parameters.
 
-use std::collections::BTreeMap;
-use std::ops::Range;
+use alloc::borrow::ToOwned;
+use alloc::collections::BTreeMap;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
@@ -15,6 +18,7 @@ pub struct OptimizerState(BTreeMap<String, Vec<f32>>);
 
 impl OptimizerState {
     /// The state of version 3 of the store: the velocity of a momentum, empty when at rest.
+    #[cfg(feature = "std")]
     pub(crate) fn of_momentum(velocity: Vec<f32>) -> Self {
         let vectors = Some(velocity).filter(|velocity| !velocity.is_empty());
         Self(vectors.into_iter().map(|velocity| (MOMENTUM.to_owned(), velocity)).collect())

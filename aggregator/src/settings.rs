@@ -2,7 +2,9 @@
 
 mod check;
 
-use std::collections::BTreeSet;
+use alloc::collections::BTreeSet;
+use alloc::format;
+use alloc::string::String;
 
 use dunlin_protocol::codec::Codec;
 use dunlin_protocol::id::{DeviceId, FederationId, InstanceId, Name};
@@ -196,8 +198,8 @@ pub struct Problem {
     pub text: String,
 }
 
-impl std::fmt::Display for Problem {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl core::fmt::Display for Problem {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         write!(f, "{}: {}", self.key, self.text)
     }
 }
@@ -249,7 +251,7 @@ impl Settings {
     /// Devices that a training round lets in: the target and its surplus.
     pub fn invited(&self, target: u32) -> u32 {
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // `as` saturates
-        let invited = (f64::from(target) * f64::from(self.overselect)).ceil() as u32;
+        let invited = libm::ceil(f64::from(target) * f64::from(self.overselect)) as u32;
         invited.max(target)
     }
 

@@ -1,6 +1,7 @@
 //! What outlives the process: everything that a restart needs to go on as if nothing happened.
 
-use std::collections::BTreeMap;
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
 
 use dunlin_protocol::id::{
     DeviceId, LayoutHash, Lineage, ModelVersion, Name, RoundId, ShortDigest,

@@ -1,6 +1,6 @@
 //! Rounds and traffic in figures.
 
-use std::collections::BTreeMap;
+use alloc::collections::BTreeMap;
 
 use dunlin_protocol::id::ModelVersion;
 use dunlin_protocol::message::Refusal;

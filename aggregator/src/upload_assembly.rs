@@ -1,6 +1,7 @@
 //! Updates that are still arriving, chunk by chunk, in bounded memory.
 
-use std::collections::BTreeMap;
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
 
 use dunlin_protocol::id::DeviceId;
 use dunlin_protocol::message::{Ack, Refusal};

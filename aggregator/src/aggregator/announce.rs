@@ -1,5 +1,6 @@
 //! What the broker holds for devices: presence, objects and the plan, all retained.
 
+use alloc::vec::Vec;
 use dunlin_protocol::extension::Extensions;
 use dunlin_protocol::id::{ModelVersion, ShortDigest};
 use dunlin_protocol::limits::{MODELS_MAX, WORK_ITEMS_MAX};

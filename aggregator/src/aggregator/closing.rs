@@ -1,5 +1,7 @@
 //! The end of rounds: verdicts first, then the result.
 
+use alloc::vec;
+use alloc::vec::Vec;
 use dunlin_protocol::id::ModelVersion;
 use dunlin_protocol::time::Instant;
 use dunlin_protocol::work::WorkKind;

@@ -1,6 +1,8 @@
 //! Queries of an operator: asked, put to the devices in a round, answered.
 
-use std::collections::BTreeSet;
+use alloc::collections::BTreeSet;
+use alloc::vec;
+use alloc::vec::Vec;
 
 use dunlin_protocol::id::Name;
 use dunlin_protocol::limits::WORK_ITEMS_MAX;

@@ -1,5 +1,7 @@
 //! Opening rounds, and inviting more devices to them.
 
+use alloc::vec;
+use alloc::vec::Vec;
 use dunlin_protocol::lottery::Fraction;
 use dunlin_protocol::time::Instant;
 use dunlin_protocol::work::{TrainWork, Training, WorkKind};

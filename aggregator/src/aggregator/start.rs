@@ -1,7 +1,11 @@
 //! What an aggregator starts from.
 
-use std::collections::BTreeMap;
-use std::fmt;
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use core::fmt;
 
 use dunlin_protocol::id::{LayoutHash, Lineage, ModelVersion, RoundId, ShortDigest};
 use dunlin_protocol::task::{Target, Task, TaskDigest, TaskSpec};
@@ -112,7 +116,7 @@ impl fmt::Display for StartError {
     }
 }
 
-impl std::error::Error for StartError {}
+impl core::error::Error for StartError {}
 
 /// The state of a history that begins: version 0 and nothing else; no start has happened yet.
 pub(super) fn fresh(

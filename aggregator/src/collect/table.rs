@@ -1,5 +1,7 @@
 //! A table of whole numbers: exact, in any order of arrival.
 
+use alloc::vec;
+use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 use crate::combine::{CombineError, Figures};

@@ -1,6 +1,7 @@
 //! One version of the model: its objects, and how they are made.
 
-use std::sync::Arc;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
 
 use dunlin_protocol::codec::Codec;
 use dunlin_protocol::delta::Delta;

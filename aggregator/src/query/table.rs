@@ -1,6 +1,8 @@
 //! An answer for people and programs: a table, or JSON.
 
-use std::fmt;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use core::fmt;
 
 use dunlin_protocol::task::Task;
 use dunlin_protocol::work::CHANNEL_SUMS;
@@ -117,12 +119,12 @@ fn moments(samples: i128, sum: i128, squares: i128, fraction_bits: u8) -> Option
     if samples <= 0 {
         return None;
     }
-    let (n, step) = (samples as f64, (-f64::from(fraction_bits)).exp2());
+    let (n, step) = (samples as f64, libm::ldexp(1.0, -i32::from(fraction_bits)));
     let exact = samples.checked_mul(squares).zip(sum.checked_mul(sum));
     let exact = exact.and_then(|(one, two)| one.checked_sub(two));
     let spread =
         exact.map_or_else(|| n * squares as f64 - sum as f64 * sum as f64, |spread| spread as f64);
-    Some((sum as f64 / n * step, spread.max(0.0).sqrt() / n * step))
+    Some((sum as f64 / n * step, libm::sqrt(spread.max(0.0)) / n * step))
 }
 
 impl fmt::Display for AnswerTable {

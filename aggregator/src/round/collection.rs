@@ -1,6 +1,6 @@
 //! Devices and sum of a round, and how far each device is.
 
-use std::collections::{BTreeMap, BTreeSet};
+use alloc::collections::{BTreeMap, BTreeSet};
 
 use dunlin_protocol::id::{DeviceId, ShortDigest};
 use dunlin_protocol::message::Refusal;
@@ -78,7 +78,7 @@ impl Collection {
 
     /// What changed since this was called last, one entry a device.
     pub(super) fn take_unsaved(&mut self) -> impl Iterator<Item = (DeviceId, Progress)> + '_ {
-        let unsaved = std::mem::take(&mut self.unsaved);
+        let unsaved = core::mem::take(&mut self.unsaved);
         unsaved.into_iter().filter_map(|device| {
             let progress = self.devices.get(&device).copied()?;
             Some((device, progress))

@@ -73,7 +73,7 @@ impl RoundPolicy {
     }
 
     /// The share of devices that is invited after `fraction` brought too few: twice that, or what
-    /// the devices that are `available` now call for, but no more than [`RAISED_MAX`] times the
+    /// the devices that are `available` now call for, but no more than eight times the
     /// share. After an outage few are known, and all that come back would claim at once. With nobody
     /// there, the share stays.
     pub fn raised(self, bounds: Bounds, fraction: Fraction, available: u32) -> Fraction {

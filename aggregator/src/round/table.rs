@@ -1,6 +1,8 @@
 //! The open rounds, the last closed one of each kind, and what of them waits for the disk.
 
-use std::collections::BTreeMap;
+use alloc::collections::BTreeMap;
+use alloc::vec;
+use alloc::vec::Vec;
 
 use dunlin_protocol::id::{DeviceId, ModelVersion, RoundId, ShortDigest};
 use dunlin_protocol::time::Instant;
@@ -189,7 +191,7 @@ impl RoundTable {
     /// on how many take part.
     pub(crate) fn commit(&mut self, now: Instant) -> (Vec<Record>, Vec<Unwritten>) {
         self.due = None;
-        let updates = std::mem::take(&mut self.unwritten);
+        let updates = core::mem::take(&mut self.unwritten);
         let mut records = Vec::new();
         for round in self.open.values_mut() {
             records.extend(round.take_unsaved(now));

@@ -1,5 +1,8 @@
 //! The rules that settings keep.
 
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
 use dunlin_protocol::codec::Codec;
 use dunlin_protocol::limits::{
     BATCH_MAX, CHUNK_BYTES_MAX, CHUNK_BYTES_MIN, EPOCHS_MAX, SHARDS_MAX,
