@@ -3,7 +3,7 @@
 
 extern crate alloc;
 
-pub mod hold_back;
+pub mod holdout;
 pub mod job;
 pub mod meter;
 #[cfg(feature = "burn")]

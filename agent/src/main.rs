@@ -138,7 +138,7 @@ fn run(config: &AgentConfig, reset_state: bool) -> Result<(), Failure> {
     }
     let source = dunlin_agent::data::open(&config.source, &config.state_dir)
         .map_err(|error| Failure { is_config: error.is_config(), ..failure(error) })?;
-    let trainer = TrainerSettings { backend, held_back: config.training.held_back };
+    let trainer = TrainerSettings { backend, holdout: config.training.held_back };
     let source: Arc<dyn WindowSource> = source.into();
     let trainer = BurnTrainer::new(Box::new(Arc::clone(&source)), trainer);
     let trainer = Nice::new(trainer, config.training.nice);

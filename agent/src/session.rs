@@ -52,7 +52,7 @@ use holding::Holding;
 pub use idle::IdleSession;
 pub use inference::InferencePolicy;
 pub use io::{Input, Output, SessionCounters, Settings};
-pub use memory::{batch_bytes, windows_max};
+pub use memory::{batch_bytes, training_kib, windows_max};
 pub use perform::Ports;
 use phase::{Item, Phase};
 use planner::{Planner, work_of};

@@ -1,4 +1,4 @@
-//! The trainer: local windows, a network in Burn, and a held-back share that is never trained on.
+//! The trainer: local windows, a network in Burn, and a holdout that is never trained on.
 
 use std::sync::Arc;
 
@@ -17,21 +17,21 @@ pub struct TrainerSettings {
     /// Which of Burn's backends computes.
     pub backend: Backend,
     /// Share of the windows that only measures, 0 to below 1.
-    pub held_back: f32,
+    pub holdout: f32,
 }
 
 /// Trains a task's network on the windows of one source.
 pub struct BurnTrainer {
     source: Box<dyn WindowSource>,
-    held_back: f32,
+    holdout: f32,
     trainer: NetworkTrainer,
 }
 
 impl BurnTrainer {
     /// A trainer for the windows of `source`.
     pub fn new(source: Box<dyn WindowSource>, settings: TrainerSettings) -> Self {
-        let TrainerSettings { backend, held_back } = settings;
-        Self { source, held_back, trainer: NetworkTrainer::new(backend) }
+        let TrainerSettings { backend, holdout } = settings;
+        Self { source, holdout, trainer: NetworkTrainer::new(backend) }
     }
 }
 
@@ -46,7 +46,7 @@ pub fn view<'a>(set: &'a WindowSet, task: &TaskSpec) -> Result<Windows<'a>, JobF
 impl Executor for BurnTrainer {
     fn survey(&mut self, task: &Arc<Task>, stop: &dyn Fn() -> bool) -> Result<Survey, JobFailure> {
         let counts = self.source.count(task, stop).map_err(failure)?;
-        let windows = counts.for_training(self.held_back);
+        let windows = counts.for_training(self.holdout);
         Ok(Survey::of(u32::try_from(windows).unwrap_or(u32::MAX)))
     }
 
@@ -65,7 +65,7 @@ impl Executor for BurnTrainer {
             return sums.map(Outcome::Sums);
         }
         let all = self.source.windows_unless(&job.task, stop).map_err(failure)?;
-        let (train, held) = all.split(self.held_back);
+        let (train, held) = all.split(self.holdout);
         let (train, held) = (view(&train, &job.task)?, view(&held, &job.task)?);
         self.trainer.run(job, &train, &held, stop).map(Outcome::Trained)
     }

@@ -8,7 +8,7 @@ mod recording;
 
 use alloc::vec::Vec;
 
-use dunlin_agent::hold_back::HoldBack;
+use dunlin_agent::holdout::Holdout;
 use dunlin_agent::job::JobFailure;
 use dunlin_agent::network::failure;
 use dunlin_models::{ReadWindows, Windows};
@@ -39,7 +39,7 @@ impl<'a> Sensor<'a> {
         Self { source, recording, held_back_percent, windows_max }
     }
 
-    /// Gives `act` the windows for `task`: those to train on and those held back.
+    /// Gives `act` the windows for `task`: those to train on and those held out.
     ///
     /// # Errors
     /// Why there are none, or what `act` says.
@@ -104,22 +104,22 @@ struct Part<'a> {
 }
 
 impl<'a> Part<'a> {
-    /// Parts `max` of `all` into those to train on and those held back: see [`HoldBack`].
+    /// Parts `max` of `all` into those to train on and those held out: see [`Holdout`].
     fn split(all: &'a dyn ReadWindows, max: usize, held_back_percent: u8) -> (Self, Self) {
         let len = all.len().min(u16::MAX.into());
         let taken = len.min(max);
         let index = |place| u16::try_from(place * len / taken).unwrap_or(u16::MAX);
         let class = |index: u16| all.label(index.into()).unwrap_or(0);
         let share = f32::from(held_back_percent) / 100.0;
-        let counted = || HoldBack::new((0..taken).map(index).map(class), share);
-        let mut hold_back = counted();
-        let trains = (0..taken).filter(|&place| hold_back.trains(class(index(place)))).count();
+        let counted = || Holdout::new((0..taken).map(index).map(class), share);
+        let mut holdout = counted();
+        let trains = (0..taken).filter(|&place| holdout.trains(class(index(place)))).count();
         // Exactly as long as they get: while a list doubles, it is there three times.
         let (mut train, mut held) =
             (Vec::with_capacity(trains), Vec::with_capacity(taken - trains));
-        let mut hold_back = counted();
+        let mut holdout = counted();
         for index in (0..taken).map(index) {
-            let part = if hold_back.trains(class(index)) { &mut train } else { &mut held };
+            let part = if holdout.trains(class(index)) { &mut train } else { &mut held };
             part.push(index);
         }
         (Self { all, picked: train }, Self { all, picked: held })
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_share_of_each_class_is_held_back_and_never_all() {
+    fn the_last_share_of_each_class_is_held_out_and_never_all() {
         let all = Labels(&[0, 1, 0, 1, 0, 0, 1, 1, 2]);
         let (train, held) = Part::split(&all, 9, 25);
         assert_eq!(

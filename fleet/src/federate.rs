@@ -22,7 +22,7 @@ const JOB_MS: u64 = 1_000;
 /// Virtual time after which a federation that has not finished never will.
 const END: Instant = Instant(1_000_000_000);
 /// Share of each device's windows that only measures.
-const HELD_BACK: f32 = 0.1;
+const HOLDOUT: f32 = 0.1;
 
 /// The state of a federation as one version is published.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -92,7 +92,7 @@ pub fn federate(
     let mut fleet = MemoryFleet::new(settings);
     for device in &experiment.devices {
         let source = Box::new(FixedSource(device.windows.clone()));
-        let trainer = TrainerSettings { backend: Backend::Flex, held_back: HELD_BACK };
+        let trainer = TrainerSettings { backend: Backend::Flex, holdout: HOLDOUT };
         let trainer = BurnTrainer::new(source, trainer);
         let trainer = Recording { trainer, recorder: recorder.cloned() };
         fleet.add_device(Name::new(&device.name).map_err(text)?, trainer, JOB_MS);

@@ -14,8 +14,8 @@ use crate::experiment::Experiment;
 /// What a device that trains alone reaches.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Alone {
-    /// Accuracy on its own held-back windows.
-    pub held_back: f64,
+    /// Accuracy on its own holdout.
+    pub holdout: f64,
     /// Accuracy on unseen persons.
     pub unseen: f64,
 }
@@ -57,7 +57,7 @@ pub struct AloneSettings {
     /// The backend of Burn that trains and judges.
     pub backend: Backend,
     /// Share of the windows that only measures.
-    pub held_back: f32,
+    pub holdout: f32,
     /// Seed of initial weights and shuffles.
     pub seed: u64,
 }
@@ -101,7 +101,7 @@ fn train_one(
 ) -> Result<Alone, ModelError> {
     let task = &experiment.task;
     let mut judge = Judge::new(task, settings.backend)?;
-    let (train, held) = windows.clone().split(settings.held_back);
+    let (train, held) = windows.clone().split(settings.holdout);
     let start = judge.network.layout().initial_params(settings.seed);
     judge.network.set_params(&start)?;
     let view = Windows::new(task, &train.values, &train.labels)?;
@@ -110,7 +110,7 @@ fn train_one(
         judge.network.train(&view, training, seed, &mut || false)?;
     }
     let params = judge.network.params().to_vec();
-    let held_back = judge.score(&params, &held)?.accuracy();
+    let holdout = judge.score(&params, &held)?.accuracy();
     let unseen = judge.score(&params, &experiment.unseen)?.accuracy();
-    Ok(Alone { held_back, unseen })
+    Ok(Alone { holdout, unseen })
 }

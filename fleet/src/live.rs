@@ -38,7 +38,7 @@ pub struct LiveSettings {
     /// The backend that devices train with.
     pub backend: Backend,
     /// Share of each device's windows that only measures.
-    pub held_back: f32,
+    pub holdout: f32,
 }
 
 /// One round as seen from outside.
@@ -179,7 +179,7 @@ fn start_agents(
             memory_kib: 0,
             link: LinkPolicy::default(),
         };
-        let trainer = TrainerSettings { backend: settings.backend, held_back: settings.held_back };
+        let trainer = TrainerSettings { backend: settings.backend, holdout: settings.holdout };
         let source = Box::new(FixedSource(device.windows.clone()));
         let trainer = BurnTrainer::new(source, trainer);
         let link = LinkConfig::new(settings.broker.clone(), &device.name);

@@ -140,14 +140,14 @@ struct PyTorch {
 impl PyTorch {
     fn start(python: &str, task: &TaskSpec) -> Outcome<Self> {
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/pytorch_train_speed.py");
-        let seen = match task.features {
+        let input = match task.features {
             Features::Raw => (usize::from(task.input.window), task.input.channels.len()),
             Features::Motion => (1, MOTION_FEATURES),
         };
         let layers: Vec<String> = task.layers.iter().map(|layer| describe(layer.op)).collect();
         let mut child = Command::new(python)
             .arg(script)
-            .arg(format!("{}x{}", seen.0, seen.1))
+            .arg(format!("{}x{}", input.0, input.1))
             .args([layers.join(","), BATCH.to_string()])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

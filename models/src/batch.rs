@@ -3,11 +3,10 @@
 use alloc::vec::Vec;
 
 use dunlin_protocol::limits::BATCH_MAX;
-use dunlin_protocol::task::{Features, MOTION_FEATURES, Op, TaskSpec};
+use dunlin_protocol::task::{Cost, Features, MOTION_FEATURES, TaskSpec};
 
-use crate::error::ModelError;
 use crate::features::MotionFeatures;
-use crate::wanted::append_wanted;
+use crate::targets::append_targets;
 use crate::windows::Windows;
 
 /// Values of one layer that a batch may hold at the most: bounds the memory that a task from
@@ -19,14 +18,14 @@ pub(crate) struct Batch {
     /// Windows in the batch.
     pub(crate) len: usize,
     /// What the network sees: `[len, visible samples, channels]`, or `[len, 1, features]`.
-    pub(crate) seen: Vec<f32>,
+    pub(crate) inputs: Vec<f32>,
     /// What it should answer, `[len, outputs]`.
-    pub(crate) wanted: Vec<f32>,
+    pub(crate) targets: Vec<f32>,
     motion: Option<MotionFeatures>,
 }
 
 /// Time and channels of what the network sees of one window.
-pub(crate) fn seen_shape(task: &TaskSpec) -> [usize; 2] {
+pub(crate) fn input_shape(task: &TaskSpec) -> [usize; 2] {
     match task.features {
         Features::Raw => [task.visible_samples(), task.input.channels.len()],
         Features::Motion => [1, MOTION_FEATURES],
@@ -36,15 +35,15 @@ pub(crate) fn seen_shape(task: &TaskSpec) -> [usize; 2] {
 impl Batch {
     /// An empty batch with room for `len` windows of `task`.
     pub(crate) fn with_room(task: &TaskSpec, len: usize) -> Self {
-        let [time, channels] = seen_shape(task);
+        let [time, channels] = input_shape(task);
         let motion = match task.features {
             Features::Raw => None,
             Features::Motion => Some(MotionFeatures::new(usize::from(task.input.window))),
         };
         Self {
             len: 0,
-            seen: Vec::with_capacity(len * time * channels),
-            wanted: Vec::with_capacity(len * task.output_values()),
+            inputs: Vec::with_capacity(len * time * channels),
+            targets: Vec::with_capacity(len * task.output_values()),
             motion,
         }
     }
@@ -68,7 +67,12 @@ impl Batch {
             picked.iter().for_each(|&at| rows.extend_from_slice(&values[at * row..][..row]));
             rows
         };
-        Self { len: picked.len(), seen: rows(&self.seen), wanted: rows(&self.wanted), motion: None }
+        Self {
+            len: picked.len(),
+            inputs: rows(&self.inputs),
+            targets: rows(&self.targets),
+            motion: None,
+        }
     }
 
     /// Adds `window: [window, channels]`, with its class if it has one.
@@ -79,42 +83,22 @@ impl Batch {
         label: Option<u16>,
         smoothing: f32,
     ) {
-        let [time, channels] = seen_shape(task);
-        let start = self.seen.len();
+        let [time, channels] = input_shape(task);
+        let start = self.inputs.len();
         match &mut self.motion {
-            None => self.seen.extend_from_slice(&window[..time * channels]),
+            None => self.inputs.extend_from_slice(&window[..time * channels]),
             Some(motion) => {
-                self.seen.resize(start + MOTION_FEATURES, 0.0);
-                motion.extract(window, &mut self.seen[start..]);
+                self.inputs.resize(start + MOTION_FEATURES, 0.0);
+                motion.extract(window, &mut self.inputs[start..]);
             }
         }
-        append_wanted(task, window, label, smoothing, &mut self.wanted);
+        append_targets(task, window, label, smoothing, &mut self.targets);
         self.len += 1;
     }
 }
 
-/// About how many bytes one window of `task` takes during a step: what each layer gives, what the
-/// way back needs of it, and the slopes.
-pub(crate) fn window_bytes(task: &TaskSpec) -> usize {
-    let [time, channels] = seen_shape(task);
-    let layers: usize = task.shapes().unwrap_or_default().iter().map(|shape| shape.values()).sum();
-    4 * (time * channels + 3 * layers)
-}
-
-/// Windows that one batch of `task` may have, so that no layer's values take too much memory.
-///
-/// # Errors
-/// [`ModelError::Shape`] when the layers do not fit together.
-pub(crate) fn batch_max(task: &TaskSpec) -> Result<usize, ModelError> {
-    let mut widest = task.window_values().max(1);
-    let [_, mut channels] = seen_shape(task);
-    for (layer, shape) in task.layers.iter().zip(task.shapes()?) {
-        if let Op::Conv1d { kernel, .. } = layer.op {
-            // The shifted copies of the input that become one matrix.
-            widest = widest.max(shape.time * usize::from(kernel) * channels);
-        }
-        widest = widest.max(shape.values());
-        channels = shape.channels;
-    }
-    Ok((BATCH_VALUES_MAX / widest).clamp(1, usize::from(BATCH_MAX)))
+/// Windows that one batch of a task of this `cost` may have, so that no layer's values take too much
+/// memory.
+pub(crate) fn batch_max(cost: &Cost) -> usize {
+    (BATCH_VALUES_MAX / cost.widest).clamp(1, usize::from(BATCH_MAX))
 }

@@ -1,8 +1,8 @@
-//! What can go wrong when a model is built, trained or asked.
+//! What can go wrong when a model is built, trained or run.
 
 use dunlin_protocol::task::ShapeError;
 
-/// Why a network could not be built, trained or asked.
+/// Why a network could not be built, trained or run.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ModelError {

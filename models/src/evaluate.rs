@@ -54,7 +54,7 @@ impl Network {
                 return Err(ModelError::Stopped);
             }
             let part = windows.select(start..start + self.evaluation_batch());
-            let (outputs, loss) = self.ask(Batch::of(&self.task, &part, 0.0))?;
+            let (outputs, loss) = self.infer(Batch::of(&self.task, &part, 0.0))?;
             #[allow(clippy::cast_precision_loss)]
             let weight = part.len() as f64;
             loss_sum += f64::from(loss) * weight;
@@ -79,7 +79,7 @@ impl Network {
         let mut predictions = Vec::with_capacity(windows.len());
         for start in (0..windows.len()).step_by(self.evaluation_batch()) {
             let part = windows.select(start..start + self.evaluation_batch());
-            let (outputs, _) = self.ask(Batch::of(&self.task, &part, 0.0))?;
+            let (outputs, _) = self.infer(Batch::of(&self.task, &part, 0.0))?;
             predictions.extend(outputs.chunks_exact(self.task.output_values()).map(|output| {
                 match self.task.target {
                     Target::Classes(_) => class_of(output),

@@ -2,22 +2,24 @@
 
 use alloc::vec::Vec;
 
-use burn::backend::autodiff::grads::Gradients as Slopes;
+use burn::backend::autodiff::grads::Gradients as TensorGradients;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, AutodiffBackend, Flex};
 use dunlin_protocol::task::{Op, ParamLayout, ParamSlot, Share, Target, TaskSpec};
 
-use crate::batch::{Batch, seen_shape};
-use crate::kernel::{Block, BlockOp, Kind, Loss, LossOp, Simple, SimpleOp, tensor, values};
+use crate::batch::{Batch, input_shape};
+use crate::kernel::{
+    Block, BlockOp, Kind, Loss, LossOp, ParameterFree, ParameterFreeOp, tensor, values,
+};
 use crate::network::Gradients;
 
 /// The backend that records what is computed.
 type Tracked = Autodiff<Flex>;
 
 /// A backend with all the operations that a network needs.
-trait Layers: BlockOp + SimpleOp + LossOp {}
+trait Layers: BlockOp + ParameterFreeOp + LossOp {}
 
-impl<B: BlockOp + SimpleOp + LossOp> Layers for B {}
+impl<B: BlockOp + ParameterFreeOp + LossOp> Layers for B {}
 
 /// The parameters of one slot and their shape: weights `[rows, columns]`, biases `[1, columns]`.
 fn slot(slot: &ParamSlot, params: &[f32]) -> FloatTensor<Flex> {
@@ -38,42 +40,42 @@ pub(crate) fn backward(
         if one.share == Share::Frozen { tensor } else { tensor.require_grad() }
     };
     let slots: Vec<_> = layout.slots().iter().map(tracked).collect();
-    let Batch { len, seen, wanted, .. } = batch;
-    let [time, channels] = seen_shape(task);
+    let Batch { len, inputs, targets, .. } = batch;
+    let [time, channels] = input_shape(task);
     let shape = [len, time, channels];
-    let input = Tracked::from_inner(tensor(seen, shape));
-    let output = forward::<Tracked>(task, layout, slots.clone(), input, shape);
-    let loss = Tracked::loss(loss_of(&task.target), output, &wanted, len);
+    let input = Tracked::from_inner(tensor(inputs, shape));
+    let output = forward::<Tracked>(task, slots.clone(), input, shape);
+    let loss = Tracked::loss(loss_of(&task.target), output, &targets, len);
     let value = first(loss.primitive());
     if !loss.is_tracked() || !value.is_finite() {
         return (value, Gradients::new());
     }
-    let mut slopes: Slopes = Tracked::backward(loss);
+    let mut gradients: TensorGradients = Tracked::backward(loss);
     let mut found = Gradients::with_capacity(slots.len());
     for (slot, tensor) in layout.slots().iter().zip(&slots) {
         if slot.share != Share::Frozen
-            && let Some(slope) = Tracked::grad_remove(tensor, &mut slopes)
+            && let Some(gradient) = Tracked::grad_remove(tensor, &mut gradients)
         {
-            found.push((slot.range.clone(), values(&slope.to_contiguous()).to_vec()));
+            found.push((slot.range.clone(), values(&gradient.to_contiguous()).to_vec()));
         }
     }
     (value, found)
 }
 
 /// Outputs `[batch, outputs]` and mean loss of `batch`.
-pub(crate) fn ask(
+pub(crate) fn infer(
     task: &TaskSpec,
     layout: &ParamLayout,
     params: &[f32],
     batch: Batch,
 ) -> (Vec<f32>, f32) {
     let slots = layout.slots().iter().map(|one| slot(one, params)).collect();
-    let Batch { len, seen, wanted, .. } = batch;
-    let [time, channels] = seen_shape(task);
+    let Batch { len, inputs, targets, .. } = batch;
+    let [time, channels] = input_shape(task);
     let shape = [len, time, channels];
-    let output = forward::<Flex>(task, layout, slots, tensor(seen, shape), shape);
+    let output = forward::<Flex>(task, slots, tensor(inputs, shape), shape);
     let output = values(&output.to_contiguous()).to_vec();
-    let loss = loss_of(&task.target).compute(&output, &wanted, len).0;
+    let loss = loss_of(&task.target).compute(&output, &targets, len).0;
     (output, loss)
 }
 
@@ -92,65 +94,53 @@ fn first(tensor: &FloatTensor<Flex>) -> f32 {
 /// the pooling and ReLU behind them along. The task's shapes were checked before.
 fn forward<B: Layers>(
     task: &TaskSpec,
-    layout: &ParamLayout,
     slots: Vec<FloatTensor<B>>,
     input: FloatTensor<B>,
     mut shape: [usize; 3],
 ) -> FloatTensor<B> {
     // Weight and bias of each layer that has them.
-    let mut slots = slots.into_iter().zip(layout.slots());
+    let mut slots = slots.into_iter();
     let mut layers = task.layers.iter().map(|layer| layer.op).peekable();
     let mut value = input;
     while let Some(op) = layers.next() {
-        let kind = match op {
-            Op::Relu => Kind::Relu,
-            Op::Tanh => Kind::Tanh,
-            Op::MaxPool { size } => Kind::MaxPool(size.into()),
-            Op::MeanPool { size } => Kind::MeanPool(size.into()),
-            Op::Conv1d { .. } | Op::Dense { .. } => {
-                let (Some((weight, slot)), Some((bias, _))) = (slots.next(), slots.next()) else {
-                    break;
-                };
-                let out = slot.fan_out;
-                let block = match op {
-                    Op::Conv1d { kernel, .. } => Block::conv1d(shape, kernel.into(), out),
-                    Op::Dense { .. }
-                    | Op::Relu
-                    | Op::Tanh
-                    | Op::MaxPool { .. }
-                    | Op::MeanPool { .. } => Block::dense(shape, out),
-                };
-                let block = with_tail(block, &mut layers);
+        match kernel(op, shape) {
+            Kernel::ParameterFree(layer) => {
+                shape = layer.output_shape();
+                value = B::parameter_free(value, layer);
+            }
+            Kernel::Block(mut block) => {
+                let (Some(weight), Some(bias)) = (slots.next(), slots.next()) else { break };
+                while let Some(&next) = layers.peek()
+                    && let Kernel::ParameterFree(layer) = kernel(next, block.output_shape())
+                    && block.take(layer.kind)
+                {
+                    layers.next();
+                }
                 shape = block.output_shape();
                 value = B::block(value, weight, bias, block);
-                continue;
             }
-        };
-        let layer = Simple { kind, input: shape };
-        shape = layer.output_shape();
-        value = B::simple(value, layer);
+        }
     }
     value
 }
 
-/// Takes the pooling and ReLU that follow into the block; the two commute.
-fn with_tail(
-    mut block: Block,
-    layers: &mut core::iter::Peekable<impl Iterator<Item = Op>>,
-) -> Block {
-    loop {
-        match layers.peek() {
-            Some(Op::Relu) => block.relu = true,
-            Some(&Op::MaxPool { size }) if block.pool == 1 => block.pool = size.into(),
-            Some(
-                Op::Tanh
-                | Op::MaxPool { .. }
-                | Op::MeanPool { .. }
-                | Op::Conv1d { .. }
-                | Op::Dense { .. },
-            )
-            | None => return block,
+/// What computes an operation.
+enum Kernel {
+    Block(Block),
+    ParameterFree(ParameterFree),
+}
+
+/// The kernel of `op` for `input: [batch, time, channels]`: each operation has one here.
+fn kernel(op: Op, input: [usize; 3]) -> Kernel {
+    let parameter_free = |kind| Kernel::ParameterFree(ParameterFree { kind, input });
+    match op {
+        Op::Conv1d { out, kernel } => {
+            Kernel::Block(Block::conv1d(input, kernel.into(), out.into()))
         }
-        layers.next();
+        Op::Relu => parameter_free(Kind::Relu),
+        Op::Tanh => parameter_free(Kind::Tanh),
+        Op::MaxPool { size } => parameter_free(Kind::MaxPool(size.into())),
+        Op::Dense { out } => Kernel::Block(Block::dense(input, out.into())),
+        Op::MeanPool { size } => parameter_free(Kind::MeanPool(size.into())),
     }
 }

@@ -8,11 +8,11 @@
 mod block;
 mod loss;
 mod op;
+mod parameter_free;
 mod pool;
 mod product;
-mod simple;
 
 pub(crate) use block::Block;
 pub(crate) use loss::{Loss, LossOp};
 pub(crate) use op::{BlockOp, tensor, values};
-pub(crate) use simple::{Kind, Simple, SimpleOp};
+pub(crate) use parameter_free::{Kind, ParameterFree, ParameterFreeOp};

@@ -20,9 +20,9 @@ mod plain;
 #[cfg(test)]
 mod sample;
 mod sgd;
+mod targets;
 pub mod tasks;
 mod train;
-mod wanted;
 mod windows;
 
 pub use device::{Backend, ParseBackendError};

@@ -4,9 +4,9 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::ops::Range;
 
-use dunlin_protocol::task::{ParamLayout, TaskSpec};
+use dunlin_protocol::task::{Cost, ParamLayout, TaskSpec};
 
-use crate::batch::{Batch, batch_max, window_bytes};
+use crate::batch::{Batch, batch_max};
 use crate::device::Backend;
 #[cfg(feature = "ndarray")]
 use crate::device::ndarray;
@@ -24,6 +24,7 @@ pub struct Network {
     pub(crate) task: TaskSpec,
     pub(crate) layout: ParamLayout,
     pub(crate) params: Vec<f32>,
+    cost: Cost,
     pub(crate) batch_max: usize,
     /// Windows that run through the network together.
     pub(crate) part_max: usize,
@@ -38,12 +39,13 @@ impl Network {
     /// # Errors
     /// [`ModelError::Shape`] names the layer that does not fit.
     pub fn new(task: &TaskSpec, backend: Backend) -> Result<Self, ModelError> {
-        let layout = task.layout()?;
-        let batch_max = batch_max(task)?;
+        let (layout, cost) = task.layout_and_cost()?;
+        let batch_max = batch_max(&cost);
         Ok(Self {
             task: task.clone(),
             params: vec![0.0; layout.n_params()],
             layout,
+            cost,
             batch_max,
             part_max: batch_max,
             kept_max: usize::MAX,
@@ -91,7 +93,7 @@ impl Network {
     /// a time at the least. The mean gradient is the same but for rounding. Features of more
     /// windows than that are computed anew in each epoch.
     pub fn bound_memory(&mut self, bytes: usize) {
-        self.part_max = (bytes / window_bytes(&self.task).max(1)).clamp(1, self.batch_max);
+        self.part_max = (bytes / self.cost.window_bytes().max(1)).clamp(1, self.batch_max);
         self.kept_max = self.part_max;
     }
 
@@ -127,12 +129,12 @@ impl Network {
     }
 
     /// Outputs `[batch, outputs]` and mean loss of `batch`, without gradients.
-    pub(crate) fn ask(&self, batch: Batch) -> Result<(Vec<f32>, f32), ModelError> {
+    pub(crate) fn infer(&self, batch: Batch) -> Result<(Vec<f32>, f32), ModelError> {
         let (task, layout, params) = (&self.task, &self.layout, &self.params);
         match self.backend {
-            Backend::Flex => Ok(fused::ask(task, layout, params, batch)),
+            Backend::Flex => Ok(fused::infer(task, layout, params, batch)),
             #[cfg(feature = "ndarray")]
-            Backend::NdArray => plain::ask(task, layout, params, batch, &ndarray()),
+            Backend::NdArray => plain::infer(task, layout, params, batch, &ndarray()),
         }
     }
 

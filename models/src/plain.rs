@@ -7,7 +7,7 @@ use burn::Tensor;
 use burn::tensor::{Device, TensorData, activation};
 use dunlin_protocol::task::{Op, ParamLayout, ParamSlot, Share, Target, TaskSpec};
 
-use crate::batch::{Batch, seen_shape};
+use crate::batch::{Batch, input_shape};
 use crate::error::ModelError;
 use crate::network::Gradients;
 
@@ -51,13 +51,13 @@ pub(crate) fn backward(
     if !loss.is_tracked() || !value.is_finite() {
         return Ok((value, Vec::new()));
     }
-    let mut slopes = loss.backward();
+    let mut gradients = loss.backward();
     let mut found = Vec::with_capacity(params.tensors.len());
     for (slot, tensor) in layout.slots().iter().zip(&params.tensors) {
         if slot.share == Share::Frozen {
             continue;
         }
-        if let Some(gradient) = tensor.grad_remove(&mut slopes) {
+        if let Some(gradient) = tensor.grad_remove(&mut gradients) {
             found.push((slot.range.clone(), values(gradient)?));
         }
     }
@@ -65,7 +65,7 @@ pub(crate) fn backward(
 }
 
 /// Outputs `[batch, outputs]` and mean loss of `batch`.
-pub(crate) fn ask(
+pub(crate) fn infer(
     task: &TaskSpec,
     layout: &ParamLayout,
     params: &[f32],
@@ -83,27 +83,27 @@ fn run(
     batch: Batch,
     device: &Device,
 ) -> (Tensor<2>, Tensor<1>) {
-    let Batch { len, seen, wanted, .. } = batch;
-    let [time, channels] = seen_shape(task);
-    let input = Tensor::from_data(TensorData::new(seen, [len, time, channels]), device);
+    let Batch { len, inputs, targets, .. } = batch;
+    let [time, channels] = input_shape(task);
+    let input = Tensor::from_data(TensorData::new(inputs, [len, time, channels]), device);
     let output = forward(task, params, input);
-    let wanted = TensorData::new(wanted, [len, task.output_values()]);
-    let loss = loss(&task.target, output.clone(), Tensor::from_data(wanted, device));
+    let targets = TensorData::new(targets, [len, task.output_values()]);
+    let loss = loss(&task.target, output.clone(), Tensor::from_data(targets, device));
     (output, loss)
 }
 
-/// Mean loss of `output` against `wanted`, both `[batch, outputs]`.
+/// Mean loss of `output` against `targets`, both `[batch, outputs]`.
 ///
 /// Classes: cross-entropy of softmax. Values: squared difference, mean over all values.
-fn loss(target: &Target, output: Tensor<2>, wanted: Tensor<2>) -> Tensor<1> {
+fn loss(target: &Target, output: Tensor<2>, targets: Tensor<2>) -> Tensor<1> {
     match target {
         Target::Classes(_) => {
             let [batch, _] = output.dims();
             #[allow(clippy::cast_precision_loss)]
             let scale = -1.0 / batch as f32;
-            (activation::log_softmax(output, 1) * wanted).sum() * scale
+            (activation::log_softmax(output, 1) * targets).sum() * scale
         }
-        Target::Reconstruct | Target::Forecast => (output - wanted).square().mean(),
+        Target::Reconstruct | Target::Forecast => (output - targets).square().mean(),
     }
 }
 

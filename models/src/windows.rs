@@ -34,7 +34,7 @@ enum Values<'a> {
     Read { reader: &'a dyn ReadWindows, first: usize, len: usize },
 }
 
-/// Windows to learn from or to ask about, already scaled by [`TaskSpec::scale`].
+/// Windows to train on or to infer from, already scaled by [`TaskSpec::scale`].
 #[derive(Clone, Copy)]
 pub struct Windows<'a> {
     values: Values<'a>,

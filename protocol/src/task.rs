@@ -3,11 +3,15 @@
 //! A task is an object published once, so that a new task needs no new program on a device.
 
 mod checked;
+mod cost;
 mod layout;
+mod op;
 mod shape;
 
 pub use checked::{Task, TaskDigest};
+pub use cost::Cost;
 pub use layout::{ParamLayout, ParamSlot, SlotRole};
+pub use op::Op;
 pub use shape::{Shape, ShapeError};
 
 use alloc::{string::String, vec::Vec};
@@ -63,37 +67,6 @@ pub const MOTION_FEATURES: usize = 143;
 
 /// Fewest samples of a window for [`Features::Motion`]: its longest lag is 25.
 pub const MOTION_SAMPLES_MIN: usize = 32;
-
-/// What one layer computes. Shapes are `[time, channels]`, or `[values]` after a `Dense` layer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Op {
-    /// Convolution over time, stride 1, no padding: `[t, c] -> [t - kernel + 1, out]`.
-    Conv1d {
-        /// Output channels, above 0; each has a bias.
-        out: u16,
-        /// Samples that one output value sees.
-        kernel: u16,
-    },
-    /// `max(x, 0)` of each value: same shape, no parameters.
-    Relu,
-    /// Hyperbolic tangent of each value: same shape, no parameters.
-    Tanh,
-    /// Maximum of each `size` samples in a row, a rest is dropped: `[t, c] -> [t / size, c]`.
-    MaxPool {
-        /// Samples that become one.
-        size: u16,
-    },
-    /// Affine map of all values, time first: `[t, c]` or `[n] -> [out]`.
-    Dense {
-        /// Output values, above 0; each has a bias.
-        out: u16,
-    },
-    /// Mean of each `size` samples in a row, a rest is dropped: `[t, c] -> [t / size, c]`.
-    MeanPool {
-        /// Samples that become one.
-        size: u16,
-    },
-}
 
 /// Who holds a layer's parameters and who changes them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -183,7 +156,7 @@ impl TaskSpec {
     /// # Errors
     /// [`ShapeError`] names the first layer that does not fit.
     pub fn shapes(&self) -> Result<Vec<Shape>, ShapeError> {
-        shape::shapes(self)
+        Ok(shape::describe(self)?.iter().map(|layer| layer.output).collect())
     }
 
     /// Where each parameter lies in the flat vectors.
@@ -191,7 +164,18 @@ impl TaskSpec {
     /// # Errors
     /// [`ShapeError`] when the layers do not fit together.
     pub fn layout(&self) -> Result<ParamLayout, ShapeError> {
-        ParamLayout::new(self)
+        ParamLayout::new(self, &shape::describe(self)?)
+    }
+
+    /// Where each parameter lies in the flat vectors, and what training costs.
+    ///
+    /// # Errors
+    /// [`ShapeError`] when the layers do not fit together.
+    pub fn layout_and_cost(&self) -> Result<(ParamLayout, Cost), ShapeError> {
+        let layers = shape::describe(self)?;
+        let layout = ParamLayout::new(self, &layers)?;
+        let cost = Cost::new(self, shape::input_shape(self)?, &layers, &layout);
+        Ok((layout, cost))
     }
 
     /// Scales a raw window in place: `(value - offset) * scale` channel by channel.

@@ -106,7 +106,7 @@ fn page(place: u8, source: &str, windows: u16) -> String {
 fn start_linux(world: &mut World, place: u8, task: &TaskSpec) -> Arc<Mutex<Began>> {
     let began = Arc::<Mutex<Began>>::default();
     let source = Box::new(FixedSource(generated(task, place.into())));
-    let trainer = TrainerSettings { backend: Backend::Flex, held_back: 0.2 };
+    let trainer = TrainerSettings { backend: Backend::Flex, holdout: 0.2 };
     let trainer = BurnTrainer::new(source, trainer);
     let link = world.link(&device_name(place));
     world.start_agent(place, Noting { trainer, began: began.clone() }, link);

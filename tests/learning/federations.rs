@@ -14,7 +14,7 @@ use dunlin_protocol::time::Instant;
 use dunlin_protocol::work::Training;
 use dunlin_tests::name;
 
-const HELD_BACK: f32 = 0.1;
+const HOLDOUT: f32 = 0.1;
 const SEED: u64 = 3;
 
 fn settings(experiment: &Experiment, rounds: u32) -> Settings {
@@ -34,7 +34,7 @@ fn run(experiment: &Experiment, rounds: u32, backend: Backend) -> (Vec<RoundEven
     let mut fleet = MemoryFleet::new(settings(experiment, rounds));
     for device in &experiment.devices {
         let source = Box::new(FixedSource(device.windows.clone()));
-        let trainer = BurnTrainer::new(source, TrainerSettings { backend, held_back: HELD_BACK });
+        let trainer = BurnTrainer::new(source, TrainerSettings { backend, holdout: HOLDOUT });
         fleet.add_device(name(&device.name), trainer, 1_000);
     }
     fleet.start_aggregator(SEED).unwrap();
@@ -67,7 +67,7 @@ fn five_devices_together_beat_each_alone_on_persons_that_nobody_has_seen() {
     let alone = AloneSettings {
         rounds: (0..rounds).map(training).collect(),
         backend: Backend::Flex,
-        held_back: HELD_BACK,
+        holdout: HOLDOUT,
         seed: SEED,
     };
     let alone = train_alone(&experiment, &alone, &|_| {}).unwrap();
@@ -89,13 +89,13 @@ fn both_backends_end_within_one_point_of_each_other() {
 }
 
 #[test]
-fn devices_report_federated_evaluation_on_windows_that_they_hold_back() {
+fn devices_report_federated_evaluation_on_windows_that_they_hold_out() {
     let experiment = experiment::wrist(3, SEED);
     let (events, _) = run(&experiment, 3, Backend::Flex);
     let held: u64 = experiment
         .devices
         .iter()
-        .map(|device| device.windows.clone().split(HELD_BACK).1.len() as u64)
+        .map(|device| device.windows.clone().split(HOLDOUT).1.len() as u64)
         .sum();
     let published: Vec<_> = events
         .iter()

@@ -1,6 +1,6 @@
 //! Scaled windows, ready for training.
 
-use crate::hold_back::{HoldBack, for_training};
+use crate::holdout::{Holdout, for_training};
 
 /// Scaled windows of one task.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -50,8 +50,8 @@ impl WindowCounts {
     }
 
     /// Those to train on: as many as [`WindowSet::split`] leaves.
-    pub fn for_training(&self, held_back: f32) -> usize {
-        self.0.iter().map(|&count| for_training(count, held_back)).sum()
+    pub fn for_training(&self, holdout: f32) -> usize {
+        self.0.iter().map(|&count| for_training(count, holdout)).sum()
     }
 }
 
@@ -95,20 +95,20 @@ impl WindowSet {
         &self.values[index * self.window_values..][..self.window_values]
     }
 
-    /// Parts the windows into those to train on and those held back for evaluation.
+    /// Parts the windows into those to train on and those held out for evaluation.
     ///
-    /// `held_back`: share in `0..=1` of each label, or of all windows where there are no labels; see
-    /// [`HoldBack`]. Both parts keep the order of time.
+    /// `holdout`: share in `0..=1` of each label, or of all windows where there are no labels; see
+    /// [`Holdout`]. Both parts keep the order of time.
     ///
     /// Works in place: on a small board the windows are most of what is in memory.
-    pub fn split(mut self, held_back: f32) -> (Self, Self) {
+    pub fn split(mut self, holdout: f32) -> (Self, Self) {
         let count = self.len();
         let label_of = |window: usize| self.labels.get(window).copied().unwrap_or(0);
-        let mut hold_back = HoldBack::new((0..count).map(label_of), held_back);
+        let mut holdout = Holdout::new((0..count).map(label_of), holdout);
         let mut held = Self::empty(self.window_values);
         let mut stays = 0;
         for window in 0..count {
-            if hold_back.trains(self.labels.get(window).copied().unwrap_or(0)) {
+            if holdout.trains(self.labels.get(window).copied().unwrap_or(0)) {
                 self.move_window(window, stays);
                 stays += 1;
             } else {
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_share_of_each_label_is_held_back() {
+    fn the_last_share_of_each_label_is_held_out() {
         let (train, held) = set(&[0, 1, 0, 1, 0, 0, 1, 1]).split(0.25);
         assert_eq!(numbers(&train), [0.0, 1.0, 2.0, 3.0, 4.0, 6.0]);
         assert_eq!(numbers(&held), [5.0, 7.0]);
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn without_labels_the_last_share_of_all_windows_is_held_back() {
+    fn without_labels_the_last_share_of_all_windows_is_held_out() {
         let mut unlabelled = set(&[0; 10]);
         unlabelled.labels.clear();
         let (train, held) = unlabelled.split(0.3);

@@ -3,7 +3,7 @@
 
 use dunlin_protocol::codec::Codec;
 use dunlin_protocol::object::ObjectRef;
-use dunlin_protocol::task::Task;
+use dunlin_protocol::task::{Cost, Task};
 use dunlin_protocol::work::Work;
 use log::warn;
 
@@ -15,11 +15,6 @@ use super::phase::Item;
 const MODEL_SHARE: usize = 8;
 /// The same for a task, whose many short names take several times their bytes.
 const TASK_SHARE: usize = 48;
-/// Bytes for each parameter at a job's peak: the model, the network's copy, what the optimiser
-/// remembers, the tensor and its gradient. The gradient of one block of parameters is there twice.
-const PARAM_BYTES: usize = 20;
-/// Bytes for each value of a layer's output for one window: itself and its gradient.
-const VALUE_BYTES: usize = 8;
 /// Vectors of the update's length that are there while it is written: the model, the network's copy
 /// and the update itself.
 const VECTORS: usize = 3;
@@ -46,14 +41,27 @@ pub fn batch_bytes(memory: usize) -> usize {
 }
 
 /// Windows that a device with `memory` bytes may use, in all: the numbers of those to train on or
-/// to hold back, and their shuffled order, stay in memory while the windows themselves are read.
+/// to hold out, and their shuffled order, stay in memory while the windows themselves are read.
 pub fn windows_max(memory: usize) -> usize {
-    window_bytes(memory) / WINDOW_BYTES
+    numbers_bytes(memory) / WINDOW_BYTES
 }
 
 /// Bytes of memory for the numbers of windows.
-fn window_bytes(memory: usize) -> usize {
+fn numbers_bytes(memory: usize) -> usize {
     memory / 32
+}
+
+/// Memory in KiB that a device needs at the least to train a task of this `cost`.
+pub fn training_kib(cost: &Cost) -> usize {
+    let fits = |kib: &usize| bytes_to_train(cost, 1024 * kib) <= 1024 * kib;
+    // The shares of a memory grow by less than the memory, so that one is large enough.
+    (bytes_to_train(cost, 0) / 1024..).find(fits).unwrap_or(usize::MAX)
+}
+
+/// Bytes that a device with `memory` bytes needs to train a task of this `cost`, about: one window
+/// at a time, its shares for batches and numbers of windows, and all else that it holds.
+fn bytes_to_train(cost: &Cost, memory: usize) -> usize {
+    with_losses(cost.training_bytes() + OTHER_BYTES + batch_bytes(memory) + numbers_bytes(memory))
 }
 
 impl Session {
@@ -91,9 +99,9 @@ impl Session {
     /// Whether the network of `task` can be trained in memory, one window at a time at the least;
     /// says so where it cannot.
     pub(super) fn has_memory_to_train(&self, task: &Task) -> bool {
-        let shares = self.memory().map_or(0, |memory| batch_bytes(memory) + window_bytes(memory));
-        let needed = with_losses(training_bytes(task) + shares);
-        let fits = self.memory().is_none_or(|memory| needed <= memory);
+        let Some(memory) = self.memory() else { return true };
+        let needed = bytes_to_train(&task.cost(), memory);
+        let fits = needed <= memory;
         if !fits {
             warn!(
                 "{}: training this task takes about {} KiB of memory, and there are {}: serve a \
@@ -143,13 +151,4 @@ impl Session {
 /// A third more, for what an allocator loses between its pieces.
 fn with_losses(bytes: usize) -> usize {
     bytes.div_ceil(3).saturating_mul(4)
-}
-
-/// Bytes that training one window at a time needs, about.
-fn training_bytes(task: &Task) -> usize {
-    let largest = task.layout().slots().iter().map(|slot| slot.range.len()).max().unwrap_or(0);
-    let params = task.layout().n_params();
-    let shapes = task.shapes().unwrap_or_default();
-    let values = task.window_values() + shapes.iter().map(|shape| shape.values()).sum::<usize>();
-    params * PARAM_BYTES + largest * 4 + values * VALUE_BYTES + OTHER_BYTES
 }

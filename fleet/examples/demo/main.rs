@@ -153,7 +153,7 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
         federation,
         seed: arguments.seed,
         backend: arguments.backend,
-        held_back: 0.1,
+        holdout: 0.1,
     };
     let progress = Progress::new(&experiment, !arguments.json);
     let folder = tempfile::tempdir().map_err(failed)?;
@@ -186,7 +186,7 @@ fn train_alone(
             .map(|round| at(&settings.federation, round))
             .collect(),
         backend: settings.backend,
-        held_back: settings.held_back,
+        holdout: settings.holdout,
         seed: settings.seed,
     };
     judge::train_alone(experiment, &alone, &|done| progress.alone(done)).map_err(failed)
@@ -211,13 +211,13 @@ fn report(
     let mut judge = Judge::new(&experiment.task, settings.backend).map_err(failed)?;
     let mut devices = Vec::new();
     for (device, alone) in experiment.devices.iter().zip(alone) {
-        let (train, held) = device.windows.clone().split(settings.held_back);
+        let (train, held) = device.windows.clone().split(settings.holdout);
         devices.push(DeviceReport {
             device: device.name.clone(),
             windows: train.len(),
             held_back: held.len(),
             global_accuracy: judge.score(&params, &held).map_err(failed)?.accuracy(),
-            alone_accuracy: alone.held_back,
+            alone_accuracy: alone.holdout,
             alone_accuracy_unseen: alone.unseen,
         });
     }

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use dunlin_agent::session::training_kib;
 use dunlin_aggregator::config::read_task;
 use dunlin_aggregator::query::Query;
 use dunlin_aggregator::settings::{Enrolment, Settings, Weighting};
@@ -57,7 +58,7 @@ pub struct Prepared {
     pub(super) queries: Vec<(Instant, Query)>,
     pub(super) trace: Option<Arc<Trace>>,
     pub(super) shards: Option<Arc<Shards>>,
-    /// Memory that a training job takes, in KiB.
+    /// Memory that a device needs to train, in KiB.
     pub(super) job_kib: u32,
 }
 
@@ -71,7 +72,7 @@ pub fn prepare(scenario: &Scenario) -> Result<Prepared, String> {
     let trace = scenario.population.trace.as_deref().map(Trace::load).transpose()?.map(Arc::new);
     let shards = scenario.learning.data.as_ref().map(|data| Shards::load(data, &task));
     let shards = shards.transpose()?.map(Arc::new);
-    let job_kib = job_kib(&task, scenario.learning.batch)?;
+    let job_kib = u32::try_from(training_kib(&task.cost())).unwrap_or(u32::MAX);
     let settings = settings(scenario, spec)?;
     let queries = queries(scenario, &task, settings.quorum)?;
     let task = Arc::new(task);
@@ -142,17 +143,6 @@ fn task(scenario: &Scenario) -> Result<TaskSpec, String> {
             .ok_or_else(|| format!("learning.task = {name:?}: no such task")),
         path => read_task(Path::new(path)).map_err(|error| format!("learning.task: {error}")),
     }
-}
-
-/// Memory of a training job in KiB, roughly: parameters, gradients, momentum and base, and for a
-/// batch the values of each layer and their gradients.
-fn job_kib(task: &Task, batch: u16) -> Result<u32, String> {
-    let unusable = |error: &dyn std::fmt::Display| format!("learning.task: {error}");
-    let shapes = task.shapes().map_err(|error| unusable(&error))?;
-    let values: usize = shapes.iter().map(|shape| shape.values()).sum();
-    let batch = usize::from(batch) * (task.window_values() + 2 * values);
-    let bytes = 4 * (4 * task.layout().n_params() + batch);
-    Ok(u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX))
 }
 
 /// The aggregator's settings in a scenario.

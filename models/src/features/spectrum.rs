@@ -176,8 +176,8 @@ mod tests {
             let energies: Vec<Signals> = spectrum.bands().collect();
             assert_eq!(energies.len(), 8);
             for (band, energy) in energies.iter().enumerate() {
-                let wanted = if band == 3 { 0.5 } else { 0.0 };
-                assert!(energy.iter().all(|e| (e - wanted).abs() < 1e-5), "{length} {band}");
+                let expected = if band == 3 { 0.5 } else { 0.0 };
+                assert!(energy.iter().all(|e| (e - expected).abs() < 1e-5), "{length} {band}");
             }
         }
     }

@@ -24,8 +24,8 @@ fn features(window: &[f32]) -> [f32; MOTION_FEATURES] {
 
 #[test]
 fn features_are_those_of_the_double_precision_definition() {
-    for (at, (has, wanted)) in features(&sines(128)).iter().zip(SINES_WANTED).enumerate() {
-        assert!((has - wanted).abs() < 1e-4, "feature {at}: {has} instead of {wanted}");
+    for (at, (has, expected)) in features(&sines(128)).iter().zip(SINES_EXPECTED).enumerate() {
+        assert!((has - expected).abs() < 1e-4, "feature {at}: {has} instead of {expected}");
     }
 }
 
@@ -68,7 +68,7 @@ fn samples_that_are_not_finite_do_not_panic() {
 
 /// Features of [`sines`] of 128 samples by the formulas in 64-bit NumPy.
 #[rustfmt::skip]
-const SINES_WANTED: [f32; MOTION_FEATURES] = [
+const SINES_EXPECTED: [f32; MOTION_FEATURES] = [
     0.01319, -0.35904, 0.50324, 0.49699, 0.6507, 0.78687, 0.99643, 1.00755,
     1.08618, 1.08482, 0.65201, 0.40311, 0.47085, 0.56926, 0.80332, 0.86713,
     1.015, 1.2012, 0.86995, 0.75648, -0.18672, -0.49307, -0.04462, 0.02206,

@@ -10,6 +10,7 @@ use alloc::vec::Vec;
 
 use pulp::{Simd, WithSimd};
 
+use super::parameter_free::Kind;
 use super::pool::{Pool, Unpool};
 use super::product::{Strided, add_product};
 
@@ -49,6 +50,17 @@ impl Block {
         Self { batch: 1, time, channels, kernel: 1, out, pool: 1, relu: false, dense: true }
     }
 
+    /// Takes the layer behind the block into it, if that gives the same: one maximum over groups of
+    /// samples, and ReLU. The two commute.
+    pub(crate) fn take(&mut self, behind: Kind) -> bool {
+        match behind {
+            Kind::Relu => self.relu = true,
+            Kind::MaxPool(size) if self.pool == 1 => self.pool = size,
+            Kind::Tanh | Kind::MaxPool(_) | Kind::MeanPool(_) => return false,
+        }
+        true
+    }
+
     /// `[batch, pooled, out]`, or `[batch, 1, out]` for a dense layer.
     pub(crate) fn output_shape(&self) -> [usize; 3] {
         if self.dense { [self.time, 1, self.out] } else { [self.batch, self.pooled(), self.out] }
@@ -71,7 +83,7 @@ pub(crate) struct Output {
     pub(crate) values: Vec<f32>,
     /// Which sample of its group each value came from, or a mark that ReLU cut it off; rows of
     /// whole vectors.
-    pub(crate) origins: Vec<f32>,
+    pub(crate) argmax: Vec<f32>,
 }
 
 /// Runs a block forward.
@@ -98,10 +110,10 @@ impl WithSimd for Forward<'_> {
         let mut sums = vec![0.0; block.steps() * padded];
         let window_out = block.pooled() * padded;
         let mut values = vec![0.0; block.batch * window_out];
-        let mut origins = vec![0.0; block.batch * window_out];
+        let mut argmax = vec![0.0; block.batch * window_out];
         let windows = input.chunks_exact(block.time * block.channels);
-        let outs = values.chunks_exact_mut(window_out).zip(origins.chunks_exact_mut(window_out));
-        for (window, (values, origins)) in windows.zip(outs) {
+        let outs = values.chunks_exact_mut(window_out).zip(argmax.chunks_exact_mut(window_out));
+        for (window, (values, argmax)) in windows.zip(outs) {
             sums.chunks_exact_mut(padded).for_each(|row| row.copy_from_slice(&bias));
             let left = Strided { values: window, row_step: block.channels, depth_step: 1 };
             add_product(simd, left, vectors::<S>(&weight), vectors_mut::<S>(&mut sums), width);
@@ -112,16 +124,16 @@ impl WithSimd for Forward<'_> {
                 floor: if block.relu { 0.0 } else { f32::NEG_INFINITY },
                 steps: vectors::<S>(&sums),
                 values: vectors_mut::<S>(values),
-                origins: vectors_mut::<S>(origins),
+                argmax: vectors_mut::<S>(argmax),
             });
         }
-        Output { values: narrow(values, padded, block.out), origins }
+        Output { values: narrow(values, padded, block.out), argmax }
     }
 }
 
-/// Slopes of the loss at what a block looked at.
-pub(crate) struct Slopes {
-    /// `[batch, time, channels]`; empty when not wanted.
+/// Gradients of the loss at what a block was given.
+pub(crate) struct BlockGradients {
+    /// `[batch, time, channels]`; empty when not needed.
     pub(crate) input: Vec<f32>,
     /// `[kernel * channels, out]`.
     pub(crate) weight: Vec<f32>,
@@ -136,67 +148,67 @@ pub(crate) struct Backward<'a> {
     pub(crate) input: &'a [f32],
     /// What the forward pass was given, `[kernel * channels, out]`.
     pub(crate) weight: &'a [f32],
-    /// The [`Output::origins`] that the forward pass gave.
-    pub(crate) origins: &'a [f32],
-    /// Slope of the loss at each output, `[batch, pooled, out]`.
-    pub(crate) slope: &'a [f32],
-    /// Whether the slope at the input is wanted.
-    pub(crate) wants_input: bool,
+    /// The [`Output::argmax`] that the forward pass gave.
+    pub(crate) argmax: &'a [f32],
+    /// Gradient of the loss at each output, `[batch, pooled, out]`.
+    pub(crate) gradient: &'a [f32],
+    /// Whether the gradient at the input is needed.
+    pub(crate) needs_input: bool,
 }
 
 impl WithSimd for Backward<'_> {
-    type Output = Slopes;
+    type Output = BlockGradients;
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) -> Slopes {
-        let Self { block, input, weight, origins, slope, wants_input } = self;
+    fn with_simd<S: Simd>(self, simd: S) -> BlockGradients {
+        let Self { block, input, weight, argmax, gradient, needs_input } = self;
         let padded = block.out.next_multiple_of(S::F32_LANES);
         let width = padded / S::F32_LANES;
-        let slope = widen(slope, block.out, padded);
-        // Slopes of one window at each step, with zeros around for the samples at its edges.
+        let gradient = widen(gradient, block.out, padded);
+        // Gradients of one window at each step, with zeros around for the samples at its edges.
         let edge = (block.kernel - 1) * padded;
         let mut steps = vec![0.0; block.steps() * padded + 2 * edge];
         let inner = edge..steps.len() - edge;
-        let mut weight_slope = vec![0.0; block.kernel * block.channels * padded];
-        let mut bias_slope = vec![0.0; padded];
+        let mut weight_gradient = vec![0.0; block.kernel * block.channels * padded];
+        let mut bias_gradient = vec![0.0; padded];
         let in_padded = block.channels.next_multiple_of(S::F32_LANES);
-        let (back, mut input_slope) = if wants_input {
+        let (back, mut input_gradient) = if needs_input {
             let samples = block.batch * block.time;
             (turned(block, weight, padded, in_padded), vec![0.0; samples * in_padded])
         } else {
             (Vec::new(), Vec::new())
         };
-        let mut input_slopes = input_slope.chunks_exact_mut(block.time * in_padded);
+        let mut window_gradients = input_gradient.chunks_exact_mut(block.time * in_padded);
         let windows = input.chunks_exact(block.time * block.channels);
         let window_out = block.pooled() * padded;
-        let outs = slope.chunks_exact(window_out).zip(origins.chunks_exact(window_out));
-        for (window, (slope, origins)) in windows.zip(outs) {
+        let outs = gradient.chunks_exact(window_out).zip(argmax.chunks_exact(window_out));
+        for (window, (gradient, argmax)) in windows.zip(outs) {
             simd.vectorize(Unpool {
                 simd,
                 size: block.pool,
-                slope: vectors::<S>(slope),
-                origins: vectors::<S>(origins),
+                gradient: vectors::<S>(gradient),
+                argmax: vectors::<S>(argmax),
                 steps: vectors_mut::<S>(&mut steps[inner.clone()]),
-                bias: vectors_mut::<S>(&mut bias_slope),
+                bias: vectors_mut::<S>(&mut bias_gradient),
             });
             let rows = vectors::<S>(&steps[inner.clone()]);
             let left = Strided { values: window, row_step: 1, depth_step: block.channels };
-            add_product(simd, left, rows, vectors_mut::<S>(&mut weight_slope), width);
-            if let Some(out) = input_slopes.next() {
+            add_product(simd, left, rows, vectors_mut::<S>(&mut weight_gradient), width);
+            if let Some(out) = window_gradients.next() {
                 let left = Strided { values: &steps, row_step: padded, depth_step: 1 };
                 let width = in_padded / S::F32_LANES;
                 add_product(simd, left, vectors::<S>(&back), vectors_mut::<S>(out), width);
             }
         }
-        Slopes {
-            input: narrow(input_slope, in_padded, block.channels),
-            weight: narrow(weight_slope, padded, block.out),
-            bias: narrow(bias_slope, padded, block.out),
+        BlockGradients {
+            input: narrow(input_gradient, in_padded, block.channels),
+            weight: narrow(weight_gradient, padded, block.out),
+            bias: narrow(bias_gradient, padded, block.out),
         }
     }
 }
 
-/// The weight that leads from slopes back to inputs: `[kernel * padded, in_padded]`, kernel
+/// The weight that leads from gradients back to inputs: `[kernel * padded, in_padded]`, kernel
 /// positions in reverse.
 fn turned(block: Block, weight: &[f32], padded: usize, in_padded: usize) -> Vec<f32> {
     let mut turned = vec![0.0; block.kernel * padded * in_padded];

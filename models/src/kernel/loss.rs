@@ -11,7 +11,7 @@ use burn::backend::{Autodiff, Backend, Flex};
 
 use super::op::{tensor, values};
 
-/// How outputs are compared with what is wanted.
+/// How outputs are compared with targets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Loss {
     /// Cross-entropy of softmax, mean over the windows.
@@ -22,21 +22,21 @@ pub(crate) enum Loss {
 
 impl Loss {
     /// The loss and its gradient with regard to `output`; both vectors: `[batch, outputs]`.
-    pub(crate) fn compute(self, output: &[f32], wanted: &[f32], batch: usize) -> (f32, Vec<f32>) {
+    pub(crate) fn compute(self, output: &[f32], targets: &[f32], batch: usize) -> (f32, Vec<f32>) {
         match self {
-            Self::CrossEntropy => cross_entropy(output, wanted, batch),
-            Self::SquaredError => squared_error(output, wanted),
+            Self::CrossEntropy => cross_entropy(output, targets, batch),
+            Self::SquaredError => squared_error(output, targets),
         }
     }
 }
 
 /// A backend that can compute a loss in one operation.
 pub(crate) trait LossOp: Backend {
-    /// The loss `[1]` of `output`; `wanted` as long. It gets no gradient.
+    /// The loss `[1]` of `output`; `targets` as long, without a gradient.
     fn loss(
         loss: Loss,
         output: FloatTensor<Self>,
-        wanted: &[f32],
+        targets: &[f32],
         batch: usize,
     ) -> FloatTensor<Self>;
 }
@@ -45,11 +45,11 @@ impl LossOp for Flex {
     fn loss(
         loss: Loss,
         output: FloatTensor<Self>,
-        wanted: &[f32],
+        targets: &[f32],
         batch: usize,
     ) -> FloatTensor<Self> {
         let output = output.to_contiguous();
-        tensor(alloc::vec![loss.compute(values(&output), wanted, batch).0], [1])
+        tensor(alloc::vec![loss.compute(values(&output), targets, batch).0], [1])
     }
 }
 
@@ -57,7 +57,7 @@ impl<C: CheckpointStrategy> LossOp for Autodiff<Flex, C> {
     fn loss(
         loss: Loss,
         output: FloatTensor<Self>,
-        wanted: &[f32],
+        targets: &[f32],
         batch: usize,
     ) -> FloatTensor<Self> {
         let nodes = [output.node()];
@@ -65,18 +65,18 @@ impl<C: CheckpointStrategy> LossOp for Autodiff<Flex, C> {
         match LossStep.prepare::<C>(nodes).compute_bound().stateful() {
             OpsKind::Tracked(prepared) => {
                 let output = output.to_contiguous();
-                let (value, slopes) = loss.compute(values(&output), wanted, batch);
-                let slopes = tensor(slopes, output.layout().shape().clone());
-                prepared.finish(slopes, tensor(alloc::vec![value], [1]))
+                let (value, gradient) = loss.compute(values(&output), targets, batch);
+                let gradient = tensor(gradient, output.layout().shape().clone());
+                prepared.finish(gradient, tensor(alloc::vec![value], [1]))
             }
             OpsKind::UnTracked(prepared) => {
-                prepared.finish(Flex::loss(loss, output, wanted, batch))
+                prepared.finish(Flex::loss(loss, output, targets, batch))
             }
         }
     }
 }
 
-/// Keeps the gradient for a slope of one: the end of the network is where slopes begin.
+/// Keeps the gradient with regard to the output: the loss is where gradients begin.
 #[derive(Debug)]
 struct LossStep;
 
@@ -93,9 +93,9 @@ impl BackwardStep<Flex, 1> for LossStep {
 }
 
 /// The mean squared difference and its gradient.
-fn squared_error(output: &[f32], wanted: &[f32]) -> (f32, Vec<f32>) {
+fn squared_error(output: &[f32], targets: &[f32]) -> (f32, Vec<f32>) {
     let share = share(output.len());
-    let differences = output.iter().zip(wanted).map(|(x, p)| x - p);
+    let differences = output.iter().zip(targets).map(|(x, p)| x - p);
     let loss = differences.clone().map(|d| d * d).sum::<f32>() * share;
     (loss, differences.map(|d| 2.0 * d * share).collect())
 }
@@ -107,25 +107,25 @@ fn share(count: usize) -> f32 {
 
 /// The mean loss and its gradient with regard to `output`, `[batch, classes]`.
 ///
-/// For a row `x` with wanted shares `p`: `sum(p) * log(sum(exp(x))) - sum(p * x)`, whose gradient
+/// For a row `x` with target shares `p`: `sum(p) * log(sum(exp(x))) - sum(p * x)`, whose gradient
 /// is `sum(p) * softmax(x) - p`.
-fn cross_entropy(output: &[f32], wanted: &[f32], batch: usize) -> (f32, Vec<f32>) {
+fn cross_entropy(output: &[f32], targets: &[f32], batch: usize) -> (f32, Vec<f32>) {
     let classes = (output.len() / batch.max(1)).max(1);
     let share = share(batch);
-    let (mut loss, mut slopes) = (0.0, Vec::with_capacity(output.len()));
-    let rows = output.chunks_exact(classes).zip(wanted.chunks_exact(classes));
-    for (row, wanted) in rows {
+    let (mut loss, mut gradient) = (0.0, Vec::with_capacity(output.len()));
+    let rows = output.chunks_exact(classes).zip(targets.chunks_exact(classes));
+    for (row, target) in rows {
         let largest = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-        let begin = slopes.len();
-        slopes.extend(row.iter().map(|x| libm::expf(x - largest)));
-        let sum: f32 = slopes[begin..].iter().sum();
-        let all: f32 = wanted.iter().sum();
+        let begin = gradient.len();
+        gradient.extend(row.iter().map(|x| libm::expf(x - largest)));
+        let sum: f32 = gradient[begin..].iter().sum();
+        let all: f32 = target.iter().sum();
         let normal = largest + libm::logf(sum);
-        let hits: f32 = row.iter().zip(wanted).map(|(x, p)| p * (x - normal)).sum();
+        let hits: f32 = row.iter().zip(target).map(|(x, p)| p * (x - normal)).sum();
         loss -= hits * share;
-        for (slope, p) in slopes[begin..].iter_mut().zip(wanted) {
-            *slope = (all * *slope / sum - p) * share;
+        for (g, p) in gradient[begin..].iter_mut().zip(target) {
+            *g = (all * *g / sum - p) * share;
         }
     }
-    (loss, slopes)
+    (loss, gradient)
 }

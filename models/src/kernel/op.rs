@@ -48,9 +48,9 @@ impl<C: CheckpointStrategy> BlockOp for Autodiff<Flex, C> {
             (input.into_primitive(), weight.into_primitive(), bias.into_primitive());
         match BlockStep.prepare::<C>(nodes).compute_bound().stateful() {
             OpsKind::Tracked(prepared) => {
-                let Output { values, origins } = forward(&input, &weight, &bias, block);
+                let Output { values, argmax } = forward(&input, &weight, &bias, block);
                 let output = tensor(values, block.output_shape());
-                prepared.finish(Kept { block, input, weight, origins }, output)
+                prepared.finish(Kept { block, input, weight, argmax }, output)
             }
             OpsKind::UnTracked(prepared) => {
                 prepared.finish(Flex::block(input, weight, bias, block))
@@ -65,7 +65,7 @@ struct Kept {
     block: Block,
     input: FloatTensor<Flex>,
     weight: FloatTensor<Flex>,
-    origins: Vec<f32>,
+    argmax: Vec<f32>,
 }
 
 #[derive(Debug)]
@@ -75,28 +75,28 @@ impl BackwardStep<Flex, 3> for BlockStep {
     type State = Kept;
 
     fn backward(self, ops: Ops<Kept, 3>, gradients: &mut Gradients, _: &mut Checkpointer) {
-        let slope = gradients.consume::<Flex>(&ops.node).to_contiguous();
-        let Kept { block, input, weight, origins } = ops.state;
+        let gradient = gradients.consume::<Flex>(&ops.node).to_contiguous();
+        let Kept { block, input, weight, argmax } = ops.state;
         let [input_node, weight_node, bias_node] = ops.parents;
         let (input, weight) = (input.to_contiguous(), weight.to_contiguous());
-        let slopes = Arch::new().dispatch(Backward {
+        let found = Arch::new().dispatch(Backward {
             block,
             input: values(&input),
             weight: values(&weight),
-            origins: &origins,
-            slope: values(&slope),
-            wants_input: input_node.is_some(),
+            argmax: &argmax,
+            gradient: values(&gradient),
+            needs_input: input_node.is_some(),
         });
         if let Some(node) = input_node {
             let shape = input.layout().shape().clone();
-            gradients.register::<Flex>(node.id, tensor(slopes.input, shape));
+            gradients.register::<Flex>(node.id, tensor(found.input, shape));
         }
         if let Some(node) = weight_node {
             let shape = [block.kernel * block.channels, block.out];
-            gradients.register::<Flex>(node.id, tensor(slopes.weight, shape));
+            gradients.register::<Flex>(node.id, tensor(found.weight, shape));
         }
         if let Some(node) = bias_node {
-            gradients.register::<Flex>(node.id, tensor(slopes.bias, [1, block.out]));
+            gradients.register::<Flex>(node.id, tensor(found.bias, [1, block.out]));
         }
     }
 }

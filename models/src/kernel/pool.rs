@@ -18,7 +18,7 @@ pub(super) struct Pool<'a, S: Simd> {
     /// The largest values, `[groups, width]`.
     pub(super) values: &'a mut [S::f32s],
     /// `[groups, width]`: numbers from 0 within the group, or [`CUT`].
-    pub(super) origins: &'a mut [S::f32s],
+    pub(super) argmax: &'a mut [S::f32s],
 }
 
 impl<S: Simd> NullaryFnOnce for Pool<'_, S> {
@@ -26,7 +26,7 @@ impl<S: Simd> NullaryFnOnce for Pool<'_, S> {
 
     #[inline(always)]
     fn call(self) {
-        let Self { simd, size, width, floor, steps, values, origins } = self;
+        let Self { simd, size, width, floor, steps, values, argmax } = self;
         let mut at = 0;
         for group in steps.chunks_exact(size * width) {
             for column in 0..width {
@@ -39,25 +39,25 @@ impl<S: Simd> NullaryFnOnce for Pool<'_, S> {
                     number = simd.add_f32s(number, simd.splat_f32s(1.0));
                 }
                 values[at] = largest;
-                origins[at] = place;
+                argmax[at] = place;
                 at += 1;
             }
         }
     }
 }
 
-/// Gives each slope back to the step that it came from.
+/// Gives each gradient back to the step that its value came from.
 pub(super) struct Unpool<'a, S: Simd> {
     pub(super) simd: S,
     /// Samples in a group, as [`Pool`] had it.
     pub(super) size: usize,
-    /// Slope of the loss at each largest value, `[groups, width]`.
-    pub(super) slope: &'a [S::f32s],
-    /// What [`Pool`] wrote as its `origins`, `[groups, width]`.
-    pub(super) origins: &'a [S::f32s],
-    /// `[steps, width]`; becomes zero where no slope came from, a rest stays as it is.
+    /// Gradient of the loss at each largest value, `[groups, width]`.
+    pub(super) gradient: &'a [S::f32s],
+    /// What [`Pool`] wrote as its `argmax`, `[groups, width]`.
+    pub(super) argmax: &'a [S::f32s],
+    /// `[steps, width]`; becomes zero where no value came from, a rest stays as it is.
     pub(super) steps: &'a mut [S::f32s],
-    /// `[width]`; the sum of the slopes is added.
+    /// `[width]`; the sum of the gradients is added.
     pub(super) bias: &'a mut [S::f32s],
 }
 
@@ -66,17 +66,17 @@ impl<S: Simd> NullaryFnOnce for Unpool<'_, S> {
 
     #[inline(always)]
     fn call(self) {
-        let Self { simd, size, slope, origins, steps, bias } = self;
+        let Self { simd, size, gradient, argmax, steps, bias } = self;
         let (width, zero, cut) = (bias.len(), simd.splat_f32s(0.0), simd.splat_f32s(CUT));
         let mut at = 0;
         for group in steps.chunks_exact_mut(size * width) {
             for column in 0..width {
-                let (slope, origin) = (slope[at], origins[at]);
-                let kept = select(simd, simd.equal_f32s(origin, cut), zero, slope);
+                let (gradient, place) = (gradient[at], argmax[at]);
+                let kept = select(simd, simd.equal_f32s(place, cut), zero, gradient);
                 bias[column] = simd.add_f32s(bias[column], kept);
                 let mut number = zero;
                 for row in group.chunks_exact_mut(width) {
-                    row[column] = select(simd, simd.equal_f32s(origin, number), slope, zero);
+                    row[column] = select(simd, simd.equal_f32s(place, number), gradient, zero);
                     number = simd.add_f32s(number, simd.splat_f32s(1.0));
                 }
                 at += 1;
@@ -98,7 +98,7 @@ mod tests {
     use alloc::vec::Vec;
     use pulp::{Arch, WithSimd};
 
-    /// Pools one column of `steps` forward, and gives slopes of 1, 2, ... back.
+    /// Pools one column of `steps` forward, and gives gradients of 1, 2, ... back.
     struct ThereAndBack<'a> {
         size: usize,
         floor: f32,
@@ -115,7 +115,7 @@ mod tests {
             let mut rows: Vec<S::f32s> = steps.iter().map(vector).collect();
             let groups = steps.len() / size;
             let mut values = vec![simd.splat_f32s(9.0); groups];
-            let mut origins = values.clone();
+            let mut argmax = values.clone();
             simd.vectorize(Pool {
                 simd,
                 size,
@@ -123,17 +123,17 @@ mod tests {
                 floor,
                 steps: &rows,
                 values: &mut values,
-                origins: &mut origins,
+                argmax: &mut argmax,
             });
-            let slopes: Vec<f32> = (1u8..).take(groups).map(f32::from).collect();
-            let slope: Vec<S::f32s> = slopes.iter().map(vector).collect();
+            let gradients: Vec<f32> = (1u8..).take(groups).map(f32::from).collect();
+            let gradient: Vec<S::f32s> = gradients.iter().map(vector).collect();
             rows.fill(simd.splat_f32s(0.0));
             let mut bias = [simd.splat_f32s(0.0)];
             simd.vectorize(Unpool {
                 simd,
                 size,
-                slope: &slope,
-                origins: &origins,
+                gradient: &gradient,
+                argmax: &argmax,
                 steps: &mut rows,
                 bias: &mut bias,
             });
@@ -146,19 +146,19 @@ mod tests {
     }
 
     #[test]
-    fn each_slope_returns_to_the_first_of_the_largest_and_a_rest_gets_none() {
-        let (values, slopes, bias) =
+    fn each_gradient_returns_to_the_first_of_the_largest_and_a_rest_gets_none() {
+        let (values, gradients, bias) =
             there_and_back(2, f32::NEG_INFINITY, &[1.0, 3.0, -5.0, -5.0, 9.0]);
         assert_eq!(values, [3.0, -5.0]);
-        assert_eq!(slopes, [0.0, 1.0, 2.0, 0.0, 0.0]);
+        assert_eq!(gradients, [0.0, 1.0, 2.0, 0.0, 0.0]);
         assert_eq!(bias, 3.0);
     }
 
     #[test]
-    fn relu_cuts_off_what_is_not_above_zero_and_its_slope() {
-        let (values, slopes, bias) = there_and_back(1, 0.0, &[-1.0, 0.0, 2.0]);
+    fn relu_cuts_off_what_is_not_above_zero_and_its_gradient() {
+        let (values, gradients, bias) = there_and_back(1, 0.0, &[-1.0, 0.0, 2.0]);
         assert_eq!(values, [0.0, 0.0, 2.0]);
-        assert_eq!(slopes, [0.0, 0.0, 3.0]);
+        assert_eq!(gradients, [0.0, 0.0, 3.0]);
         assert_eq!(bias, 3.0);
     }
 }

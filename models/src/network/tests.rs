@@ -20,9 +20,10 @@ fn check_gradient(task: &TaskSpec) {
             network.evaluate(&windows).unwrap().loss()
         };
         let mut wrong = 0;
-        for (index, &slope) in gradient.iter().enumerate() {
+        for (index, &partial) in gradient.iter().enumerate() {
             let difference = (loss_at(index, 2e-3) - loss_at(index, -2e-3)) / 4e-3;
-            wrong += usize::from((difference - f64::from(slope)).abs() > 0.02 * f64::from(largest));
+            wrong +=
+                usize::from((difference - f64::from(partial)).abs() > 0.02 * f64::from(largest));
         }
         // A kink of ReLU or of the maximum may lie between the two points.
         assert!(wrong * 50 <= gradient.len(), "{backend}: {wrong} of {} differ", gradient.len());
@@ -111,10 +112,10 @@ fn a_known_input_gives_the_known_output() {
     let mut network = Network::new(&task, Backend::Flex).unwrap();
     assert_eq!(network.params().len(), 5);
     network.set_params(&[1.0, 10.0, 100.0, 1000.0, 0.5]).unwrap();
-    let seen = [1.0, 2.0, 3.0, 4.0, -5.0, 6.0];
-    let values = [&seen[..], &[0.0, 0.0]].concat();
+    let inputs = [1.0, 2.0, 3.0, 4.0, -5.0, 6.0];
+    let values = [&inputs[..], &[0.0, 0.0]].concat();
     let windows = Windows::new(&task, &values, &[]).unwrap();
-    let (output, _) = network.ask(Batch::of(&task, &windows, 0.0)).unwrap();
+    let (output, _) = network.infer(Batch::of(&task, &windows, 0.0)).unwrap();
     assert_eq!(output, [4321.5, 5543.5]);
 }
 

@@ -57,7 +57,7 @@ fn a_batch_that_goes_through_in_parts_trains_as_it_does_at_once() {
         (report, network.params().to_vec(), network.part_max)
     };
     let (whole, expected, _) = trained(usize::MAX);
-    for (bytes, part) in [(0, 1), (3 * crate::batch::window_bytes(&task), 3)] {
+    for (bytes, part) in [(0, 1), (3 * task.layout_and_cost().unwrap().1.window_bytes(), 3)] {
         let (report, params, part_max) = trained(bytes);
         assert_eq!((report.steps, part_max), (whole.steps, part));
         assert!((report.mean_loss - whole.mean_loss).abs() < 1e-5);

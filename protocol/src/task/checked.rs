@@ -5,7 +5,7 @@ use core::fmt;
 use core::ops::Deref;
 use serde::{Deserialize, Serialize};
 
-use super::{ParamLayout, TaskSpec};
+use super::{Cost, ParamLayout, TaskSpec};
 use crate::id::Digest;
 use crate::limits::TASK_BYTES_MAX;
 use crate::wire::{self, Kind, WireError};
@@ -30,11 +30,12 @@ impl fmt::Display for TaskDigest {
     }
 }
 
-/// A task whose rules hold, with its layout and digest.
+/// A task whose rules hold, with its layout, cost and digest.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Task {
     spec: TaskSpec,
     layout: ParamLayout,
+    cost: Cost,
     digest: TaskDigest,
 }
 
@@ -45,10 +46,11 @@ impl Task {
     /// [`WireError::Invalid`] names the rule that it breaks.
     pub fn new(spec: TaskSpec) -> Result<Self, WireError> {
         spec.check_rules()?;
-        let layout = spec.layout();
-        let layout = layout.map_err(|_| WireError::Invalid("the layers do not fit together"))?;
+        let worked_out = spec.layout_and_cost();
+        let (layout, cost) =
+            worked_out.map_err(|_| WireError::Invalid("the layers do not fit together"))?;
         let digest = digest(&spec)?;
-        Ok(Self { spec, layout, digest })
+        Ok(Self { spec, layout, cost, digest })
     }
 
     /// Reads a task object.
@@ -79,6 +81,11 @@ impl Task {
     /// Where each parameter lies in the flat vectors.
     pub fn layout(&self) -> &ParamLayout {
         &self.layout
+    }
+
+    /// What training it costs.
+    pub fn cost(&self) -> Cost {
+        self.cost
     }
 
     /// What the numbers mean.

@@ -3,7 +3,8 @@
 use alloc::vec::Vec;
 use core::ops::Range;
 
-use super::{Op, ShapeError, Share, TaskSpec, shape};
+use super::op::{Description, Slot};
+use super::{ShapeError, Share, TaskSpec, shape};
 use crate::id::{Digest, LayoutHash};
 use crate::limits::PARAMS_MAX;
 use crate::rng::Rng;
@@ -45,23 +46,13 @@ pub struct ParamLayout {
 }
 
 impl ParamLayout {
-    pub(super) fn new(task: &TaskSpec) -> Result<Self, ShapeError> {
-        let mut input = shape::input_shape(task)?;
+    /// Of the layers of `task`, as they were described.
+    pub(super) fn new(task: &TaskSpec, layers: &[Description]) -> Result<Self, ShapeError> {
         let mut slots = Vec::new();
-        let mut start = 0;
-        for (layer, (spec, output)) in task.layers.iter().zip(task.shapes()?).enumerate() {
-            let fan_in = match spec.op {
-                Op::Conv1d { kernel, .. } => usize::from(kernel) * input.channels,
-                Op::Dense { .. } => input.values(),
-                Op::Relu | Op::Tanh | Op::MaxPool { .. } | Op::MeanPool { .. } => 0,
-            };
-            input = output;
-            if fan_in == 0 {
-                continue;
-            }
-            let fan_out = output.channels;
-            for (role, len) in [(SlotRole::Weight, fan_in * fan_out), (SlotRole::Bias, fan_out)] {
-                let range = start..start + len;
+        let mut start = 0usize;
+        for (layer, (spec, description)) in task.layers.iter().zip(layers).enumerate() {
+            for &Slot { role, len, fan_in, fan_out } in &description.slots {
+                let range = start..start.saturating_add(len);
                 start = range.end;
                 slots.push(ParamSlot { layer, role, share: spec.share, fan_in, fan_out, range });
             }
@@ -69,7 +60,7 @@ impl ParamLayout {
                 return Err(ShapeError::TooLarge { layer });
             }
         }
-        let hash = hash(task, &slots);
+        let hash = hash(task, layers, slots.len());
         Ok(Self { slots, hash })
     }
 
@@ -173,25 +164,16 @@ impl ParamLayout {
     }
 }
 
-fn hash(task: &TaskSpec, slots: &[ParamSlot]) -> LayoutHash {
+fn hash(task: &TaskSpec, layers: &[Description], slots: usize) -> LayoutHash {
     let mut text = alloc::vec![1u8, task.features as u8];
     let word = |text: &mut Vec<u8>, n: usize| text.extend_from_slice(&(n as u64).to_le_bytes());
     let input = shape::input_shape(task).map_or((0, 0), |s| (s.time, s.channels));
     word(&mut text, input.0);
     word(&mut text, input.1);
-    for layer in &task.layers {
-        let (code, a, b) = match layer.op {
-            Op::Conv1d { out, kernel } => (1, out, kernel),
-            Op::Relu => (2, 0, 0),
-            Op::Tanh => (3, 0, 0),
-            Op::MaxPool { size } => (4, size, 0),
-            Op::Dense { out } => (5, out, 0),
-            Op::MeanPool { size } => (6, size, 0),
-        };
-        text.extend_from_slice(&[code, layer.share as u8]);
-        word(&mut text, usize::from(a));
-        word(&mut text, usize::from(b));
+    for (spec, description) in task.layers.iter().zip(layers) {
+        text.extend_from_slice(&[description.code, spec.share as u8]);
+        description.sizes.iter().for_each(|&size| word(&mut text, size.into()));
     }
-    word(&mut text, slots.len());
+    word(&mut text, slots);
     LayoutHash(Digest::of(&text).short().0)
 }

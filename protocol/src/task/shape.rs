@@ -2,7 +2,8 @@
 
 use alloc::vec::Vec;
 
-use super::{Features, MOTION_FEATURES, MOTION_SAMPLES_MIN, Op, Target, TaskSpec};
+use super::op::{Description, LayerInput};
+use super::{Features, MOTION_FEATURES, MOTION_SAMPLES_MIN, Target, TaskSpec};
 use crate::limits::{ACTIVATIONS_MAX, PARAMS_MAX};
 
 /// Shape of the values for one window: `[time, channels]`; `time` is 1 behind a `Dense` layer.
@@ -99,42 +100,20 @@ fn takes_motion(task: &TaskSpec) -> bool {
         && samples >= MOTION_SAMPLES_MIN
 }
 
-pub(super) fn shapes(task: &TaskSpec) -> Result<Vec<Shape>, ShapeError> {
+/// Each layer of `task` described, in order.
+pub(super) fn describe(task: &TaskSpec) -> Result<Vec<Description>, ShapeError> {
     let mut shape = input_shape(task)?;
     let mut flat = false;
-    let mut shapes = Vec::with_capacity(task.layers.len());
+    let mut layers = Vec::with_capacity(task.layers.len());
     for (layer, spec) in task.layers.iter().enumerate() {
-        shape = step(layer, spec.op, shape, flat)?;
-        flat |= matches!(spec.op, Op::Dense { .. });
+        let description = spec.op.describe(LayerInput { layer, shape, flat })?;
+        shape = description.output;
+        flat |= description.flattens;
         if shape.values() > ACTIVATIONS_MAX {
             return Err(ShapeError::TooLarge { layer });
         }
-        shapes.push(shape);
+        layers.push(description);
     }
     let (needs, has) = (task.output_values(), shape.values());
-    if needs == has { Ok(shapes) } else { Err(ShapeError::Output { needs, has }) }
-}
-
-fn step(layer: usize, op: Op, input: Shape, flat: bool) -> Result<Shape, ShapeError> {
-    let over_time = |needs: usize, what| match needs {
-        0 => Err(ShapeError::Zero { layer, what }),
-        _ if flat => Err(ShapeError::NoTime { layer }),
-        _ if needs > input.time => Err(ShapeError::TooShort { layer, needs, has: input.time }),
-        _ => Ok(needs),
-    };
-    match op {
-        Op::Relu | Op::Tanh => Ok(input),
-        Op::Conv1d { out: 0, .. } | Op::Dense { out: 0 } => {
-            Err(ShapeError::Zero { layer, what: "output width" })
-        }
-        Op::Conv1d { out, kernel } => {
-            let kernel = over_time(usize::from(kernel), "kernel")?;
-            Ok(Shape { time: input.time - kernel + 1, channels: usize::from(out) })
-        }
-        Op::MaxPool { size } | Op::MeanPool { size } => {
-            let size = over_time(usize::from(size), "pool size")?;
-            Ok(Shape { time: input.time / size, channels: input.channels })
-        }
-        Op::Dense { out } => Ok(Shape { time: 1, channels: usize::from(out) }),
-    }
+    if needs == has { Ok(layers) } else { Err(ShapeError::Output { needs, has }) }
 }

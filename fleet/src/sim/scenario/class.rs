@@ -12,7 +12,8 @@ pub struct Class {
     pub share: f64,
     /// Time that training takes for each window and epoch, in milliseconds.
     pub ms_per_window: f64,
-    /// Memory that training may use, in KiB; jobs that need more fail on the device. 0 is plenty.
+    /// Memory of the device in KiB, as an agent's settings say it; jobs fail where its session would
+    /// not train the task. 0 is plenty.
     pub memory_kib: u32,
     /// Share of jobs that never end: the device is needed for something else (0.08 by default: 6 to
     /// 10 % of phones drop out, Bonawitz et al. 2019, section 9).

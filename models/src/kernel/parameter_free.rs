@@ -26,13 +26,13 @@ pub(crate) enum Kind {
 
 /// A layer without parameters on values of one shape.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Simple {
+pub(crate) struct ParameterFree {
     pub(crate) kind: Kind,
     /// Batch, time and channels of what comes in.
     pub(crate) input: [usize; 3],
 }
 
-impl Simple {
+impl ParameterFree {
     /// Batch, time and channels of what goes out.
     pub(crate) fn output_shape(&self) -> [usize; 3] {
         let [batch, time, channels] = self.input;
@@ -73,42 +73,42 @@ impl Simple {
         out
     }
 
-    /// The slope at what came in, from what came in, what went out and the slope there.
-    fn backward(&self, input: &[f32], output: &[f32], slope: &[f32]) -> Vec<f32> {
-        let both = || output.iter().zip(slope);
+    /// The gradient at the input, from the input, the output and the gradient there.
+    fn backward(&self, input: &[f32], output: &[f32], gradient: &[f32]) -> Vec<f32> {
+        let both = || output.iter().zip(gradient);
         match self.kind {
             Kind::Relu => both().map(|(y, g)| if *y > 0.0 { *g } else { 0.0 }).collect(),
             Kind::Tanh => both().map(|(y, g)| g * (1.0 - y * y)).collect(),
-            Kind::MaxPool(size) => self.unpool(input, size, output, slope, true),
-            Kind::MeanPool(size) => self.unpool(input, size, output, slope, false),
+            Kind::MaxPool(size) => self.unpool(input, size, output, gradient, true),
+            Kind::MeanPool(size) => self.unpool(input, size, output, gradient, false),
         }
     }
 
-    /// Gives each slope back: to the first of the largest, or to all of its group alike.
+    /// Gives each gradient back: to the first of the largest, or to all of its group alike.
     fn unpool(
         &self,
         input: &[f32],
         size: usize,
         output: &[f32],
-        slope: &[f32],
+        gradient: &[f32],
         largest: bool,
     ) -> Vec<f32> {
         let [_, time, channels] = self.input;
         let mut back = vec![0.0; input.len()];
         let windows =
             back.chunks_exact_mut(time * channels).zip(input.chunks_exact(time * channels));
-        let mut rows = output.chunks_exact(channels).zip(slope.chunks_exact(channels));
+        let mut rows = output.chunks_exact(channels).zip(gradient.chunks_exact(channels));
         for (back, input) in windows {
             let groups = back.chunks_exact_mut(size * channels);
             for (back, input) in groups.zip(input.chunks_exact(size * channels)) {
-                let Some((output, slope)) = rows.next() else { continue };
+                let Some((output, gradient)) = rows.next() else { continue };
                 for channel in 0..channels {
                     let mut places = (0..size).map(|row| row * channels + channel);
                     if largest {
                         let place = places.find(|&place| input[place] == output[channel]);
-                        place.iter().for_each(|&place| back[place] = slope[channel]);
+                        place.iter().for_each(|&place| back[place] = gradient[channel]);
                     } else {
-                        places.for_each(|place| back[place] = slope[channel] * part(size));
+                        places.for_each(|place| back[place] = gradient[channel] * part(size));
                     }
                 }
             }
@@ -123,28 +123,28 @@ fn part(size: usize) -> f32 {
 }
 
 /// A backend that can run such a layer in one operation.
-pub(crate) trait SimpleOp: Backend {
-    /// `input`: `[batch, time, channels]`, contiguous. Gives [`Simple::output_shape`].
-    fn simple(input: FloatTensor<Self>, layer: Simple) -> FloatTensor<Self>;
+pub(crate) trait ParameterFreeOp: Backend {
+    /// `input`: `[batch, time, channels]`, contiguous. Gives [`ParameterFree::output_shape`].
+    fn parameter_free(input: FloatTensor<Self>, layer: ParameterFree) -> FloatTensor<Self>;
 }
 
-impl SimpleOp for Flex {
-    fn simple(input: FloatTensor<Self>, layer: Simple) -> FloatTensor<Self> {
+impl ParameterFreeOp for Flex {
+    fn parameter_free(input: FloatTensor<Self>, layer: ParameterFree) -> FloatTensor<Self> {
         let input = input.to_contiguous();
         tensor(layer.forward(values(&input)), layer.output_shape())
     }
 }
 
-impl<C: CheckpointStrategy> SimpleOp for Autodiff<Flex, C> {
-    fn simple(input: FloatTensor<Self>, layer: Simple) -> FloatTensor<Self> {
+impl<C: CheckpointStrategy> ParameterFreeOp for Autodiff<Flex, C> {
+    fn parameter_free(input: FloatTensor<Self>, layer: ParameterFree) -> FloatTensor<Self> {
         let nodes = [input.node()];
         let input = input.into_primitive();
-        match SimpleStep.prepare::<C>(nodes).compute_bound().stateful() {
+        match ParameterFreeStep.prepare::<C>(nodes).compute_bound().stateful() {
             OpsKind::Tracked(prepared) => {
-                let output = Flex::simple(input.clone(), layer);
+                let output = Flex::parameter_free(input.clone(), layer);
                 prepared.finish(Kept { layer, input, output: output.clone() }, output)
             }
-            OpsKind::UnTracked(prepared) => prepared.finish(Flex::simple(input, layer)),
+            OpsKind::UnTracked(prepared) => prepared.finish(Flex::parameter_free(input, layer)),
         }
     }
 }
@@ -152,24 +152,24 @@ impl<C: CheckpointStrategy> SimpleOp for Autodiff<Flex, C> {
 /// What the way back needs of the way forward.
 #[derive(Clone, Debug)]
 struct Kept {
-    layer: Simple,
+    layer: ParameterFree,
     input: FloatTensor<Flex>,
     output: FloatTensor<Flex>,
 }
 
 #[derive(Debug)]
-struct SimpleStep;
+struct ParameterFreeStep;
 
-impl BackwardStep<Flex, 1> for SimpleStep {
+impl BackwardStep<Flex, 1> for ParameterFreeStep {
     type State = Kept;
 
     fn backward(self, ops: Ops<Kept, 1>, gradients: &mut Gradients, _: &mut Checkpointer) {
-        let slope = gradients.consume::<Flex>(&ops.node).to_contiguous();
+        let gradient = gradients.consume::<Flex>(&ops.node).to_contiguous();
         let Kept { layer, input, output } = ops.state;
         let [node] = ops.parents;
         if let Some(node) = node {
             let input = input.to_contiguous();
-            let back = layer.backward(values(&input), values(&output), values(&slope));
+            let back = layer.backward(values(&input), values(&output), values(&gradient));
             gradients.register::<Flex>(node.id, tensor(back, layer.input));
         }
     }

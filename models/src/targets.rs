@@ -1,18 +1,18 @@
-//! What a network should answer.
+//! Targets: what a network should answer.
 
 use alloc::vec::Vec;
 
 use dunlin_protocol::task::{Target, TaskSpec};
 
-/// Appends what the network should answer for one window, `[outputs]`.
+/// Appends the targets of one window, `[outputs]`.
 ///
 /// For a class that is a probability for each class, with `smoothing` of it spread evenly.
-pub(crate) fn append_wanted(
+pub(crate) fn append_targets(
     task: &TaskSpec,
     window: &[f32],
     label: Option<u16>,
     smoothing: f32,
-    wanted: &mut Vec<f32>,
+    targets: &mut Vec<f32>,
 ) {
     match &task.target {
         Target::Classes(labels) => {
@@ -21,11 +21,11 @@ pub(crate) fn append_wanted(
             let right = label.map(usize::from);
             let share =
                 |class| if Some(class) == right { spread + 1.0 - smoothing } else { spread };
-            wanted.extend((0..labels.len()).map(share));
+            targets.extend((0..labels.len()).map(share));
         }
-        Target::Reconstruct => wanted.extend_from_slice(window),
+        Target::Reconstruct => targets.extend_from_slice(window),
         Target::Forecast => {
-            wanted.extend_from_slice(&window[window.len() - task.input.channels.len()..]);
+            targets.extend_from_slice(&window[window.len() - task.input.channels.len()..]);
         }
     }
 }
