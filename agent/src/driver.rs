@@ -278,7 +278,7 @@ impl Device {
             }
             Output::Subscribe(_)
             | Output::Unsubscribe(_)
-            | Output::Save(_)
+            | Output::Save
             | Output::UseTask(_)
             | Output::UseModel(_)
             | Output::Start(_)

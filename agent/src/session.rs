@@ -26,7 +26,7 @@ mod transfer;
 mod uplink;
 
 use alloc::collections::VecDeque;
-use alloc::{boxed::Box, string::String, sync::Arc, vec::Vec};
+use alloc::{boxed::Box, string::String, vec::Vec};
 
 use dunlin_protocol::codec::Codec;
 use dunlin_protocol::extension::Extensions;
@@ -67,7 +67,7 @@ const PLAN_WAIT_MS: u64 = 60_000;
 #[derive(Debug)]
 pub struct Session {
     settings: Settings,
-    state: Arc<DeviceState>,
+    state: DeviceState,
     rng: Rng,
     uplink: Uplink,
     planner: Planner,
@@ -94,7 +94,7 @@ impl Session {
         let budget = DataBudget::new(settings.link, state.spent);
         let mut this = Self {
             settings,
-            state: Arc::new(state),
+            state,
             rng,
             uplink: Uplink::Down,
             planner: Planner::default(),
@@ -200,9 +200,9 @@ impl Session {
         &self.settings.topics
     }
 
-    /// What the device remembers, to be changed; it outlives a power cut once it is saved.
-    fn memory_mut(&mut self) -> &mut DeviceState {
-        Arc::make_mut(&mut self.state)
+    /// What the device remembers: what is to be kept when [`Output::Save`] comes up.
+    pub fn state(&self) -> &DeviceState {
+        &self.state
     }
 
     fn say_state(&mut self, state: State) {
@@ -210,12 +210,16 @@ impl Session {
         let held = self.eligibility.say(self.phase.work().is_some());
         let presence = Presence { state, boot: self.state.boot, held };
         let payload = presence.encode().into();
-        self.push(Output::Publish { topic, payload, retain: true });
+        self.push(Output::Publish { topic: topic.into(), payload, retain: true });
+    }
+
+    fn subscribe(&mut self, topic: Topic) {
+        self.push(Output::Subscribe(topic.into()));
     }
 
     fn save(&mut self) {
-        self.memory_mut().spent = self.budget.spent();
-        self.push(Output::Save(self.state.clone()));
+        self.state.spent = self.budget.spent();
+        self.push(Output::Save);
     }
 
     /// Training windows at hand.
@@ -238,12 +242,12 @@ impl Session {
         self.spend(CONNECT_BYTES);
         self.say_state(State::Online);
         for down in Down::ALL {
-            self.push(Output::Subscribe(Topic::Down(self.settings.device.clone(), down)));
+            self.subscribe(Topic::Down(self.settings.device.clone(), down));
         }
-        self.push(Output::Subscribe(Topic::Plan(self.settings.federation.clone())));
+        self.subscribe(Topic::Plan(self.settings.federation.clone()));
         if let Some(plan) = self.planner.plan() {
             let server = Topic::ServerState(plan.instance.clone());
-            self.push(Output::Subscribe(server));
+            self.subscribe(server);
         }
         self.restart_download();
     }
@@ -286,11 +290,11 @@ impl Session {
             );
             return;
         }
-        self.memory_mut().plans.note(&plan);
+        self.state.plans.note(&plan);
         self.uplink.hear_plan();
         if !self.planner.is_of(&plan.instance) {
             self.uplink.hear_server(false);
-            self.push(Output::Subscribe(Topic::ServerState(plan.instance.clone())));
+            self.subscribe(Topic::ServerState(plan.instance.clone()));
         }
         let open = |work: WorkRef| {
             let listed = |item: &WorkItem| item.round == work.round && item.kind == work.kind;
@@ -444,7 +448,7 @@ impl Session {
         let (device, federation) = (&self.settings.device, &self.settings.federation);
         let shard = shard_of(device, plan.shards);
         let topic = Topic::Up(device.clone(), federation.clone(), shard);
-        self.push(Output::Publish { topic, payload, retain: false });
+        self.push(Output::Publish { topic: topic.into(), payload, retain: false });
     }
 
     fn publish_claim(&mut self, work: WorkRef) {

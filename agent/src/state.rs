@@ -145,8 +145,26 @@ impl DeviceState {
 
     /// The bytes to keep.
     pub fn encode(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(self.likely_bytes());
+        bytes.push(STATE_SCHEMA);
         // Postcard fails only on types without a known length, which this has none of.
-        postcard::to_extend(self, alloc::vec![STATE_SCHEMA]).unwrap_or_default()
+        postcard::to_extend(self, bytes).unwrap_or_default()
+    }
+
+    /// Bytes that the encoded state takes at the most, but for very long plan memories: a buffer that
+    /// grows by itself would take up to three times as many for a moment.
+    fn likely_bytes(&self) -> usize {
+        /// Everything of a fixed length, and the lengths of the rest.
+        const OTHERS: usize = 256;
+        let floats = |values: &Vec<f32>| 4 * values.len();
+        let pending = self
+            .pending
+            .as_ref()
+            .map_or(0, |pending| pending.object.len() + pending.lost.as_ref().map_or(0, floats));
+        let local = self.local.as_ref().map_or(0, |local| floats(&local.params));
+        let task = self.task.as_ref().map_or(0, |task| task.object.len());
+        let residual = self.residual.as_ref().map_or(0, |residual| floats(&residual.values));
+        OTHERS + pending + local + task + residual
     }
 
     /// Reads kept bytes.

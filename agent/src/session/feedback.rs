@@ -58,7 +58,7 @@ impl Session {
             return;
         }
         let task = self.holding.task().map(|task| task.digest());
-        let state = self.memory_mut();
+        let state = &mut self.state;
         let Some(pending) = state.pending.take() else { return };
         let Pending { work, base_version, lost, .. } = pending;
         match (fate, lost) {
@@ -92,7 +92,7 @@ impl Session {
         let seeds = Seeds::of_update(&self.settings.device, lineage, round, kind);
         let noise = self.work_seed(item.work, 2);
         let Codec::Sparse { age, .. } = codec else {
-            self.memory_mut().residual = None;
+            self.state.residual = None;
             clip(&mut delta, plan);
             return Ok(Coded {
                 codec: codec.spec().id,
@@ -107,7 +107,7 @@ impl Session {
                 && residual.values.len() == delta.len()
                 && versions.is_some_and(|versions| versions <= age)
         };
-        let state = self.memory_mut();
+        let state = &mut self.state;
         state.residual = state.residual.take().filter(fresh);
         if let Some(residual) = &self.state.residual {
             delta.iter_mut().zip(&residual.values).for_each(|(value, kept)| *value += kept);
@@ -171,7 +171,7 @@ mod tests {
         let WorkRef { lineage, round, kind } = work;
         let seeds = Seeds::of_update(&session.settings.device, lineage, round, kind);
         let sent = Codec::from_spec(plan.codec).unwrap().decode(&coded.payload, N, seeds).unwrap();
-        session.memory_mut().pending =
+        session.state.pending =
             Some(Pending { work, base_version, object: vec![], lost: coded.lost });
         if let Some(fate) = fate {
             session.settle_work(work, fate);
@@ -235,7 +235,7 @@ mod tests {
         ] {
             let mut bench = Bench::joined();
             round(&mut bench, 6, delta(1), Some(Fate::Counted));
-            change(bench.session.memory_mut().residual.as_mut().unwrap());
+            change(bench.session.state.residual.as_mut().unwrap());
             let sent = round(&mut bench, 7, delta(2), None);
             assert_eq!(sent, round(&mut Bench::joined(), 7, delta(2), None));
         }

@@ -146,7 +146,7 @@ impl Session {
         let indices = download.next_requests(most);
         for index in indices {
             let topic = self.object_topic(&reference, index);
-            self.push(Output::Subscribe(topic));
+            self.subscribe(topic);
         }
     }
 
@@ -162,7 +162,7 @@ impl Session {
         let (reference, indices) = (download.reference, download.forget_requests());
         for index in indices {
             let topic = self.object_topic(&reference, index);
-            self.push(Output::Unsubscribe(topic));
+            self.push(Output::Unsubscribe(topic.into()));
         }
     }
 
@@ -186,7 +186,7 @@ impl Session {
         let bytes = if download.is_complete() { Some(download.finish()?) } else { None };
         self.rng = rng;
         let topic = self.object_topic(&reference, chunk.index);
-        self.push(Output::Unsubscribe(topic));
+        self.push(Output::Unsubscribe(topic.into()));
         match bytes {
             Some(bytes) => self.on_object(now, &reference, bytes),
             None => {
@@ -205,7 +205,7 @@ impl Session {
         if matches!(self.phase, Phase::FetchingTask(_)) {
             self.enter(Phase::Waiting);
             let task = Task::decode(&bytes)?;
-            self.memory_mut().task = Some(CachedTask { digest: reference.digest, object: bytes });
+            self.state.task = Some(CachedTask { digest: reference.digest, object: bytes });
             self.adopt_task(task);
             if self.inference.is_some() {
                 // A device that classifies needs its task after a restart, also if it never trains.
@@ -266,7 +266,7 @@ impl Session {
             local: local.map(|local| local.params.clone()),
             seed: self.work_seed(item.work, 1),
         };
-        self.push(Output::Start(job));
+        self.push(Output::Start(job.into()));
         self.enter(Phase::Training { item, deadline });
     }
 }

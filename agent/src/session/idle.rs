@@ -25,7 +25,7 @@ use crate::state::DeviceState;
 #[derive(Clone, Debug)]
 pub struct IdleSession {
     /// What it would remember after a restart.
-    pub state: Arc<DeviceState>,
+    pub state: DeviceState,
     /// Its generator.
     pub rng: Rng,
     /// The task in use.

@@ -105,7 +105,7 @@ impl Session {
         let CachedVersion { lineage, version, params } = held.clone();
         let model = KeptModel { task: task.digest(), lineage, version, params };
         let model = ModelInUse { model, layout: layout.hash(), task: task.clone(), local };
-        self.push(Output::UseModel(model));
+        self.push(Output::UseModel(model.into()));
         if let Some(inference) = &mut self.inference {
             inference.told = Some((lineage, version));
         }
@@ -189,7 +189,7 @@ impl Session {
         let length = self.settings.topics.length(&topic);
         let fits = self.spare(now, message_bytes(length, payload.len()));
         if fits {
-            self.push(Output::Publish { topic, payload, retain: false });
+            self.push(Output::Publish { topic: topic.into(), payload, retain: false });
         }
         fits
     }

@@ -1,6 +1,6 @@
 //! What goes into a session and what comes out.
 
-use alloc::{sync::Arc, vec::Vec};
+use alloc::{boxed::Box, sync::Arc, vec::Vec};
 
 use dunlin_protocol::id::{DeviceId, FederationId};
 use dunlin_protocol::message::WorkRef;
@@ -10,7 +10,6 @@ use dunlin_protocol::topic::{Topic, Topics};
 
 use super::LinkPolicy;
 use crate::job::{Job, JobFailure, ModelInUse, Outcome, Survey};
-use crate::state::DeviceState;
 
 /// Who the device is and what it can do.
 #[derive(Clone, Debug)]
@@ -60,30 +59,30 @@ pub enum Input<'a> {
     Stop,
 }
 
-/// Something to do, in order.
+/// Something to do, in order. Small, since some wait in the memory of a microcontroller.
 #[derive(Clone, Debug)]
 pub enum Output {
     /// Subscribe to this topic.
-    Subscribe(Topic),
+    Subscribe(Box<Topic>),
     /// Unsubscribe from this topic.
-    Unsubscribe(Topic),
+    Unsubscribe(Box<Topic>),
     /// Publish with QoS 1.
     Publish {
         /// The topic.
-        topic: Topic,
+        topic: Box<Topic>,
         /// The bytes.
         payload: Vec<u8>,
         /// Whether the broker keeps it for later subscribers.
         retain: bool,
     },
-    /// Keep this state before anything later in the queue is done.
-    Save(Arc<DeviceState>),
+    /// Keep [`super::Session::state`] before anything later in the queue is done.
+    Save,
     /// Survey what there is for this task and report it, now and whenever it changes much.
     UseTask(Arc<Task>),
     /// Classify with this model from now on; only after [`super::Session::infer`].
-    UseModel(ModelInUse),
+    UseModel(Box<ModelInUse>),
     /// Start this job; one at a time.
-    Start(Job),
+    Start(Box<Job>),
     /// Leave the broker in an orderly way and connect again after this time, in milliseconds.
     Sleep {
         /// How long.

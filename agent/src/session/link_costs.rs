@@ -47,7 +47,7 @@ impl Session {
             Output::Subscribe(topic) | Output::Unsubscribe(topic) => {
                 message_bytes(self.settings.topics.length(topic), 0)
             }
-            Output::Save(_)
+            Output::Save
             | Output::UseTask(_)
             | Output::UseModel(_)
             | Output::Start(_)

@@ -81,8 +81,8 @@ impl Session {
                         Err(payload) => Output::Publish { topic, payload, retain },
                     }
                 }
-                Output::Save(state) => {
-                    ports.save(&state)?;
+                Output::Save => {
+                    ports.save(&self.state)?;
                     continue;
                 }
                 Output::UseTask(task) => {
@@ -90,11 +90,11 @@ impl Session {
                     continue;
                 }
                 Output::UseModel(model) => {
-                    ports.use_model(model);
+                    ports.use_model(*model);
                     continue;
                 }
                 Output::Start(job) => {
-                    ports.start(job)?;
+                    ports.start(*job)?;
                     continue;
                 }
                 Output::Cancel(work) => {
@@ -115,6 +115,7 @@ impl Session {
 
 #[cfg(test)]
 mod tests {
+    use alloc::boxed::Box;
     use alloc::string::String;
     use alloc::vec;
 
@@ -168,12 +169,11 @@ mod tests {
     }
 
     fn outputs() -> [Output; 4] {
-        let topic = Topic::Plan(Bench::joined().session.settings.federation);
-        let state = Arc::new(DeviceState::fresh([1; 32]));
+        let topic = Box::new(Topic::Plan(Bench::joined().session.settings.federation));
         [
             Output::Subscribe(topic.clone()),
             Output::Publish { topic: topic.clone(), payload: vec![1, 2], retain: false },
-            Output::Save(state),
+            Output::Save,
             Output::Unsubscribe(topic),
         ]
     }

@@ -48,7 +48,7 @@ impl Session {
         match self.write_report(&item, outcome) {
             Ok(pending) => {
                 let object = pending.object.clone();
-                self.memory_mut().pending = Some(pending);
+                self.state.pending = Some(pending);
                 self.save();
                 self.send(now, work, deadline, object);
             }
@@ -115,7 +115,7 @@ impl Session {
 
     fn keep_local(&mut self, task: &Task, params: Vec<f32>) {
         if !params.is_empty() {
-            self.memory_mut().local = Some(LocalLayers { task: task.digest(), params });
+            self.state.local = Some(LocalLayers { task: task.digest(), params });
             self.forget_told();
         }
     }

@@ -144,8 +144,8 @@ impl Bench {
         self.session.handle(self.now, input);
         let outputs: Vec<Output> = core::iter::from_fn(|| self.session.poll_output()).collect();
         for output in &outputs {
-            if let Output::Save(state) = output {
-                self.saved = Some(state.encode());
+            if let Output::Save = output {
+                self.saved = Some(self.session.state.encode());
             }
         }
         let due = self.session.next_deadline();
@@ -363,7 +363,7 @@ fn a_selected_device_claims_fetches_trains_sends_and_ends_with_the_verdict() {
     let started = bench.go(Answer::Go);
     assert!(started.iter().any(|output| matches!(output, Output::Start(_))));
     let sent = bench.train();
-    let saved = sent.iter().position(|output| matches!(output, Output::Save(_))).unwrap();
+    let saved = sent.iter().position(|output| matches!(output, Output::Save)).unwrap();
     let first = sent.iter().position(|output| matches!(output, Output::Publish { .. })).unwrap();
     assert!(saved < first, "the update is kept before its first byte leaves");
     let chunk = Chunk::decode(published(&sent)[0]).unwrap();

@@ -70,8 +70,7 @@ impl Common {
 impl Hibernating {
     /// Leaves out what all sessions have in common.
     pub(super) fn new(idle: IdleSession) -> Self {
-        let IdleSession { state, rng, plan, model, survey, ended, counters, now, .. } = idle;
-        let mut state = Arc::unwrap_or_clone(state);
+        let IdleSession { mut state, rng, plan, model, survey, ended, counters, now, .. } = idle;
         state.task = None;
         if state.plans.holds_only(&plan) {
             // What all have in common; it is noted again on waking.
@@ -129,7 +128,7 @@ impl Hibernating {
         state.task = Some(common.task.0.clone());
         state.plans.note(&common.plan);
         let idle = IdleSession {
-            state: Arc::new(state),
+            state,
             rng: self.rng,
             task: common.task.1.clone(),
             plan: common.plan.clone(),

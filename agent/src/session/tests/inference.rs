@@ -1,5 +1,7 @@
 //! Models for a device that classifies: told, fetched without work, and what results may cost.
 
+use alloc::sync::Arc;
+
 use super::*;
 use crate::job::{KeptModel, ModelInUse};
 use dunlin_protocol::id::Digest;
@@ -33,9 +35,9 @@ fn task_with_local() -> TaskSpec {
 }
 
 fn used(outputs: &[Output]) -> Vec<&ModelInUse> {
-    let models = outputs
-        .iter()
-        .filter_map(|output| if let Output::UseModel(model) = output { Some(model) } else { None });
+    let models = outputs.iter().filter_map(|output| {
+        if let Output::UseModel(model) = output { Some(&**model) } else { None }
+    });
     models.collect()
 }
 
