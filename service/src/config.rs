@@ -4,6 +4,8 @@
 //! their names, and each wins over what came before, key by key: a package brings the main file,
 //! the owner of the device changes a drop-in, and an upgrade touches neither.
 
+mod problems;
+
 use std::fmt;
 use std::fs::{self, File};
 use std::io::Read;
@@ -11,6 +13,8 @@ use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
+
+pub use problems::{ConfigError, Problem, Problems};
 
 /// Most drop-ins in one folder; more are an error.
 const FILES_MAX: usize = 64;
