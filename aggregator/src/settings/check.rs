@@ -6,14 +6,15 @@ use dunlin_protocol::limits::{
 };
 use dunlin_protocol::report::FRAMING_BYTES;
 use dunlin_protocol::wire::Message;
+use dunlin_service::config::Problems;
 
-use super::{DEVICES_MAX, Enrolment, Problem, Schedule, Settings};
+use super::{DEVICES_MAX, Enrolment, Schedule, Settings};
 use crate::combine::{Scale, UPDATES_MAX};
 
 impl Settings {
-    /// Everything that is wrong, in the order of the fields; empty when all is well.
-    pub fn problems(&self) -> Vec<Problem> {
-        let mut found = Problems::default();
+    /// Everything that is wrong, by the keys of the configuration file; empty when all is well.
+    pub fn problems(&self) -> Problems {
+        let mut found = Found::default();
         self.check_learning(&mut found);
         self.check_budget(&mut found);
         self.check_rounds(&mut found);
@@ -21,7 +22,7 @@ impl Settings {
         found.0
     }
 
-    fn check_learning(&self, found: &mut Problems) {
+    fn check_learning(&self, found: &mut Found) {
         let rate = |x: f32| x.is_finite() && x >= 0.0;
         let share = |x: f32| (0.0..1.0).contains(&x);
         let bound = |x: f32| x.is_finite() && x > 0.0;
@@ -63,7 +64,7 @@ impl Settings {
         }
     }
 
-    fn check_rounds(&self, found: &mut Problems) {
+    fn check_rounds(&self, found: &mut Found) {
         let target = self.target;
         found.unless((1..=UPDATES_MAX).contains(&target), "rounds.target", "1 to 1048576");
         found.unless((1..=target).contains(&self.quorum), "rounds.quorum", "from 1 to the target");
@@ -90,7 +91,7 @@ impl Settings {
     }
 
     /// Whether the coarsest step, a fifth of a bit a coordinate, fits into a byte budget.
-    fn check_budget(&self, found: &mut Problems) {
+    fn check_budget(&self, found: &mut Found) {
         let (Codec::EcdqWithin { bytes }, Ok(layout)) = (self.codec, self.task.layout()) else {
             return;
         };
@@ -101,7 +102,7 @@ impl Settings {
         }
     }
 
-    fn check_transport(&self, found: &mut Problems) {
+    fn check_transport(&self, found: &mut Found) {
         let shards = self.shards;
         found.unless((1..=SHARDS_MAX).contains(&shards), "shards", "1 to 1024");
         let served = self.serves.iter().all(|shard| *shard < shards);
@@ -115,12 +116,13 @@ impl Settings {
     }
 }
 
+/// Problems found so far.
 #[derive(Default)]
-struct Problems(Vec<Problem>);
+struct Found(Problems);
 
-impl Problems {
+impl Found {
     fn add(&mut self, key: &str, text: String) {
-        self.0.push(Problem { key: key.into(), text });
+        self.0.add(key, text);
     }
 
     fn unless(&mut self, ok: bool, key: &str, allowed: &str) {
