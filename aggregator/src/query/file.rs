@@ -65,7 +65,7 @@ impl QueryFile {
                     edges: channel.edges.clone(),
                 }),
                 None => problems.add(
-                    format!("channels[{place}].name"),
+                    &format!("channels[{place}].name"),
                     format!(
                         "the task has no channel {:?}; it has {}",
                         channel.name,
@@ -82,7 +82,7 @@ impl QueryFile {
         for (place, channel) in channels.iter().enumerate() {
             let alone = SumsWork { labels: true, channels: vec![channel.clone()] };
             if let Some(text) = rule(&alone) {
-                problems.add(format!("channels[{place}]"), text);
+                problems.add(&format!("channels[{place}]"), text);
             }
         }
         let work = SumsWork { labels: self.labels, channels };

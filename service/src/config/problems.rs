@@ -18,16 +18,12 @@ pub struct Problem {
 
 impl Problem {
     /// A problem with `key`.
-    pub fn new(key: impl Into<String>, text: impl Into<String>) -> Self {
+    pub fn new(key: &str, text: impl Into<String>) -> Self {
         Self { key: key.into(), value: None, text: text.into() }
     }
 
     /// A problem with the value that `key` has.
-    pub fn of_value(
-        key: impl Into<String>,
-        value: impl fmt::Display,
-        text: impl Into<String>,
-    ) -> Self {
+    pub fn of_value(key: &str, value: impl fmt::Display, text: impl Into<String>) -> Self {
         Self { value: Some(value.to_string()), ..Self::new(key, text) }
     }
 }
@@ -72,24 +68,19 @@ impl Problems {
     }
 
     /// Adds a problem with `key`.
-    pub fn add(&mut self, key: impl Into<String>, text: impl Into<String>) {
+    pub fn add(&mut self, key: &str, text: impl Into<String>) {
         self.0.push(Problem::new(key, text));
     }
 
     /// Adds a problem with `key` if there is one.
-    pub fn add_if(&mut self, wrong: bool, key: impl Into<String>, text: impl Into<String>) {
+    pub fn add_if(&mut self, wrong: bool, key: &str, text: impl Into<String>) {
         if wrong {
             self.add(key, text);
         }
     }
 
     /// Adds a problem with the value that `key` has.
-    pub fn add_value(
-        &mut self,
-        key: impl Into<String>,
-        value: impl fmt::Display,
-        text: impl Into<String>,
-    ) {
+    pub fn add_value(&mut self, key: &str, value: impl fmt::Display, text: impl Into<String>) {
         self.0.push(Problem::of_value(key, value, text));
     }
 
@@ -201,7 +192,7 @@ mod tests {
         let mut problems = Problems::default();
         problems.add("url", "it has no host");
         problems.add_if(false, "username", "never said");
-        problems.add_if(true, String::from("keep_alive_s"), "5 to 1160");
+        problems.add_if(true, "keep_alive_s", "5 to 1160");
         problems.add_value("root", format_args!("{:?}", "a/b"), "it has a '/'");
         problems
     }

@@ -27,7 +27,7 @@ impl Found {
     fn shares(&mut self, section: &str, shares: &[(&str, f64)]) {
         for (key, share) in shares {
             if !(0.0..=1.0).contains(share) {
-                self.0.add_value(format!("{section}.{key}"), share, "a share from 0 to 1");
+                self.0.add_value(&format!("{section}.{key}"), share, "a share from 0 to 1");
             }
         }
     }
@@ -35,7 +35,7 @@ impl Found {
     fn up_to(&mut self, section: &str, most: f64, values: &[(&str, f64)]) {
         for (key, value) in values {
             if !(0.0..=most).contains(value) {
-                self.0.add_value(format!("{section}.{key}"), value, format!("0 to {most}"));
+                self.0.add_value(&format!("{section}.{key}"), value, format!("0 to {most}"));
             }
         }
     }
