@@ -1,11 +1,11 @@
 //! The agent's configuration file, in TOML.
 
-use std::fmt;
 use std::path::{Path, PathBuf};
 
-use dunlin_link::{BrokerUrl, LinkConfig, TlsFiles};
+use dunlin_link::{BrokerSection, LinkConfig};
 use dunlin_protocol::id::Name;
 use dunlin_protocol::topic::Topics;
+use dunlin_service::config::{ConfigError, Problem, Problems};
 use serde::Deserialize;
 
 use crate::data::SourceConfig;
@@ -13,7 +13,8 @@ use crate::eligibility::EligibilityConfig;
 use crate::inference::InferenceConfig;
 use crate::session::{LinkPolicy, Settings};
 
-/// Environment variable that overrides `[broker] password`, so that it need not be in a file.
+/// Environment variable that overrides `[broker]`'s `password` and `password_file`, so that the
+/// password need not be in a file.
 pub const PASSWORD_VARIABLE: &str = "DUNLIN_PASSWORD";
 
 /// Longest configuration file in bytes.
@@ -42,7 +43,7 @@ pub struct AgentConfig {
     /// Directory for the state and the recorded samples.
     pub state_dir: PathBuf,
     /// The broker.
-    pub broker: BrokerConfig,
+    pub broker: BrokerSection,
     /// What the link costs.
     #[serde(default)]
     pub link: LinkSection,
@@ -56,34 +57,6 @@ pub struct AgentConfig {
     pub inference: Option<InferenceConfig>,
     /// Where windows come from.
     pub source: SourceConfig,
-}
-
-/// `[broker]`
-#[derive(Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct BrokerConfig {
-    /// `mqtt://host:port` or `mqtts://host:port`.
-    pub url: String,
-    /// User name; the device's name when absent.
-    pub username: Option<String>,
-    /// Password.
-    pub password: Option<String>,
-    /// Certificate authority in PEM; the system's when absent.
-    pub ca: Option<PathBuf>,
-    /// Client certificate in PEM.
-    pub cert: Option<PathBuf>,
-    /// Client key in PEM.
-    pub key: Option<PathBuf>,
-    /// Seconds between signs of life.
-    #[serde(default = "default_keep_alive")]
-    pub keep_alive_s: u16,
-}
-
-impl fmt::Debug for BrokerConfig {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let password = self.password.as_ref().map(|_| "secret");
-        f.debug_struct("BrokerConfig").field("url", &self.url).field("password", &password).finish()
-    }
 }
 
 /// `[link]`
@@ -131,98 +104,65 @@ fn default_root() -> String {
     "dunlin".into()
 }
 
-fn default_keep_alive() -> u16 {
-    30
-}
-
-/// Everything that is wrong with a configuration, one line each.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ConfigError(pub Vec<String>);
-
-impl fmt::Display for ConfigError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.join("\n"))
-    }
-}
-
-impl std::error::Error for ConfigError {}
-
 impl AgentConfig {
     /// Reads and checks the file at `path` and its drop-ins.
     ///
     /// # Errors
     /// Every problem found, with its key and what to do.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        let config = dunlin_service::config::read(path, CONFIG_BYTES_MAX);
-        let config: Self = config.map_err(|error| ConfigError(vec![error.to_string()]))?;
-        config.checked().map_err(|ConfigError(lines)| {
-            ConfigError(lines.iter().map(|line| format!("{}: {line}", path.display())).collect())
-        })
+        let config: Self = dunlin_service::config::read(path, CONFIG_BYTES_MAX)?;
+        config.checked().map_err(|problems| problems.in_file(path))
     }
 
     /// Reads and checks a configuration.
     ///
     /// # Errors
     /// Every problem found, with its key and what to do.
-    pub fn parse(text: &str) -> Result<Self, ConfigError> {
-        let config: Self =
-            toml::from_str(text).map_err(|error| ConfigError(vec![error.to_string()]))?;
-        config.checked()
+    pub fn parse(text: &str) -> Result<Self, Problems> {
+        toml::from_str::<Self>(text)?.checked()
     }
 
-    fn checked(self) -> Result<Self, ConfigError> {
-        let mut config = self;
+    fn checked(mut self) -> Result<Self, Problems> {
         if let Ok(password) = std::env::var(PASSWORD_VARIABLE) {
-            config.broker.password = Some(password);
+            self.broker.password = Some(password);
+            self.broker.password_file = None;
         }
-        let problems = config.problems();
-        if problems.is_empty() { Ok(config) } else { Err(ConfigError(problems)) }
+        self.problems().or(self)
     }
 
-    fn problems(&self) -> Vec<String> {
-        let mut problems = Vec::new();
+    fn problems(&self) -> Problems {
+        let mut problems = Problems::default();
         let names =
             [("device", &self.device), ("federation", &self.federation), ("root", &self.root)];
         for (key, name) in names {
             if let Err(error) = Name::new(name) {
-                problems.push(format!("{key} = {name:?}: {error}"));
+                problems.add_value(key, format_args!("{name:?}"), error.to_string());
             }
         }
-        if !(0.0..1.0).contains(&self.training.held_back) {
-            problems.push("training.held_back: use a share from 0 to below 1".into());
-        }
-        if self.training.nice > 19 {
-            problems.push("training.nice: use 0 to 19; 19 gives way to every other program".into());
-        }
-        if self.link.cap_mb_per_day.is_some_and(|cap| !(CAP_MB_MIN..=1e9).contains(&cap)) {
-            problems.push(format!("link.cap_mb_per_day: use {CAP_MB_MIN} or more"));
-        }
-        if let Err(error) = self.backend() {
-            problems.push(error);
-        }
-        match self.broker.url.parse::<BrokerUrl>() {
-            Err(error) => problems.push(format!("broker.url = {:?}: {error}", self.broker.url)),
-            Ok(_) => {
-                if let Some(Err(error)) = self.link().map(|link| link.check()) {
-                    problems.push(format!("broker: {error}"));
-                }
-            }
-        }
-        problems.extend(self.eligibility.check().iter().map(ToString::to_string));
+        let held_back = (0.0..1.0).contains(&self.training.held_back);
+        problems.add_if(!held_back, "training.held_back", "use a share from 0 to below 1");
+        let advice = "use 0 to 19; 19 gives way to every other program";
+        problems.add_if(self.training.nice > 19, "training.nice", advice);
+        let cap = self.link.cap_mb_per_day.is_none_or(|cap| (CAP_MB_MIN..=1e9).contains(&cap));
+        problems.add_if(!cap, "link.cap_mb_per_day", format!("use {CAP_MB_MIN} or more"));
+        problems.extend(self.backend().err());
+        // The client id is the device's name, which has been looked at.
+        let found = self.link().err().into_iter().flatten();
+        problems.extend(found.filter(|problem| problem.key != "broker.client_id"));
+        problems.extend(self.eligibility.check());
         problems.extend(self.inference.iter().flat_map(InferenceConfig::problems));
-        problems.extend(self.source.check().into_iter().map(|line| format!("source: {line}")));
+        problems.extend(self.source.check());
         problems
     }
 
-    /// The connection that the configuration asks for; `None` when the URL is wrong.
-    pub fn link(&self) -> Option<LinkConfig> {
-        let broker = &self.broker;
-        let mut link = LinkConfig::new(broker.url.parse().ok()?, &self.device);
-        link.username = broker.username.clone().or_else(|| Some(self.device.clone()));
-        link.password.clone_from(&broker.password);
-        link.keep_alive_s = broker.keep_alive_s;
-        link.tls = TlsFiles::of(&broker.ca, &broker.cert, &broker.key);
-        Some(link)
+    /// The connection that the configuration asks for.
+    ///
+    /// # Errors
+    /// What is wrong with the section `[broker]`.
+    pub fn link(&self) -> Result<LinkConfig, Problems> {
+        let mut broker = self.broker.clone();
+        broker.username.get_or_insert_with(|| self.device.clone());
+        broker.link(&self.device).map_err(|found| Problems::of_section("broker", found))
     }
 
     /// The session's settings.
@@ -244,7 +184,7 @@ impl AgentConfig {
     }
 
     #[cfg(not(feature = "burn"))]
-    fn backend(&self) -> Result<(), String> {
+    fn backend(&self) -> Result<(), Problem> {
         Ok(())
     }
 
@@ -253,8 +193,31 @@ impl AgentConfig {
     /// # Errors
     /// When this program does not have it.
     #[cfg(feature = "burn")]
-    pub fn backend(&self) -> Result<dunlin_models::Backend, String> {
+    pub fn backend(&self) -> Result<dunlin_models::Backend, Problem> {
         let text = &self.training.backend;
-        text.parse().map_err(|error| format!("training.backend = {text:?}: {error}"))
+        text.parse::<dunlin_models::Backend>().map_err(|error| {
+            Problem::of_value("training.backend", format_args!("{text:?}"), error.to_string())
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_broker_is_checked_by_its_keys_and_a_wrong_device_is_named_once() {
+        let keys = |device: &str, broker: &str| -> Vec<String> {
+            let text = format!(
+                "device = '{device}'\nfederation = 'gait'\nstate_dir = 'state'\n\
+                 source = {{ kind = 'har', dir = 'x', person = 1 }}\n[broker]\n{broker}\n"
+            );
+            let problems = AgentConfig::parse(&text).unwrap_err();
+            problems.into_iter().map(|problem| problem.key).collect()
+        };
+        assert_eq!(keys("a/b", "url = 'mqtt://h'"), ["device"]);
+        assert_eq!(keys("a", "url = 'http://h'"), ["broker.url"]);
+        assert_eq!(keys("a", "url = 'mqtt://h'\nkeep_alive_s = 1"), ["broker.keep_alive_s"]);
+        assert_eq!(keys("a", "url = 'mqtts://h'\ncert = 'c'"), ["broker.key"]);
     }
 }

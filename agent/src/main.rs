@@ -86,7 +86,9 @@ fn main() -> ExitCode {
         }
     };
     if let Some(Command::Config { action: ConfigAction::Check }) = arguments.command {
-        if let Some(Err(problem)) = config.link().map(|link| link.check_files()) {
+        let link = config.link().map_err(|problems| problems.to_string());
+        let checked = link.and_then(|link| link.check_files().map_err(|error| error.to_string()));
+        if let Err(problem) = checked {
             error!("the configuration cannot be used:\n{problem}");
             return ExitCode::from(EXIT_CONFIG);
         }
@@ -129,7 +131,7 @@ fn config_failure(error: impl std::fmt::Display) -> Failure {
 
 fn run(config: &AgentConfig, reset_state: bool) -> Result<(), Failure> {
     let settings = config.settings().map_err(config_failure)?;
-    let link = config.link().ok_or_else(|| config_failure("broker.url is wrong"))?;
+    let link = config.link().map_err(config_failure)?;
     let backend = config.backend().map_err(config_failure)?;
     let mut store = FileStore::open(&config.state_dir).map_err(failure)?;
     let _lock = InstanceLock::take(&config.state_dir).map_err(failure)?;

@@ -16,7 +16,6 @@ mod uploads;
 
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
-use alloc::string::{String, ToString};
 use alloc::vec;
 use alloc::vec::Vec;
 
@@ -36,7 +35,7 @@ use crate::io::{Input, Output, RoundEvent};
 use crate::model_store::{ModelStore, Object};
 use crate::query::Queries;
 use crate::round::{Round, RoundTable, Unwritten};
-use crate::settings::{Problem, Settings};
+use crate::settings::Settings;
 use crate::snapshot::{Head, Record, Save, Snapshot};
 use crate::summary::{Counters, Failure};
 use crate::upload_assembly::UploadAssembly;
@@ -105,12 +104,9 @@ impl Aggregator {
         if !problems.is_empty() {
             return Err(StartError::Settings(problems));
         }
-        let unusable =
-            |text: String| StartError::Settings(vec![Problem { key: "task".into(), text }]);
-        let task = Task::new(settings.task.clone());
-        let task = task.map_err(|error| unusable(error.to_string()))?;
+        let task = Task::new(settings.task.clone()).map_err(StartError::unusable)?;
         let object = task.encode().and_then(|bytes| Object::new(bytes, settings.chunk_bytes));
-        let task_object = object.map_err(|error| unusable(error.to_string()))?;
+        let task_object = object.map_err(StartError::unusable)?;
         let snapshot = match start {
             Start::Restored(snapshot) => *snapshot,
             Start::Fresh { lineage, initial } => fresh(lineage, &task, initial, settings.downlink)?,

@@ -50,10 +50,9 @@ pub(crate) fn run(mut config: Config, file: &Path, json: bool, say: &dyn Fn(&str
         toml::from_str(&text).map_err(|error| Unusable(format!("{}: {error}", file.display())))?;
     let task = Task::new(config.settings.task.clone())?;
     let name = name_of(file)?;
-    query.query(name.clone(), &task, config.settings.quorum).map_err(|problems| {
-        let lines = problems.iter().map(|problem| format!("\n  {problem}"));
-        Unusable(format!("{} cannot be asked:{}", file.display(), lines.collect::<String>()))
-    })?;
+    query
+        .query(name.clone(), &task, config.settings.quorum)
+        .map_err(|problems| Unusable(format!("{} cannot be asked:{problems:#}", file.display())))?;
     let runs = in_use(&config.store);
     if !runs && (!config.store.exists() || Store::open(&config.store)?.load()?.is_none()) {
         let store = config.store.display();

@@ -1,15 +1,14 @@
 //! The configuration file: TOML, no key that is not known, every problem named by its key.
 
-use std::fmt;
 use std::path::{Path, PathBuf};
 
-use dunlin_link::{BrokerUrl, LinkConfig, TlsFiles};
+use dunlin_link::LinkConfig;
 use dunlin_protocol::codec::Codec;
 use dunlin_protocol::limits::TASK_BYTES_MAX;
 use dunlin_protocol::task::TaskSpec;
-use dunlin_service::config::{ConfigFileError, read, read_file, read_text};
+use dunlin_service::config::{ConfigError, Problem, Problems, read, read_file};
 
-use crate::settings::{ANCHOR_EVERY, Downlink, Problem, Schedule, Settings, Weighting};
+use crate::settings::{ANCHOR_EVERY, Downlink, Schedule, Settings, Weighting};
 
 mod file;
 
@@ -34,34 +33,6 @@ pub struct Config {
     pub adopt_task: Option<String>,
 }
 
-/// Why a configuration cannot be used.
-#[derive(Debug)]
-pub enum ConfigError {
-    /// A file cannot be read, or is not the TOML that it should be.
-    File(ConfigFileError),
-    /// The values are wrong in these places.
-    Problems {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        problems: Vec<Problem>,
-    },
-}
-
-impl fmt::Display for ConfigError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::File(error) => f.write_str(error.to_string().trim_end()),
-            Self::Problems { path, problems } => {
-                write!(f, "{} has {} problem(s):", path.display(), problems.len())?;
-                problems.iter().try_for_each(|problem| write!(f, "\n  {problem}"))
-            }
-        }
-    }
-}
-
-impl std::error::Error for ConfigError {}
-
 impl Config {
     /// Reads and checks the file at `path`, its drop-ins and the files that it names; their paths
     /// are relative to its folder.
@@ -69,7 +40,7 @@ impl Config {
     /// # Errors
     /// [`ConfigError`] names every problem that it finds, by its key.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        let file: File = read(path, CONFIG_BYTES_MAX).map_err(ConfigError::File)?;
+        let file: File = read(path, CONFIG_BYTES_MAX)?;
         let folder = path.parent().unwrap_or(Path::new(""));
         file.check(path, folder)
     }
@@ -81,85 +52,47 @@ impl Config {
 /// [`ConfigError`] when it cannot be read or is no task.
 pub fn read_task(path: &Path) -> Result<TaskSpec, ConfigError> {
     let task_bytes_max = u64::try_from(TASK_BYTES_MAX).unwrap_or(u64::MAX);
-    read_file(path, task_bytes_max).map_err(ConfigError::File)
+    Ok(read_file(path, task_bytes_max)?)
 }
 
 impl File {
     fn check(self, path: &Path, folder: &Path) -> Result<Config, ConfigError> {
         let task = read_task(&folder.join(&self.task))?;
-        let mut problems = Vec::new();
+        let mut problems = Problems::default();
         let mut settings = Settings::new(self.federation.clone().0, self.instance.clone().0, task);
-        if let Some(root) = &self.topics_root {
+        if let Some(root) = &self.root {
             settings.topics_root = root.0.clone();
         }
         self.apply(&mut settings, &mut problems);
         // A value that could not be read kept its default, which may not fit the others.
-        let unknown = |found: &Problem| problems.iter().all(|known| known.key != found.key);
+        let unknown = |found: &Problem| problems.0.iter().all(|known| known.key != found.key);
         let found: Vec<Problem> = settings.problems().into_iter().filter(unknown).collect();
         problems.extend(found);
-        let broker = self.broker(folder, &mut problems);
+        let broker = self.broker.beside(folder).link(self.instance.0.as_str());
+        let broker = broker.map_err(|found| problems.extend(Problems::of_section("broker", found)));
         let store = folder.join(self.store.path.as_deref().unwrap_or(Path::new("aggregator.redb")));
         match broker {
-            Some(broker) if problems.is_empty() => {
+            Ok(broker) if problems.is_empty() => {
                 Ok(Config { settings, broker, store, seed: self.seed, adopt_task: None })
             }
-            _ => Err(ConfigError::Problems { path: path.to_owned(), problems }),
+            Ok(_) | Err(()) => Err(problems.in_file(path)),
         }
-    }
-
-    fn broker(&self, folder: &Path, problems: &mut Vec<Problem>) -> Option<LinkConfig> {
-        let mut add = |key: &str, text: String| {
-            problems.push(Problem { key: key.into(), text });
-        };
-        let broker = &self.broker;
-        let url = match broker.url.parse::<BrokerUrl>() {
-            Ok(url) => url,
-            Err(error) => {
-                add("broker.url", error.to_string());
-                return None;
-            }
-        };
-        let mut link = LinkConfig::new(url, self.instance.0.as_str());
-        link.username = broker.username.clone();
-        link.password = broker.password.clone();
-        if let Some(path) = &broker.password_file {
-            if broker.password.is_some() {
-                add("broker.password_file", "give this or `password`, not both".into());
-            }
-            match read_text(&folder.join(path), 16 * 1024) {
-                Ok(text) => link.password = Some(text.trim_end_matches(['\r', '\n']).to_owned()),
-                Err(error) => add("broker.password_file", error.to_string()),
-            }
-        }
-        let beside = |path: &PathBuf| folder.join(path);
-        link.tls = broker.tls.as_ref().map(|tls| TlsFiles {
-            ca: tls.ca.as_ref().map(beside),
-            cert: tls.cert.as_ref().map(beside),
-            key: tls.key.as_ref().map(beside),
-        });
-        if let Some(keep_alive_s) = broker.keep_alive_s {
-            link.keep_alive_s = keep_alive_s;
-        }
-        if let Err(error) = link.check() {
-            add("broker", error.to_string());
-        }
-        Some(link)
     }
 
     /// How updates and versions are written.
-    fn apply_codecs(&self, settings: &mut Settings, add: &mut impl FnMut(&str, String)) {
+    fn apply_codecs(&self, settings: &mut Settings, problems: &mut Problems) {
         let updates = &self.updates;
         match updates.codec.as_deref().map(str::parse::<Codec>) {
             Some(Ok(codec)) => settings.codec = codec,
-            Some(Err(error)) => add("updates.codec", error.to_string()),
+            Some(Err(error)) => problems.add("updates.codec", error.to_string()),
             None => {}
         }
         match updates.budget_bytes.map(Codec::within_message) {
             Some(_) if updates.codec.is_some() => {
-                add("updates.budget_bytes", "give this or `codec`, not both".into());
+                problems.add("updates.budget_bytes", "give this or `codec`, not both");
             }
             Some(Some(codec)) => settings.codec = codec,
-            Some(None) => add("updates.budget_bytes", "more than the 64 bytes of framing".into()),
+            Some(None) => problems.add("updates.budget_bytes", "more than the 64 bytes of framing"),
             None => {}
         }
         let downlink = &self.downlink;
@@ -167,21 +100,18 @@ impl File {
         match downlink.codec.as_deref().map(str::parse::<Codec>) {
             Some(Ok(codec)) => match Downlink::new(codec, every) {
                 Ok(downlink) => settings.downlink = downlink,
-                Err(error) => add("downlink", error),
+                Err(error) => problems.add("downlink", error),
             },
-            Some(Err(error)) => add("downlink.codec", error.to_string()),
+            Some(Err(error)) => problems.add("downlink.codec", error.to_string()),
             None => {}
         }
     }
 
     /// Puts everything that the file says over the defaults.
-    fn apply(&self, settings: &mut Settings, problems: &mut Vec<Problem>) {
-        let mut add = |key: &str, text: String| {
-            problems.push(Problem { key: key.into(), text });
-        };
+    fn apply(&self, settings: &mut Settings, problems: &mut Problems) {
         match self.enrolled.check() {
             Ok(enrolled) => settings.enrolled = enrolled,
-            Err(text) => add("enrolled", text),
+            Err(text) => problems.add("enrolled", text),
         }
         put(&mut settings.shards, self.shards);
         self.apply_rounds(settings);
@@ -200,7 +130,7 @@ impl File {
         let last = training.learning_rate_final.unwrap_or(target.learning_rate);
         settings.learning_rate_final = last;
         put(&mut settings.schedule, training.schedule.map(Schedule::from));
-        self.apply_codecs(settings, &mut add);
+        self.apply_codecs(settings, problems);
         let updates = &self.updates;
         put(&mut settings.clip_norm, updates.clip_norm);
         put(&mut settings.max_abs, updates.max_abs);
@@ -209,16 +139,16 @@ impl File {
         let assembly = updates.assembly_mib.map(|mib| mib.saturating_mul(1024 * 1024));
         put(&mut settings.assembly_bytes_max, assembly);
         match (updates.weighting.as_deref(), updates.weight_cap) {
-            (None | Some("examples"), Some(0)) => add("updates.weight_cap", "1 or more".into()),
+            (None | Some("examples"), Some(0)) => problems.add("updates.weight_cap", "1 or more"),
             (None, None) => {}
             (None | Some("examples"), cap) => {
                 settings.weighting = Weighting::Examples { cap: cap.unwrap_or(4096) };
             }
             (Some("equal"), None) => settings.weighting = Weighting::Equal,
             (Some("equal"), Some(_)) => {
-                add("updates.weight_cap", "only with weighting = \"examples\"".into());
+                problems.add("updates.weight_cap", "only with weighting = \"examples\"");
             }
-            (Some(_), _) => add("updates.weighting", "\"equal\" or \"examples\"".into()),
+            (Some(_), _) => problems.add("updates.weighting", "\"equal\" or \"examples\""),
         }
         put(&mut settings.server_learning_rate, self.server.learning_rate);
         put(&mut settings.server_momentum, self.server.momentum);

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::{Parser, Subcommand};
 use dunlin_aggregator::aggregator::{Aggregator, Initial, Start, StartError, check_word};
-use dunlin_aggregator::config::{Config, ConfigError};
+use dunlin_aggregator::config::Config;
 use dunlin_aggregator::control;
 use dunlin_aggregator::io::{Input, Output, RoundEvent};
 use dunlin_aggregator::run::RunError;
@@ -18,6 +18,7 @@ use dunlin_aggregator::store::Store;
 use dunlin_aggregator::{model_file, run};
 use dunlin_protocol::task::Task;
 use dunlin_protocol::time::Instant;
+use dunlin_service::config::ConfigError;
 use dunlin_service::{Manager, logging};
 
 /// Exit code of a configuration that cannot be used (`EX_CONFIG` of sysexits.h): a service manager

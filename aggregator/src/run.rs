@@ -10,7 +10,6 @@ use dunlin_protocol::id::Lineage;
 use dunlin_protocol::task::Task;
 use dunlin_protocol::time::Instant;
 use dunlin_protocol::topic::Topics;
-use dunlin_protocol::wire::WireError;
 use dunlin_service::Manager;
 
 use crate::aggregator::{Aggregator, Initial, Start, StartError};
@@ -21,7 +20,6 @@ use crate::io::{Input, Output, RoundEvent};
 use crate::query::AnswerTable;
 use crate::query::spool::Spool;
 use crate::report;
-use crate::settings::Problem;
 use crate::snapshot::Snapshot;
 use crate::status::{ROUNDS_SHOWN, Status};
 use crate::store::{Store, StoreError};
@@ -118,13 +116,8 @@ pub fn start_from(store: &Store, config: &Config) -> Result<Start, RunError> {
 
 /// Gives the operator's word for the configured task.
 fn adopt(snapshot: &mut Snapshot, config: &Config, word: &str) -> Result<(), StartError> {
-    let task = Task::new(config.settings.task.clone()).map_err(unusable)?;
+    let task = Task::new(config.settings.task.clone()).map_err(StartError::unusable)?;
     snapshot.adopt(&task, word)
-}
-
-fn unusable(error: WireError) -> StartError {
-    let problem = Problem { key: "task".into(), text: error.to_string() };
-    StartError::Settings(vec![problem])
 }
 
 /// Seconds since 1970 by the machine's clock; 0 before that.

@@ -189,21 +189,6 @@ pub struct Settings {
     pub assembly_bytes_max: u64,
 }
 
-/// One thing that is wrong with the settings.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problem {
-    /// The setting, as in the configuration file.
-    pub key: String,
-    /// What is wrong and what is allowed.
-    pub text: String,
-}
-
-impl core::fmt::Display for Problem {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        write!(f, "{}: {}", self.key, self.text)
-    }
-}
-
 impl Settings {
     /// Settings with the values that `aggregator.example.toml` explains, for a handful of devices,
     /// none enrolled yet.

@@ -13,7 +13,7 @@ pub const KEEP_ALIVE_S_MIN: u16 = 5;
 /// Longest keep-alive in seconds: the most that Azure Event Grid takes.
 pub const KEEP_ALIVE_S_MAX: u16 = 1160;
 /// Keep-alive in seconds where nobody says otherwise.
-const KEEP_ALIVE_S_DEFAULT: u16 = 30;
+pub(crate) const KEEP_ALIVE_S_DEFAULT: u16 = 30;
 /// Longest client id and user name in bytes.
 const NAME_BYTES_MAX: usize = 256;
 /// Longest password in bytes: some brokers take a signed token there.
@@ -46,8 +46,7 @@ pub struct LinkConfig {
 }
 
 /// Files of a TLS connection, all PEM.
-#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TlsFiles {
     /// Certificates of the authorities that may sign the broker's certificate; the system's own
     /// store (`/etc/ssl/certs/ca-certificates.crt`) when there is none.
@@ -60,7 +59,11 @@ pub struct TlsFiles {
 
 impl TlsFiles {
     /// These files; `None` where there is none of them.
-    pub fn of(ca: &Option<PathBuf>, cert: &Option<PathBuf>, key: &Option<PathBuf>) -> Option<Self> {
+    pub(crate) fn of(
+        ca: &Option<PathBuf>,
+        cert: &Option<PathBuf>,
+        key: &Option<PathBuf>,
+    ) -> Option<Self> {
         let files = Self { ca: ca.clone(), cert: cert.clone(), key: key.clone() };
         (files != Self::default()).then_some(files)
     }
@@ -166,14 +169,14 @@ impl LinkConfig {
         let Some(files) = &self.tls else { return Ok(()) };
         if !self.url.tls() {
             let problem = "certificates are given, but the URL says mqtt://; write mqtts://";
-            return Err(LinkError::setting("tls", problem));
+            return Err(LinkError::setting("url", problem));
         }
         match (&files.cert, &files.key) {
             (Some(_), None) => {
-                Err(LinkError::setting("tls.key", "a certificate is given without its key"))
+                Err(LinkError::setting("key", "a certificate is given without its key"))
             }
             (None, Some(_)) => {
-                Err(LinkError::setting("tls.cert", "a key is given without its certificate"))
+                Err(LinkError::setting("cert", "a key is given without its certificate"))
             }
             (Some(_), Some(_)) | (None, None) => Ok(()),
         }
@@ -264,9 +267,9 @@ mod tests {
     fn certificate_and_key_come_together() {
         let mut config = LinkConfig::new("mqtts://h".parse().unwrap(), "wrist-1");
         config.tls = Some(TlsFiles { cert: Some("c.pem".into()), ..TlsFiles::default() });
-        assert!(config.check().unwrap_err().to_string().contains("tls.key"));
+        assert!(config.check().unwrap_err().to_string().contains("`key`"));
         config.tls = Some(TlsFiles { key: Some("k.pem".into()), ..TlsFiles::default() });
-        assert!(config.check().unwrap_err().to_string().contains("tls.cert"));
+        assert!(config.check().unwrap_err().to_string().contains("`cert`"));
     }
 
     #[test]

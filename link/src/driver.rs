@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use dunlin_protocol::backoff::Reconnect;
 use rumqttc::{MqttOptions, Transport};
 use tokio::runtime::{self, Runtime};
 use tokio::time::Instant;
 
-use crate::backoff::Backoff;
+use crate::backoff;
 use crate::config::LinkConfig;
 use crate::connection::{self, End, Sink};
 use crate::error::LinkError;
@@ -26,14 +27,14 @@ pub(crate) fn start(
     mut sink: Box<Sink>,
 ) -> Result<JoinHandle<bool>, LinkError> {
     let options = connection::options(config, transport(config)?);
-    let backoff = Backoff::new(&config.client_id);
+    let waits = backoff::waits(&config.client_id);
     let url = config.url.to_string();
     let runtime = runtime()?;
     thread::Builder::new()
         .name("mqtt".into())
         .stack_size(STACK_BYTES)
         .spawn(move || {
-            let clean = runtime.block_on(run(&options, &url, backoff, &outbox, &mut *sink));
+            let clean = runtime.block_on(run(&options, &url, waits, &outbox, &mut *sink));
             // A name that is still being resolved must not hold up the end.
             runtime.shutdown_background();
             clean
@@ -69,7 +70,7 @@ fn transport(config: &LinkConfig) -> Result<Transport, LinkError> {
 async fn run(
     options: &MqttOptions,
     url: &str,
-    mut backoff: Backoff,
+    mut waits: Reconnect,
     outbox: &Outbox,
     sink: &mut Sink,
 ) -> bool {
@@ -80,19 +81,20 @@ async fn run(
             since = Some(Instant::now());
         };
         let end = connection::serve(options.clone(), outbox, sink, &mut on_connected).await;
-        let lasted = since.map_or(Duration::ZERO, |since: Instant| since.elapsed());
+        let lasted = since.map(|since: Instant| since.elapsed().as_millis());
+        let lasted_ms = lasted.map(|lasted| u64::try_from(lasted).unwrap_or(u64::MAX));
         outbox.disconnected();
         if outbox.ending() {
             return outbox.said_everything();
         }
         let (event, wait) = match end {
             End::Refused(reason) => {
-                let wait = backoff.after_refusal();
+                let wait = Duration::from_millis(waits.after_refusal_ms());
                 log::error!("{url}: {reason}; next attempt in {} s", wait.as_secs());
                 (LinkEvent::Refused { reason: format!("{url}: {reason}") }, wait)
             }
             End::Lost(reason) => {
-                let wait = backoff.after_loss(lasted);
+                let wait = Duration::from_millis(waits.after_loss_ms(lasted_ms));
                 log::warn!("{url}: {reason}; next attempt in {} s", wait.as_secs());
                 (LinkEvent::Disconnected { reason: format!("{url}: {reason}") }, wait)
             }

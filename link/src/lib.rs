@@ -33,6 +33,7 @@ mod handshake;
 mod item;
 mod link;
 mod outbox;
+mod section;
 #[cfg(feature = "testing")]
 pub mod testing;
 #[cfg(feature = "tls")]
@@ -48,4 +49,5 @@ pub use counters::{Backlog, Counters};
 pub use error::LinkError;
 pub use handshake::{HandshakeError, handshake};
 pub use link::{Link, LinkEvent, LinkSender};
+pub use section::BrokerSection;
 pub use url::{BrokerUrl, UrlError};

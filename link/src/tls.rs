@@ -51,7 +51,7 @@ fn roots(ca: Option<&Path>) -> Result<RootCertStore, LinkError> {
         let path = Path::new(SYSTEM_STORE);
         let chain = certificates(path).map_err(|error| match error {
             LinkError::File { path, problem } => {
-                let hint = "install `ca-certificates`, or name the authority's file in `tls.ca`";
+                let hint = "install `ca-certificates`, or name the authority's file in `ca`";
                 LinkError::File { path, problem: format!("{problem}; {hint}") }
             }
             other @ (LinkError::Setting { .. } | LinkError::NoTls | LinkError::Thread(_)) => other,

@@ -12,6 +12,8 @@ use std::path::{Path, PathBuf};
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
+pub use crate::problems::{ConfigError, Problem, Problems};
+
 /// Most drop-ins in one folder; more are an error.
 const FILES_MAX: usize = 64;
 

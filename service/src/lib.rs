@@ -2,12 +2,26 @@
 //! outlive a power cut, a log, figures of the machine, and word to the service manager that they are
 //! ready, how they are and that they live.
 
+#![cfg_attr(not(feature = "std"), no_std)]
+
+extern crate alloc;
+
+pub mod problems;
+
+#[cfg(feature = "std")]
 pub mod config;
+#[cfg(feature = "std")]
 pub mod file;
+#[cfg(feature = "std")]
 pub mod logging;
+#[cfg(feature = "std")]
 pub mod machine;
+#[cfg(feature = "std")]
 mod manager;
+#[cfg(feature = "std")]
 mod watch;
 
+#[cfg(feature = "std")]
 pub use manager::Manager;
+#[cfg(feature = "std")]
 pub use watch::Pulse;

@@ -48,7 +48,7 @@ fn inference(world: &World) -> Inference {
     );
     let text = "name = 'activity'\nevery_s = 0.1\non = 'always'\nfetch_every_s = 1";
     let config: InferenceConfig = toml::from_str(text).unwrap();
-    assert_eq!(config.problems(), Vec::<String>::new());
+    assert!(config.problems().is_empty(), "{}", config.problems());
     Inference {
         policy: config.policy(None).unwrap(),
         config,

@@ -10,9 +10,10 @@ pub use iio::{IioConfig, IioInput, IioMode};
 pub use mqtt::{MqttConfig, MqttInput};
 pub use sampling::{Live, Sampling, TimeUnit};
 
-use std::fmt;
 use std::path::PathBuf;
 
+use dunlin_link::BrokerSection;
+use dunlin_service::config::Problems;
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, Deserializer, Error};
 use toml::{Table, Value};
@@ -59,9 +60,15 @@ impl<'de> Deserialize<'de> for SourceConfig {
         let kind = keys.remove("kind").ok_or_else(|| D::Error::missing_field("kind"))?;
         Ok(match read::<Kind, _>(kind)? {
             Kind::Har => Self::Har(read(keys.into())?),
-            Kind::Csv => Self::Csv(live(keys)?),
-            Kind::Iio => Self::Iio(live(keys)?),
-            Kind::Mqtt => Self::Mqtt(live(keys)?),
+            Kind::Csv => Self::Csv(live(keys, "")?),
+            Kind::Iio => Self::Iio(live(keys, "")?),
+            Kind::Mqtt => {
+                let mut broker = part(&mut keys, &BrokerSection::KEYS);
+                broker.entry("url").or_insert_with(|| mqtt::LOCAL_URL.into());
+                let mut config: MqttConfig = live(keys, ", and an mqtt source those of [broker]")?;
+                config.input.broker = read(broker.into())?;
+                Self::Mqtt(config)
+            }
         })
     }
 }
@@ -70,64 +77,44 @@ fn read<T: DeserializeOwned, E: Error>(value: Value) -> Result<T, E> {
     value.try_into().map_err(|error: toml::de::Error| E::custom(error.to_string().trim_end()))
 }
 
-/// Parts the keys that all live sources share from the kind's own. Serde's `flatten` would do so,
-/// too, but then it can no longer refuse keys that nobody knows.
-fn live<C, I, E>(mut own: Table) -> Result<Live<C, I>, E>
+/// Takes these keys out of `table`. Serde's `flatten` would do so, too, but then it can no longer
+/// refuse keys that nobody knows.
+fn part(table: &mut Table, keys: &[&str]) -> Table {
+    keys.iter().filter_map(|key| table.remove_entry(*key)).collect()
+}
+
+/// Parts the keys that all live sources share from the kind's own; `more` names others that the
+/// kind has besides.
+fn live<C, I, E>(mut own: Table, more: &str) -> Result<Live<C, I>, E>
 where
     C: DeserializeOwned,
     I: DeserializeOwned,
     E: Error,
 {
-    let shared: Table = SAMPLING_KEYS.iter().filter_map(|key| own.remove_entry(*key)).collect();
+    let shared = part(&mut own, &SAMPLING_KEYS);
     let input = read(own.into()).map_err(|error: E| {
         let shared = SAMPLING_KEYS.join(", ");
-        E::custom(format!("{error}\nbesides, each live source has the keys {shared}"))
+        E::custom(format!("{error}\nbesides, each live source has the keys {shared}{more}"))
     })?;
     Ok(Live { sampling: read(shared.into())?, input })
 }
 
-/// One thing that is wrong in the configuration, and what to do about it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ConfigProblem {
-    /// The key, such as `source.rate_hz`.
-    pub key: String,
-    /// What is wrong and what to write instead.
-    pub problem: String,
-}
-
-impl fmt::Display for ConfigProblem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.key, self.problem)
-    }
-}
-
 impl SourceConfig {
     /// Everything that is wrong in the values, with key and next step; empty when all is well.
-    /// Looks at no file: a live source may come later than the agent.
-    pub fn check(&self) -> Vec<ConfigProblem> {
-        let mut problems = Problems(Vec::new());
+    /// Looks at no file but a password's: a live source may come later than the agent.
+    pub fn check(&self) -> Problems {
+        let mut problems = Problems::default();
         match self {
             Self::Har(config) => {
                 let no_dir = config.dir.as_os_str().is_empty();
-                problems.add(no_dir, "dir", "is empty; name the folder `UCI HAR Dataset`");
-                problems.add(config.person == 0, "person", "is 0; name a person from 1 to 30");
+                problems.add_if(no_dir, "dir", "is empty; name the folder `UCI HAR Dataset`");
+                problems.add_if(config.person == 0, "person", "is 0; name a person from 1 to 30");
             }
             Self::Csv(config) => config.check(&mut problems),
             Self::Iio(config) => config.check(&mut problems),
             Self::Mqtt(config) => config.check(&mut problems),
         }
-        problems.0
-    }
-}
-
-struct Problems(Vec<ConfigProblem>);
-
-impl Problems {
-    fn add(&mut self, wrong: bool, key: &str, problem: impl Into<String>) {
-        if wrong {
-            let key = format!("source.{key}");
-            self.0.push(ConfigProblem { key, problem: problem.into() });
-        }
+        problems.under("source")
     }
 }
 

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::ConfigProblem;
+use dunlin_service::config::Problems;
 
 /// Why there are no windows. Each text names what, where, and what to do next.
 #[derive(Debug)]
@@ -95,7 +95,7 @@ pub enum DataError {
     /// The caller asked to stop.
     Stopped,
     /// The configuration has problems.
-    Config(Vec<ConfigProblem>),
+    Config(Problems),
 }
 
 impl DataError {
@@ -164,8 +164,7 @@ impl fmt::Display for DataError {
             ),
             Self::Stopped => f.write_str("the work was stopped"),
             Self::Config(problems) => {
-                f.write_str("the configuration of the data source has problems:")?;
-                problems.iter().try_for_each(|problem| write!(f, "\n  {problem}"))
+                write!(f, "the configuration of the data source has problems:{problems:#}")
             }
         }
     }

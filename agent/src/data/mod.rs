@@ -21,7 +21,7 @@ pub mod ring;
 pub mod store;
 mod window_set;
 
-pub use config::{ConfigProblem, SourceConfig};
+pub use config::SourceConfig;
 pub use error::DataError;
 pub use window_set::{LiveWindow, WindowCounts, WindowSet};
 

@@ -40,7 +40,9 @@ pub(super) fn configuration(path: &Path) -> (Finding, Option<AgentConfig>) {
 
 /// Files with a secret in them that everybody can read.
 fn open_secrets(path: &Path, config: &AgentConfig) -> Vec<PathBuf> {
-    let mut secret: Vec<PathBuf> = config.broker.key.iter().cloned().collect();
+    let AgentConfig { broker, .. } = config;
+    let mut secret: Vec<PathBuf> =
+        broker.key.iter().chain(&broker.password_file).cloned().collect();
     if has_password(path) {
         secret.push(path.to_owned());
     }
@@ -96,13 +98,14 @@ pub(super) fn running_agent(state_dir: &Path, while_running: bool) -> (Finding, 
 pub(super) fn credentials_advice(config: &AgentConfig) -> String {
     let broker = &config.broker;
     let user = broker.username.as_ref().unwrap_or(&config.device);
-    let mut advice = match (&broker.password, &broker.cert) {
-        (None, None) => format!(
-            "no password is set: write broker.password, or set {PASSWORD_VARIABLE}; if the service \
-             gets it from its unit, give it to this command too\n"
+    let mut advice = match (broker.has_password(), &broker.cert) {
+        (false, None) => format!(
+            "no password is set: write broker.password or broker.password_file, or set \
+             {PASSWORD_VARIABLE}; if the service gets it from its unit, give it to this command \
+             too\n"
         ),
-        (Some(_), _) => format!("compare user {user} and its password with the broker's list\n"),
-        (None, Some(cert)) => {
+        (true, _) => format!("compare user {user} and its password with the broker's list\n"),
+        (false, Some(cert)) => {
             format!("compare the name in {} with the broker's list\n", cert.display())
         }
     };
@@ -157,6 +160,11 @@ mod tests {
         let (_dir, path) = write(&(TEXT.replace("mqtt:", "mqtts:") + &tls), 0o644);
         let (finding, _) = configuration(&path);
         assert!(finding.text.contains(&key.display().to_string()), "{finding:?}");
+        let (_dir, secret) = write("hush\n", 0o644);
+        let with_file = format!("{TEXT}password_file = '{}'\n", secret.display());
+        let (_dir, path) = write(&with_file, 0o644);
+        let (finding, _) = configuration(&path);
+        assert!(finding.text.contains(&secret.display().to_string()), "{finding:?}");
     }
 
     #[test]

@@ -58,7 +58,7 @@ pub fn run(path: &Path, options: &Options, out: &mut dyn Write) -> Report {
     let config = reporter.check(CONFIGURATION, || machine::configuration(path));
     // A configuration that was checked has settings and a link.
     let parts = config.and_then(|config| {
-        let (settings, link) = (config.settings().ok()?, config.link()?);
+        let (settings, link) = (config.settings().ok()?, config.link().ok()?);
         Some((config, settings, link))
     });
     let Some((config, settings, link)) = parts else {

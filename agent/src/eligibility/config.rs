@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
+use dunlin_service::config::Problems;
 use serde::Deserialize;
 
 use super::hours::{DaySpan, UtcOffset};
-use crate::data::ConfigProblem;
 
 /// Spans of the day at the most.
 const SPANS_MAX: usize = 24;
@@ -81,14 +81,9 @@ impl EligibilityConfig {
     }
 
     /// Everything that is wrong in the values, with key and next step; empty when all is well.
-    pub fn check(&self) -> Vec<ConfigProblem> {
-        let mut problems = Vec::new();
-        let mut add = |wrong: bool, key: &str, problem: &str| {
-            if wrong {
-                let (key, problem) = (format!("eligibility.{key}"), problem.to_owned());
-                problems.push(ConfigProblem { key, problem });
-            }
-        };
+    pub fn check(&self) -> Problems {
+        let mut problems = Problems::default();
+        let mut add = |wrong: bool, key: &str, problem: &str| problems.add_if(wrong, key, problem);
         let outside = |value: Option<f32>, least: f32, most: f32| {
             value.is_some_and(|value| !(least..=most).contains(&value))
         };
@@ -116,6 +111,6 @@ impl EligibilityConfig {
         add(idle, "utc_offset", "does nothing without hours; set hours or remove it");
         let idle = no_hours && !self.hours_need_clock;
         add(idle, "hours_need_clock", "does nothing without hours; set hours or remove it");
-        problems
+        problems.under("eligibility")
     }
 }

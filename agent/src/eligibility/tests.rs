@@ -130,7 +130,7 @@ fn wrong_values_are_named_with_their_key_and_a_value_that_works() {
          cpu_pressure_max_percent = 101\nmemory_pressure_max_percent = nan\n\
          memory_available_min_mb = 0\nmetered_flag = \"metered\"\nutc_offset = \"+01:00\"",
     );
-    let problems: Vec<String> = wrong.check().iter().map(ToString::to_string).collect();
+    let problems: Vec<String> = wrong.check().0.iter().map(ToString::to_string).collect();
     assert_eq!(problems.len(), 8, "{problems:?}");
     assert!(problems.iter().all(|problem| problem.starts_with("eligibility.")));
     assert_eq!(
@@ -138,7 +138,7 @@ fn wrong_values_are_named_with_their_key_and_a_value_that_works() {
         "eligibility.battery_min_percent: is not in 1 to 98; write a charge such as 40"
     );
     let zones = rules("thermal_zones = [\"cpu-thermal\"]").check();
-    assert_eq!(zones[0].key, "eligibility.thermal_zones");
+    assert_eq!(zones.0[0].key, "eligibility.thermal_zones");
     assert!(EligibilityConfig::default().check().is_empty());
 }
 
@@ -153,7 +153,7 @@ fn every_rule_of_the_example_can_be_set_as_it_stands() {
     };
     let keys: Vec<&str> = lines.filter_map(|line| line.strip_prefix("# ")).filter(is_key).collect();
     assert_eq!(keys.len(), 13, "{keys:?}");
-    assert_eq!(rules(&keys.join("\n")).check(), []);
+    assert_eq!(rules(&keys.join("\n")).check().0, []);
 }
 
 #[test]

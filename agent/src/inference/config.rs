@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use dunlin_protocol::id::{Name, NameError};
 use dunlin_protocol::topic::ECHO;
+use dunlin_service::config::Problems;
 use serde::Deserialize;
 
 use crate::session::InferencePolicy;
@@ -81,19 +82,18 @@ fn milliseconds(value: f64) -> u64 {
 }
 
 impl InferenceConfig {
-    /// Everything that is wrong, one line each, with the key and what to write instead.
-    pub fn problems(&self) -> Vec<String> {
-        let mut problems = Vec::new();
+    /// Everything that is wrong, with the key and what to write instead.
+    pub fn problems(&self) -> Problems {
+        let mut problems = Problems::default();
+        let name = format!("{:?}", self.name);
         if let Err(error) = Name::new(&self.name) {
-            problems.push(format!("inference.name = {:?}: {error}", self.name));
+            problems.add_value("name", &name, error.to_string());
         }
         if self.name == ECHO {
-            problems.push("inference.name = \"doctor\": taken; choose another name".into());
+            problems.add_value("name", &name, "taken; choose another name");
         }
         let mut check = |fits: bool, key: &str, advice: &str| {
-            if !fits {
-                problems.push(format!("inference.{key}: use {advice}"));
-            }
+            problems.add_if(!fits, key, format!("use {advice}"));
         };
         let long = |value: f64, least: f64| (least..=SECONDS_MAX).contains(&value);
         check(long(self.every_s, 0.05), "every_s", "0.05 to 31536000 seconds, such as 2.0");
@@ -105,7 +105,7 @@ impl InferenceConfig {
         let confidence = (0.0..=1.0).contains(&self.min_confidence);
         check(confidence, "min_confidence", "0.0 to 1.0");
         check((0.0..=1.0).contains(&self.cap_share), "cap_share", "a share of 0.0 to 1.0");
-        problems
+        problems.under("inference")
     }
 
     /// What the session must know; `cap_per_day`: the data cap of the link in bytes.
@@ -147,7 +147,7 @@ mod tests {
     #[test]
     fn a_name_is_all_that_must_be_said() {
         let config = parse("name = 'activity'");
-        assert_eq!(config.problems(), Vec::<String>::new());
+        assert_eq!(config.problems(), Problems::default());
         assert_eq!((config.on, config.every()), (PublishOn::Change, Duration::from_secs(2)));
         let policy = config.policy(Some(5_000_000)).unwrap();
         assert_eq!(policy.cap_per_day, Some(1_000_000), "rounds keep four fifths");
@@ -160,10 +160,10 @@ mod tests {
             "name = 'a/b'\nevery_s = 0.0\nrepeat_s = -1.0\nmin_confidence = 1.5\ncap_share = nan\n\
              fetch_every_s = inf\nsave_every_s = -0.1",
         );
-        let problems = config.problems();
+        let problems = config.problems().0;
         let keys = ["name", "every_s", "repeat_s", "fetch_every_s", "save_every_s"];
         for (problem, key) in problems.iter().zip(keys) {
-            assert!(problem.starts_with(&format!("inference.{key}")), "{problem}");
+            assert_eq!(problem.key, format!("inference.{key}"), "{problem}");
         }
         assert_eq!(problems.len(), 7, "{problems:?}");
         assert!(toml::from_str::<InferenceConfig>("name = 'a'\nevry_s = 1").is_err());
@@ -192,7 +192,7 @@ mod tests {
         };
         assert!(AgentConfig::parse(&text("5")).unwrap().inference.is_some());
         let problems = AgentConfig::parse(&text("-1")).unwrap_err().0;
-        assert!(problems.len() == 1 && problems[0].contains("inference.every_s"), "{problems:?}");
+        assert!(problems.len() == 1 && problems[0].key == "inference.every_s", "{problems:?}");
     }
 
     #[test]

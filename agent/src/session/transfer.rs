@@ -1,6 +1,7 @@
 //! Objects on their way: up with a window of chunks, down by asking for the chunks that lack.
 
 use alloc::vec::Vec;
+use dunlin_protocol::backoff::{Backoff, Jitter};
 use dunlin_protocol::id::ShortDigest;
 use dunlin_protocol::limits::WINDOW_CHUNKS;
 use dunlin_protocol::message::Ack;
@@ -9,29 +10,27 @@ use dunlin_protocol::rng::Rng;
 use dunlin_protocol::time::Instant;
 use dunlin_protocol::wire::WireError;
 
-/// When to say something again: doubles from try to try, with jitter.
+/// Waits from five seconds to a minute, and up to half of that at random.
+const WAITS: Backoff = Backoff::new(5_000, 60_000, Jitter::After);
+
+/// When to say something again.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Retry {
     pub(super) at: Instant,
-    wait_ms: u64,
+    waits: Backoff,
 }
-
-const RETRY_MS_MIN: u64 = 5_000;
-const RETRY_MS_MAX: u64 = 60_000;
 
 impl Retry {
     /// First repeat after five to seven and a half seconds.
     pub(super) fn start(now: Instant, rng: &mut Rng) -> Self {
-        let mut this = Self { at: now, wait_ms: RETRY_MS_MIN / 2 };
+        let mut this = Self { at: now, waits: WAITS };
         this.again(now, rng);
         this
     }
 
-    /// Doubles the wait, up to a minute, and adds up to half of it at random.
+    /// The next repeat, after a longer wait.
     pub(super) fn again(&mut self, now: Instant, rng: &mut Rng) {
-        self.wait_ms = (self.wait_ms * 2).min(RETRY_MS_MAX);
-        let half = usize::try_from(self.wait_ms / 2).unwrap_or(0);
-        self.at = now.after(self.wait_ms + rng.below(half) as u64);
+        self.at = now.after(self.waits.next_ms(rng));
     }
 }
 

@@ -9,10 +9,11 @@ use core::fmt;
 
 use dunlin_protocol::id::{LayoutHash, Lineage, ModelVersion, RoundId, ShortDigest};
 use dunlin_protocol::task::{Target, Task, TaskDigest, TaskSpec};
+use dunlin_service::problems::{Problem, Problems};
 
 use crate::model_store::{VersionDraft, check_params};
 use crate::server_optimizer::OptimizerState;
-use crate::settings::{Downlink, Problem};
+use crate::settings::Downlink;
 use crate::snapshot::{Head, ModelRecord, Snapshot};
 
 /// Where the first model comes from.
@@ -42,7 +43,7 @@ pub enum Start {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StartError {
     /// The settings are wrong in these places.
-    Settings(Vec<Problem>),
+    Settings(Problems),
     /// The saved state belongs to a task with another parameter layout.
     OtherTask {
         /// The layout of the task in the settings.
@@ -76,10 +77,7 @@ pub enum StartError {
 impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Settings(problems) => {
-                f.write_str("the settings cannot be used:")?;
-                problems.iter().try_for_each(|problem| write!(f, "\n  {problem}"))
-            }
+            Self::Settings(problems) => write!(f, "the settings cannot be used:{problems:#}"),
             Self::OtherTask { task, saved } => write!(
                 f,
                 "the store belongs to another task (its layout is {}, the task's is {}): give \
@@ -117,6 +115,13 @@ impl fmt::Display for StartError {
 }
 
 impl core::error::Error for StartError {}
+
+impl StartError {
+    /// A task that cannot be used.
+    pub(crate) fn unusable(error: impl fmt::Display) -> Self {
+        Self::Settings(Problem::new("task", error.to_string()).into())
+    }
+}
 
 /// The state of a history that begins: version 0 and nothing else; no start has happened yet.
 pub(super) fn fresh(

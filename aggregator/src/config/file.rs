@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use dunlin_link::BrokerSection;
 use dunlin_protocol::id::Name;
 use serde::Deserialize;
 
@@ -24,12 +25,13 @@ impl TryFrom<String> for Named {
 pub(super) struct File {
     pub(super) federation: Named,
     pub(super) instance: Named,
-    pub(super) topics_root: Option<Named>,
+    #[serde(alias = "topics_root")]
+    pub(super) root: Option<Named>,
     pub(super) task: PathBuf,
     pub(super) enrolled: Enrolled,
     pub(super) seed: Option<u64>,
     pub(super) shards: Option<u16>,
-    pub(super) broker: Broker,
+    pub(super) broker: BrokerSection,
     #[serde(default)]
     pub(super) store: StoreFile,
     #[serde(default)]
@@ -69,24 +71,6 @@ impl Enrolled {
                 names.iter().map(name).collect::<Result<_, _>>().map(Enrolment::Only)
             }
         }
-    }
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Broker {
-    pub(super) url: String,
-    pub(super) username: Option<String>,
-    pub(super) password: Option<String>,
-    pub(super) password_file: Option<PathBuf>,
-    pub(super) keep_alive_s: Option<u16>,
-    pub(super) tls: Option<dunlin_link::TlsFiles>,
-}
-
-/// Leaves the password out.
-impl std::fmt::Debug for Broker {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Broker({})", self.url)
     }
 }
 

@@ -114,6 +114,19 @@ fn credentials_are_read_and_never_printed() {
 }
 
 #[test]
+fn a_key_of_before_is_taken_or_refused_with_its_new_place() {
+    let config = load(&with("#root = \"dunlin\"", "topics_root = \"other\"")).unwrap();
+    assert_eq!(config.settings.topics_root.as_str(), "other");
+    let error = load(&format!("{EXAMPLE}\n[broker.tls]\nca = \"ca.pem\"\n")).unwrap_err();
+    assert!(error.to_string().contains("ca, cert and key"), "{error}");
+    let plain = with("#ca = \"ca.pem\"", "ca = \"ca.pem\"");
+    assert_eq!(problems(&plain), ["broker.url"], "certificates without mqtts://");
+    let config = load(&plain.replace("mqtt://localhost:1883", "mqtts://localhost")).unwrap();
+    let ca = config.broker.tls.and_then(|files| files.ca).unwrap();
+    assert!(ca.is_absolute() && ca.ends_with("ca.pem"), "{}", ca.display());
+}
+
+#[test]
 fn the_task_is_checked_with_the_layer_that_is_wrong() {
     let folder = tempfile::tempdir().unwrap();
     let mut wrong = task(4);

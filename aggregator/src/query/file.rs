@@ -4,10 +4,10 @@ use dunlin_protocol::id::Name;
 use dunlin_protocol::task::Task;
 use dunlin_protocol::wire::WireError;
 use dunlin_protocol::work::{ChannelQuery, SumsWork, Work};
+use dunlin_service::config::Problems;
 use serde::{Deserialize, Serialize};
 
 use super::{BODY_BYTES_MAX, DEADLINE_MS_MAX, Query};
-use crate::settings::Problem;
 
 /// Longest query file in bytes.
 pub const QUERY_BYTES_MAX: u64 = 256 * 1024;
@@ -51,8 +51,8 @@ impl QueryFile {
     ///
     /// # Errors
     /// Every problem, by its key.
-    pub fn query(&self, name: Name, task: &Task, quorum: u32) -> Result<Query, Vec<Problem>> {
-        let mut problems = Vec::new();
+    pub fn query(&self, name: Name, task: &Task, quorum: u32) -> Result<Query, Problems> {
+        let mut problems = Problems::default();
         let mut channels = Vec::new();
         for (place, channel) in self.channels.iter().enumerate() {
             let names = task.input.channels.iter().map(|channel| channel.name.as_str());
@@ -64,14 +64,14 @@ impl QueryFile {
                     max_abs: channel.max_abs.unwrap_or(65_536.0),
                     edges: channel.edges.clone(),
                 }),
-                None => problems.push(Problem {
-                    key: format!("channels[{place}].name"),
-                    text: format!(
+                None => problems.add(
+                    &format!("channels[{place}].name"),
+                    format!(
                         "the task has no channel {:?}; it has {}",
                         channel.name,
                         names.collect::<Vec<_>>().join(", ")
                     ),
-                }),
+                ),
             }
         }
         let rule = |work: &SumsWork| match Work::Sums(work.clone()).check() {
@@ -81,48 +81,37 @@ impl QueryFile {
         };
         for (place, channel) in channels.iter().enumerate() {
             let alone = SumsWork { labels: true, channels: vec![channel.clone()] };
-            let key = format!("channels[{place}]");
-            problems.extend(rule(&alone).map(|text| Problem { key, text }));
+            if let Some(text) = rule(&alone) {
+                problems.add(&format!("channels[{place}]"), text);
+            }
         }
         let work = SumsWork { labels: self.labels, channels };
-        if self.labels && work.labels(task) == 0 {
-            let text = "the task has no labels".into();
-            problems.push(Problem { key: "labels".into(), text });
+        let unlabelled = self.labels && work.labels(task) == 0;
+        problems.add_if(unlabelled, "labels", "the task has no labels");
+        let nothing = !self.labels && self.channels.is_empty();
+        let text = "nothing is asked for: labels = true, or [[channels]]";
+        problems.add_if(nothing, "labels", text);
+        if let (true, Some(text)) = (problems.is_empty(), rule(&work)) {
+            problems.add("channels", text);
         }
-        if !self.labels && self.channels.is_empty() {
-            let text = "nothing is asked for: labels = true, or [[channels]]".into();
-            problems.push(Problem { key: "labels".into(), text });
-        }
-        if problems.is_empty() {
-            let key = "channels".to_owned();
-            problems.extend(rule(&work).map(|text| Problem { key, text }));
-        }
-        if self.quorum == Some(0) {
-            let text = "at least 1 device makes an answer".into();
-            problems.push(Problem { key: "quorum".into(), text });
-        }
+        problems.add_if(self.quorum == Some(0), "quorum", "at least 1 device makes an answer");
         let bytes = Work::Sums(work.clone()).body().map_or(usize::MAX, |body| body.len());
         if bytes > BODY_BYTES_MAX {
             let text = format!(
                 "{bytes} bytes of channels and edges, at most {BODY_BYTES_MAX} fit into a plan: ask \
                  in two queries, or with fewer edges"
             );
-            problems.push(Problem { key: "channels".into(), text });
+            problems.add("channels", text);
         }
         let quorum = self.quorum.unwrap_or(quorum).max(1);
         if self.devices > 0 && self.devices < quorum {
             let text = format!("{} device(s) never make a quorum of {quorum}", self.devices);
-            problems.push(Problem { key: "devices".into(), text });
+            problems.add("devices", text);
         }
         let deadline_ms = self.deadline_s.unwrap_or(600).saturating_mul(1000);
-        if !(1..=DEADLINE_MS_MAX).contains(&deadline_ms) {
-            let text = "from 1 second to a week, 604800".into();
-            problems.push(Problem { key: "deadline_s".into(), text });
-        }
-        if !problems.is_empty() {
-            return Err(problems);
-        }
-        Ok(Query { name, work, devices: self.devices, quorum, deadline_ms })
+        let in_range = (1..=DEADLINE_MS_MAX).contains(&deadline_ms);
+        problems.add_if(!in_range, "deadline_s", "from 1 second to a week, 604800");
+        problems.or(Query { name, work, devices: self.devices, quorum, deadline_ms })
     }
 }
 
@@ -130,7 +119,7 @@ impl QueryFile {
 mod tests {
     use super::*;
 
-    fn read(text: &str) -> Result<Query, Vec<Problem>> {
+    fn read(text: &str) -> Result<Query, Problems> {
         let file: QueryFile = toml::from_str(text).unwrap();
         let task = Task::new(crate::example::task(4)).unwrap();
         file.query(crate::example::name("q"), &task, 5)
@@ -194,6 +183,6 @@ mod tests {
         let task = Task::new(spec).unwrap();
         let ask = |channels| file(channels).query(crate::example::name("q"), &task, 1);
         assert!(ask(2).is_ok());
-        assert!(ask(8).unwrap_err()[0].text.contains("fit into a plan"));
+        assert!(ask(8).unwrap_err().0[0].text.contains("fit into a plan"));
     }
 }

@@ -126,7 +126,7 @@ impl Spool {
             let query = file.map_err(|error| error.to_string()).and_then(|file| {
                 let problems = file.query(name.clone(), task, quorum);
                 problems.map_err(|problems| {
-                    problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+                    problems.0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
                 })
             });
             match query {

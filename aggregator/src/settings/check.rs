@@ -2,21 +2,21 @@
 
 use alloc::format;
 use alloc::string::{String, ToString};
-use alloc::vec::Vec;
 use dunlin_protocol::codec::Codec;
 use dunlin_protocol::limits::{
     BATCH_MAX, CHUNK_BYTES_MAX, CHUNK_BYTES_MIN, EPOCHS_MAX, SHARDS_MAX,
 };
 use dunlin_protocol::report::FRAMING_BYTES;
 use dunlin_protocol::wire::Message;
+use dunlin_service::problems::Problems;
 
-use super::{DEVICES_MAX, Enrolment, Problem, Schedule, Settings};
+use super::{DEVICES_MAX, Enrolment, Schedule, Settings};
 use crate::combine::{Scale, UPDATES_MAX};
 
 impl Settings {
-    /// Everything that is wrong, in the order of the fields; empty when all is well.
-    pub fn problems(&self) -> Vec<Problem> {
-        let mut found = Problems::default();
+    /// Everything that is wrong, by the keys of the configuration file; empty when all is well.
+    pub fn problems(&self) -> Problems {
+        let mut found = Found::default();
         self.check_learning(&mut found);
         self.check_budget(&mut found);
         self.check_rounds(&mut found);
@@ -24,7 +24,7 @@ impl Settings {
         found.0
     }
 
-    fn check_learning(&self, found: &mut Problems) {
+    fn check_learning(&self, found: &mut Found) {
         let rate = |x: f32| x.is_finite() && x >= 0.0;
         let share = |x: f32| (0.0..1.0).contains(&x);
         let bound = |x: f32| x.is_finite() && x > 0.0;
@@ -66,7 +66,7 @@ impl Settings {
         }
     }
 
-    fn check_rounds(&self, found: &mut Problems) {
+    fn check_rounds(&self, found: &mut Found) {
         let target = self.target;
         found.unless((1..=UPDATES_MAX).contains(&target), "rounds.target", "1 to 1048576");
         found.unless((1..=target).contains(&self.quorum), "rounds.quorum", "from 1 to the target");
@@ -93,7 +93,7 @@ impl Settings {
     }
 
     /// Whether the coarsest step, a fifth of a bit a coordinate, fits into a byte budget.
-    fn check_budget(&self, found: &mut Problems) {
+    fn check_budget(&self, found: &mut Found) {
         let (Codec::EcdqWithin { bytes }, Ok(layout)) = (self.codec, self.task.layout()) else {
             return;
         };
@@ -104,7 +104,7 @@ impl Settings {
         }
     }
 
-    fn check_transport(&self, found: &mut Problems) {
+    fn check_transport(&self, found: &mut Found) {
         let shards = self.shards;
         found.unless((1..=SHARDS_MAX).contains(&shards), "shards", "1 to 1024");
         let served = self.serves.iter().all(|shard| *shard < shards);
@@ -118,12 +118,13 @@ impl Settings {
     }
 }
 
+/// Problems found so far.
 #[derive(Default)]
-struct Problems(Vec<Problem>);
+struct Found(Problems);
 
-impl Problems {
+impl Found {
     fn add(&mut self, key: &str, text: String) {
-        self.0.push(Problem { key: key.into(), text });
+        self.0.add(key, text);
     }
 
     fn unless(&mut self, ok: bool, key: &str, allowed: &str) {

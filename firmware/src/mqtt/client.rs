@@ -3,10 +3,11 @@
 use alloc::borrow::ToOwned;
 use alloc::collections::VecDeque;
 
+use dunlin_protocol::backoff::Reconnect;
 use dunlin_protocol::time::Instant;
 
 use super::answers::{Answers, Asked};
-use super::backoff::Backoff;
+use super::backoff;
 use super::connection::{Connection, Phase};
 use super::outbox::Outbox;
 use super::packet::{self, DISCONNECT, PINGREQ};
@@ -20,7 +21,7 @@ const CONNACK_MS: u64 = 10_000;
 pub struct Client {
     options: Options,
     phase: Phase,
-    backoff: Backoff,
+    waits: Reconnect,
     reader: Reader,
     out: Outbox,
     answers: Answers,
@@ -48,7 +49,7 @@ impl Client {
             reader: Reader::new(options.packet_bytes_max),
             options,
             phase: Phase::Away,
-            backoff: Backoff::new(rng_seed),
+            waits: backoff::waits(rng_seed),
             out,
             answers: Answers::new(),
             events: VecDeque::with_capacity(2),
@@ -152,7 +153,7 @@ impl Client {
     pub fn connect(&mut self, now: Instant) {
         if matches!(self.phase, Phase::Away) {
             self.out.push_control(&DISCONNECT);
-            let until = self.backoff.shortest(now);
+            let until = now.after(self.waits.shortest_ms());
             self.start_anew(Phase::Quiet { until });
         }
     }
@@ -288,7 +289,7 @@ impl Client {
         if self.out.is_empty() && packet::connect(&mut self.out, &self.options) {
             self.phase = Phase::Connecting { until: now.after(CONNACK_MS) };
         } else {
-            let until = self.backoff.shortest(now);
+            let until = now.after(self.waits.shortest_ms());
             self.phase = Phase::Quiet { until };
         }
     }
@@ -304,20 +305,21 @@ impl Client {
             // Somebody who does not listen needs no heap of these.
             self.events.push_back(Event::Failed(why));
         }
-        let until = self.backoff.after_loss(now, since);
+        let lasted_ms = since.map(|since| now.since(since));
+        let until = now.after(self.waits.after_loss_ms(lasted_ms));
         self.hang_up(until);
     }
 
     fn refused(&mut self, now: Instant, refusal: ConnectRefusal) {
         self.events.push_back(Event::Refused(refusal));
-        let until = match refusal {
-            ConnectRefusal::Unavailable => self.backoff.after_loss(now, None),
+        let wait_ms = match refusal {
+            ConnectRefusal::Unavailable => self.waits.after_loss_ms(None),
             ConnectRefusal::Protocol
             | ConnectRefusal::ClientId
             | ConnectRefusal::Credentials
-            | ConnectRefusal::NotAuthorized => self.backoff.after_refusal(now),
+            | ConnectRefusal::NotAuthorized => self.waits.after_refusal_ms(),
         };
-        self.hang_up(until);
+        self.hang_up(now.after(wait_ms));
     }
 
     /// Says goodbye, and keeps quiet while the stream makes a connection anew.

@@ -77,7 +77,7 @@ impl Common {
     pub(crate) fn settings(experiment: &Experiment, codec: Codec) -> Result<Settings, Failure> {
         let mut settings = live::demonstration(experiment).map_err(failed)?;
         (settings.codec, settings.enrolled) = (codec, Enrolment::Any);
-        match settings.problems().first() {
+        match settings.problems().0.first() {
             Some(problem) => Err(usage(format!("{codec}: {problem}"))),
             None => Ok(settings),
         }

@@ -43,10 +43,7 @@ impl Which {
         scenario.population.devices = self.devices.unwrap_or(scenario.population.devices);
         scenario.rounds.count = self.rounds.unwrap_or(scenario.rounds.count);
         scenario.rounds.target = self.target.unwrap_or(scenario.rounds.target);
-        let problems = scenario.problems();
-        if !problems.is_empty() {
-            return Err(usage(problems.join("\n")));
-        }
+        let scenario = scenario.problems().or(scenario).map_err(usage)?;
         setup::prepare(&scenario).map_err(usage)
     }
 

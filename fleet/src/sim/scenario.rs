@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use dunlin_aggregator::query::file::QueryFile;
 use dunlin_aggregator::settings::{ANCHOR_EVERY, Downlink, Schedule};
 use dunlin_protocol::codec::Codec;
+use dunlin_service::config::{ConfigError, Problem, Problems, read_file};
 use serde::{Deserialize, Serialize};
 
 /// Most devices of a simulation: as many as one aggregator follows.
@@ -180,35 +181,24 @@ fn plain() -> String {
     "f32".into()
 }
 
-/// Everything that is wrong with a scenario, one line each.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{}", .0.join("\n"))]
-pub struct ScenarioError(pub Vec<String>);
-
 impl Scenario {
     /// Reads and checks a scenario.
     ///
     /// # Errors
     /// Every problem found.
-    pub fn parse(text: &str) -> Result<Self, ScenarioError> {
-        let scenario: Self =
-            toml::from_str(text).map_err(|error| ScenarioError(vec![error.to_string()]))?;
-        let problems = scenario.problems();
-        if problems.is_empty() { Ok(scenario) } else { Err(ScenarioError(problems)) }
+    pub fn parse(text: &str) -> Result<Self, Problems> {
+        let scenario: Self = toml::from_str(text)?;
+        scenario.problems().or(scenario)
     }
 
     /// Reads and checks a scenario file; relative paths in it start at its folder.
     ///
     /// # Errors
     /// Every problem found, with the file's path.
-    pub fn load(path: &Path) -> Result<Self, ScenarioError> {
-        let named = |what: String| ScenarioError(vec![format!("{}: {what}", path.display())]);
-        let bytes = path.metadata().map_err(|error| named(error.to_string()))?.len();
-        if bytes > FILE_BYTES_MAX {
-            return Err(named(format!("{bytes} bytes; a scenario has at most {FILE_BYTES_MAX}")));
-        }
-        let text = std::fs::read_to_string(path).map_err(|error| named(error.to_string()))?;
-        let mut scenario = Self::parse(&text).map_err(|error| named(error.to_string()))?;
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let scenario: Self = read_file(path, FILE_BYTES_MAX)?;
+        let checked = scenario.problems().or(scenario);
+        let mut scenario = checked.map_err(|problems| problems.in_file(path))?;
         let folder = path.parent().unwrap_or(Path::new(""));
         let task_file = scenario.learning.task_file_mut();
         let trace = scenario.population.trace.as_mut();
@@ -223,24 +213,28 @@ impl Scenario {
     }
 
     /// How updates are written.
-    pub fn codec(&self) -> Result<Codec, String> {
-        self.rounds.codec.parse().map_err(|error| format!("rounds.codec: {error}"))
+    pub fn codec(&self) -> Result<Codec, Problem> {
+        let codec = self.rounds.codec.parse::<Codec>();
+        codec.map_err(|error| Problem::new("rounds.codec", error.to_string()))
     }
 
     /// How versions go down.
-    pub fn downlink(&self) -> Result<Downlink, String> {
-        let codec: Codec =
-            self.rounds.downlink.parse().map_err(|error| format!("rounds.downlink: {error}"))?;
-        Downlink::new(codec, ANCHOR_EVERY).map_err(|error| format!("rounds.downlink: {error}"))
+    pub fn downlink(&self) -> Result<Downlink, Problem> {
+        let codec = self.rounds.downlink.parse::<Codec>().map_err(|error| error.to_string());
+        let downlink = codec.and_then(|codec| Downlink::new(codec, ANCHOR_EVERY));
+        downlink.map_err(|error| Problem::new("rounds.downlink", error))
     }
 
     /// How the learning rate falls.
-    pub fn schedule(&self) -> Result<Schedule, String> {
+    pub fn schedule(&self) -> Result<Schedule, Problem> {
         match self.learning.schedule.as_str() {
             "constant" => Ok(Schedule::Constant),
             "linear" => Ok(Schedule::Linear),
             "cosine" => Ok(Schedule::Cosine),
-            other => Err(format!("learning.schedule = {other:?}: constant, linear or cosine")),
+            other => {
+                let text = "constant, linear or cosine";
+                Err(Problem::of_value("learning.schedule", format_args!("{other:?}"), text))
+            }
         }
     }
 

@@ -11,8 +11,9 @@ use dunlin_protocol::id::Name;
 use dunlin_protocol::task::{Task, TaskSpec};
 use dunlin_protocol::time::Instant;
 use dunlin_protocol::work::Training;
+use dunlin_service::config::{Problem, Problems};
 
-use super::scenario::{Scenario, ScenarioError};
+use super::scenario::Scenario;
 use super::shards::Shards;
 use super::toy::{self, ToyLearner};
 use super::trace::Trace;
@@ -37,12 +38,12 @@ const DIGITS: u16 = 10;
 ///
 /// # Errors
 /// When there is none; says which there are.
-pub fn preset(name: &str) -> Result<Scenario, ScenarioError> {
+pub fn preset(name: &str) -> Result<Scenario, Problems> {
     let found = PRESETS.iter().find(|(known, _)| *known == name);
     let names = PRESETS.map(|(name, _)| name).join(", ");
     let (_, text) = found.ok_or_else(|| {
         let text = format!("{name:?} is neither a file nor a preset; presets are {names}");
-        ScenarioError(vec![text])
+        Problem::new("", text)
     })?;
     Scenario::parse(text)
 }
@@ -114,10 +115,9 @@ fn queries(scenario: &Scenario, task: &Task, quorum: u32) -> Result<Vec<(Instant
             return Err(format!("query[{place}].at_h is from 0 to 100,000"));
         }
         let name = Name::new(&format!("query-{place}")).map_err(|error| error.to_string())?;
-        let query = ask.query.query(name, task, quorum).map_err(|problems| {
-            let texts = problems.iter().map(|problem| format!("query[{place}].{problem}"));
-            texts.collect::<Vec<_>>().join("\n")
-        })?;
+        let query = ask.query.query(name, task, quorum);
+        let query = query.map_err(|problems| problems.under(&format!("query[{place}]")));
+        let query = query.map_err(|problems| problems.to_string())?;
         queries.push((Instant((ask.at_h * 3_600_000.0) as u64), query));
     }
     Ok(queries)
@@ -177,10 +177,8 @@ fn settings(scenario: &Scenario, task: TaskSpec) -> Result<Settings, String> {
     // Simulations judge versions themselves; the last round's evaluation asks a few devices.
     settings.evaluate_devices = rounds.target.min(20);
     // They are named as in an aggregator's file.
-    let problems = settings.problems().into_iter();
-    let problems: Vec<String> =
-        problems.map(|problem| problem.to_string().replace("training.", "learning.")).collect();
-    if problems.is_empty() { Ok(settings) } else { Err(problems.join("\n")) }
+    let checked = settings.problems().or(settings);
+    checked.map_err(|problems| problems.to_string().replace("training.", "learning."))
 }
 
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // checked: 0 to 1e9 seconds

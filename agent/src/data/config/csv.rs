@@ -3,10 +3,11 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use dunlin_service::config::Problems;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, Visitor};
 
-use super::{Live, Problems};
+use super::Live;
 
 /// Columns of one row at the most.
 pub const COLUMNS_MAX: usize = 1024;
@@ -101,14 +102,22 @@ impl CsvConfig {
     pub(super) fn check(&self, problems: &mut Problems) {
         let input = &self.input;
         let no_path = input.path.as_os_str().is_empty();
-        problems.add(no_path, "path", "is empty; name a file or FIFO, or `-` for standard input");
+        problems.add_if(
+            no_path,
+            "path",
+            "is empty; name a file or FIFO, or `-` for standard input",
+        );
         let single =
             input.delimiter.is_ascii() && !matches!(input.delimiter, '"' | '\n' | '\r' | '\0');
-        problems.add(!single, "delimiter", "must be one ASCII character, such as \",\" or \"\\t\"");
+        problems.add_if(
+            !single,
+            "delimiter",
+            "must be one ASCII character, such as \",\" or \"\\t\"",
+        );
         self.sampling.check(problems, "ax");
         let columns = input.columns.unwrap_or(COLUMNS_MAX);
         let bad_columns = columns == 0 || columns > COLUMNS_MAX;
-        problems.add(
+        problems.add_if(
             bad_columns,
             "columns",
             format!("is {columns}; a row has 1 to {COLUMNS_MAX} columns"),
@@ -117,12 +126,12 @@ impl CsvConfig {
             match column {
                 Column::Name(name) => {
                     let problem = "names a column, but header = false; give its place from 0";
-                    problems.add(!input.header, &key, format!("{name:?} {problem}"));
+                    problems.add_if(!input.header, &key, format!("{name:?} {problem}"));
                 }
                 Column::Index(index) => {
                     let problem =
                         format!("is {index}, but columns are 0 to {}", columns.max(1) - 1);
-                    problems.add(*index >= columns, &key, problem);
+                    problems.add_if(*index >= columns, &key, problem);
                 }
             }
         }

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use dunlin_service::config::Problems;
 use serde::Deserialize;
 
+use super::Live;
 use super::sampling::is_factor;
-use super::{Live, Problems};
 
 /// Highest rate at which values are read one by one.
 const POLLED_HZ_MAX: f64 = 1000.0;
@@ -81,32 +82,32 @@ impl IioConfig {
         };
         let advice = format!("must have 1 to {NAME_BYTES_MAX} bytes and no `/`");
         let device = format!("{advice}; /sys/bus/iio/devices/iio:device0/name has such a name");
-        problems.add(!plain(&input.device), "device", device);
+        problems.add_if(!plain(&input.device), "device", device);
         if let Some(trigger) = &input.trigger {
-            problems.add(!plain(trigger), "trigger", advice.clone());
+            problems.add_if(!plain(trigger), "trigger", advice.clone());
             let polled = input.mode == IioMode::Polled;
-            problems.add(polled, "trigger", "has no use with mode = \"polled\"; remove it");
+            problems.add_if(polled, "trigger", "has no use with mode = \"polled\"; remove it");
         }
         self.sampling.check(problems, "accel_x");
         let polled_fast = input.mode == IioMode::Polled && self.sampling.rate_hz > POLLED_HZ_MAX;
         let problem = format!("is over {POLLED_HZ_MAX}; set mode = \"buffered\" for such rates");
-        problems.add(polled_fast, "rate_hz", problem);
+        problems.add_if(polled_fast, "rate_hz", problem);
         for (name, channel) in &self.sampling.channels {
             let key = format!("channels.{name}");
-            problems.add(!plain(channel), &key, advice.clone());
+            problems.add_if(!plain(channel), &key, advice.clone());
             let file = channel.starts_with("in_") || channel.ends_with("_raw");
             let problem = "is the name of a file; leave out in_ and _raw, such as \"accel_x\"";
-            problems.add(file, &key, format!("{channel:?} {problem}"));
+            problems.add_if(file, &key, format!("{channel:?} {problem}"));
         }
         let factor = "must be a number other than 0, such as 0.101972 from m/s2 to g";
-        problems.add(!is_factor(input.factor), "factor", factor);
+        problems.add_if(!is_factor(input.factor), "factor", factor);
         for (name, &value) in &input.factors {
-            problems.add(!is_factor(value), &format!("factors.{name}"), factor);
+            problems.add_if(!is_factor(value), &format!("factors.{name}"), factor);
             self.sampling.check_channel(problems, "factors", name);
         }
         for (key, path) in [("sysfs", &input.sysfs), ("dev", &input.dev)] {
             let empty = path.as_os_str().is_empty();
-            problems.add(empty, key, "is empty; remove it for the usual place");
+            problems.add_if(empty, key, "is empty; remove it for the usual place");
         }
     }
 }

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use dunlin_protocol::limits::{CHANNELS_MAX, LABEL_CHARS_MAX};
+use dunlin_service::config::Problems;
 use serde::Deserialize;
 
-use super::Problems;
 use crate::data::ring::{CAPACITY_SAMPLES_MIN, Header, record_bytes};
 
 /// Largest ring that can be configured, in MB (millions of bytes).
@@ -157,17 +157,21 @@ impl<C> Sampling<C> {
     /// Adds what is wrong; `example` is a channel as this kind of source names it.
     pub(super) fn check(&self, problems: &mut Problems, example: &str) {
         let rate_fits = (0.001..=1e6).contains(&self.rate_hz);
-        problems.add(!rate_fits, "rate_hz", "is not in 0.001 to 1000000; set samples per second");
+        problems.add_if(
+            !rate_fits,
+            "rate_hz",
+            "is not in 0.001 to 1000000; set samples per second",
+        );
         let bad_windows = self.windows_mb == 0 || self.windows_mb > 65_536;
-        problems.add(bad_windows, "windows_mb", "is not in 1 to 65536; 64 suits most devices");
+        problems.add_if(bad_windows, "windows_mb", "is not in 1 to 65536; 64 suits most devices");
         let count = self.channels.len();
         let advice = format!("map 1 to {CHANNELS_MAX} channels, such as acc_x = {example:?}");
         let bad_count = count == 0 || count > CHANNELS_MAX;
-        problems.add(bad_count, "channels", format!("has {count} entries; {advice}"));
+        problems.add_if(bad_count, "channels", format!("has {count} entries; {advice}"));
         for name in self.channels.keys() {
             let bad = name.is_empty() || name.chars().count() > LABEL_CHARS_MAX;
             let problem = format!("names have 1 to {LABEL_CHARS_MAX} characters; use the task's");
-            problems.add(bad, &format!("channels.{name}"), problem);
+            problems.add_if(bad, &format!("channels.{name}"), problem);
         }
         self.check_ring(problems);
     }
@@ -175,20 +179,20 @@ impl<C> Sampling<C> {
     fn check_ring(&self, problems: &mut Problems) {
         let usable = |quantum: f32| quantum > 0.0 && is_factor(quantum);
         let advice = "must be above 0, such as 0.001: the smallest step worth keeping";
-        problems.add(!usable(self.quantum), "quantum", advice);
+        problems.add_if(!usable(self.quantum), "quantum", advice);
         for (name, &quantum) in &self.quanta {
-            problems.add(!usable(quantum), &format!("quanta.{name}"), advice);
+            problems.add_if(!usable(quantum), &format!("quanta.{name}"), advice);
             self.check_channel(problems, "quanta", name);
         }
         let both = self.capacity_mb.is_some() && self.capacity_samples.is_some();
-        problems.add(both, "capacity_mb", "is set beside capacity_samples; remove one of them");
+        problems.add_if(both, "capacity_mb", "is set beside capacity_samples; remove one of them");
         let bad_mb = self.capacity_mb.is_some_and(|mb| mb == 0 || mb > CAPACITY_MB_MAX);
-        problems.add(bad_mb, "capacity_mb", format!("is not in 1 to {CAPACITY_MB_MAX}"));
+        problems.add_if(bad_mb, "capacity_mb", format!("is not in 1 to {CAPACITY_MB_MAX}"));
         let record = record_bytes(self.channels.len()) as u64;
         let most = u64::from(CAPACITY_MB_MAX) * 1_000_000 / record;
         let range = CAPACITY_SAMPLES_MIN..=most;
         let bad_samples = self.capacity_samples.is_some_and(|n| !range.contains(&n));
-        problems.add(
+        problems.add_if(
             bad_samples,
             "capacity_samples",
             format!("is not in {CAPACITY_SAMPLES_MIN} to {most}"),
@@ -199,7 +203,7 @@ impl<C> Sampling<C> {
     pub(super) fn check_channel(&self, problems: &mut Problems, table: &str, name: &str) {
         let unknown = !self.channels.contains_key(name);
         let problem = "is no channel of [source.channels]; correct the name";
-        problems.add(unknown, &format!("{table}.{name}"), problem);
+        problems.add_if(unknown, &format!("{table}.{name}"), problem);
     }
 }
 

@@ -89,7 +89,7 @@ fn all_live_sources_share_their_keys_and_refuse_those_that_nobody_knows() {
     ];
     for own in own {
         let config = parse(&format!("{own}{SHARED}")).unwrap();
-        assert_eq!(config.check(), []);
+        assert_eq!(config.check().0, []);
         let error = parse(&format!("{own}{SHARED}colour = 1\n")).unwrap_err().to_string();
         assert!(error.contains("unknown field `colour`"), "{error}");
         assert!(error.contains("labels_path"), "{error}");
@@ -137,6 +137,9 @@ fn all_problems_of_an_mqtt_source_are_listed() {
     assert_eq!(with("topic = 'a'\nclient_id = 'a/b'"), ["source.client_id"]);
     assert_eq!(with("topic = 'a'\nurl = 'mqtts://h'\ncert = 'c'"), ["source.key"]);
     assert_eq!(with("topic = 'a'\nca = 'c'"), ["source.url"]);
+    assert_eq!(with("topic = 'a'\nkeep_alive_s = 1"), ["source.keep_alive_s"]);
+    let secret = "topic = 'a'\nusername = 'u'\npassword_file = '/nowhere/password'";
+    assert_eq!(with(secret), ["source.password_file"]);
     let error = parse(&format!("kind = 'mqtt'\ntopic = 'a'\ntime = 'a..b'\n{SHARED}"));
     assert!(error.unwrap_err().to_string().contains("such as acc.x"));
 }

@@ -103,7 +103,7 @@ impl Tree {
             "kind = 'iio'\nsysfs = '{root}/sys'\ndev = '{root}/dev'\nrate_hz = 50\n{more}\n"
         );
         let config: SourceConfig = toml::from_str(&text).unwrap();
-        assert_eq!(config.check(), []);
+        assert_eq!(config.check().0, []);
         let SourceConfig::Iio(config) = config else { panic!("another kind") };
         config
     }

@@ -6,6 +6,7 @@ use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::Duration;
 
 use dunlin_link::{Link, LinkEvent};
+use dunlin_service::config::Problems;
 
 use super::message::MessageReader;
 use crate::data::DataError;
@@ -44,11 +45,11 @@ impl MqttReader {
     /// # Errors
     /// [`DataError::Input`] when a setting or certificate can never be used.
     pub(super) fn open(config: &MqttConfig) -> Result<Self, DataError> {
-        let path = PathBuf::from(&config.input.url);
+        let path = PathBuf::from(&config.input.broker.url);
         let problem = |problem| DataError::Input { path, problem };
         let link = match config.input.link() {
             Ok(link) => link,
-            Err(error) => return Err(problem(error.to_string())),
+            Err(found) => return Err(problem(Problems::of_section("source", found).to_string())),
         };
         let (sink, events) = sync_channel(WAITING_MAX);
         let link = Link::open(link, move |event| sink.try_send((wall_us(), event)).is_ok());
@@ -75,7 +76,7 @@ impl Messages {
     /// Messages as `config` describes them.
     pub(super) fn new(config: &MqttConfig) -> Self {
         Self {
-            url: config.input.url.clone(),
+            url: config.input.broker.url.clone(),
             topic: config.input.topic.clone(),
             reader: MessageReader::new(config),
             pace: Pace::new(config.sampling.period_ns()),

@@ -17,7 +17,7 @@ fn config(more: &str) -> MqttConfig {
         "kind = 'mqtt'\ntopic = 'sensors/+/imu'\nrate_hz = 50\n{more}\n[channels]\nx = 'a.x'\n"
     );
     let config: SourceConfig = toml::from_str(&text).unwrap();
-    assert_eq!(config.check(), []);
+    assert_eq!(config.check().0, []);
     let SourceConfig::Mqtt(config) = config else { panic!("another kind") };
     config
 }

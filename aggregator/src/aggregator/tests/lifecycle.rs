@@ -367,7 +367,7 @@ fn a_store_of_another_task_and_unusable_settings_are_refused_with_the_reason() {
     let Err(StartError::Settings(problems)) = Aggregator::new(wrong, start, world.now, 0) else {
         panic!()
     };
-    let keys: Vec<&str> = problems.iter().map(|problem| problem.key.as_str()).collect();
+    let keys: Vec<&str> = problems.0.iter().map(|problem| problem.key.as_str()).collect();
     let expected = ["updates.clip_norm", "rounds.quorum", "rounds.overselect", "rounds.min_online"];
     assert_eq!(keys, expected);
     let start = Start::Fresh { lineage, initial: Initial::Params(vec![0.0; 3]) };

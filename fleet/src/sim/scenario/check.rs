@@ -1,6 +1,7 @@
 //! What is wrong with a scenario.
 
 use dunlin_protocol::codec::Codec;
+use dunlin_service::config::Problems;
 
 use super::learning::INVENTED;
 use super::{Availability, Class, DEVICES_MAX, Data, Scenario};
@@ -15,63 +16,65 @@ const WINDOWS_MAX: u32 = 100_000;
 const CLASSES_MAX: usize = 1000;
 
 /// Problems found so far.
-struct Problems(Vec<String>);
+#[derive(Default)]
+struct Found(Problems);
 
-impl Problems {
-    fn unless(&mut self, right: bool, text: impl Into<String>) {
-        if !right {
-            self.0.push(text.into());
-        }
+impl Found {
+    fn unless(&mut self, right: bool, key: &str, text: impl Into<String>) {
+        self.0.add_if(!right, key, text);
     }
 
     fn shares(&mut self, section: &str, shares: &[(&str, f64)]) {
         for (key, share) in shares {
-            let right = (0.0..=1.0).contains(share);
-            self.unless(right, format!("{section}.{key} = {share}: a share from 0 to 1"));
+            if !(0.0..=1.0).contains(share) {
+                self.0.add_value(&format!("{section}.{key}"), share, "a share from 0 to 1");
+            }
         }
     }
 
     fn up_to(&mut self, section: &str, most: f64, values: &[(&str, f64)]) {
         for (key, value) in values {
-            let right = (0.0..=most).contains(value);
-            self.unless(right, format!("{section}.{key} = {value}: 0 to {most}"));
+            if !(0.0..=most).contains(value) {
+                self.0.add_value(&format!("{section}.{key}"), value, format!("0 to {most}"));
+            }
         }
     }
 }
 
 impl Scenario {
-    /// Everything that is wrong, a line each.
-    pub fn problems(&self) -> Vec<String> {
-        let mut found = Problems(Vec::new());
-        found.unless(self.end_h > 0.0 && self.end_h <= 1e5, "end_h: above 0, at most 100000");
+    /// Everything that is wrong.
+    pub fn problems(&self) -> Problems {
+        let mut found = Found::default();
+        found.unless(self.end_h > 0.0 && self.end_h <= 1e5, "end_h", "above 0, at most 100000");
         self.population_problems(&mut found);
         self.learning_problems(&mut found);
         self.round_problems(&mut found);
         let classes = (1..=CLASSES_MAX).contains(&self.classes.len());
-        found.unless(classes, format!("class: 1 to {CLASSES_MAX} kinds of devices"));
+        found.unless(classes, "class", format!("1 to {CLASSES_MAX} kinds of devices"));
         let shares: f64 = self.classes.iter().map(|class| class.share).sum();
-        found.unless((shares - 1.0).abs() < 1e-6, "class.share: shares add up to 1");
+        found.unless((shares - 1.0).abs() < 1e-6, "class.share", "shares add up to 1");
         self.classes.iter().for_each(|class| class_problems(class, &mut found));
         self.fault_problems(&mut found);
-        let texts = [self.codec().err(), self.downlink().err(), self.schedule().err()];
-        found.0.extend(texts.into_iter().flatten());
+        let words = [self.codec().err(), self.downlink().err(), self.schedule().err()];
+        found.0.extend(words.into_iter().flatten());
         found.0
     }
 
-    fn population_problems(&self, found: &mut Problems) {
+    fn population_problems(&self, found: &mut Found) {
         let population = &self.population;
         let devices = (1..=DEVICES_MAX).contains(&population.devices);
-        found.unless(devices, format!("population.devices: 1 to {DEVICES_MAX}"));
+        found.unless(devices, "population.devices", format!("1 to {DEVICES_MAX}"));
         let times = [("join_s", population.join_s), ("stay_h", population.stay_h)];
         found.up_to("population", SECONDS_MAX, &times);
         let traced = population.availability == Availability::Trace;
         found.unless(
             traced == population.trace.is_some(),
-            "population.trace: the file of availability = \"trace\", and of no other",
+            "population.trace",
+            "the file of availability = \"trace\", and of no other",
         );
     }
 
-    fn learning_problems(&self, found: &mut Problems) {
+    fn learning_problems(&self, found: &mut Found) {
         let learning = &self.learning;
         let invented = INVENTED.contains(&learning.task_name());
         let named = ["har-cnn", "har-mlp"].contains(&learning.task_name());
@@ -80,47 +83,47 @@ impl Scenario {
             Some(Data::Har { .. }) => named || learning.is_task_file(),
             Some(Data::Csv { .. }) => named || learning.is_task_file(),
         };
-        found.unless(
-            task,
-            format!(
-                "learning.task = {:?}: without learning.data one of {}; with it har-cnn, har-mlp \
-                 or a task file (.toml)",
-                learning.task_name(),
+        if !task {
+            let text = format!(
+                "without learning.data one of {}; with it har-cnn, har-mlp or a task file (.toml)",
                 INVENTED.join(", ")
-            ),
-        );
+            );
+            let name = format!("{:?}", learning.task_name());
+            found.0.add_value("learning.task", name, text);
+        }
         let fewest = u32::from(learning.data.is_none());
         let toy = (1..=8_000).contains(&learning.toy_values);
-        found.unless(toy, "learning.toy_values: 1 to 8000");
+        found.unless(toy, "learning.toy_values", "1 to 8000");
         let windows = (fewest..=WINDOWS_MAX).contains(&learning.windows);
-        found.unless(windows, format!("learning.windows: {fewest} to {WINDOWS_MAX}"));
+        found.unless(windows, "learning.windows", format!("{fewest} to {WINDOWS_MAX}"));
         let skews = [("quantity_skew", learning.quantity_skew), ("dirichlet", learning.dirichlet)];
         found.up_to("learning", 1e6, &skews);
         let most = f64::from(learning.windows) * (1.0 + learning.quantity_skew);
         found.unless(
             most <= f64::from(WINDOWS_MAX),
-            format!("learning.quantity_skew: a device would have up to {most:.0} windows"),
+            "learning.quantity_skew",
+            format!("a device would have up to {most:.0} windows"),
         );
         if let Some(Data::Csv { rate_hz, channels, .. }) = &learning.data {
-            found.unless(*rate_hz > 0.0, "learning.data.rate_hz: above 0");
-            found.unless(!channels.is_empty(), "learning.data.channels: channel = \"column\"");
+            found.unless(*rate_hz > 0.0, "learning.data.rate_hz", "above 0");
+            found.unless(!channels.is_empty(), "learning.data.channels", "channel = \"column\"");
         }
     }
 
-    fn round_problems(&self, found: &mut Problems) {
+    fn round_problems(&self, found: &mut Found) {
         let rounds = &self.rounds;
-        found.unless(rounds.count > 0, "rounds.count: 1 or more");
+        found.unless(rounds.count > 0, "rounds.count", "1 or more");
         let target = (1..=self.population.devices.max(1)).contains(&rounds.target);
-        found.unless(target, "rounds.target: 1 to the number of devices");
+        found.unless(target, "rounds.target", "1 to the number of devices");
         let shares = [("quorum", rounds.quorum), ("min_online", rounds.min_online)];
         found.shares("rounds", &shares);
-        found.unless((1.0..=16.0).contains(&rounds.overselect), "rounds.overselect: 1 to 16");
+        found.unless((1.0..=16.0).contains(&rounds.overselect), "rounds.overselect", "1 to 16");
         let deadline = (1.0..=SECONDS_MAX).contains(&rounds.deadline_s);
-        found.unless(deadline, format!("rounds.deadline_s: 1 to {SECONDS_MAX}"));
+        found.unless(deadline, "rounds.deadline_s", format!("1 to {SECONDS_MAX}"));
         found.up_to("rounds", SECONDS_MAX, &[("pause_s", rounds.pause_s)]);
     }
 
-    fn fault_problems(&self, found: &mut Problems) {
+    fn fault_problems(&self, found: &mut Found) {
         let faults = &self.faults;
         let rates = [
             ("power_cuts_per_h", faults.power_cuts_per_h),
@@ -140,7 +143,7 @@ impl Scenario {
         ];
         found.shares("faults", &shares);
         let drift = (0.0..=100_000.0).contains(&faults.clock_drift_ppm);
-        found.unless(drift, "faults.clock_drift_ppm: 0 to 100000");
+        found.unless(drift, "faults.clock_drift_ppm", "0 to 100000");
         for partition in &faults.partition {
             let times = [("at_h", partition.at_h), ("for_s", partition.for_s)];
             found.up_to("faults.partition", SECONDS_MAX, &times);
@@ -149,10 +152,10 @@ impl Scenario {
     }
 }
 
-fn class_problems(class: &Class, found: &mut Problems) {
+fn class_problems(class: &Class, found: &mut Found) {
     let section = format!("class {:?}", class.name);
     let rates = [class.up_kbps, class.down_kbps].iter().all(|rate| (0.001..=1e9).contains(rate));
-    found.unless(rates, format!("{section}: up_kbps and down_kbps are 0.001 to 1e9"));
+    found.unless(rates, &section, "up_kbps and down_kbps are 0.001 to 1e9");
     let shares = [
         ("share", class.share),
         ("drop_out", class.drop_out),
@@ -170,7 +173,7 @@ fn class_problems(class: &Class, found: &mut Problems) {
     found.up_to(&section, RATE_MAX, &[("cuts_per_h", class.cuts_per_h)]);
     for text in &class.codecs {
         if let Err(error) = text.parse::<Codec>() {
-            found.0.push(format!("{section}: codecs = {text:?}: {error}"));
+            found.0.add(&section, format!("codecs = {text:?}: {error}"));
         }
     }
 }
