@@ -19,7 +19,7 @@ impl Aggregator {
     pub(super) fn connected(&mut self, now: Instant) {
         let settled = now.after(self.settings.settle_ms);
         self.connection = Connection::Up { settled };
-        self.registry.clear();
+        self.registry.clear(now);
         // Devices could not reach us: what is open waits for their claims anew.
         let claims_until = settled.after(self.settings.claim_wait_ms);
         for round in self.rounds.iter_mut() {
