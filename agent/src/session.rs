@@ -289,7 +289,7 @@ impl Session {
         self.memory_mut().plans.note(&plan);
         self.uplink.hear_plan();
         if !self.planner.is_of(&plan.instance) {
-            self.uplink.hear_server(false);
+            self.uplink.forget_server();
             self.push(Output::Subscribe(Topic::ServerState(plan.instance.clone())));
         }
         let open = |work: WorkRef| {
@@ -315,7 +315,7 @@ impl Session {
             return;
         }
         let Some(presence) = Presence::decode(payload) else { return };
-        if self.uplink.hear_server(presence.state == State::Online) {
+        if self.uplink.hear_server(&presence) {
             // What the broker holds may be a last will of an earlier start that came late: an
             // aggregator that starts now would not know that this device is here.
             self.say_state(State::Online);

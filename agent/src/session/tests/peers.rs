@@ -1,0 +1,16 @@
+//! Brokers and aggregators that misbehave: what comes late, what contradicts itself, what is spoiled.
+
+use super::*;
+
+#[test]
+fn what_an_earlier_start_of_the_aggregator_left_does_not_silence_a_device() {
+    let mut bench = Bench::joined();
+    assert_eq!(published(&bench.hear_start(State::Online, 2)).len(), 1, "it may not have heard");
+    bench.hear_start(State::Lost, 1);
+    bench.hear_start(State::Offline, 1);
+    bench.now = bench.now.after(60_000);
+    assert_eq!(published(&bench.step(Input::Tick)).len(), 1, "the claim goes out again");
+    bench.hear_start(State::Offline, 2);
+    bench.now = bench.now.after(3_600_000);
+    assert!(published(&bench.step(Input::Tick)).is_empty(), "this one has left");
+}
