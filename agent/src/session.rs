@@ -424,7 +424,8 @@ impl Session {
         let work = work_of(plan, item);
         let asked = item.work().ok()?;
         let kind = asked.kind()?;
-        if self.planner.has_ended(&work) || !self.survey?.allows(kind) {
+        let is_open = self.holding.fits(plan) && !self.planner.has_ended(&work);
+        if !is_open || !self.survey?.allows(kind) {
             return None;
         }
         if kind.needs_model()

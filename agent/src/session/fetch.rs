@@ -45,7 +45,7 @@ impl Session {
         let Some(wanted) = self.planner.plan().map(|plan| plan.task) else { return };
         let known = self.state.task.as_ref().map(|cached| cached.digest);
         if known == Some(wanted.digest) && self.holding.knows_task() {
-            return;
+            return self.check_plan();
         }
         if !self.has_memory_for_task(&wanted) {
             // What it could do for an older task is of no use to this plan.
@@ -57,6 +57,18 @@ impl Session {
             let download = Download::new(wanted, now, &mut self.rng);
             self.enter(Phase::FetchingTask(download));
             self.request_chunks();
+        }
+    }
+
+    /// Says so once when the plan contradicts its task: nothing that it asks for is done then.
+    fn check_plan(&mut self) {
+        let odd = |plan| self.holding.task().is_some() && !self.holding.fits(plan);
+        let is_odd = self.planner.plan().is_some_and(odd);
+        if self.planner.note_odd(is_odd) {
+            error!(
+                "{}: the plan names another layout than its task has: no work is done for it",
+                self.settings.device
+            );
         }
     }
 
@@ -255,9 +267,6 @@ impl Session {
             Work::Unknown(_) => return,
         };
         let local = self.local_layers(task);
-        if self.planner.plan().is_some_and(|plan| plan.layout != task.layout().hash()) {
-            warn!("{}: the plan names another layout than its task", self.settings.device);
-        }
         let job = Job {
             work: item.work,
             task: task.clone(),

@@ -14,3 +14,14 @@ fn what_an_earlier_start_of_the_aggregator_left_does_not_silence_a_device() {
     bench.now = bench.now.after(3_600_000);
     assert!(published(&bench.step(Input::Tick)).is_empty(), "this one has left");
 }
+
+#[test]
+fn no_work_is_done_for_a_plan_that_contradicts_its_task() {
+    let mut bench = Bench::new(false);
+    let right = bench.plan.layout;
+    bench.plan.layout = task(true).layout().unwrap().hash();
+    assert!(published(&bench.join()).is_empty(), "it would be trained in vain");
+    assert!(published(&bench.hear_plan()).is_empty());
+    bench.plan.layout = right;
+    assert_eq!(published(&bench.hear_plan()).len(), 1);
+}
