@@ -18,6 +18,9 @@ use super::{Output, Session};
 use crate::job::{Job, JobSpec};
 use crate::state::{CachedTask, Pending};
 
+/// Times that a version may come spoiled before it is given up.
+const SPOILED_MAX: u8 = 3;
+
 impl Session {
     /// Makes the remembered task current, if there is one.
     pub(super) fn restore_task(&mut self) {
@@ -148,7 +151,10 @@ impl Session {
         if self.spares_link() {
             return;
         }
-        let Some(download) = self.download() else { return };
+        let now = self.now;
+        let Some(download) = self.download().filter(|download| !download.rests(now)) else {
+            return;
+        };
         let (reference, open) = (download.reference, download.requested());
         let room = FETCH_TOPICS.saturating_sub(open);
         let most =
@@ -195,12 +201,20 @@ impl Session {
             return Ok(());
         }
         let reference = download.reference;
-        let bytes = if download.is_complete() { Some(download.finish()?) } else { None };
+        let object = download.is_complete().then(|| download.finish(now, &mut rng));
+        let spoiled = download.spoiled();
         self.rng = rng;
         let topic = self.object_topic(&reference, chunk.index);
         self.push(Output::Unsubscribe(topic));
-        match bytes {
-            Some(bytes) => self.on_object(now, &reference, bytes),
+        match object {
+            Some(Ok(bytes)) => self.on_object(now, &reference, bytes),
+            Some(Err(error)) => {
+                // A task is asked for again as long as the plan names it, ever more seldom.
+                if spoiled >= SPOILED_MAX && matches!(self.phase, Phase::FetchingModel { .. }) {
+                    self.abandon("its base version came spoiled each time");
+                }
+                Err(error)
+            }
             None => {
                 self.request_chunks();
                 Ok(())

@@ -18,20 +18,28 @@ pub(super) struct Retry {
 
 const RETRY_MS_MIN: u64 = 5_000;
 const RETRY_MS_MAX: u64 = 60_000;
+/// Longest rest after an object came spoiled, without its random part.
+const SPOILED_MS_MAX: u64 = 3_600_000;
 
 impl Retry {
     /// First repeat after five to seven and a half seconds.
     pub(super) fn start(now: Instant, rng: &mut Rng) -> Self {
-        let mut this = Self { at: now, wait_ms: RETRY_MS_MIN / 2 };
-        this.again(now, rng);
-        this
+        Self::after(RETRY_MS_MIN, now, rng)
     }
 
     /// Doubles the wait, up to a minute, and adds up to half of it at random.
     pub(super) fn again(&mut self, now: Instant, rng: &mut Rng) {
-        self.wait_ms = (self.wait_ms * 2).min(RETRY_MS_MAX);
-        let half = usize::try_from(self.wait_ms / 2).unwrap_or(0);
-        self.at = now.after(self.wait_ms + rng.below(half) as u64);
+        *self = Self::after((self.wait_ms * 2).min(RETRY_MS_MAX), now, rng);
+    }
+
+    /// After something came spoiled so often: doubles with each time, from ten seconds to an hour.
+    fn after_spoiled(times: u8, now: Instant, rng: &mut Rng) -> Self {
+        Self::after((RETRY_MS_MIN << times.min(16)).min(SPOILED_MS_MAX), now, rng)
+    }
+
+    fn after(wait_ms: u64, now: Instant, rng: &mut Rng) -> Self {
+        let half = usize::try_from(wait_ms / 2).unwrap_or(0);
+        Self { at: now.after(wait_ms + rng.below(half) as u64), wait_ms }
     }
 }
 
@@ -113,12 +121,27 @@ pub(super) struct Download {
     assembly: Assembly,
     requested: Vec<u16>,
     pub(super) retry: Retry,
+    /// How often all chunks came and were not the object.
+    spoiled: u8,
+    /// Until when nothing is asked for.
+    rests_until: Instant,
 }
 
 impl Download {
     pub(super) fn new(reference: ObjectRef, now: Instant, rng: &mut Rng) -> Self {
         let assembly = Assembly::new(reference);
-        Self { reference, assembly, requested: Vec::new(), retry: Retry::start(now, rng) }
+        let (requested, retry) = (Vec::new(), Retry::start(now, rng));
+        Self { reference, assembly, requested, retry, spoiled: 0, rests_until: now }
+    }
+
+    /// How often all chunks came and were not the object.
+    pub(super) fn spoiled(&self) -> u8 {
+        self.spoiled
+    }
+
+    /// Whether nothing is to be asked for now: what came last was spoiled.
+    pub(super) fn rests(&self, now: Instant) -> bool {
+        now < self.rests_until
     }
 
     /// Chunks that were asked for and have not come.
@@ -156,9 +179,15 @@ impl Download {
         self.assembly.is_complete()
     }
 
-    /// The object; when its digest does not match, everything is fetched again.
-    pub(super) fn finish(&mut self) -> Result<Vec<u8>, WireError> {
+    /// The object; when its digest does not match, everything is fetched again after a rest.
+    pub(super) fn finish(&mut self, now: Instant, rng: &mut Rng) -> Result<Vec<u8>, WireError> {
         let fresh = Assembly::new(self.reference);
-        core::mem::replace(&mut self.assembly, fresh).finish()
+        let object = core::mem::replace(&mut self.assembly, fresh).finish();
+        if object.is_err() {
+            self.spoiled = self.spoiled.saturating_add(1);
+            self.retry = Retry::after_spoiled(self.spoiled, now, rng);
+            self.rests_until = self.retry.at;
+        }
+        object
     }
 }
