@@ -535,6 +535,11 @@ impl Session {
                 upload.retry.again(now, &mut self.rng);
                 return;
             }
+            Outcome::Refused(Refusal::Digest) if upload.restart() => {
+                info!("{}: update of round {round} arrived spoiled", self.settings.device);
+                upload.retry.again(now, &mut self.rng);
+                return;
+            }
             Outcome::Refused(reason) => {
                 warn!("{}: update of round {round} refused: {reason}", self.settings.device);
                 self.counters.refused += 1;

@@ -18,6 +18,8 @@ pub(super) struct Retry {
 
 const RETRY_MS_MIN: u64 = 5_000;
 const RETRY_MS_MAX: u64 = 60_000;
+/// Times that an update is sent once more because other bytes arrived.
+const RESTARTS_MAX: u8 = 3;
 /// Longest rest after an object came spoiled, without its random part.
 const SPOILED_MS_MAX: u64 = 3_600_000;
 
@@ -51,6 +53,7 @@ pub(super) struct Upload {
     acked: Option<Ack>,
     in_flight: Vec<u16>,
     pub(super) retry: Retry,
+    restarts: u8,
 }
 
 impl Upload {
@@ -62,7 +65,8 @@ impl Upload {
     ) -> Result<Self, WireError> {
         let reference = ObjectRef::of(&object, chunk_bytes)?;
         let retry = Retry::start(now, rng);
-        Ok(Self { reference, object, acked: None, in_flight: Vec::new(), retry })
+        let (acked, in_flight) = (None, Vec::new());
+        Ok(Self { reference, object, acked, in_flight, retry, restarts: 0 })
     }
 
     pub(super) fn digest(&self) -> ShortDigest {
@@ -101,6 +105,14 @@ impl Upload {
         self.in_flight.retain(|&index| !ack.has(index));
         self.acked = Some(ack);
         self.retry = Retry::start(now, rng);
+    }
+
+    /// Begins anew with the next repeat, since other bytes arrived than were sent; false when that
+    /// happened too often.
+    pub(super) fn restart(&mut self) -> bool {
+        (self.acked, self.in_flight) = (None, Vec::new());
+        self.restarts = self.restarts.saturating_add(1);
+        self.restarts <= RESTARTS_MAX
     }
 
     /// Counts everything unacknowledged as lost. When all is acknowledged and only the verdict

@@ -92,3 +92,22 @@ fn a_version_that_comes_spoiled_three_times_is_given_up() {
     assert_eq!((bench.session.phase_name(), bench.session.counters().abandoned), ("waiting", 1));
     assert!(published(&bench.step(Input::Tick)).is_empty(), "nor is its round begun again");
 }
+
+#[test]
+fn an_update_that_arrives_with_other_bytes_is_sent_whole_again_three_times() {
+    let mut bench = Bench::new(true);
+    bench.join();
+    bench.go(Answer::Go);
+    let sent = bench.train();
+    let object = Chunk::decode(published(&sent)[0]).unwrap().object;
+    let outcome = Outcome::Refused(Refusal::Digest);
+    let refused = wire::encode(&Verdict { work: work(1), object, outcome }).unwrap();
+    let verdict = Topic::Down(name("wrist-1"), Down::Verdict);
+    for _ in 0..3 {
+        bench.ack(object, vec![0xff, 0b11]);
+        assert!(published(&bench.hear(&verdict, &refused)).is_empty(), "not at once");
+        assert_eq!(chunks_of(&wait(&mut bench).1), [0, 1, 2, 3]);
+    }
+    bench.hear(&verdict, &refused);
+    assert_eq!((bench.session.phase_name(), bench.session.counters().refused), ("waiting", 1));
+}
