@@ -289,6 +289,10 @@ impl Session {
         self.memory_mut().plans.note(&plan);
         self.uplink.hear_plan();
         if !self.planner.is_of(&plan.instance) {
+            if let Some(before) = self.planner.plan() {
+                let server = Topic::ServerState(before.instance.clone());
+                self.push(Output::Unsubscribe(server));
+            }
             self.uplink.forget_server();
             self.push(Output::Subscribe(Topic::ServerState(plan.instance.clone())));
         }

@@ -111,3 +111,16 @@ fn an_update_that_arrives_with_other_bytes_is_sent_whole_again_three_times() {
     bench.hear(&verdict, &refused);
     assert_eq!((bench.session.phase_name(), bench.session.counters().refused), ("waiting", 1));
 }
+
+#[test]
+fn a_device_listens_to_one_aggregator_at_a_time() {
+    let mut bench = Bench::joined();
+    bench.plan.instance = name("agg-2");
+    let outputs = bench.hear_plan();
+    let (old, new) = (Topic::ServerState(name("agg")), Topic::ServerState(name("agg-2")));
+    let leaves = |output: &Output| matches!(output, Output::Unsubscribe(left) if *left == old);
+    assert_eq!(outputs.iter().filter(|output| leaves(output)).count(), 1);
+    assert_eq!((asks_for(&outputs, &old), asks_for(&outputs, &new)), (0, 1));
+    bench.now = bench.now.after(60_000);
+    assert!(published(&bench.step(Input::Tick)).is_empty(), "the new one was not heard yet");
+}
