@@ -21,6 +21,7 @@ use dunlin_protocol::work::{ChannelQuery, Score, SumsWork, TrainWork, Training, 
 use super::*;
 use crate::job::Trained;
 
+mod check_in;
 mod inference;
 mod memory;
 mod peers;
