@@ -16,7 +16,7 @@ use dunlin_protocol::task::Task;
 use dunlin_protocol::time::Instant;
 use dunlin_protocol::topic::{Topic, Topics};
 use dunlin_service::{Manager, Pulse};
-use log::{error, warn};
+use log::{error, info, warn};
 
 use crate::eligibility::watch::Watch;
 use crate::inference::{self, Finding, Inference};
@@ -42,7 +42,8 @@ enum Event {
     Found(Finding),
 }
 
-/// Reads what the device remembers, or makes a new secret on its first start.
+/// Reads what the device remembers, or makes a new secret on its first start, and says so: a state
+/// whose files are gone looks the same.
 ///
 /// # Errors
 /// When the state cannot be read, or there are no random bytes for a new one.
@@ -50,6 +51,9 @@ pub fn load_state(store: &mut dyn StateStore) -> Result<DeviceState, RunError> {
     match store.load().map_err(RunError::Store)? {
         Some(bytes) => DeviceState::decode(&bytes).map_err(RunError::State),
         None => {
+            info!(
+                "no state is kept here: starts as a new device, with a new secret of its draw. If it has run before, its state is lost: check state_dir"
+            );
             let mut lottery = [0; 32];
             getrandom::fill(&mut lottery).map_err(|error| RunError::Random(error.to_string()))?;
             Ok(DeviceState::fresh(lottery))
@@ -388,3 +392,6 @@ fn watch(
     let failed = |error| RunError::Thread(format!("the conditions cannot be watched: {error}"));
     Watch::start(conditions, held, tell).map_err(failed)
 }
+
+#[cfg(test)]
+mod tests;

@@ -293,7 +293,11 @@ impl Session {
         self.state.plans.note(&plan);
         self.uplink.hear_plan();
         if !self.planner.is_of(&plan.instance) {
-            self.uplink.hear_server(false);
+            if let Some(before) = self.planner.plan() {
+                let server = Topic::ServerState(before.instance.clone());
+                self.push(Output::Unsubscribe(server.into()));
+            }
+            self.uplink.forget_server();
             self.subscribe(Topic::ServerState(plan.instance.clone()));
         }
         let open = |work: WorkRef| {
@@ -319,7 +323,7 @@ impl Session {
             return;
         }
         let Some(presence) = Presence::decode(payload) else { return };
-        if self.uplink.hear_server(presence.state == State::Online) {
+        if self.uplink.hear_server(&presence) {
             // What the broker holds may be a last will of an earlier start that came late: an
             // aggregator that starts now would not know that this device is here.
             self.say_state(State::Online);
@@ -428,7 +432,8 @@ impl Session {
         let work = work_of(plan, item);
         let asked = item.work().ok()?;
         let kind = asked.kind()?;
-        if self.planner.has_ended(&work) || !self.survey?.allows(kind) {
+        let is_open = self.holding.fits(plan) && !self.planner.has_ended(&work);
+        if !is_open || !self.survey?.allows(kind) {
             return None;
         }
         if kind.needs_model()
@@ -535,6 +540,11 @@ impl Session {
                 self.counters.accepted += 1;
             }
             Outcome::Refused(Refusal::Busy) => {
+                upload.retry.again(now, &mut self.rng);
+                return;
+            }
+            Outcome::Refused(Refusal::Digest) if upload.restart() => {
+                info!("{}: update of round {round} arrived spoiled", self.settings.device);
                 upload.retry.again(now, &mut self.rng);
                 return;
             }

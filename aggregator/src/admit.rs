@@ -116,8 +116,10 @@ pub fn admit(report: &Report<'_>, terms: &Terms<'_>) -> Result<Share, Refusal> {
     }
 }
 
-/// The update's values `[n_update]`, decoded, checked and clipped to the norm bound.
-#[allow(clippy::cast_possible_truncation)] // to f32, the nearest
+/// The update's values `[n_update]`, decoded and checked, each cut to the largest magnitude.
+///
+/// What is longer than the clip norm counts as it is, up to the longest that the codec makes of an
+/// update at that norm: scaled down, every such update would lose what an unbiased codec's error adds.
 fn values(report: &Report<'_>, work: &TrainWork, terms: &Terms<'_>) -> Result<Vec<f32>, Refusal> {
     let named = Codec::from_spec(work.codec).filter(|_| report.header.codec == work.codec.id);
     let codec = named.ok_or(Refusal::Codec)?;
@@ -133,15 +135,13 @@ fn values(report: &Report<'_>, work: &TrainWork, terms: &Terms<'_>) -> Result<Ve
         return Err(Refusal::ValueTooLarge);
     }
     let norm = libm::sqrt(squared_norm(&values));
-    let clip = f64::from(work.clip_norm);
     if norm > codec.norm_max(n, work.clip_norm) * (1.0 + ROUNDING) {
         return Err(Refusal::NormTooLarge);
-    }
-    if norm > clip {
-        let shrink = clip / norm;
-        values.iter_mut().for_each(|value| *value = (f64::from(*value) * shrink) as f32);
     }
     let bound = work.max_abs;
     values.iter_mut().for_each(|value| *value = value.clamp(-bound, bound));
     Ok(values)
 }
+
+#[cfg(test)]
+mod tests;

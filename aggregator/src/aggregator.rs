@@ -289,8 +289,7 @@ impl Aggregator {
     pub fn last_will(&self) -> (Topic, Vec<u8>) {
         let state = dunlin_protocol::presence::State::Lost;
         let presence = Presence::new(state, self.boot);
-        let topic = Topic::ServerState(self.settings.instance.clone());
-        (topic, presence.encode().into_bytes())
+        (self.own_state(), presence.encode().into_bytes())
     }
 
     fn message(&mut self, now: Instant, topic: Topic, payload: &[u8]) {
@@ -302,6 +301,9 @@ impl Aggregator {
                 if federation == self.settings.federation && self.shards.contains(&shard) =>
             {
                 self.up(now, device, payload);
+            }
+            Topic::ServerState(instance) if instance == self.settings.instance => {
+                self.hear_of_itself(payload);
             }
             Topic::Up(..)
             | Topic::Out(..)

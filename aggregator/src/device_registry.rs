@@ -8,6 +8,10 @@ use dunlin_protocol::time::Instant;
 
 use crate::settings::DEVICES_MAX;
 
+/// How long the number of devices of before an outage counts after it, in milliseconds: what the
+/// slowest of them take to notice that they were cut off, and to connect again.
+const REMEMBERED_MS: u64 = 4 * 60_000;
+
 /// What a presence message changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Change {
@@ -46,6 +50,8 @@ pub(crate) struct DeviceRegistry {
     asleep: BTreeSet<(Instant, DeviceId)>,
     /// How many take no work, by their reason; no reason without a device.
     held: BTreeMap<Held, u32>,
+    /// How many could take part when everybody was forgotten, and until when that counts.
+    before: Option<(u32, Instant)>,
 }
 
 impl DeviceRegistry {
@@ -58,6 +64,13 @@ impl DeviceRegistry {
     pub(crate) fn available(&self) -> u32 {
         let known = u32::try_from(self.devices.len()).unwrap_or(u32::MAX);
         known.saturating_sub(self.held.values().sum())
+    }
+
+    /// Devices that can take part once those are back that an outage cut off: the few that are heard
+    /// of first are not everybody.
+    pub(crate) fn expected(&self, now: Instant) -> u32 {
+        let before = self.before.filter(|(_, until)| now < *until);
+        before.map_or(0, |(devices, _)| devices).max(self.available())
     }
 
     /// Devices that take no work, by their reason.
@@ -77,9 +90,11 @@ impl DeviceRegistry {
         (*until <= now).then(|| device.clone())
     }
 
-    /// Forgets everybody; the broker's retained messages tell again who is there.
-    pub(crate) fn clear(&mut self) {
-        *self = Self::default();
+    /// Forgets everybody but how many there were; the broker's retained messages tell again who is
+    /// there.
+    pub(crate) fn clear(&mut self, now: Instant) {
+        let before = Some((self.expected(now), now.after(REMEMBERED_MS)));
+        *self = Self { before, ..Self::default() };
     }
 
     fn insert(&mut self, device: &DeviceId, seen: Seen) {
@@ -183,7 +198,7 @@ mod tests {
         say(&mut registry, State::Online, 1);
         assert_eq!(registry.take(&Name::new("wrist-1").unwrap(), None, Instant(0)), Change::Left);
         say(&mut registry, State::Online, 1);
-        registry.clear();
+        registry.clear(Instant(0));
         assert_eq!(registry.online(), 0);
     }
 
@@ -235,7 +250,29 @@ mod tests {
         registry.expire(Instant(100));
         assert!(registry.held().is_empty());
         say_held(&mut registry, "a", held(State::Asleep, Held::Battery));
-        registry.clear();
+        registry.clear(Instant(0));
         assert!(registry.held().is_empty());
+    }
+
+    #[test]
+    fn after_an_outage_as_many_are_expected_as_there_were_until_all_had_time_to_come_back() {
+        let mut registry = DeviceRegistry::default();
+        let come = |registry: &mut DeviceRegistry, devices: &[&str]| {
+            for device in devices {
+                say_held(registry, device, Presence::new(State::Online, 1));
+            }
+        };
+        come(&mut registry, &["a", "b", "c"]);
+        assert_eq!(registry.expected(Instant(1_000)), 3);
+        registry.clear(Instant(1_000));
+        come(&mut registry, &["a"]);
+        let end = Instant(1_000).after(REMEMBERED_MS);
+        let at = [Instant(1_000), Instant(end.0 - 1), end].map(|now| registry.expected(now));
+        assert_eq!((at, registry.available()), ([3, 3, 1], 1));
+        // A second outage before all are back.
+        registry.clear(Instant(2_000));
+        assert_eq!(registry.expected(end), 3);
+        come(&mut registry, &["a", "b", "c", "d"]);
+        assert_eq!(registry.expected(end), 4);
     }
 }

@@ -23,7 +23,7 @@ const PRESENCE_BYTES: usize = EVENT_BYTES + 160;
 /// What may wait at the most, in bytes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
-    /// Presence of devices.
+    /// Presence, of devices and of the aggregator itself: it comes once.
     presence: usize,
     /// Everything else. What finds no room is dropped: devices send chunks and claims again.
     rest: usize,
@@ -101,14 +101,13 @@ impl Inlet {
     fn lane(&self, event: &LinkEvent) -> Lane {
         let LinkEvent::Message { topic, .. } = event else { return Lane::Rest };
         match self.topics.parse(topic) {
-            Some(Topic::DeviceState(_)) => Lane::Presence,
+            Some(Topic::DeviceState(_) | Topic::ServerState(_)) => Lane::Presence,
             Some(
                 Topic::Up(..)
                 | Topic::Down(..)
                 | Topic::Out(..)
                 | Topic::Plan(_)
-                | Topic::Object(..)
-                | Topic::ServerState(_),
+                | Topic::Object(..),
             )
             | None => Lane::Rest,
         }

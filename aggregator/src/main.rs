@@ -14,7 +14,7 @@ use dunlin_aggregator::control;
 use dunlin_aggregator::io::{Input, Output, RoundEvent};
 use dunlin_aggregator::run::RunError;
 use dunlin_aggregator::status::Status;
-use dunlin_aggregator::store::Store;
+use dunlin_aggregator::store::{Store, StoreError};
 use dunlin_aggregator::{model_file, run};
 use dunlin_protocol::task::Task;
 use dunlin_protocol::time::Instant;
@@ -29,7 +29,7 @@ const EXIT_CONFIG: u8 = 78;
 #[derive(Parser)]
 #[command(
     version,
-    after_help = "Exit codes: 0 done, or stopped in order, 1 failed, 2 wrong usage, 78 wrong configuration."
+    after_help = "Exit codes: 0 done, or stopped in order, 1 failed, 2 wrong usage, 78 wrong configuration, or a store that cannot be used."
 )]
 struct Arguments {
     /// The configuration file.
@@ -98,10 +98,11 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             log::error!("{error}");
-            // A store of another task and a missing certificate are its fault as well.
+            // A store of another task or program and a missing certificate are its fault as well.
             let start = error.downcast_ref().is_some_and(RunError::is_config);
+            let store = error.downcast_ref().is_some_and(StoreError::is_config);
             let query = error.downcast_ref::<ask::Unusable>().is_some();
-            let config = error.downcast_ref::<ConfigError>().is_some() || start || query;
+            let config = error.downcast_ref::<ConfigError>().is_some() || start || store || query;
             if config { ExitCode::from(EXIT_CONFIG) } else { ExitCode::FAILURE }
         }
     }

@@ -32,7 +32,7 @@ pub struct Query {
     pub name: Name,
     /// What to add up.
     pub work: SumsWork,
-    /// Devices wanted; 0 is all that are online when it is put.
+    /// Devices wanted; 0 is all that are there when it is put, or are expected back from an outage.
     pub devices: u32,
     /// Fewest devices that make an answer; with fewer, nothing of it is shown.
     pub quorum: u32,

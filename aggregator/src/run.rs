@@ -55,7 +55,8 @@ impl RunError {
         match self {
             Self::Start(_) => true,
             Self::Link(error) => !matches!(error, LinkError::Thread(_)),
-            Self::Store(_) | Self::Random(_) | Self::LinkEnded => false,
+            Self::Store(error) => error.is_config(),
+            Self::Random(_) | Self::LinkEnded => false,
         }
     }
 }

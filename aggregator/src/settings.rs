@@ -135,7 +135,9 @@ pub struct Settings {
     pub learning_rate_final: f32,
     /// How the learning rate gets there.
     pub schedule: Schedule,
-    /// Longest update that is taken, as its Euclidean norm.
+    /// Longest update that devices send, as its Euclidean norm. What the codec adds when it is read
+    /// counts too, so that one update moves the sum by [`Codec::norm_max`] times its weight at the
+    /// most; longer ones are refused.
     pub clip_norm: f32,
     /// Largest magnitude of one coordinate of an update.
     pub max_abs: f32,

@@ -74,6 +74,16 @@ impl StoreError {
     pub fn problem(&self) -> &StoreProblem {
         &self.problem
     }
+
+    /// Whether a person has to change something, so that opening it again would not help.
+    pub fn is_config(&self) -> bool {
+        match self.problem {
+            StoreProblem::NotOurs | StoreProblem::Schema { .. } | StoreProblem::Corrupt { .. } => {
+                true
+            }
+            StoreProblem::InUse | StoreProblem::Database(_) => false,
+        }
+    }
 }
 
 impl fmt::Display for StoreError {

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
+use dunlin_aggregator::store::Store;
 use dunlin_link::LinkEvent;
 use dunlin_link::testing::{Mosquitto, TestClient};
 use dunlin_protocol::id::Name;
@@ -17,6 +18,7 @@ use dunlin_protocol::task::Task;
 use dunlin_protocol::topic::{Down, Topic, Topics};
 use dunlin_protocol::wire;
 use dunlin_protocol::work::{Score, TrainFigures, WorkKind};
+use redb::{Database, TableDefinition};
 use tempfile::TempDir;
 
 const TASK: &str = r#"
@@ -141,6 +143,41 @@ fn a_model_is_imported_and_exported_again() {
     // Another layout needs another store.
     fs::write(folder.path().join("task.toml"), TASK.replace("window = 4", "window = 6")).unwrap();
     assert_eq!(output(folder.path(), &["run"]).status.code(), Some(78));
+}
+
+/// A new store with this entry beside or in place of its own.
+fn store_with(path: &Path, key: &'static str, value: &[u8]) {
+    let _ = fs::remove_file(path);
+    drop(Store::open(path).unwrap());
+    let meta: TableDefinition<&str, &[u8]> = TableDefinition::new("meta");
+    let database = Database::create(path).unwrap();
+    let transaction = database.begin_write().unwrap();
+    transaction.open_table(meta).unwrap().insert(key, value).unwrap();
+    transaction.commit().unwrap();
+}
+
+#[test]
+fn a_store_that_no_start_mends_ends_with_78_so_that_no_start_is_tried_again() {
+    let folder = folder("mqtt://localhost");
+    let path = folder.path().join("aggregator.redb");
+    let refused = |text: &str| {
+        for arguments in [&["run"][..], &["export", "model.safetensors"]] {
+            let output = output(folder.path(), arguments);
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert_eq!(output.status.code(), Some(78), "{said}");
+            assert!(said.contains(text), "{said}");
+        }
+    };
+    fs::write(&path, [7_u8; 3]).unwrap();
+    refused("not an aggregator's store");
+    store_with(&path, "schema", &99_u32.to_le_bytes());
+    refused("schema 99");
+    store_with(&path, "head", &[1, 2, 3]);
+    refused("\"head\" cannot be read");
+    // A disk that refuses may be mended without this program.
+    fs::remove_file(&path).unwrap();
+    fs::create_dir(&path).unwrap();
+    assert_eq!(output(folder.path(), &["run"]).status.code(), Some(1));
 }
 
 /// An aggregator process that does not outlive its test.

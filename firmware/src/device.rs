@@ -127,7 +127,10 @@ impl<'a, P: Port, F: NorFlash> Device<'a, P, F> {
                 StateError::Malformed => DAMAGED,
                 StateError::Schema { .. } => OTHER_VERSION,
             })?,
-            None => DeviceState::fresh(entropy),
+            None => {
+                info!("no state in flash: starts as a new device");
+                DeviceState::fresh(entropy)
+            }
         };
         let start = state.boot.saturating_add(1);
         let seed = state.lottery.draw(&config.federation, Lineage([0; 16]), RoundId(state.boot), 1);

@@ -92,7 +92,7 @@ pub enum Refusal {
     Oversized,
     /// The update has a value that is not finite.
     NotFinite,
-    /// The update is longer than the clip norm.
+    /// The update is longer than its codec can have made one of the clip norm.
     NormTooLarge,
     /// One coordinate of the update is beyond the bound of the plan.
     ValueTooLarge,

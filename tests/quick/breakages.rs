@@ -69,10 +69,16 @@ fn an_update_with_another_weight_is_seen() {
 }
 
 #[test]
-fn an_update_cut_to_another_norm_is_seen() {
-    // What int8 reads back may be a little longer than what a device wrote, so that it is cut; an
-    // update in f32 would be refused.
-    assert_other_sum(&hostile("int8"), Breakage::OtherClip, "number");
+fn an_update_longer_than_devices_were_told_is_seen() {
+    let (seed, violation) = seen_in(&hostile("f32"), Breakage::OtherClip);
+    assert_eq!(violation.rule, rule::SUMS, "seed {seed}: {violation:?}");
+    assert!(violation.what.contains("is not admissible"), "seed {seed}: {violation:?}");
+}
+
+#[test]
+fn values_cut_to_another_magnitude_are_seen() {
+    // Values in f32 that are too large would be refused, not cut.
+    assert_other_sum(&hostile("uniform=8"), Breakage::OtherLargest, "number");
 }
 
 #[test]

@@ -24,15 +24,18 @@ pub(super) enum Fate {
     Counted,
     /// It is not.
     NotCounted,
-    /// The round ended without a word.
+    /// Nobody knows: the round ended without a word, or an update of this device was counted that may
+    /// be another one.
     Unknown,
 }
 
 impl Fate {
-    /// What a verdict says: an update that is refused as a duplicate was counted before.
+    /// What a verdict says. The same update would be accepted again: where it is a duplicate, the one
+    /// that was counted is another, such as that of a state that was lost.
     pub(super) fn of(outcome: Outcome) -> Self {
         match outcome {
-            Outcome::Accepted | Outcome::Refused(Refusal::Duplicate) => Self::Counted,
+            Outcome::Accepted => Self::Counted,
+            Outcome::Refused(Refusal::Duplicate) => Self::Unknown,
             Outcome::Refused(_) => Self::NotCounted,
         }
     }
@@ -242,8 +245,13 @@ mod tests {
     }
 
     #[test]
-    fn a_duplicate_was_counted_before() {
-        assert_eq!(Fate::of(Outcome::Refused(Refusal::Duplicate)), Fate::Counted);
+    fn an_update_that_is_a_duplicate_is_another_than_the_one_that_counts() {
+        assert_eq!(Fate::of(Outcome::Accepted), Fate::Counted);
+        assert_eq!(Fate::of(Outcome::Refused(Refusal::Duplicate)), Fate::Unknown);
         assert_eq!(Fate::of(Outcome::Refused(Refusal::RoundClosed)), Fate::NotCounted);
+        let mut bench = Bench::joined();
+        round(&mut bench, 1, delta(1), Some(Fate::Counted));
+        round(&mut bench, 2, delta(2), Some(Fate::of(Outcome::Refused(Refusal::Duplicate))));
+        assert_eq!(residual(&bench), None, "neither what it lost nor what was lost before");
     }
 }

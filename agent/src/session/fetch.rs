@@ -18,6 +18,9 @@ use super::{Output, Session};
 use crate::job::{Job, JobSpec};
 use crate::state::{CachedTask, Pending};
 
+/// Times that a version may come spoiled before it is given up.
+const SPOILED_MAX: u8 = 3;
+
 impl Session {
     /// Makes the remembered task current, if there is one.
     pub(super) fn restore_task(&mut self) {
@@ -45,7 +48,7 @@ impl Session {
         let Some(wanted) = self.planner.plan().map(|plan| plan.task) else { return };
         let known = self.state.task.as_ref().map(|cached| cached.digest);
         if known == Some(wanted.digest) && self.holding.knows_task() {
-            return;
+            return self.check_plan();
         }
         if !self.has_memory_for_task(&wanted) {
             // What it could do for an older task is of no use to this plan.
@@ -57,6 +60,18 @@ impl Session {
             let download = Download::new(wanted, now, &mut self.rng);
             self.enter(Phase::FetchingTask(download));
             self.request_chunks();
+        }
+    }
+
+    /// Says so once when the plan contradicts its task: nothing that it asks for is done then.
+    fn check_plan(&mut self) {
+        let odd = |plan| self.holding.task().is_some() && !self.holding.fits(plan);
+        let is_odd = self.planner.plan().is_some_and(odd);
+        if self.planner.note_odd(is_odd) {
+            error!(
+                "{}: the plan names another layout than its task has: no work is done for it",
+                self.settings.device
+            );
         }
     }
 
@@ -136,7 +151,10 @@ impl Session {
         if self.spares_link() {
             return;
         }
-        let Some(download) = self.download() else { return };
+        let now = self.now;
+        let Some(download) = self.download().filter(|download| !download.rests(now)) else {
+            return;
+        };
         let (reference, open) = (download.reference, download.requested());
         let room = FETCH_TOPICS.saturating_sub(open);
         let most =
@@ -183,12 +201,20 @@ impl Session {
             return Ok(());
         }
         let reference = download.reference;
-        let bytes = if download.is_complete() { Some(download.finish()?) } else { None };
+        let object = download.is_complete().then(|| download.finish(now, &mut rng));
+        let spoiled = download.spoiled();
         self.rng = rng;
         let topic = self.object_topic(&reference, chunk.index);
         self.push(Output::Unsubscribe(topic.into()));
-        match bytes {
-            Some(bytes) => self.on_object(now, &reference, bytes),
+        match object {
+            Some(Ok(bytes)) => self.on_object(now, &reference, bytes),
+            Some(Err(error)) => {
+                // A task is asked for again as long as the plan names it, ever more seldom.
+                if spoiled >= SPOILED_MAX && matches!(self.phase, Phase::FetchingModel { .. }) {
+                    self.abandon("its base version came spoiled each time");
+                }
+                Err(error)
+            }
             None => {
                 self.request_chunks();
                 Ok(())
@@ -255,9 +281,6 @@ impl Session {
             Work::Unknown(_) => return,
         };
         let local = self.local_layers(task);
-        if self.planner.plan().is_some_and(|plan| plan.layout != task.layout().hash()) {
-            warn!("{}: the plan names another layout than its task", self.settings.device);
-        }
         let job = Job {
             work: item.work,
             task: task.clone(),

@@ -46,6 +46,12 @@ impl Holding {
         self.task.is_some() || self.too_large
     }
 
+    /// Whether `plan` says of the task in use what it is; a plan that does not would have devices train
+    /// in vain.
+    pub(super) fn fits(&self, plan: &Plan) -> bool {
+        self.task.as_ref().is_some_and(|task| task.layout().hash() == plan.layout)
+    }
+
     /// Uses `task` from now on; no version of its model is held.
     pub(super) fn use_task(&mut self, task: Arc<Task>) {
         *self = Self::new(task, None);

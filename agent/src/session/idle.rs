@@ -42,8 +42,8 @@ pub struct IdleSession {
     pub counters: SessionCounters,
     /// The time of its last input.
     pub now: Instant,
-    /// Whether the plan's aggregator was there.
-    pub server_online: bool,
+    /// The start of the plan's aggregator that was there, if one was.
+    pub server: Option<u32>,
 }
 
 impl Session {
@@ -75,7 +75,7 @@ impl Session {
             ended: self.planner.into_ended(),
             counters: self.counters,
             now: self.now,
-            server_online: self.uplink.has_server(),
+            server: self.uplink.server(),
         })
     }
 
@@ -86,7 +86,7 @@ impl Session {
             settings,
             state: idle.state,
             rng: idle.rng,
-            uplink: Uplink::settled(idle.now, idle.server_online),
+            uplink: Uplink::settled(idle.now, idle.server),
             planner: Planner::resumed(idle.plan, idle.ended),
             holding: Holding::new(idle.task, idle.model),
             survey: idle.survey,

@@ -16,6 +16,8 @@ const ENDED_MAX: usize = 8;
 pub(super) struct Planner {
     plan: Option<Plan>,
     ended: VecDeque<WorkRef>,
+    /// Whether the plan contradicts its task.
+    is_odd: bool,
 }
 
 /// The work that `item` is in `plan`.
@@ -26,7 +28,7 @@ pub(super) fn work_of(plan: &Plan, item: &WorkItem) -> WorkRef {
 impl Planner {
     /// A planner that has heard `plan` and remembers these ends, the oldest first.
     pub(super) fn resumed(plan: Plan, ended: Box<[WorkRef]>) -> Self {
-        Self { plan: Some(plan), ended: VecDeque::from(ended.into_vec()) }
+        Self { plan: Some(plan), ended: VecDeque::from(ended.into_vec()), is_odd: false }
     }
 
     /// The plan heard last.
@@ -37,6 +39,12 @@ impl Planner {
     /// The plan in place of the one before.
     pub(super) fn take(&mut self, plan: Plan) {
         self.plan = Some(plan);
+    }
+
+    /// Notes whether the plan contradicts its task; whether that begins now, and is worth a word.
+    pub(super) fn note_odd(&mut self, is_odd: bool) -> bool {
+        let before = core::mem::replace(&mut self.is_odd, is_odd);
+        is_odd && !before
     }
 
     /// Whether the plan is that of this aggregator.
@@ -74,6 +82,13 @@ mod tests {
     use super::*;
     use crate::session::tests::plan;
     use dunlin_protocol::id::RoundId;
+
+    #[test]
+    fn a_plan_that_contradicts_its_task_is_worth_one_word_until_one_does_not() {
+        let mut planner = Planner::default();
+        let odd = [false, true, true, false, true].map(|is_odd| planner.note_odd(is_odd));
+        assert_eq!(odd, [false, true, false, false, true]);
+    }
 
     #[test]
     fn what_the_plan_still_lists_is_remembered_longest() {

@@ -21,8 +21,10 @@ use dunlin_protocol::work::{ChannelQuery, Score, SumsWork, TrainWork, Training, 
 use super::*;
 use crate::job::Trained;
 
+mod check_in;
 mod inference;
 mod memory;
+mod peers;
 
 const TRAIN: u8 = WorkKind::Train as u8;
 
@@ -163,7 +165,12 @@ impl Bench {
     }
 
     fn hear_server(&mut self, state: State) -> Vec<Output> {
-        let payload = Presence::new(state, 1).encode();
+        self.hear_start(state, 1)
+    }
+
+    /// Hears of the aggregator's start number `boot`.
+    fn hear_start(&mut self, state: State, boot: u32) -> Vec<Output> {
+        let payload = Presence::new(state, boot).encode();
         self.hear(&Topic::ServerState(name("agg")), payload.as_bytes())
     }
 

@@ -20,6 +20,12 @@ pub(super) struct Retry {
     waits: Backoff,
 }
 
+/// Times that an update is sent once more because other bytes arrived.
+const RESTARTS_MAX: u8 = 3;
+/// Waits after an object came spoiled: ten to fifteen seconds, then twice as long each time, up to an
+/// hour and a half.
+const SPOILED: Backoff = Backoff::new(10_000, 3_600_000, Jitter::After);
+
 impl Retry {
     /// First repeat after five to seven and a half seconds.
     pub(super) fn start(now: Instant, rng: &mut Rng) -> Self {
@@ -42,6 +48,7 @@ pub(super) struct Upload {
     acked: Option<Ack>,
     in_flight: Vec<u16>,
     pub(super) retry: Retry,
+    restarts: u8,
 }
 
 impl Upload {
@@ -53,7 +60,8 @@ impl Upload {
     ) -> Result<Self, WireError> {
         let reference = ObjectRef::of(&object, chunk_bytes)?;
         let retry = Retry::start(now, rng);
-        Ok(Self { reference, object, acked: None, in_flight: Vec::new(), retry })
+        let (acked, in_flight) = (None, Vec::new());
+        Ok(Self { reference, object, acked, in_flight, retry, restarts: 0 })
     }
 
     pub(super) fn digest(&self) -> ShortDigest {
@@ -94,6 +102,14 @@ impl Upload {
         self.retry = Retry::start(now, rng);
     }
 
+    /// Begins anew with the next repeat, since other bytes arrived than were sent; false when that
+    /// happened too often.
+    pub(super) fn restart(&mut self) -> bool {
+        (self.acked, self.in_flight) = (None, Vec::new());
+        self.restarts = self.restarts.saturating_add(1);
+        self.restarts <= RESTARTS_MAX
+    }
+
     /// Counts everything unacknowledged as lost. When all is acknowledged and only the verdict
     /// lacks, the first chunk goes again to ask for it.
     pub(super) fn assume_lost(&mut self) {
@@ -112,12 +128,30 @@ pub(super) struct Download {
     assembly: Assembly,
     requested: Vec<u16>,
     pub(super) retry: Retry,
+    /// How often all chunks came and were not the object.
+    spoiled: u8,
+    /// The waits after that.
+    rests: Backoff,
+    /// Until when nothing is asked for.
+    rests_until: Instant,
 }
 
 impl Download {
     pub(super) fn new(reference: ObjectRef, now: Instant, rng: &mut Rng) -> Self {
         let assembly = Assembly::new(reference);
-        Self { reference, assembly, requested: Vec::new(), retry: Retry::start(now, rng) }
+        let (requested, retry) = (Vec::new(), Retry::start(now, rng));
+        let (spoiled, rests) = (0, SPOILED);
+        Self { reference, assembly, requested, retry, spoiled, rests, rests_until: now }
+    }
+
+    /// How often all chunks came and were not the object.
+    pub(super) fn spoiled(&self) -> u8 {
+        self.spoiled
+    }
+
+    /// Whether nothing is to be asked for now: what came last was spoiled.
+    pub(super) fn rests(&self, now: Instant) -> bool {
+        now < self.rests_until
     }
 
     /// Chunks that were asked for and have not come.
@@ -155,9 +189,15 @@ impl Download {
         self.assembly.is_complete()
     }
 
-    /// The object; when its digest does not match, everything is fetched again.
-    pub(super) fn finish(&mut self) -> Result<Vec<u8>, WireError> {
+    /// The object; when its digest does not match, everything is fetched again after a rest.
+    pub(super) fn finish(&mut self, now: Instant, rng: &mut Rng) -> Result<Vec<u8>, WireError> {
         let fresh = Assembly::new(self.reference);
-        core::mem::replace(&mut self.assembly, fresh).finish()
+        let object = core::mem::replace(&mut self.assembly, fresh).finish();
+        if object.is_err() {
+            self.spoiled = self.spoiled.saturating_add(1);
+            self.rests_until = now.after(self.rests.next_ms(rng));
+            self.retry = Retry { at: self.rests_until, waits: WAITS };
+        }
+        object
     }
 }

@@ -20,7 +20,7 @@ impl Aggregator {
     pub(super) fn connected(&mut self, now: Instant) {
         let settled = now.after(self.settings.settle_ms);
         self.connection = Connection::Up { settled };
-        self.registry.clear();
+        self.registry.clear(now);
         // Devices could not reach us: what is open waits for their claims anew.
         let claims_until = settled.after(self.settings.claim_wait_ms);
         for round in self.rounds.iter_mut() {
@@ -32,6 +32,9 @@ impl Aggregator {
             self.outputs.push_back(Output::Subscribe(filter));
         }
         self.say(State::Online);
+        // Behind its own word, so that the broker gives that back and not one of before.
+        let own = self.topics.name(&self.own_state());
+        self.outputs.push_back(Output::Subscribe(own));
         for (index, chunk) in self.task_object.chunks().collect::<Vec<_>>() {
             self.publish_chunk(self.task_object.reference.digest.short(), index, chunk);
         }
@@ -55,10 +58,29 @@ impl Aggregator {
         self.say(State::Offline);
     }
 
+    /// Takes what the broker says of this aggregator. What an earlier start or connection left, such
+    /// as a last will that comes late, would silence devices: it is set right.
+    pub(super) fn hear_of_itself(&mut self, payload: &[u8]) {
+        let own = Presence::new(State::Online, self.boot);
+        let wrong = match Presence::decode(payload) {
+            Some(presence) => presence.boot <= self.boot && presence != own,
+            // It was removed.
+            None if payload.is_empty() => true,
+            None => return self.counters.unreadable += 1,
+        };
+        if wrong {
+            self.say(State::Online);
+        }
+    }
+
+    /// The topic of its own presence.
+    pub(super) fn own_state(&self) -> Topic {
+        Topic::ServerState(self.settings.instance.clone())
+    }
+
     fn say(&mut self, state: State) {
         let presence = Presence::new(state, self.boot);
-        let topic = Topic::ServerState(self.settings.instance.clone());
-        self.publish(topic, presence.encode().into_bytes(), true);
+        self.publish(self.own_state(), presence.encode().into_bytes(), true);
     }
 
     fn publish_chunk(&mut self, object: ShortDigest, index: u16, payload: Vec<u8>) {

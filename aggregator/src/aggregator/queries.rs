@@ -71,7 +71,7 @@ impl Aggregator {
         if !self.is_settled(now) {
             return;
         }
-        let available = self.registry.available();
+        let (available, expected) = (self.registry.available(), self.registry.expected(now));
         let open = self.rounds.count(WorkKind::Sums);
         for _ in open..OPEN_MAX {
             if self.rounds.len() + 1 >= WORK_ITEMS_MAX {
@@ -79,11 +79,11 @@ impl Aggregator {
             }
             let Some(query) = self.queries.next(available) else { return };
             let Query { name, work, devices, quorum, deadline_ms } = query;
-            let target = if devices == 0 { available } else { devices }.max(quorum);
+            let target = if devices == 0 { expected } else { devices }.max(quorum);
             let bounds = Bounds { target, invited: self.settings.invited(target), quorum };
             let fraction = match devices {
                 0 => Fraction::ALL,
-                _ => Fraction::of(bounds.invited, available),
+                _ => Fraction::of(bounds.invited, expected),
             };
             let job = Job::Sums { query: name, work };
             let sums = Collector::Table(Table::new(job.vector(&self.task).len()));

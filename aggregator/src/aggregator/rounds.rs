@@ -39,7 +39,7 @@ impl Aggregator {
         let sums = Collector::Mean(Accumulator::new(scale, self.task.layout().n_update()));
         let key = RoundKey { round: self.rounds.take_number(), kind: WorkKind::Train };
         let mut records = vec![Record::Head(self.head())];
-        let fraction = Fraction::of(invited, available);
+        let fraction = Fraction::of(invited, self.registry.expected(now));
         let deadline_ms = self.settings.deadline_ms;
         records.extend(self.open(now, key, job, bounds, fraction, sums, deadline_ms));
         self.save(records);
@@ -54,7 +54,7 @@ impl Aggregator {
         let bounds = Bounds { target, invited: settings.invited(target), quorum: 1 };
         let fraction = match wanted {
             0 => Fraction::ALL,
-            _ => Fraction::of(bounds.invited, self.registry.available()),
+            _ => Fraction::of(bounds.invited, self.registry.expected(now)),
         };
         let Ok(scale) = Scale::new(1.0, 1, EVERYBODY) else {
             unreachable!("constant bounds that leave 45 fraction bits")

@@ -1,6 +1,7 @@
 mod crashes;
 mod held;
 mod lifecycle;
+mod outages;
 mod queries;
 mod refusals;
 mod stored;

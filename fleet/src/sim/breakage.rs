@@ -14,8 +14,10 @@ pub enum Breakage {
     LostSums,
     /// After a restart, the aggregator counts each update once, whatever its windows.
     OtherWeight,
-    /// After a restart, the aggregator cuts updates to a smaller norm than devices were told.
+    /// After a restart, the aggregator takes longer updates than devices were told to send.
     OtherClip,
+    /// After a restart, the aggregator cuts values to a smaller magnitude than devices were told.
+    OtherLargest,
     /// After a restart, the aggregator reads codes by twice the step that devices were told.
     OtherStep,
     /// The aggregator's sums are in another scale than the operator's settings lead to.

@@ -24,6 +24,7 @@ pub(super) struct Broker {
     /// What the aggregator listens to.
     pub(super) hears_states: bool,
     pub(super) hears_updates: bool,
+    pub(super) hears_itself: bool,
 }
 
 impl Broker {
@@ -36,10 +37,15 @@ impl Broker {
         }
     }
 
+    /// What is kept of `topic`.
+    pub(super) fn kept(&self, topic: Shared) -> Option<Arc<[u8]>> {
+        self.retained.get(&topic).cloned()
+    }
+
     /// Begins to send `topic` to `device`; what is kept of it.
     pub(super) fn listen(&mut self, device: u32, topic: Shared) -> Option<Arc<[u8]>> {
         self.listeners.entry(topic).or_default().insert(device);
-        self.retained.get(&topic).cloned()
+        self.kept(topic)
     }
 
     /// Sends no more of `topic` to `device`.
@@ -59,7 +65,7 @@ impl Broker {
 
     /// The aggregator's connection is gone.
     pub(super) fn forget_aggregator(&mut self) {
-        (self.hears_states, self.hears_updates) = (false, false);
+        (self.hears_states, self.hears_updates, self.hears_itself) = (false, false, false);
     }
 
     /// A restart without persistence.

@@ -24,7 +24,7 @@ pub(super) struct Hibernating {
     ended: Box<[WorkRef]>,
     counters: SessionCounters,
     now: Instant,
-    server_online: bool,
+    server: Option<u32>,
     /// The last draw that was looked at.
     draw: Option<(WorkRef, u64)>,
     lottery: Option<Box<KeyedLottery>>,
@@ -70,17 +70,18 @@ impl Common {
 impl Hibernating {
     /// Leaves out what all sessions have in common.
     pub(super) fn new(idle: IdleSession) -> Self {
-        let IdleSession { mut state, rng, plan, model, survey, ended, counters, now, .. } = idle;
+        let IdleSession {
+            mut state, rng, plan, model, survey, ended, counters, now, server, ..
+        } = idle;
         state.task = None;
         if state.plans.holds_only(&plan) {
             // What all have in common; it is noted again on waking.
             state.plans = PlanMemory::default();
         }
-        let server_online = idle.server_online;
         let (draw, lottery) = (None, None);
         #[rustfmt::skip]
         let this = Self {
-            state, rng, model, survey, ended, counters, now, server_online, draw, lottery,
+            state, rng, model, survey, ended, counters, now, server, draw, lottery,
         };
         this
     }
@@ -137,7 +138,7 @@ impl Hibernating {
             ended: self.ended,
             counters: self.counters,
             now: self.now,
-            server_online: self.server_online,
+            server: self.server,
         };
         Session::from_idle(Settings { device, ..settings.clone() }, idle)
     }

@@ -54,7 +54,8 @@ pub struct TrainWork {
     pub training: Training,
     /// How to write the update.
     pub codec: CodecSpec,
-    /// Longest update vector that is taken, as its Euclidean norm; devices scale down to it.
+    /// Longest update vector that is written, as its Euclidean norm; devices scale down to it. Read,
+    /// it is taken up to [`Codec::norm_max`](crate::codec::Codec::norm_max) and counts as it is.
     pub clip_norm: f32,
     /// Largest magnitude of one coordinate that is taken.
     pub max_abs: f32,

@@ -158,27 +158,6 @@ fn the_fraction_follows_the_target_and_the_devices_online_and_rises_when_claims_
 }
 
 #[test]
-fn a_lost_connection_invites_nobody_and_claims_are_waited_for_anew() {
-    let mut settings = settings();
-    settings.enrolled = Enrolment::Any;
-    (settings.target, settings.quorum, settings.min_online) = (10, 5, 50);
-    let devices: Vec<String> = (0..100).map(|i| format!("w{i}")).collect();
-    let devices: Vec<&str> = devices.iter().map(String::as_str).collect();
-    let mut world = World::new(settings);
-    world.begin(&devices);
-    let fraction = |world: &World| world.item(WorkKind::Train).unwrap().fraction;
-    assert_eq!(fraction(&world), Fraction::of(10, 100));
-    world.input(Input::Disconnected);
-    world.wait(10_000);
-    world.connect();
-    world.wait(2_000);
-    assert_eq!(fraction(&world), Fraction::of(10, 100));
-    devices.iter().for_each(|device| world.presence(device, State::Online, 1));
-    world.wait(200);
-    assert!((0.19..0.21).contains(&fraction(&world).as_f64()), "{:?}", fraction(&world));
-}
-
-#[test]
 fn verdicts_follow_the_write_and_sixty_four_updates_do_not_wait() {
     let mut settings = settings();
     settings.enrolled = Enrolment::Any;

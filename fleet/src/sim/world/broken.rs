@@ -12,16 +12,22 @@ use crate::sim::breakage::Breakage;
 /// A cap of weights that no simulated device reaches, but that leaves sums two more fraction bits
 /// than the cap of [`crate::sim::setup`].
 const OTHER_CAP: u32 = 1_000;
-/// A norm that an update of the toy learner with 2,402 parameters, which has about 0.283, exceeds
-/// by so little that what was decoded from `int8` is cut to it, and not refused.
-const OTHER_CLIP: f32 = 0.27;
+/// A norm that updates of the toy learner with 2,402 parameters, which have about 0.283, are clipped
+/// to. Devices that hear only of the one that is in the operator's settings send longer ones.
+const SHORT_CLIP: f32 = 0.2;
+/// A magnitude that many values of such an update exceed once they are decoded from `uniform`.
+const OTHER_LARGEST: f32 = 0.005;
 
 impl World {
     /// What the aggregator is told by its operator; a broken one has read something else.
     pub(super) fn told_settings(&self) -> ServerSettings {
         let mut settings = self.server_settings.clone();
-        if self.breakage == Some(Breakage::OtherScale) {
-            settings.weighting = Weighting::Examples { cap: OTHER_CAP };
+        match self.breakage {
+            Some(Breakage::OtherScale) => {
+                settings.weighting = Weighting::Examples { cap: OTHER_CAP };
+            }
+            Some(Breakage::OtherClip) => settings.clip_norm = SHORT_CLIP,
+            Some(_) | None => {}
         }
         settings
     }
@@ -41,7 +47,11 @@ impl World {
                 trainings(&mut snapshot).for_each(|(_, weight_max)| *weight_max = 1);
             }
             Some(Breakage::OtherClip) => {
-                trainings(&mut snapshot).for_each(|(work, _)| work.clip_norm = OTHER_CLIP);
+                let clip_norm = self.server_settings.clip_norm;
+                trainings(&mut snapshot).for_each(|(work, _)| work.clip_norm = clip_norm);
+            }
+            Some(Breakage::OtherLargest) => {
+                trainings(&mut snapshot).for_each(|(work, _)| work.max_abs = OTHER_LARGEST);
             }
             Some(Breakage::OtherStep) => {
                 trainings(&mut snapshot).for_each(|(work, _)| work.codec.scale *= 2.0);

@@ -22,6 +22,11 @@ pub(super) enum Event {
         epoch: u32,
     },
     ServerCut,
+    /// At the aggregator, on its connection: what is said of it.
+    ServerHears {
+        epoch: u32,
+        payload: Arc<[u8]>,
+    },
     /// The broker notices that a connection is gone, and publishes the last will.
     Will {
         device: u32,
@@ -127,6 +132,7 @@ impl World {
             }
             Event::ServerConnect { epoch } => self.server_connects(epoch),
             Event::ServerCut => self.server_cut(),
+            Event::ServerHears { epoch, payload } => self.server_hears(epoch, &payload),
             Event::Will { device, epoch } => self.will(device, epoch),
             Event::Notice { device, life } => self.notice(device, life),
             Event::Ask => self.ask(),

@@ -1,4 +1,6 @@
-//! Messages between devices and the broker.
+//! Messages between devices, the broker and the aggregator.
+
+use std::sync::Arc;
 
 use dunlin_agent::session::Input;
 use dunlin_protocol::codec::Codec;
@@ -125,6 +127,34 @@ impl World {
                 }
             }
             Topic::DeviceState(_) | Topic::Up(..) | Topic::Out(..) => {}
+        }
+    }
+
+    /// The aggregator subscribes; what is kept comes at once.
+    pub(super) fn server_listens(&mut self, filter: &str) {
+        self.broker.hears_updates |= filter.contains("/up/");
+        if filter.contains("/srv/") {
+            self.broker.hears_itself = true;
+            self.broker.kept(Shared::Server).into_iter().for_each(|kept| self.echo(kept));
+        } else if filter.ends_with("/state") {
+            self.broker.hears_states = true;
+            self.queue.after(1, Event::Presences);
+        }
+    }
+
+    /// What is said of the aggregator, on its way to the aggregator itself.
+    pub(super) fn echo(&mut self, payload: Arc<[u8]>) {
+        if self.broker.hears_itself {
+            let epoch = self.server_epoch;
+            self.queue.after(1, Event::ServerHears { epoch, payload });
+        }
+    }
+
+    /// The aggregator hears what is said of it, unless its connection is another one by now.
+    pub(super) fn server_hears(&mut self, epoch: u32, payload: &[u8]) {
+        if self.server_epoch == epoch && self.server_connected {
+            let topic = Topic::ServerState(self.server_settings.instance.clone());
+            self.tell_server_message(topic, payload);
         }
     }
 

@@ -120,13 +120,7 @@ impl World {
         let mut outputs = outputs.into_iter();
         while let Some(output) = outputs.next() {
             match output {
-                ServerOutput::Subscribe(filter) => {
-                    self.broker.hears_updates |= filter.contains("/up/");
-                    if filter.ends_with("/state") {
-                        self.broker.hears_states = true;
-                        self.queue.after(1, Event::Presences);
-                    }
-                }
+                ServerOutput::Subscribe(filter) => self.server_listens(&filter),
                 ServerOutput::Publish { topic, payload, .. } => {
                     if let Topic::Down(device, Down::Verdict) = &topic
                         && let Ok(verdict) = wire::decode::<Verdict>(&payload)
@@ -221,6 +215,7 @@ impl World {
                 for device in self.broker.listeners(Shared::Server) {
                     self.deliver(device, Heard::Server(payload.clone()));
                 }
+                self.echo(payload);
             }
             Topic::Object(_, digest, index) => {
                 let shared = Shared::Object(digest, index);

@@ -143,7 +143,7 @@ fn every_codec_is_read_to_the_same_bits() {
 }
 
 #[test]
-fn clipped_weighed_and_scaled_updates_add_up_to_the_same_bits() {
+fn bounded_weighed_and_scaled_updates_add_up_to_the_same_bits() {
     for text in CODECS {
         let (stored, sums) = sums_of_updates(text, |_, _| {});
         assert_eq!(sums.difference(&stored), None, "{text}");
@@ -152,13 +152,13 @@ fn clipped_weighed_and_scaled_updates_add_up_to_the_same_bits() {
 }
 
 #[test]
-fn another_weight_clip_step_or_scale_makes_another_sum() {
+fn another_weight_bound_step_or_scale_makes_another_sum() {
     let differs = |text: &str, change: fn(&mut TrainWork, &mut u32)| {
         let (stored, sums) = sums_of_updates(text, change);
         sums.difference(&stored).unwrap()
     };
     assert!(differs("f32", |_, weight_max| *weight_max = 6).starts_with("number"));
-    assert!(differs("int8", |work, _| work.clip_norm = 0.95).starts_with("number"));
+    assert!(differs("eden=4", |work, _| work.max_abs = 0.4).starts_with("number"));
     assert!(differs("uniform=8:0.01", |work, _| work.codec.scale = 0.009).starts_with("number"));
     assert!(differs("f32", |work, _| work.max_abs = 4.0).contains("fraction bits"));
 }

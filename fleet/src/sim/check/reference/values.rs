@@ -24,9 +24,8 @@ const ECDQ_STEP_MAX: f64 = 16.0;
 /// Deviations above its mean up to which a norm is taken for an honest device's.
 const DEVIATIONS: f64 = 8.0;
 
-/// The `n` values of a report as they count: read, checked, cut to the norm and to the largest
-/// magnitude. `None` for values that a round of `work` must not take.
-#[allow(clippy::cast_possible_truncation)] // to f32, the nearest
+/// The `n` values of a report as they count: read, checked, each cut to the largest magnitude. `None`
+/// for values that a round of `work` must not take.
 pub(super) fn update(
     report: &Report<'_>,
     work: &TrainWork,
@@ -46,10 +45,6 @@ pub(super) fn update(
     let (norm, clip) = (norm(&values), f64::from(work.clip_norm));
     if norm > longest(work.codec, n, clip) * (1.0 + SLACK) {
         return None;
-    }
-    if norm > clip {
-        let shorter = clip / norm;
-        values.iter_mut().for_each(|value| *value = (f64::from(*value) * shorter) as f32);
     }
     values.iter_mut().for_each(|value| *value = value.clamp(-work.max_abs, work.max_abs));
     Some(values)
