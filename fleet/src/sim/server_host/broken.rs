@@ -2,11 +2,11 @@
 //! written. The checks know neither.
 
 use dunlin_aggregator::round::{Job, Progress};
-use dunlin_aggregator::settings::{Settings as ServerSettings, Weighting};
-use dunlin_aggregator::snapshot::Snapshot;
+use dunlin_aggregator::settings::{Settings, Weighting};
+use dunlin_aggregator::snapshot::{Record, Save, Snapshot};
 use dunlin_protocol::work::TrainWork;
 
-use super::World;
+use super::ServerHost;
 use crate::sim::breakage::Breakage;
 
 /// A cap of weights that no simulated device reaches, but that leaves sums two more fraction bits
@@ -16,10 +16,10 @@ const OTHER_CAP: u32 = 1_000;
 /// by so little that what was decoded from `int8` is cut to it, and not refused.
 const OTHER_CLIP: f32 = 0.27;
 
-impl World {
+impl ServerHost {
     /// What the aggregator is told by its operator; a broken one has read something else.
-    pub(super) fn told_settings(&self) -> ServerSettings {
-        let mut settings = self.server_settings.clone();
+    pub(super) fn told_settings(&self) -> Settings {
+        let mut settings = self.settings.clone();
         if self.breakage == Some(Breakage::OtherScale) {
             settings.weighting = Weighting::Examples { cap: OTHER_CAP };
         }
@@ -49,6 +49,21 @@ impl World {
             Some(_) | None => {}
         }
         snapshot
+    }
+
+    /// What is written; a broken store keeps the sums that it has.
+    pub(super) fn stale(&self, mut save: Save) -> Save {
+        if self.breakage == Some(Breakage::StaleSums) {
+            let stale = self.snapshot.as_ref().map(|snapshot| &snapshot.sums);
+            for record in &mut save.records {
+                if let (Record::Sums(key, sums), Some(stale)) = (record, stale)
+                    && let Some(old) = stale.get(key)
+                {
+                    *sums = old.clone();
+                }
+            }
+        }
+        save
     }
 }
 
