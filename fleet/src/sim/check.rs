@@ -95,13 +95,15 @@ pub(super) struct Checks {
     pub(super) bytes_out: u64,
     first: Option<Violation>,
     audit: Audit,
+    /// Whether the books are to be asked what they found.
+    unsettled: bool,
 }
 
 impl Checks {
     /// `threaded`: the books are kept on a thread of their own.
     pub(super) fn new(known: Known, threaded: bool) -> Self {
         let audit = Audit::new(Books::new(known.clone()), threaded);
-        Self { known, at: None, bytes_in: 0, bytes_out: 0, first: None, audit }
+        Self { known, at: None, bytes_in: 0, bytes_out: 0, first: None, audit, unsettled: false }
     }
 
     /// The first rule of those seen at once that was broken.
@@ -109,8 +111,12 @@ impl Checks {
         self.first.as_ref()
     }
 
-    /// Waits for the books; the first rule that was broken.
-    pub(super) fn settle(&mut self) -> Option<Violation> {
+    /// Waits for the books if they have looked since, or the run is over; the first rule that was
+    /// broken.
+    pub(super) fn settle(&mut self, over: bool) -> Option<Violation> {
+        if !std::mem::take(&mut self.unsettled) && !over {
+            return None;
+        }
         let found = self.audit.settle();
         self.first.clone().or(found)
     }
@@ -180,5 +186,6 @@ impl Checks {
     /// `up_since` says since when the aggregator is connected, if it is and has anything left to do.
     pub(super) fn look(&mut self, now: Instant, up_since: Option<Instant>, here: u32) {
         self.audit.tell(Note::Look(now, up_since, here));
+        self.unsettled = true;
     }
 }

@@ -11,9 +11,9 @@ use dunlin_protocol::work::WorkKind;
 use super::figures::{Fairness, Outcome, RoundFigures};
 use super::profile::Seconds;
 use super::setup::Prepared;
+pub use super::simulation::Options;
+use super::simulation::{Simulation, Step};
 use super::workers::Learner;
-pub use super::world::Options;
-use super::world::{Step, World};
 
 /// Devices whose own windows judge the last version.
 const FAIRNESS_DEVICES: u32 = 200;
@@ -29,7 +29,7 @@ pub struct News<'a> {
 /// A run in progress.
 struct Run<'a> {
     prepared: &'a Prepared,
-    world: World,
+    simulation: Simulation,
     judge: Box<dyn Learner>,
     rounds: Vec<RoundFigures>,
     answers: Vec<AnswerTable>,
@@ -50,10 +50,10 @@ pub fn run(
     options: Options,
     mut on_round: impl FnMut(&News<'_>),
 ) -> Result<(Outcome, Seconds), String> {
-    let world = World::new(prepared, options).map_err(|error| error.to_string())?;
+    let simulation = Simulation::new(prepared, options).map_err(|error| error.to_string())?;
     let mut run = Run {
         prepared,
-        world,
+        simulation,
         judge: prepared.learner(),
         rounds: Vec::new(),
         answers: Vec::new(),
@@ -63,7 +63,7 @@ pub fn run(
     };
     let (mut finished, mut violation) = (false, None);
     loop {
-        match run.world.step() {
+        match run.simulation.step() {
             Step::Event(at, event) => {
                 finished |= matches!(event, RoundEvent::Finished { .. });
                 if run.heard(at, &event)
@@ -79,7 +79,7 @@ pub fn run(
             Step::End => break,
         }
     }
-    let seconds = run.world.seconds();
+    let seconds = run.simulation.seconds();
     let outcome = run.outcome();
     Ok((Outcome { finished, violation, ..outcome }, seconds))
 }
@@ -120,7 +120,7 @@ impl Run<'_> {
     fn figures(&mut self, summary: &RoundSummary, at: Instant) -> RoundFigures {
         let seconds = |ms: u64| ms as f64 / 1000.0;
         let refused = summary.tally.refused.iter();
-        let bytes = (self.world.tally.bytes_up, self.world.tally.bytes_down);
+        let bytes = (self.simulation.tally.bytes_up, self.simulation.tally.bytes_down);
         let before = std::mem::replace(&mut self.bytes, bytes);
         let opened = self.opened.filter(|(key, _)| *key == summary.key).map(|(_, at)| at);
         let quorum = self.quorum_at.zip(opened);
@@ -133,7 +133,7 @@ impl Run<'_> {
             quorum_s: quorum.map(|(quorum, opened)| seconds(quorum.since(opened))),
             // A round takes no time while its aggregator is away.
             waited_s: quorum.map(|(quorum, _)| seconds(at.since(quorum)).min(took_s)),
-            online: self.world.connected(),
+            online: self.simulation.connected(),
             granted: summary.tally.granted,
             accepted: summary.accepted,
             refused: refused.map(|(reason, count)| (reason.name().to_owned(), *count)).collect(),
@@ -145,7 +145,7 @@ impl Run<'_> {
     }
 
     fn outcome(mut self) -> Outcome {
-        let params = self.world.params().to_vec();
+        let params = self.simulation.params().to_vec();
         let bytes: Vec<u8> = params.iter().flat_map(|value| value.to_le_bytes()).collect();
         let mut refused = std::collections::BTreeMap::new();
         for (reason, count) in self.rounds.iter().flat_map(|round| &round.refused) {
@@ -154,13 +154,13 @@ impl Run<'_> {
         Outcome {
             accepted: self.rounds.iter().map(|round| u64::from(round.accepted)).sum(),
             refused,
-            ended_s: self.world.ended().0 as f64 / 1000.0,
+            ended_s: self.simulation.ended().0 as f64 / 1000.0,
             finished: false,
             model_digest: Digest::of(&bytes).short().to_string(),
             accuracy: self.rounds.iter().rev().find_map(|round| round.accuracy),
             fairness: self.fairness(&params),
-            classes: self.world.classes(),
-            tally: self.world.tally.clone(),
+            classes: self.simulation.classes(),
+            tally: self.simulation.tally.clone(),
             rounds: self.rounds,
             answers: self.answers,
             violation: None,

@@ -18,7 +18,6 @@ use super::shards::Shards;
 use super::toy::{self, ToyLearner};
 use super::trace::Trace;
 use super::workers::Learner;
-use super::world::server_name;
 
 /// Scenarios that come with the program: name and text.
 pub const PRESETS: [(&str, &str); 6] = [
@@ -29,6 +28,9 @@ pub const PRESETS: [(&str, &str); 6] = [
     ("hostile", include_str!("presets/hostile.toml")),
     ("million", include_str!("presets/million.toml")),
 ];
+
+/// Name of the aggregator.
+const SERVER: &str = "dunlin-aggregator";
 
 /// Pixels and classes of the FLUTE table's logistic regression.
 const PIXELS: u16 = 784;
@@ -148,7 +150,7 @@ fn task(scenario: &Scenario) -> Result<TaskSpec, String> {
 /// The aggregator's settings in a scenario.
 fn settings(scenario: &Scenario, task: TaskSpec) -> Result<Settings, String> {
     let name = |text: &str| Name::new(text).map_err(|error| error.to_string());
-    let mut settings = Settings::new(name("fleet")?, name(server_name())?, task);
+    let mut settings = Settings::new(name("fleet")?, name(SERVER)?, task);
     let (learning, rounds) = (&scenario.learning, &scenario.rounds);
     settings.training = Training {
         momentum: learning.momentum,

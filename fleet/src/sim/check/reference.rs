@@ -22,7 +22,7 @@ use dunlin_protocol::report::Report;
 use dunlin_protocol::work::{Work, WorkKind};
 
 use super::Known;
-use crate::sim::world::LINEAGE;
+use crate::sim::LINEAGE;
 
 /// Figures behind updates and weight: examples, training loss, and windows, hits and loss before
 /// and after training.

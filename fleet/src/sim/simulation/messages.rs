@@ -5,15 +5,15 @@ use std::sync::Arc;
 use dunlin_agent::session::Input;
 use dunlin_protocol::codec::Codec;
 use dunlin_protocol::message::Claim;
-use dunlin_protocol::presence::{Presence, State};
+use dunlin_protocol::presence::Presence;
 use dunlin_protocol::topic::{Down, Topic};
 use dunlin_protocol::wire;
 
-use super::World;
+use super::Simulation;
 use super::event::{Event, Heard, Said};
-use super::population::Body;
 use crate::sim::breakage::Breakage;
 use crate::sim::broker::Shared;
+use crate::sim::devices::Devices;
 use crate::sim::profile::Part;
 use crate::sim::scenario::Class;
 
@@ -35,18 +35,13 @@ impl Said {
     }
 }
 
-impl World {
+impl Simulation {
     /// Gives something to a device's uplink.
     pub(super) fn send(&mut self, device: u32, epoch: u32, bytes: usize, said: Said) {
         let now = self.queue.now();
-        let slot = &mut self.slots[device as usize];
-        if !slot.connected {
-            return;
-        }
-        let class = &self.scenario.classes[usize::from(slot.class)];
-        let said = said.by_program_of(class);
-        let arrival = slot.up_pipe.carry(now, bytes, class.up_kbps, class, &mut slot.rng);
-        self.slowest_ms = self.slowest_ms.max(arrival.at.since(now));
+        let Some(arrival) = self.devices.carry_up(device, now, bytes) else { return };
+        self.watch.carried(arrival.at.since(now));
+        let said = said.by_program_of(self.devices.class(device));
         if let (Some(again), Said::Publish(topic, payload)) = (arrival.again, &said) {
             let said = Said::Publish(topic.clone(), payload.clone());
             self.queue.at(again, Event::Said { device, epoch, said });
@@ -56,21 +51,17 @@ impl World {
 
     /// Gives something to a device's downlink.
     pub(super) fn deliver(&mut self, device: u32, heard: Heard) {
-        let now = self.queue.now();
-        let slot = &mut self.slots[device as usize];
-        if !slot.connected {
-            return;
-        }
-        let (epoch, bytes) = (slot.epoch, heard.payload().len());
-        let class = &self.scenario.classes[usize::from(slot.class)];
-        let arrival = slot.down_pipe.carry(now, bytes, class.down_kbps, class, &mut slot.rng);
-        self.slowest_ms = self.slowest_ms.max(arrival.at.since(now));
+        let (now, bytes) = (self.queue.now(), heard.payload().len());
+        let Some(arrival) = self.devices.carry_down(device, now, bytes) else { return };
+        self.watch.carried(arrival.at.since(now));
+        let epoch = self.devices[device].link.epoch();
         if let Some(again) = arrival.again {
             self.queue.at(again, Event::Heard { device, epoch, heard: heard.clone() });
         }
         self.queue.at(arrival.at, Event::Heard { device, epoch, heard });
     }
 
+    /// Something of a device reaches the broker.
     pub(super) fn said(&mut self, device: u32, said: Said) {
         match said {
             Said::Publish(topic, payload) => {
@@ -82,9 +73,9 @@ impl World {
                         }
                     }
                     Topic::Up(..) => {
-                        if self.server_connected && self.broker.hears_updates {
+                        if self.server.is_connected() && self.broker.hears_updates {
                             let before = self.profile.enter(Part::Checks);
-                            self.checks.up(&Self::name(device), &payload);
+                            self.checks.up(&Devices::name(device), &payload);
                             self.profile.enter(before);
                             self.tell_server_message(topic, &payload);
                         }
@@ -100,15 +91,15 @@ impl World {
             Said::Unlisten(topic) => {
                 if let Topic::Object(_, digest, index) = topic {
                     self.broker.unlisten(device, Shared::Object(digest, index));
-                    self.slots[device as usize].objects.retain(|known| *known != topic);
+                    self.devices[device].link.unlisten(&topic);
                 }
             }
         }
     }
 
-    pub(super) fn listen(&mut self, device: u32, topic: Topic) {
+    fn listen(&mut self, device: u32, topic: Topic) {
         match &topic {
-            Topic::Down(..) => self.slots[device as usize].hears_down = true,
+            Topic::Down(..) => self.devices[device].link.hear_down(),
             Topic::Plan(_) => {
                 if let Some(kept) = self.broker.listen(device, Shared::Plan) {
                     self.deliver(device, Heard::Plan(kept));
@@ -121,7 +112,7 @@ impl World {
             }
             Topic::Object(_, digest, index) => {
                 let kept = self.broker.listen(device, Shared::Object(*digest, *index));
-                self.slots[device as usize].objects.push(topic.clone());
+                self.devices[device].link.listen(topic.clone());
                 if let Some(kept) = kept {
                     self.deliver(device, Heard::Object(topic, kept));
                 }
@@ -145,19 +136,20 @@ impl World {
     /// What is said of the aggregator, on its way to the aggregator itself.
     pub(super) fn echo(&mut self, payload: Arc<[u8]>) {
         if self.broker.hears_itself {
-            let epoch = self.server_epoch;
+            let epoch = self.server.epoch();
             self.queue.after(1, Event::ServerHears { epoch, payload });
         }
     }
 
     /// The aggregator hears what is said of it, unless its connection is another one by now.
     pub(super) fn server_hears(&mut self, epoch: u32, payload: &[u8]) {
-        if self.server_epoch == epoch && self.server_connected {
-            let topic = Topic::ServerState(self.server_settings.instance.clone());
+        if self.server.is_connection(epoch) {
+            let topic = Topic::ServerState(self.server.instance().clone());
             self.tell_server_message(topic, payload);
         }
     }
 
+    /// Something reaches a device.
     pub(super) fn heard(&mut self, device: u32, heard: &Heard) {
         if self.is_stuck(device, heard) {
             return;
@@ -165,15 +157,14 @@ impl World {
         let payload = heard.payload().clone();
         let bytes = payload.len() as u64;
         self.tally.bytes_down += bytes;
-        self.slots[device as usize].bytes_in += bytes;
-        let federation = self.device_settings.federation.clone();
+        self.devices[device].link.heard(bytes);
         let topic = match heard {
-            Heard::Plan(_) => Topic::Plan(federation),
-            Heard::Server(_) => Topic::ServerState(self.server_settings.instance.clone()),
+            Heard::Plan(_) => Topic::Plan(self.devices.federation().clone()),
+            Heard::Server(_) => Topic::ServerState(self.server.instance().clone()),
             Heard::Object(topic, _) => topic.clone(),
-            Heard::Down(down, _) => Topic::Down(Self::name(device), *down),
+            Heard::Down(down, _) => Topic::Down(Devices::name(device), *down),
         };
-        match (self.class(device).schema, heard) {
+        match (self.devices.class(device).schema, heard) {
             (0, _) | (_, Heard::Server(_)) => {
                 self.tell(device, Input::Message { topic, payload: &payload });
             }
@@ -187,35 +178,35 @@ impl World {
     }
 
     /// Whether this device is one that a broken simulation leaves alone with its work.
-    pub(super) fn is_stuck(&self, device: u32, heard: &Heard) -> bool {
-        let working = match &self.slots[device as usize].body {
-            Body::Awake(session) => session.current_work().is_some(),
-            Body::Off | Body::Hibernating(_) => false,
-        };
+    fn is_stuck(&self, device: u32, heard: &Heard) -> bool {
+        let session = self.devices[device].session();
+        let working = session.is_some_and(|session| session.current_work().is_some());
         let ends = matches!(heard, Heard::Plan(_) | Heard::Down(Down::Verdict, _));
         self.breakage == Some(Breakage::StuckDevices) && device % 10 == 3 && working && ends
     }
 
-    /// What the broker keeps of a device's presence.
-    pub(super) fn keep_presence(&mut self, device: u32, presence: Option<Presence>) {
-        let online = |kept: &Option<Presence>| {
-            u32::from(kept.as_ref().is_some_and(|kept| kept.state == State::Online))
-        };
-        let kept = &mut self.slots[device as usize].presence;
-        self.present -= online(kept);
-        *kept = presence;
-        self.present += online(kept);
-    }
-
     /// A device's presence, kept by the broker and told to the aggregator.
     pub(super) fn presence(&mut self, device: u32, presence: Presence) {
-        self.keep_presence(device, Some(presence.clone()));
-        if self.breakage == Some(Breakage::DeafAggregator) {
+        self.broker.keep_presence(device, presence);
+        if self.broker.hears_states {
+            self.tell_presence(device);
+        }
+    }
+
+    /// The aggregator hears every presence that the broker keeps.
+    pub(super) fn tell_presences(&mut self) {
+        for device in self.devices.numbers() {
+            self.tell_presence(device);
+        }
+    }
+
+    fn tell_presence(&mut self, device: u32) {
+        if !self.server.is_connected() || self.breakage == Some(Breakage::DeafAggregator) {
             return;
         }
-        if self.server_connected && self.broker.hears_states {
+        if let Some(presence) = self.broker.presence(device) {
             let payload = presence.encode().into_bytes();
-            self.tell_server_message(Topic::DeviceState(Self::name(device)), &payload);
+            self.tell_server_message(Topic::DeviceState(Devices::name(device)), &payload);
         }
     }
 }

@@ -2,11 +2,11 @@
 //! written. The checks know neither.
 
 use dunlin_aggregator::round::{Job, Progress};
-use dunlin_aggregator::settings::{Settings as ServerSettings, Weighting};
-use dunlin_aggregator::snapshot::Snapshot;
+use dunlin_aggregator::settings::{Settings, Weighting};
+use dunlin_aggregator::snapshot::{Record, Save, Snapshot};
 use dunlin_protocol::work::TrainWork;
 
-use super::World;
+use super::ServerHost;
 use crate::sim::breakage::Breakage;
 
 /// A cap of weights that no simulated device reaches, but that leaves sums two more fraction bits
@@ -18,10 +18,10 @@ const SHORT_CLIP: f32 = 0.2;
 /// A magnitude that many values of such an update exceed once they are decoded from `uniform`.
 const OTHER_LARGEST: f32 = 0.005;
 
-impl World {
+impl ServerHost {
     /// What the aggregator is told by its operator; a broken one has read something else.
-    pub(super) fn told_settings(&self) -> ServerSettings {
-        let mut settings = self.server_settings.clone();
+    pub(super) fn told_settings(&self) -> Settings {
+        let mut settings = self.settings.clone();
         match self.breakage {
             Some(Breakage::OtherScale) => {
                 settings.weighting = Weighting::Examples { cap: OTHER_CAP };
@@ -47,7 +47,7 @@ impl World {
                 trainings(&mut snapshot).for_each(|(_, weight_max)| *weight_max = 1);
             }
             Some(Breakage::OtherClip) => {
-                let clip_norm = self.server_settings.clip_norm;
+                let clip_norm = self.settings.clip_norm;
                 trainings(&mut snapshot).for_each(|(work, _)| work.clip_norm = clip_norm);
             }
             Some(Breakage::OtherLargest) => {
@@ -59,6 +59,21 @@ impl World {
             Some(_) | None => {}
         }
         snapshot
+    }
+
+    /// What is written; a broken store keeps the sums that it has.
+    pub(super) fn stale(&self, mut save: Save) -> Save {
+        if self.breakage == Some(Breakage::StaleSums) {
+            let stale = self.snapshot.as_ref().map(|snapshot| &snapshot.sums);
+            for record in &mut save.records {
+                if let (Record::Sums(key, sums), Some(stale)) = (record, stale)
+                    && let Some(old) = stale.get(key)
+                {
+                    *sums = old.clone();
+                }
+            }
+        }
+        save
     }
 }
 

@@ -6,44 +6,28 @@ use dunlin_protocol::rng::Rng;
 use dunlin_protocol::topic::Topic;
 
 use super::event::Event;
-use super::{RECONNECT_MS, World};
+use super::{RECONNECT_MS, Simulation};
 use crate::sim::broker::Shared;
 
-impl World {
-    pub(super) fn is_current(&self, device: u32, epoch: u32) -> bool {
-        let slot = &self.slots[device as usize];
-        slot.connected && slot.epoch == epoch
-    }
-
+impl Simulation {
     /// Connects a device, or lets it try again when the broker can be reached.
     pub(super) fn connect(&mut self, device: u32) {
         let now = self.queue.now();
-        let slot = &mut self.slots[device as usize];
-        if slot.cut_off_until > now {
-            let (life, again) = (slot.life, slot.cut_off_until.after(slot.rng.below(2_000) as u64));
+        let one = &mut self.devices[device];
+        if let Some(until) = one.link.cut_off_until(now) {
+            let (life, again) = (one.life(), until.after(one.rng.below(2_000) as u64));
             return self.queue.at(again, Event::Connect { device, life });
         }
         // A broker that still held the old connection ends it now.
-        let epoch = slot.epoch;
+        let epoch = one.link.epoch();
         self.will(device, epoch);
-        let slot = &mut self.slots[device as usize];
-        self.connected += u32::from(!slot.connected);
-        slot.epoch += 1;
-        slot.connected = true;
-        slot.connected_at = now;
-        slot.hears_down = false;
-        // What the old connection still had to carry is gone with it.
-        (slot.up_pipe, slot.down_pipe) = Default::default();
+        self.devices.connect(device, now);
         self.tell(device, Input::Connected);
     }
 
     /// The broker's side of a lost connection: no listener, and the last will.
     pub(super) fn disconnect(&mut self, device: u32) {
-        let slot = &mut self.slots[device as usize];
-        self.connected -= u32::from(slot.connected);
-        slot.connected = false;
-        slot.hears_down = false;
-        let objects = std::mem::take(&mut slot.objects);
+        let objects = self.devices.disconnect(device);
         self.broker.unlisten(device, Shared::Plan);
         self.broker.unlisten(device, Shared::Server);
         for topic in objects {
@@ -55,26 +39,33 @@ impl World {
 
     /// Breaks a device's connection. The broker may notice later, and publishes the last will then.
     pub(super) fn break_connection(&mut self, device: u32) -> bool {
-        if !self.slots[device as usize].connected {
+        if !self.devices[device].link.is_connected() {
             return false;
         }
         self.disconnect(device);
-        let slot = &mut self.slots[device as usize];
-        slot.has_will = true;
-        let (epoch, later) = (slot.epoch, noticed_after(&mut slot.rng));
+        let one = &mut self.devices[device];
+        one.link.leave_will();
+        let (epoch, later) = (one.link.epoch(), noticed_after(&mut one.rng));
         self.queue.after(later, Event::Will { device, epoch });
         true
     }
 
     /// The broker publishes the last will of a connection that is gone.
     pub(super) fn will(&mut self, device: u32, epoch: u32) {
-        let slot = &mut self.slots[device as usize];
-        if slot.epoch != epoch || !std::mem::take(&mut slot.has_will) {
+        if !self.devices[device].link.take_will(epoch) {
             return;
         }
-        if let Some(boot) = slot.presence.as_ref().map(|presence| presence.boot) {
+        if let Some(boot) = self.broker.presence(device).map(|presence| presence.boot) {
             self.presence(device, Presence::new(State::Lost, boot));
         }
+    }
+
+    /// A connection breaks by itself.
+    pub(super) fn cut(&mut self, device: u32) {
+        let cuts = self.devices.class(device).cuts_per_h;
+        self.later(cuts, Event::Cut { device });
+        self.tally.cuts += 1;
+        self.lose(device);
     }
 
     /// Breaks a device's connection; the device notices at once or later, and comes back.
@@ -82,20 +73,26 @@ impl World {
         if !self.break_connection(device) {
             return;
         }
-        let slot = &mut self.slots[device as usize];
-        let (life, later) = (slot.life, noticed_after(&mut slot.rng));
+        let one = &mut self.devices[device];
+        let (life, later) = (one.life(), noticed_after(&mut one.rng));
         self.queue.after(later, Event::Notice { device, life });
     }
 
     /// A device knows that its connection is gone.
     pub(super) fn notice(&mut self, device: u32, life: u32) {
-        let slot = &self.slots[device as usize];
-        if slot.life != life || slot.connected {
+        let one = &self.devices[device];
+        if one.life() != life || one.link.is_connected() {
             return;
         }
         self.tell(device, Input::Disconnected);
-        let slot = &mut self.slots[device as usize];
-        let (life, back) = (slot.life, RECONNECT_MS + slot.rng.below(2_000) as u64);
+        self.come_back(device, 2_000);
+    }
+
+    /// Lets a device that knows that its connection is gone connect again, after up to `spread_ms`
+    /// more than it takes at least.
+    pub(super) fn come_back(&mut self, device: u32, spread_ms: usize) {
+        let one = &mut self.devices[device];
+        let (life, back) = (one.life(), RECONNECT_MS + one.rng.below(spread_ms) as u64);
         self.queue.after(back, Event::Connect { device, life });
     }
 }

@@ -1,4 +1,4 @@
-//! What happens in a world.
+//! What happens, and who hears of it first.
 
 use std::sync::Arc;
 
@@ -7,10 +7,9 @@ use dunlin_aggregator::io::Input as ServerInput;
 use dunlin_protocol::message::WorkRef;
 use dunlin_protocol::topic::{Down, Topic};
 
-use super::World;
-use super::jobs::Fate;
+use super::Simulation;
 use crate::sim::breakage::Breakage;
-use crate::sim::check::rule;
+use crate::sim::jobs::Fate;
 
 pub(super) enum Event {
     ServerTick,
@@ -120,13 +119,12 @@ impl Heard {
     }
 }
 
-impl World {
+impl Simulation {
     pub(super) fn happen(&mut self, event: Event) {
+        let now = self.queue.now();
         match event {
-            // A timer that was set anew for an earlier moment still fires at the later one.
             Event::ServerTick => {
-                if self.server_tick == Some(self.queue.now()) {
-                    self.server_tick = None;
+                if self.server.take_tick(now) {
                     self.tell_server(ServerInput::Tick);
                 }
             }
@@ -136,47 +134,33 @@ impl World {
             Event::Will { device, epoch } => self.will(device, epoch),
             Event::Notice { device, life } => self.notice(device, life),
             Event::Ask => self.ask(),
-            Event::ServerStart => {
-                if self.server.is_none()
-                    && let Err(error) = self.start_server()
-                {
-                    let now = self.queue.now();
-                    self.checks.broken(now, rule::RESTARTS, error.to_string());
-                }
-            }
+            Event::ServerStart => self.restart_server(),
             Event::Tick { device, life } => {
-                let slot = &mut self.slots[device as usize];
-                if slot.life == life && slot.tick == Some(self.queue.now()) {
-                    slot.tick = None;
+                if self.devices[device].take_tick(now, life) {
                     self.tick(device);
                 }
             }
             Event::Said { device, epoch, said } => {
-                if self.is_current(device, epoch) {
+                if self.devices[device].link.is_current(epoch) {
                     self.said(device, said);
                 }
             }
             Event::Heard { device, epoch, heard } => {
-                if self.is_current(device, epoch) {
+                if self.devices[device].link.is_current(epoch) {
                     self.heard(device, &heard);
                 }
             }
             Event::JobDone { device, life, work, fate } => self.job_ends(device, life, work, fate),
             Event::Connect { device, life } => {
-                let slot = &self.slots[device as usize];
-                if slot.life == life && !slot.connected {
+                let one = &self.devices[device];
+                if one.life() == life && !one.link.is_connected() {
                     self.connect(device);
                 }
             }
             Event::PowerOn { device } => self.power_on(device),
             Event::PowerCut { device } => self.power_cut(device),
             Event::Leave { device, life } => self.leave(device, life),
-            Event::Cut { device } => {
-                let cuts = self.class(device).cuts_per_h;
-                self.later(cuts, Event::Cut { device });
-                self.tally.cuts += 1;
-                self.lose(device);
-            }
+            Event::Cut { device } => self.cut(device),
             Event::BrokerRestart => self.broker_restart(),
             Event::ServerKill => self.server_kill(),
             Event::Partition { share, for_ms, again } => self.partition(share, for_ms, again),
