@@ -92,7 +92,7 @@ impl From<Trained> for Outcome {
 }
 
 /// What a training or an evaluation gave.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Trained {
     /// Trained minus base, shared layers only, `[n_update]`; empty for an evaluation.
     pub delta: Vec<f32>,

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use dunlin_link::{Counters, LinkError, LinkEvent, Will};
+pub use dunlin_link::{Counters, LinkConfig, LinkError, LinkEvent, Will};
 
 use dunlin_protocol::presence::Held;
 use dunlin_protocol::task::Task;
@@ -19,7 +19,7 @@ pub type Events = Arc<dyn Fn(LinkEvent) -> bool + Send + Sync>;
 /// A message: topic, payload, and whether the broker keeps it for later subscribers.
 pub type Message = (String, Vec<u8>, bool);
 
-/// A way to a broker that is not open yet. [`LinkConfig`](dunlin_link::LinkConfig) is the one by MQTT.
+/// A way to a broker that is not open yet. [`LinkConfig`] is the one by MQTT.
 pub trait Connect {
     /// Opens it. From then on it connects, and connects again, by itself, and tells `events` of each
     /// connection, its loss, and each message. The broker publishes `will` when the device is lost.

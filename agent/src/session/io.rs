@@ -28,6 +28,14 @@ pub struct Settings {
     pub link: LinkPolicy,
 }
 
+impl Settings {
+    /// A device in the shipped tree of topics, of unknown memory, on a link that costs nothing.
+    pub fn new(device: DeviceId, federation: FederationId) -> Self {
+        let (topics, link) = (Topics::default(), LinkPolicy::default());
+        Self { device, federation, topics, memory_kib: 0, link }
+    }
+}
+
 /// Something that happened.
 #[derive(Debug)]
 pub enum Input<'a> {

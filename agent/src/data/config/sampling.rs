@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use dunlin_protocol::limits::{CHANNELS_MAX, LABEL_CHARS_MAX};
 use serde::Deserialize;
 
-use super::Problems;
+use super::{ConfigProblem, Problems};
 use crate::data::ring::{CAPACITY_SAMPLES_MIN, Header, record_bytes};
 
 /// Largest ring that can be configured, in MB (millions of bytes).
@@ -118,6 +118,13 @@ impl<C> Sampling<C> {
             capacity_samples: None,
             windows_mb: default_windows_mb(),
         }
+    }
+
+    /// Everything that is wrong in the values, with key and next step; empty when all is well.
+    pub fn problems(&self) -> Vec<ConfigProblem> {
+        let mut problems = Problems(Vec::new());
+        self.check(&mut problems, "x");
+        problems.0
     }
 
     /// Nanoseconds from one sample to the next.

@@ -126,8 +126,7 @@ impl Messages {
                     self.heard = true;
                     let arrival = || self.pace.next_of(left, arrival_us);
                     let time_us = sample.time_us.unwrap_or_else(arrival);
-                    let problem = store.append(time_us, &sample.label, &sample.values).err();
-                    store.set_problem(problem.map(|error| error.to_string()));
+                    store.take(time_us, &sample.label, &sample.values);
                 }
                 Err(refusal) => {
                     // The sample was taken, only not understood: its time passes.
