@@ -136,16 +136,20 @@ fn default_keep_alive() -> u16 {
 }
 
 /// Everything that is wrong with a configuration, one line each.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}", .0.join("\n"))]
 pub struct ConfigError(pub Vec<String>);
 
-impl fmt::Display for ConfigError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.join("\n"))
-    }
+/// The configuration names a backend that this program does not have.
+#[cfg(feature = "burn")]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("training.backend = {text:?}: {source}")]
+pub struct BackendError {
+    /// What the configuration says.
+    pub text: String,
+    /// Which backends there are.
+    pub source: dunlin_models::ParseBackendError,
 }
-
-impl std::error::Error for ConfigError {}
 
 impl AgentConfig {
     /// Reads and checks the file at `path` and its drop-ins.
@@ -198,7 +202,7 @@ impl AgentConfig {
             problems.push(format!("link.cap_mb_per_day: use {CAP_MB_MIN} or more"));
         }
         if let Err(error) = self.backend() {
-            problems.push(error);
+            problems.push(error.to_string());
         }
         match self.broker.url.parse::<BrokerUrl>() {
             Err(error) => problems.push(format!("broker.url = {:?}: {error}", self.broker.url)),
@@ -253,8 +257,8 @@ impl AgentConfig {
     /// # Errors
     /// When this program does not have it.
     #[cfg(feature = "burn")]
-    pub fn backend(&self) -> Result<dunlin_models::Backend, String> {
+    pub fn backend(&self) -> Result<dunlin_models::Backend, BackendError> {
         let text = &self.training.backend;
-        text.parse().map_err(|error| format!("training.backend = {text:?}: {error}"))
+        text.parse().map_err(|source| BackendError { text: text.clone(), source })
     }
 }

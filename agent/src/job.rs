@@ -151,5 +151,6 @@ pub struct ModelInUse {
 }
 
 /// Why a job gave nothing, in words for the log.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
 pub struct JobFailure(pub String);

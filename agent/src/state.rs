@@ -9,7 +9,6 @@ mod plans;
 mod tests;
 
 use alloc::vec::Vec;
-use core::fmt;
 use serde::{Deserialize, Serialize};
 
 use dunlin_protocol::id::{Digest, Lineage, ModelVersion};
@@ -95,31 +94,22 @@ pub struct CachedTask {
 }
 
 /// Why a state cannot be used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StateError {
     /// A newer version of this program wrote it, or one that is too old to be brought up.
+    #[error(
+        "the state has schema {found}, this program reads schemas {oldest} to {STATE_SCHEMA}; \
+         install the program that wrote it, or {RESET}",
+        oldest = old::OLDEST
+    )]
     Schema {
         /// The version found.
         found: u8,
     },
     /// The bytes are not a state.
+    #[error("the state cannot be read; restore a copy, or {RESET}")]
     Malformed,
 }
-
-impl fmt::Display for StateError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Schema { found } => write!(
-                f,
-                "the state has schema {found}, this program reads schemas {} to {STATE_SCHEMA}; install the program that wrote it, or {RESET}",
-                old::OLDEST
-            ),
-            Self::Malformed => write!(f, "the state cannot be read; restore a copy, or {RESET}"),
-        }
-    }
-}
-
-impl core::error::Error for StateError {}
 
 /// What starting anew costs, and how it is done.
 pub(crate) const RESET: &str = "start as a new device (dunlin-agent --reset-state), which loses the update that \

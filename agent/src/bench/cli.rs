@@ -1,5 +1,6 @@
 //! `dunlin-agent bench` as a command.
 
+use std::error::Error;
 use std::fs;
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -50,10 +51,10 @@ impl Arguments {
         ExitCode::SUCCESS
     }
 
-    fn measure(&self) -> Result<BenchReport, String> {
+    fn measure(&self) -> Result<BenchReport, Box<dyn Error>> {
         let Self { windows, epochs, batch, seed, .. } = *self;
         let settings = BenchSettings { windows, epochs, batch, seed, backend: Backend::default() };
-        let report = run(read_task(&self.task)?, &settings).map_err(|failure| failure.0)?;
+        let report = run(read_task(&self.task)?, &settings)?;
         if let Some(path) = &self.update {
             let bytes: Vec<u8> =
                 report.delta.iter().flat_map(|value| value.to_le_bytes()).collect();

@@ -10,7 +10,6 @@ pub use iio::{IioConfig, IioInput, IioMode};
 pub use mqtt::{MqttConfig, MqttInput};
 pub use sampling::{Live, Sampling, TimeUnit};
 
-use std::fmt;
 use std::path::PathBuf;
 
 use serde::Deserialize;
@@ -87,18 +86,13 @@ where
 }
 
 /// One thing that is wrong in the configuration, and what to do about it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{key}: {problem}")]
 pub struct ConfigProblem {
     /// The key, such as `source.rate_hz`.
     pub key: String,
     /// What is wrong and what to write instead.
     pub problem: String,
-}
-
-impl fmt::Display for ConfigProblem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.key, self.problem)
-    }
 }
 
 impl SourceConfig {
