@@ -4,8 +4,6 @@
 //! coordinate of the update, then extra coordinates for the weight and the figures. Sums of such
 //! vectors are exact, so accumulators of several processes merge in any order.
 
-use core::fmt;
-
 use dunlin_protocol::work::{LOSS_FRACTION_BITS, Score, WorkKind};
 use serde::{Deserialize, Serialize};
 
@@ -37,37 +35,27 @@ enum Extra {
 const EXTRAS: usize = 10;
 
 /// Why something could not be summed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CombineError {
     /// The bounds leave fewer than [`FRACTION_BITS_MIN`] fraction bits.
+    #[error(
+        "max_abs, the weight cap and the number of updates leave {fraction_bits} fraction bits, at \
+         least {FRACTION_BITS_MIN} are needed: lower one of them"
+    )]
     TooCoarse {
         /// Fraction bits that would be left.
         fraction_bits: i32,
     },
     /// A sum would leave the range of 64 bits, or too many updates came.
+    #[error("the sum would leave the range of 64 bits")]
     Overflow,
     /// Two accumulators differ in length or in scale.
+    #[error("the sums belong to different rounds")]
     Mismatch,
     /// Nothing was summed.
+    #[error("no update was summed")]
     Empty,
 }
-
-impl fmt::Display for CombineError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::TooCoarse { fraction_bits } => write!(
-                f,
-                "max_abs, the weight cap and the number of updates leave {fraction_bits} fraction \
-                 bits, at least {FRACTION_BITS_MIN} are needed: lower one of them"
-            ),
-            Self::Overflow => f.write_str("the sum would leave the range of 64 bits"),
-            Self::Mismatch => f.write_str("the sums belong to different rounds"),
-            Self::Empty => f.write_str("no update was summed"),
-        }
-    }
-}
-
-impl std::error::Error for CombineError {}
 
 /// The fixed-point scale of one round: `62 - ceil(log2 max_abs) - ceil(log2(weight * updates))`
 /// fraction bits, so that no sum of admitted updates can overflow.

@@ -1,6 +1,5 @@
 //! The configuration file: TOML, no key that is not known, every problem named by its key.
 
-use std::fmt;
 use std::path::{Path, PathBuf};
 
 use dunlin_link::{BrokerUrl, LinkConfig, TlsFiles};
@@ -9,7 +8,7 @@ use dunlin_protocol::limits::TASK_BYTES_MAX;
 use dunlin_protocol::task::TaskSpec;
 use dunlin_service::config::{ConfigFileError, read, read_file, read_text};
 
-use crate::settings::{ANCHOR_EVERY, Downlink, Problem, Schedule, Settings, Weighting};
+use crate::settings::{ANCHOR_EVERY, Downlink, Problem, Schedule, Settings, Weighting, lines};
 
 mod file;
 
@@ -35,11 +34,13 @@ pub struct Config {
 }
 
 /// Why a configuration cannot be used.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// A file cannot be read, or is not the TOML that it should be.
-    File(ConfigFileError),
+    #[error("{}", .0.to_string().trim_end())]
+    File(#[from] ConfigFileError),
     /// The values are wrong in these places.
+    #[error("{} has {} problem(s):{}", .path.display(), .problems.len(), lines(.problems))]
     Problems {
         /// The file.
         path: PathBuf,
@@ -47,20 +48,6 @@ pub enum ConfigError {
         problems: Vec<Problem>,
     },
 }
-
-impl fmt::Display for ConfigError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::File(error) => f.write_str(error.to_string().trim_end()),
-            Self::Problems { path, problems } => {
-                write!(f, "{} has {} problem(s):", path.display(), problems.len())?;
-                problems.iter().try_for_each(|problem| write!(f, "\n  {problem}"))
-            }
-        }
-    }
-}
-
-impl std::error::Error for ConfigError {}
 
 impl Config {
     /// Reads and checks the file at `path`, its drop-ins and the files that it names; their paths
@@ -167,7 +154,7 @@ impl File {
         match downlink.codec.as_deref().map(str::parse::<Codec>) {
             Some(Ok(codec)) => match Downlink::new(codec, every) {
                 Ok(downlink) => settings.downlink = downlink,
-                Err(error) => add("downlink", error),
+                Err(error) => add("downlink", error.to_string()),
             },
             Some(Err(error)) => add("downlink.codec", error.to_string()),
             None => {}

@@ -90,21 +90,33 @@ pub const ANCHOR_EVERY_MAX: u32 = 7;
 /// Versions from one anchor to the next where nobody says otherwise.
 pub const ANCHOR_EVERY: u32 = 5;
 
+/// Why versions cannot go down so.
+#[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DownlinkError {
+    /// Anchors come too seldom, or never.
+    #[error("an anchor every 1 to {ANCHOR_EVERY_MAX} versions")]
+    AnchorEvery,
+    /// This codec needs what only an update has.
+    #[error(
+        "{0} cannot write deltas; use f32 for whole models, or int8, ecdq=STEP, eden=BITS or \
+         sparse=STEP"
+    )]
+    Codec(Codec),
+}
+
 impl Downlink {
     /// Deltas as `codec` writes them, or whole versions for `f32`.
     ///
     /// # Errors
     /// What cannot write deltas, and what can.
-    pub fn new(codec: Codec, anchor_every: u32) -> Result<Self, String> {
+    pub fn new(codec: Codec, anchor_every: u32) -> Result<Self, DownlinkError> {
         if !(1..=ANCHOR_EVERY_MAX).contains(&anchor_every) {
-            return Err(format!("an anchor every 1 to {ANCHOR_EVERY_MAX} versions"));
+            return Err(DownlinkError::AnchorEvery);
         }
         match codec {
             Codec::F32 => Ok(Self::Plain),
-            Codec::EcdqWithin { .. } | Codec::Uniform { .. } => Err(format!(
-                "{codec} cannot write deltas; use f32 for whole models, or int8, ecdq=STEP, \
-                 eden=BITS or sparse=STEP"
-            )),
+            Codec::EcdqWithin { .. } | Codec::Uniform { .. } => Err(DownlinkError::Codec(codec)),
             Codec::Int8 { .. } | Codec::Ecdq { .. } | Codec::Eden { .. } | Codec::Sparse { .. } => {
                 Ok(Self::Deltas { codec, anchor_every })
             }
@@ -188,7 +200,8 @@ pub struct Settings {
 }
 
 /// One thing that is wrong with the settings.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{key}: {text}")]
 pub struct Problem {
     /// The setting, as in the configuration file.
     pub key: String,
@@ -196,10 +209,9 @@ pub struct Problem {
     pub text: String,
 }
 
-impl std::fmt::Display for Problem {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}: {}", self.key, self.text)
-    }
+/// A line for each of `items`, behind a heading.
+pub(crate) fn lines(items: &[impl std::fmt::Display]) -> String {
+    items.iter().map(|item| format!("\n  {item}")).collect()
 }
 
 impl Settings {

@@ -3,6 +3,7 @@
 //! A running aggregator keeps its status in `<store>.status.json`, because its store is locked.
 
 use std::collections::BTreeMap;
+use std::error::Error;
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -164,26 +165,28 @@ fn file_of(store: &Path) -> PathBuf {
 }
 
 fn read_file(path: &Path) -> Result<Status, StatusError> {
-    let named = |text: String| StatusError::File { path: path.to_owned(), text };
-    let bytes = fs::metadata(path).map_err(|error| named(error.to_string()))?.len();
+    let named = |source| StatusError::File { path: path.to_owned(), source };
+    let bytes = fs::metadata(path).map_err(|error| named(error.into()))?.len();
     if bytes > STATUS_BYTES_MAX {
-        return Err(named(format!("{bytes} bytes, at most {STATUS_BYTES_MAX} are read")));
+        return Err(named(format!("{bytes} bytes, at most {STATUS_BYTES_MAX} are read").into()));
     }
-    let bytes = fs::read(path).map_err(|error| named(error.to_string()))?;
-    serde_json::from_slice(&bytes).map_err(|error| named(error.to_string()))
+    let bytes = fs::read(path).map_err(|error| named(error.into()))?;
+    serde_json::from_slice(&bytes).map_err(|error| named(error.into()))
 }
 
 /// Why there is no status.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum StatusError {
     /// The store cannot be read.
-    Store(StoreError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// The running aggregator's status file cannot be read.
+    #[error("the store is in use, and {} cannot be read: {source}; try again", .path.display())]
     File {
         /// The file.
         path: PathBuf,
         /// Why.
-        text: String,
+        source: Box<dyn Error + Send + Sync>,
     },
 }
 
@@ -199,20 +202,6 @@ fn write_counts<R: fmt::Display, N: fmt::Display>(
     let counts = counts.iter().map(|(reason, count)| format!("{reason} {count}"));
     writeln!(f, "{what}: {}", counts.collect::<Vec<_>>().join(", "))
 }
-
-impl fmt::Display for StatusError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Store(error) => error.fmt(f),
-            Self::File { path, text } => {
-                let path = path.display();
-                write!(f, "the store is in use, and {path} cannot be read: {text}; try again")
-            }
-        }
-    }
-}
-
-impl std::error::Error for StatusError {}
 
 impl fmt::Display for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

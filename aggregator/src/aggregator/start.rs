@@ -8,7 +8,7 @@ use dunlin_protocol::task::{Target, Task, TaskDigest, TaskSpec};
 
 use crate::model_store::{VersionDraft, check_params};
 use crate::server_optimizer::OptimizerState;
-use crate::settings::{Downlink, Problem};
+use crate::settings::{Downlink, Problem, lines};
 use crate::snapshot::{Head, ModelRecord, Snapshot};
 
 /// Where the first model comes from.
@@ -35,11 +35,18 @@ pub enum Start {
 }
 
 /// Why an aggregator did not start.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StartError {
     /// The settings are wrong in these places.
+    #[error("the settings cannot be used:{}", lines(.0))]
     Settings(Vec<Problem>),
     /// The saved state belongs to a task with another parameter layout.
+    #[error(
+        "the store belongs to another task (its layout is {}, the task's is {}): give the new task \
+         a store of its own",
+        ShortDigest(.saved.0),
+        ShortDigest(.task.0)
+    )]
     OtherTask {
         /// The layout of the task in the settings.
         task: LayoutHash,
@@ -47,6 +54,12 @@ pub enum StartError {
         saved: LayoutHash,
     },
     /// The saved state belongs to a task of the same layout whose numbers mean something else.
+    #[error(
+        "the model in the store was learned with a task that gives its numbers another meaning:{}\n\
+         put the old task back, or give the new one a store of its own; if the model is to go on \
+         all the same, start with --adopt-task {task}",
+        lines(.changes)
+    )]
     TaskChanged {
         /// The task in the settings.
         task: TaskDigest,
@@ -54,13 +67,22 @@ pub enum StartError {
         changes: Vec<String>,
     },
     /// The operator gave word for another task than the one in the settings.
+    #[error(
+        "--adopt-task names another task than the one configured, which is {task}: leave it out, \
+         or name that one"
+    )]
     NotAdopted {
         /// The task in the settings.
         task: TaskDigest,
     },
     /// The saved state does not fit together.
+    #[error("the saved state does not fit together: {0}; restore a backup")]
     Inconsistent(&'static str),
     /// The first model has the wrong length or a value that is not finite.
+    #[error(
+        "the first model needs {expected} finite parameters, the one given has {found} or a value \
+         that is not finite"
+    )]
     Initial {
         /// Values that it must have.
         expected: usize,
@@ -68,51 +90,6 @@ pub enum StartError {
         found: usize,
     },
 }
-
-impl fmt::Display for StartError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Settings(problems) => {
-                f.write_str("the settings cannot be used:")?;
-                problems.iter().try_for_each(|problem| write!(f, "\n  {problem}"))
-            }
-            Self::OtherTask { task, saved } => write!(
-                f,
-                "the store belongs to another task (its layout is {}, the task's is {}): give \
-                 the new task a store of its own",
-                ShortDigest(saved.0),
-                ShortDigest(task.0)
-            ),
-            Self::TaskChanged { task, changes } => {
-                f.write_str(
-                    "the model in the store was learned with a task that gives its numbers another \
-                     meaning:",
-                )?;
-                changes.iter().try_for_each(|change| write!(f, "\n  {change}"))?;
-                write!(
-                    f,
-                    "\nput the old task back, or give the new one a store of its own; if the model \
-                     is to go on all the same, start with --adopt-task {task}"
-                )
-            }
-            Self::NotAdopted { task } => write!(
-                f,
-                "--adopt-task names another task than the one configured, which is {task}: leave it \
-                 out, or name that one"
-            ),
-            Self::Inconsistent(what) => {
-                write!(f, "the saved state does not fit together: {what}; restore a backup")
-            }
-            Self::Initial { expected, found } => write!(
-                f,
-                "the first model needs {expected} finite parameters, the one given has {found} \
-                 or a value that is not finite"
-            ),
-        }
-    }
-}
-
-impl std::error::Error for StartError {}
 
 /// The state of a history that begins: version 0 and nothing else; no start has happened yet.
 pub(super) fn fresh(
