@@ -78,6 +78,7 @@ impl Survey {
 
 /// What a job gave, whatever its kind.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum Outcome {
     /// Of a training or an evaluation.
     Trained(Trained),

@@ -36,6 +36,7 @@ const EXTRAS: usize = 10;
 
 /// Why something could not be summed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum CombineError {
     /// The bounds leave fewer than [`FRACTION_BITS_MIN`] fraction bits.
     #[error(

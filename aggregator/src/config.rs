@@ -35,6 +35,7 @@ pub struct Config {
 
 /// Why a configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ConfigError {
     /// A file cannot be read, or is not the TOML that it should be.
     #[error("{}", .0.to_string().trim_end())]

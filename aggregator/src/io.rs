@@ -16,6 +16,7 @@ use crate::summary::RoundSummary;
 
 /// One thing that happened.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum Input<'a> {
     /// The broker took the connection; subscriptions and retained messages are to be made anew.
     Connected,
@@ -56,6 +57,7 @@ pub enum Output {
 
 /// What people may want to know.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum RoundEvent {
     /// The aggregator runs.
     Started {

@@ -30,6 +30,7 @@ pub struct ModelFileError {
 
 /// What is wrong with a model file.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ModelFileProblem {
     /// The file cannot be opened, read or written.
     #[error("{0}")]

@@ -37,6 +37,7 @@ const STATUS_MS: u64 = 10_000;
 
 /// Why the aggregator stopped or did not start.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum RunError {
     /// The store cannot be used or refused a write.
     #[error(transparent)]

@@ -15,6 +15,7 @@ pub const DEVICES_MAX: usize = 1 << 20;
 
 /// Which devices may take part.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Enrolment {
     /// Every device that the broker lets in; at most [`DEVICES_MAX`] are followed.
     Any,
@@ -61,6 +62,7 @@ impl Weighting {
 
 /// How the learning rate goes from its first to its last value over the rounds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Schedule {
     /// It stays as it is.
     Constant,

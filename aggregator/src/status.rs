@@ -176,6 +176,7 @@ fn read_file(path: &Path) -> Result<Status, StatusError> {
 
 /// Why there is no status.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum StatusError {
     /// The store cannot be read.
     #[error(transparent)]

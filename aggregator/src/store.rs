@@ -52,6 +52,7 @@ pub struct StoreError {
 
 /// What is wrong with a store.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum StoreProblem {
     /// Another process has it open.
     #[error("another process has it open; stop that aggregator first")]

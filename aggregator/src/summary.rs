@@ -11,6 +11,7 @@ use crate::round::RoundKey;
 
 /// Why a round ended without a result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub enum Failure {
     /// Fewer updates than the quorum came before the deadline.
     TooFew,

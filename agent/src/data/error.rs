@@ -7,6 +7,7 @@ use super::ConfigProblem;
 
 /// Why there are no windows. Each text names what, where, and what to do next.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum DataError {
     /// The operating system refused a file.
     #[error("{}: cannot {doing}: {source}", .path.display())]

@@ -51,6 +51,7 @@ impl Remote {
 
 /// Why a device stopped by itself.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum RunError {
     /// The connection's settings are wrong.
     #[error(transparent)]

@@ -43,6 +43,7 @@ pub struct InferenceConfig {
 /// Which results are published.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum PublishOn {
     /// A label other than the last one, or one that has stayed for a while; all errors.
     #[default]

@@ -12,6 +12,7 @@ const AGE_US_MAX: i64 = 86_400_000_000;
 
 /// What a model says about one window.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum Estimate {
     /// For a task with classes.
     Class {

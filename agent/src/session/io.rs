@@ -38,6 +38,7 @@ impl Settings {
 
 /// Something that happened.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum Input<'a> {
     /// The broker took the connection; nothing said before counts any more.
     Connected,
@@ -68,8 +69,9 @@ pub enum Input<'a> {
     Stop,
 }
 
-/// Something to do, in order.
+/// Something to do, in order. [`Ports`](super::Ports) has a method for each, so that none is left out.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub enum Output {
     /// Subscribe to this topic.
     Subscribe(Topic),

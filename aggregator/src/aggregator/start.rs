@@ -36,6 +36,7 @@ pub enum Start {
 
 /// Why an aggregator did not start.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum StartError {
     /// The settings are wrong in these places.
     #[error("the settings cannot be used:{}", lines(.0))]
