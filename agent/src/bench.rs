@@ -27,12 +27,12 @@ use crate::trainer::view;
 /// Times that one window is judged; the mean counts.
 const JUDGED: u32 = 50;
 
-/// What to measure.
+/// What to measure: one round of training on made-up windows.
 #[derive(Clone, Debug)]
 pub struct BenchSettings {
     /// Training windows, 1 to 100,000.
     pub windows: u32,
-    /// Passes over them.
+    /// Passes over the windows in that round, 1 or more.
     pub epochs: u16,
     /// Windows in a batch.
     pub batch: u16,
@@ -47,7 +47,7 @@ pub struct BenchSettings {
 pub struct BenchReport {
     /// Parameters of the network.
     pub n_params: usize,
-    /// Training steps.
+    /// Training steps of the round: batches of all epochs.
     pub steps: u32,
     /// Training of one round, evaluations excluded.
     pub training: Duration,
@@ -71,7 +71,7 @@ pub enum TaskFileError {
     /// What it says is no task.
     #[error("{}: {source}", .path.display())]
     Task {
-        /// The file.
+        /// The task file that was asked for.
         path: PathBuf,
         /// The rule that the task breaks.
         source: WireError,

@@ -22,7 +22,7 @@ const CONFIG_BYTES_MAX: u64 = 1024 * 1024;
 /// Smallest cap in megabytes a day: less would not carry a day of signs of life and one round.
 const CAP_MB_MIN: f64 = 0.1;
 
-/// Megabytes as bytes.
+/// Megabytes of a million bytes as bytes.
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // 0.1 to 1e9
 fn bytes_of(megabytes: f64) -> u64 {
     (megabytes * 1e6) as u64
@@ -41,12 +41,12 @@ pub struct AgentConfig {
     pub root: String,
     /// Directory for the state and the recorded samples.
     pub state_dir: PathBuf,
-    /// The broker.
+    /// Where the broker is, and the account and keys of the device.
     pub broker: BrokerConfig,
     /// What the link costs.
     #[serde(default)]
     pub link: LinkSection,
-    /// Local training.
+    /// How the device trains on its own windows.
     #[serde(default)]
     pub training: TrainingConfig,
     /// When the device may work.
@@ -58,15 +58,15 @@ pub struct AgentConfig {
     pub source: SourceConfig,
 }
 
-/// `[broker]`
+/// `[broker]`: where it is, and the account and keys of the device.
 #[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BrokerConfig {
-    /// `mqtt://host:port` or `mqtts://host:port`.
+    /// `mqtt://host:port` or `mqtts://host:port`; without a port 1883 or 8883.
     pub url: String,
     /// User name; the device's name when absent.
     pub username: Option<String>,
-    /// Password.
+    /// Password of the account; the variable [`PASSWORD_VARIABLE`] wins over it.
     pub password: Option<String>,
     /// Certificate authority in PEM; the system's when absent.
     pub ca: Option<PathBuf>,
@@ -86,7 +86,7 @@ impl fmt::Debug for BrokerConfig {
     }
 }
 
-/// `[link]`
+/// `[link]`: when the device is connected, and how much that may cost.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LinkSection {
@@ -107,13 +107,13 @@ pub enum LinkMode {
     Intermittent,
 }
 
-/// `[training]`
+/// `[training]`: which windows measure, which backend computes, and what training may take.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TrainingConfig {
     /// Share of the windows that only measures.
     pub held_back: f32,
-    /// `flex` or `ndarray`.
+    /// Which of Burn's backends computes: `flex` or `ndarray`, where the program has it.
     pub backend: String,
     /// Memory that training may use, in KiB; 0 when unknown.
     pub memory_kib: u32,

@@ -145,7 +145,7 @@ pub fn run(parts: Parts, remote: &Remote) -> Result<(), RunError> {
 struct Device {
     session: Session,
     hands: Hands,
-    /// The trainer's progress.
+    /// Moves on while the trainer does; the service manager is told of it.
     pulse: Pulse,
     /// Whether the device is held: then windows are not counted again.
     held: Arc<AtomicBool>,

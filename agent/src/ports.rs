@@ -36,13 +36,13 @@ pub trait Connect {
 /// Carries messages, at least once. Whatever it is given while not connected is lost, and that is
 /// well: the session says everything again after the next connection.
 pub trait Transport {
-    /// Publishes `message`.
+    /// Publishes `message`, and does not wait until that is done.
     fn publish(&mut self, message: Message);
 
     /// Subscribes to `topic`; retained messages come at once.
     fn subscribe(&mut self, topic: String);
 
-    /// Unsubscribes from `topic`.
+    /// Unsubscribes from `topic`; messages that are on their way may still come.
     fn unsubscribe(&mut self, topic: String);
 
     /// Says what it was given before, leaves the broker in an orderly way and comes back after `span`.
@@ -77,7 +77,7 @@ pub enum StoreError {
     Io {
         /// The place and what is wrong with it.
         what: String,
-        /// What to do.
+        /// What a person can do about it.
         step: &'static str,
         /// What the system said.
         source: std::io::Error,

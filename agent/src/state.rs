@@ -67,7 +67,7 @@ pub struct Pending {
     pub work: WorkRef,
     /// The version that it starts from.
     pub base_version: ModelVersion,
-    /// The update object.
+    /// The update object, of which chunks are cut as they are sent.
     #[serde(with = "serde_bytes")]
     pub object: Vec<u8>,
     /// What it lost, `[n_update]`, if that is to be made up for once it is counted.
@@ -79,16 +79,16 @@ pub struct Pending {
 pub struct LocalLayers {
     /// The task that they belong to.
     pub task: TaskDigest,
-    /// `[n_params - n_model]`.
+    /// Parameters of all of them, `[n_params - n_model]`.
     pub params: Vec<f32>,
 }
 
 /// A task object as it was fetched.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CachedTask {
-    /// Its digest.
+    /// Digest of the object, by which a plan names it.
     pub digest: Digest,
-    /// Its bytes.
+    /// The bytes of the object.
     #[serde(with = "serde_bytes")]
     pub object: Vec<u8>,
 }
@@ -103,7 +103,7 @@ pub enum StateError {
         oldest = old::OLDEST
     )]
     Schema {
-        /// The version found.
+        /// Version of the state that was found.
         found: u8,
     },
     /// The bytes are not a state.

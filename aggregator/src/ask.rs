@@ -86,7 +86,7 @@ pub(crate) fn run(mut config: Config, file: &Path, json: bool, say: &dyn Fn(&str
 enum Waited {
     Answer(Box<AnswerTable>),
     Stopped,
-    /// No aggregator runs.
+    /// No aggregator runs on the store.
     Alone,
 }
 

@@ -53,7 +53,7 @@ pub enum CombineError {
     /// Two accumulators differ in length or in scale.
     #[error("the sums belong to different rounds")]
     Mismatch,
-    /// Nothing was summed.
+    /// Nothing was summed: there is no mean.
     #[error("no update was summed")]
     Empty,
 }
@@ -90,7 +90,7 @@ impl Scale {
         self.fraction_bits
     }
 
-    /// `2^fraction_bits`, exact.
+    /// What values are multiplied by: `2^fraction_bits`, exact.
     fn factor(self) -> f64 {
         f64::from_bits((1023 + i64::from(self.fraction_bits)).cast_unsigned() << 52)
     }
@@ -265,9 +265,9 @@ impl Accumulator {
 /// Scores of many devices added up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Pooled {
-    /// Windows looked at.
+    /// Windows that models were tried on; 0 when there were none.
     pub windows: u64,
-    /// Windows classified rightly.
+    /// Windows classified rightly; 0 for tasks without classes.
     pub correct: u64,
     /// Sum of the loss; each device adds at most [`dunlin_protocol::work::LOSS_SUM_MAX`].
     pub loss_sum: f64,
@@ -301,7 +301,7 @@ pub struct Figures {
     pub updates: u64,
     /// Sum of their weights.
     pub weight: u64,
-    /// Windows trained on.
+    /// Windows that were reported: trained on, measured on, or added up.
     pub examples: u64,
     /// Mean training loss of a window in the last local epoch.
     pub train_loss: f64,

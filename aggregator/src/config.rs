@@ -24,7 +24,7 @@ pub struct Config {
     pub settings: Settings,
     /// The broker, without the last will.
     pub broker: LinkConfig,
-    /// The store's file.
+    /// The file of the store; made where there is none.
     pub store: PathBuf,
     /// Makes lineage and first model repeatable; for trials only.
     pub seed: Option<u64>,
@@ -43,9 +43,9 @@ pub enum ConfigError {
     /// The values are wrong in these places.
     #[error("{} has {} problem(s):{}", .path.display(), .problems.len(), lines(.problems))]
     Problems {
-        /// The file.
+        /// The configuration file that was read.
         path: PathBuf,
-        /// What is wrong.
+        /// What is wrong, by key; one problem or more.
         problems: Vec<Problem>,
     },
 }

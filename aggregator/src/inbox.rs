@@ -23,7 +23,7 @@ const PRESENCE_BYTES: usize = EVENT_BYTES + 160;
 /// What may wait at the most, in bytes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
-    /// Presence of devices.
+    /// Room for the presence of devices.
     presence: usize,
     /// Everything else. What finds no room is dropped: devices send chunks and claims again.
     rest: usize,
@@ -49,7 +49,7 @@ enum Lane {
     Rest,
 }
 
-/// Bytes that wait.
+/// Bytes that wait now, by what they share their room with.
 #[derive(Default)]
 struct Waiting {
     presence: AtomicUsize,

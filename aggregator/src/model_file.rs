@@ -50,7 +50,7 @@ pub enum ModelFileProblem {
     /// A tensor does not have the shape or type of the task.
     #[error("the tensor {tensor} is {found}, the task needs F32 {expected:?}")]
     Shape {
-        /// Its name.
+        /// Name of the tensor, such as `layers.0.weight`.
         tensor: String,
         /// The shape that the task gives it.
         expected: Vec<usize>,
@@ -63,9 +63,9 @@ pub enum ModelFileProblem {
     /// The file names another parameter layout.
     #[error("its layout is {found}, the task's is {expected}: another task made it")]
     Layout {
-        /// The task's layout.
+        /// Hash of the task's layout, 16 hexadecimal digits.
         expected: String,
-        /// The file's.
+        /// Hash of the layout that the file names.
         found: String,
     },
     /// The file was made with a task of the same layout that gives its numbers another meaning.
@@ -75,9 +75,9 @@ pub enum ModelFileProblem {
          one, import it with --adopt-task {expected}"
     )]
     Meaning {
-        /// The task's digest.
+        /// Digest of the task, 16 hexadecimal digits.
         expected: String,
-        /// The file's.
+        /// Digest of the task that the file names.
         found: String,
     },
     /// The model has another length than the task gives it.

@@ -36,7 +36,7 @@ impl Enrolment {
 /// How much one device's update counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Weighting {
-    /// Each device once.
+    /// Each device once, however many windows it has.
     Equal,
     /// Each by its windows, but no more than `cap`.
     Examples {
@@ -66,7 +66,7 @@ impl Weighting {
 pub enum Schedule {
     /// It stays as it is.
     Constant,
-    /// By equal steps.
+    /// By equal steps, from round to round.
     Linear,
     /// Half a cosine wave (Loshchilov and Hutter 2017, arXiv:1608.03983, eq. 5 without restarts).
     Cosine,
@@ -131,11 +131,11 @@ impl Downlink {
 pub struct Settings {
     /// The federation that it serves.
     pub federation: FederationId,
-    /// Its own name.
+    /// Its own name: MQTT client id and topic level.
     pub instance: InstanceId,
     /// First level of all topics.
     pub topics_root: Name,
-    /// What is learned.
+    /// What is learned: channels, layers, labels.
     pub task: TaskSpec,
     /// How devices write updates.
     pub codec: Codec,

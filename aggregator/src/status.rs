@@ -24,18 +24,18 @@ pub const ROUNDS_SHOWN: usize = 20;
 /// Longest status file that is read in bytes.
 const STATUS_BYTES_MAX: u64 = 1024 * 1024;
 
-/// One open round.
+/// One open round, as an operator sees it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct OpenRound {
-    /// Which.
+    /// Number and kind of the round.
     pub key: RoundKey,
     /// The version that it starts from.
     pub base: u32,
-    /// Updates accepted.
+    /// Updates that are in its sum.
     pub accepted: u32,
-    /// Updates wanted.
+    /// Updates that it wants; with them it closes.
     pub target: u32,
-    /// Devices at work.
+    /// Devices that were told to go and have not ended.
     pub working: u32,
     /// Time left in milliseconds.
     pub remaining_ms: u64,
@@ -44,7 +44,7 @@ pub struct OpenRound {
 /// What a running aggregator knows beyond its store.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Live {
-    /// Enrolled devices online.
+    /// Enrolled devices that are connected.
     pub online: u32,
     /// Enrolled devices that take no work now, by their reason.
     #[serde(default)]
@@ -64,7 +64,7 @@ pub struct Status {
     pub boot: u32,
     /// Version of the global model.
     pub version: u32,
-    /// Open rounds.
+    /// Rounds that are open, by rising number.
     pub open: Vec<OpenRound>,
     /// Rounds that ended, the oldest first, at most [`ROUNDS_SHOWN`].
     pub ended: Vec<RoundSummary>,
@@ -184,9 +184,9 @@ pub enum StatusError {
     /// The running aggregator's status file cannot be read.
     #[error("the store is in use, and {} cannot be read: {source}; try again", .path.display())]
     File {
-        /// The file.
+        /// The status file, beside the store.
         path: PathBuf,
-        /// Why.
+        /// Why it cannot be read.
         source: Box<dyn Error + Send + Sync>,
     },
 }

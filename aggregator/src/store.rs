@@ -67,13 +67,13 @@ pub enum StoreProblem {
         oldest = old::OLDEST
     )]
     Schema {
-        /// The version found.
+        /// Version of the records that was found.
         found: u32,
     },
     /// A record cannot be read.
     #[error("the record {record:?} cannot be read; restore a backup of the file")]
     Corrupt {
-        /// Which.
+        /// Which record it is, such as `head`.
         record: &'static str,
     },
     /// The disk or the database refused.
@@ -82,7 +82,7 @@ pub enum StoreProblem {
 }
 
 impl StoreError {
-    /// What is wrong.
+    /// What is wrong with it.
     pub fn problem(&self) -> &StoreProblem {
         &self.problem
     }

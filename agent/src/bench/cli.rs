@@ -15,10 +15,10 @@ use super::{BenchReport, BenchSettings, read_task, run};
 pub struct Arguments {
     /// The task file, such as models/tasks/har-cnn.toml.
     task: PathBuf,
-    /// Training windows.
+    /// Training windows to make up.
     #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     windows: u32,
-    /// Passes over them.
+    /// Passes over the windows.
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=1000))]
     epochs: u16,
     /// Windows in a batch.
@@ -27,7 +27,7 @@ pub struct Arguments {
     /// Seed of windows, model and shuffles.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// As JSON.
+    /// Print the figures as JSON.
     #[arg(long)]
     json: bool,
     /// Also write the update to this file: 32-bit floats, little-endian.
@@ -36,7 +36,7 @@ pub struct Arguments {
 }
 
 impl Arguments {
-    /// Measures and prints.
+    /// Measures and prints what was measured; fails where the task or the file cannot be used.
     pub fn run(&self) -> ExitCode {
         let text = match self.measure() {
             Ok(report) if self.json => report.to_json(),

@@ -16,13 +16,13 @@ pub enum DataError {
         path: PathBuf,
         /// What was tried, such as `open`.
         doing: &'static str,
-        /// What it said.
+        /// What the operating system said.
         source: io::Error,
     },
     /// A line of a text file is not what it should be.
     #[error("{}, line {line}: {problem}", .path.display())]
     Line {
-        /// The file.
+        /// The text file, such as one of a data set.
         path: PathBuf,
         /// The line, from 1.
         line: usize,
@@ -55,7 +55,7 @@ pub enum DataError {
     Channels {
         /// Wanted and not there.
         missing: Vec<String>,
-        /// There.
+        /// Names of the channels that the source has.
         has: Vec<String>,
     },
     /// The task wants another sampling rate. Rates in thousandths of a hertz.
@@ -66,9 +66,9 @@ pub enum DataError {
         hertz(u64::from(*.has))
     )]
     Rate {
-        /// Wanted.
+        /// Rate that the task wants.
         task: u32,
-        /// There.
+        /// Rate that the source has.
         has: u32,
     },
     /// The time column does not run at the sampling rate that the configuration names.
@@ -89,9 +89,9 @@ pub enum DataError {
     /// The source has windows of another length. Lengths in samples.
     #[error("the task wants windows of {task} samples, the source has windows of {has}")]
     Window {
-        /// Wanted.
+        /// Length that the task wants.
         task: usize,
-        /// There.
+        /// Length that the source has.
         has: usize,
     },
     /// None of the task's labels occurs in the source.
@@ -101,15 +101,15 @@ pub enum DataError {
         .has.join(", ")
     )]
     Labels {
-        /// Wanted.
+        /// Labels that the task has.
         task: Vec<String>,
-        /// There.
+        /// Labels that occur in the source.
         has: Vec<String>,
     },
     /// A state file belongs to another configuration, or to another process.
     #[error("{}: {problem}", .path.display())]
     State {
-        /// The file.
+        /// The state file, such as `samples.ring`.
         path: PathBuf,
         /// What is wrong and what to do.
         problem: String,

@@ -39,7 +39,7 @@ impl SampleStore {
         Ok(Self { ring, table, waiting, bad_labels, counts: SourceStatus::default() })
     }
 
-    /// The samples.
+    /// The samples, those included that are not on disk yet.
     pub fn ring(&self) -> &Ring {
         &self.ring
     }

@@ -32,7 +32,7 @@ pub(super) struct Expected {
 }
 
 impl Expected {
-    /// What `config` says.
+    /// What `config` says of its source.
     pub(super) fn of(config: &SourceConfig) -> Self {
         match config {
             SourceConfig::Har(_) => Self { rate_hz: None, ring_bytes: 0, stdin: false },

@@ -13,13 +13,13 @@ use crate::state::StateError;
 /// What a running device shows to the outside.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct DeviceStatus {
-    /// The session's figures.
+    /// What the session has counted since the start.
     pub session: SessionCounters,
     /// What the connection has carried.
     pub link: Counters,
     /// Whether the broker refused this device's credentials last.
     pub credentials_refused: bool,
-    /// What was classified.
+    /// What was classified since the start; all 0 for a device that does not classify.
     pub inference: InferenceStatus,
 }
 

@@ -69,7 +69,7 @@ impl TryFrom<String> for UtcOffset {
     }
 }
 
-/// `hh:mm` in minutes.
+/// `hh:mm` in minutes, 0 to 1499; `None` for any other text.
 fn minutes(text: &str) -> Option<u16> {
     let (hours, minutes) = text.split_once(':')?;
     let number = |digits: &str, most: u16| {

@@ -26,7 +26,7 @@ use crate::state::DeviceState;
 pub struct IdleSession {
     /// What it would remember after a restart.
     pub state: Arc<DeviceState>,
-    /// Its generator.
+    /// Its generator, for the moments at which it says things again.
     pub rng: Rng,
     /// The task in use.
     pub task: Arc<Task>,
@@ -38,7 +38,7 @@ pub struct IdleSession {
     pub survey: Option<Survey>,
     /// Work that it is done with, the oldest first.
     pub ended: Box<[WorkRef]>,
-    /// Its figures.
+    /// What it has counted so far.
     pub counters: SessionCounters,
     /// The time of its last input.
     pub now: Instant,

@@ -16,18 +16,18 @@ use crate::snapshot::{Head, ModelRecord, Snapshot};
 pub enum Initial {
     /// Drawn from this seed as the task says.
     Seed(u64),
-    /// Given: `[n_model]`, finite.
+    /// These parameters, `[n_model]`, all finite.
     Params(Vec<f32>),
 }
 
 /// What an aggregator starts from.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Start {
-    /// A new history.
+    /// A new history, from version 0 on.
     Fresh {
         /// Its 128 random bits.
         lineage: Lineage,
-        /// Its first model.
+        /// Where version 0 comes from.
         initial: Initial,
     },
     /// What an earlier run saved.
@@ -51,7 +51,7 @@ pub enum StartError {
     OtherTask {
         /// The layout of the task in the settings.
         task: LayoutHash,
-        /// The layout saved.
+        /// The layout of the task that the state was saved for.
         saved: LayoutHash,
     },
     /// The saved state belongs to a task of the same layout whose numbers mean something else.

@@ -36,7 +36,7 @@ pub enum AnswerError {
     /// It could not be put, or what came of it is no answer.
     #[error("query {query}: {why}")]
     Refused {
-        /// The query.
+        /// Name of the query that was asked.
         query: Name,
         /// What is wrong with it, as the aggregator said it.
         why: String,

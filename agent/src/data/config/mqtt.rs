@@ -17,12 +17,12 @@ pub type MqttConfig = Live<JsonPath, MqttInput>;
 #[derive(Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MqttInput {
-    /// `mqtt://host:port` or `mqtts://host:port`.
+    /// `mqtt://host:port` or `mqtts://host:port`; without a port 1883 or 8883.
     #[serde(default = "default_url")]
     pub url: String,
     /// User name, where the broker asks for one.
     pub username: Option<String>,
-    /// Password.
+    /// Password of the account; only with a user name.
     pub password: Option<String>,
     /// Certificate authority in PEM; the system's when absent.
     pub ca: Option<PathBuf>,

@@ -11,7 +11,7 @@ use crate::data::{DataError, LiveWindow, WindowCounts, WindowSet};
 /// The windows of one person, in the units of the data set.
 #[derive(Clone, Debug)]
 pub struct PersonWindows {
-    /// Whose they are.
+    /// The person whose windows they are.
     pub person: Person,
     /// Names of the channels that were read.
     pub channels: Arc<[String]>,

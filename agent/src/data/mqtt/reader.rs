@@ -27,7 +27,7 @@ pub(super) struct MqttReader {
     messages: Messages,
 }
 
-/// Takes in messages.
+/// Makes samples of messages and puts them into the store.
 pub(super) struct Messages {
     url: String,
     topic: String,
