@@ -14,6 +14,7 @@ mod broker {
     mod device_by_hand;
     mod device_kills;
     mod doctor;
+    mod examples;
     mod gate;
     mod inference;
     mod intermittent;

@@ -3,7 +3,7 @@
 pub mod cli;
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,9 @@ use dunlin_protocol::limits::TASK_BYTES_MAX;
 use dunlin_protocol::message::WorkRef;
 use dunlin_protocol::rng::Rng;
 use dunlin_protocol::task::{Task, TaskSpec};
+use dunlin_protocol::wire::WireError;
 use dunlin_protocol::work::{Training, WorkKind};
+use dunlin_service::config::{ConfigFileError, read_file};
 use dunlin_service::machine::peak_memory;
 
 use crate::data::WindowSet;
@@ -25,12 +27,12 @@ use crate::trainer::view;
 /// Times that one window is judged; the mean counts.
 const JUDGED: u32 = 50;
 
-/// What to measure.
+/// What to measure: one round of training on made-up windows.
 #[derive(Clone, Debug)]
 pub struct BenchSettings {
     /// Training windows, 1 to 100,000.
     pub windows: u32,
-    /// Passes over them.
+    /// Passes over the windows in that round, 1 or more.
     pub epochs: u16,
     /// Windows in a batch.
     pub batch: u16,
@@ -45,7 +47,7 @@ pub struct BenchSettings {
 pub struct BenchReport {
     /// Parameters of the network.
     pub n_params: usize,
-    /// Training steps.
+    /// Training steps of the round: batches of all epochs.
     pub steps: u32,
     /// Training of one round, evaluations excluded.
     pub training: Duration,
@@ -59,14 +61,30 @@ pub struct BenchReport {
     pub delta: Vec<f32>,
 }
 
+/// Why a task file cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TaskFileError {
+    /// It cannot be read, or is not the TOML that it should be.
+    #[error(transparent)]
+    File(#[from] ConfigFileError),
+    /// What it says is no task.
+    #[error("{}: {source}", .path.display())]
+    Task {
+        /// The task file that was asked for.
+        path: PathBuf,
+        /// The rule that the task breaks.
+        source: WireError,
+    },
+}
+
 /// Reads the task file at `path`.
 ///
 /// # Errors
 /// What is wrong with it.
-pub fn read_task(path: &Path) -> Result<Task, String> {
-    let spec: TaskSpec = dunlin_service::config::read_file(path, TASK_BYTES_MAX as u64)
-        .map_err(|error| error.to_string())?;
-    Task::new(spec).map_err(|error| format!("{}: {error}", path.display()))
+pub fn read_task(path: &Path) -> Result<Task, TaskFileError> {
+    let spec: TaskSpec = read_file(path, TASK_BYTES_MAX as u64)?;
+    Task::new(spec).map_err(|source| TaskFileError::Task { path: path.to_owned(), source })
 }
 
 /// Trains one round of `task` on made-up windows and measures.
@@ -206,7 +224,7 @@ mod tests {
 
     #[test]
     fn a_task_file_that_is_none_is_named() {
-        let error = read_task(Path::new("/no/such/task.toml")).unwrap_err();
+        let error = read_task(Path::new("/no/such/task.toml")).unwrap_err().to_string();
         assert!(error.contains("/no/such/task.toml"), "{error}");
     }
 }

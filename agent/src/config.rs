@@ -23,7 +23,7 @@ const CONFIG_BYTES_MAX: u64 = 1024 * 1024;
 /// Smallest cap in megabytes a day: less would not carry a day of signs of life and one round.
 const CAP_MB_MIN: f64 = 0.1;
 
-/// Megabytes as bytes.
+/// Megabytes of a million bytes as bytes.
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // 0.1 to 1e9
 fn bytes_of(megabytes: f64) -> u64 {
     (megabytes * 1e6) as u64
@@ -47,7 +47,7 @@ pub struct AgentConfig {
     /// What the link costs.
     #[serde(default)]
     pub link: LinkSection,
-    /// Local training.
+    /// How the device trains on its own windows.
     #[serde(default)]
     pub training: TrainingConfig,
     /// When the device may work.
@@ -80,13 +80,13 @@ pub enum LinkMode {
     Intermittent,
 }
 
-/// `[training]`
+/// `[training]`: which windows measure, which backend computes, and what training may take.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TrainingConfig {
     /// Share of the windows that only measures.
     pub held_back: f32,
-    /// `flex` or `ndarray`.
+    /// Which of Burn's backends computes: `flex` or `ndarray`, where the program has it.
     pub backend: String,
     /// Memory that training may use, in KiB; 0 when unknown.
     pub memory_kib: u32,

@@ -55,7 +55,7 @@ pub fn load_state(store: &mut dyn StateStore) -> Result<DeviceState, RunError> {
                 "no state is kept here: starts as a new device, with a new secret of its draw. If it has run before, its state is lost: check state_dir"
             );
             let mut lottery = [0; 32];
-            getrandom::fill(&mut lottery).map_err(|error| RunError::Random(error.to_string()))?;
+            getrandom::fill(&mut lottery).map_err(RunError::Random)?;
             Ok(DeviceState::fresh(lottery))
         }
     }
@@ -149,7 +149,7 @@ pub fn run(parts: Parts, remote: &Remote) -> Result<(), RunError> {
 struct Device {
     session: Session,
     hands: Hands,
-    /// The trainer's progress.
+    /// Moves on while the trainer does; the service manager is told of it.
     pulse: Pulse,
     /// Whether the device is held: then windows are not counted again.
     held: Arc<AtomicBool>,
@@ -231,7 +231,7 @@ impl Device {
                 }
                 Err(RecvTimeoutError::Timeout) => self.session.handle(now(), Input::Tick),
                 Err(RecvTimeoutError::Disconnected) => {
-                    return Err(RunError::Thread("the connection's thread has ended".into()));
+                    return Err(RunError::Ended("the connection's thread has ended"));
                 }
             }
         }
@@ -300,7 +300,7 @@ impl Hands {
     }
 
     fn order(&self, order: Order) -> Result<(), RunError> {
-        let dead = |_| RunError::Thread("the trainer's thread has ended".into());
+        let dead = |_| RunError::Ended("the trainer's thread has ended");
         self.orders.send(order).map_err(dead)
     }
 }
@@ -375,9 +375,9 @@ fn classify(
         // A result that finds no room is one of many; only the device's end ends the thread.
         !matches!(events.try_send(Event::Found(finding)), Err(TrySendError::Disconnected(_)))
     };
-    let failed =
-        |error| RunError::Thread(format!("the thread that classifies cannot start: {error}"));
-    inference::Running::start(inference, session, sink).map_err(failed)
+    let what = "the thread that classifies cannot start";
+    let running = inference::Running::start(inference, session, sink);
+    running.map_err(|source| RunError::Thread { what, source })
 }
 
 /// Says under which conditions the device begins, as the first of all events, and watches them from
@@ -389,8 +389,8 @@ fn watch(
     let tell = move |held| events.try_send(Event::Held(held)).is_ok();
     let held = conditions.held(false);
     tell(held);
-    let failed = |error| RunError::Thread(format!("the conditions cannot be watched: {error}"));
-    Watch::start(conditions, held, tell).map_err(failed)
+    let what = "the conditions cannot be watched";
+    Watch::start(conditions, held, tell).map_err(|source| RunError::Thread { what, source })
 }
 
 #[cfg(test)]

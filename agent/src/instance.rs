@@ -2,10 +2,35 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The locked file; it carries the number of the process that holds it.
 const FILE: &str = "agent.lock";
+
+/// Why a state directory cannot be taken.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum InstanceError {
+    /// Another agent runs on it.
+    #[error(
+        "another agent ({holder}) uses {}; stop it, or give this one another state_dir",
+        .state_dir.display()
+    )]
+    InUse {
+        /// The state directory that was asked for.
+        state_dir: PathBuf,
+        /// The process of the other agent, in words.
+        holder: String,
+    },
+    /// The file that is locked can be neither made nor opened.
+    #[error("{}: {source}; check the folder's owner", .path.display())]
+    Io {
+        /// The file, in the state directory.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+}
 
 /// The right to run on a state directory; given back when it is dropped or the process ends.
 #[derive(Debug)]
@@ -18,20 +43,16 @@ impl InstanceLock {
     ///
     /// # Errors
     /// When another agent has it, or the file cannot be made; the text says what to do.
-    pub fn take(state_dir: &Path) -> Result<Self, String> {
+    pub fn take(state_dir: &Path) -> Result<Self, InstanceError> {
         let path = state_dir.join(FILE);
         let mut options = OpenOptions::new();
         let file = options.read(true).write(true).create(true).truncate(false).open(&path);
-        let mut file =
-            file.map_err(|error| format!("{}: {error}; check the folder's owner", path.display()))?;
+        let mut file = file.map_err(|source| InstanceError::Io { path: path.clone(), source })?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                return Err(format!(
-                    "another agent ({}) uses {}; stop it, or give this one another state_dir",
-                    process(&mut file),
-                    state_dir.display()
-                ));
+                let (state_dir, holder) = (state_dir.to_owned(), process(&mut file));
+                return Err(InstanceError::InUse { state_dir, holder });
             }
             // Some file systems have no locks.
             Err(TryLockError::Error(error)) => log::warn!("{}: {error}", path.display()),
@@ -75,7 +96,7 @@ mod tests {
         let lock = InstanceLock::take(dir.path()).unwrap();
         let me = format!("process {}", std::process::id());
         assert_eq!(InstanceLock::holder(dir.path()), Some(me.clone()));
-        let error = InstanceLock::take(dir.path()).unwrap_err();
+        let error = InstanceLock::take(dir.path()).unwrap_err().to_string();
         assert!(error.contains(&me) && error.contains("stop it"), "{error}");
         drop(lock);
         assert_eq!(InstanceLock::holder(dir.path()), None);

@@ -13,9 +13,9 @@ use dunlin_protocol::work::{Score, SumsWork, TrainFigures, Training, WorkKind};
 pub struct Job {
     /// Which work it is for; comes back with the outcome.
     pub work: WorkRef,
-    /// The task.
+    /// The task that the work is for.
     pub task: Arc<Task>,
-    /// What to do.
+    /// What to do, and how.
     pub spec: JobSpec,
     /// The base version's parameters, `[n_model]`; empty for work that needs none.
     pub model: Arc<Vec<f32>>,
@@ -78,6 +78,7 @@ impl Survey {
 
 /// What a job gave, whatever its kind.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum Outcome {
     /// Of a training or an evaluation.
     Trained(Trained),
@@ -92,13 +93,13 @@ impl From<Trained> for Outcome {
 }
 
 /// What a training or an evaluation gave.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Trained {
     /// Trained minus base, shared layers only, `[n_update]`; empty for an evaluation.
     pub delta: Vec<f32>,
     /// This device's local layers now, `[n_params - n_model]`.
     pub local: Vec<f32>,
-    /// Windows trained on.
+    /// Windows trained on, each once whatever the epochs; of an evaluation, those measured on.
     pub examples: u32,
     /// Mean training loss of the last epoch; 0 for an evaluation.
     pub train_loss: f32,
@@ -131,25 +132,26 @@ pub struct KeptModel {
     pub task: TaskDigest,
     /// The history that the version belongs to.
     pub lineage: Lineage,
-    /// The version.
+    /// Its number in that history; 0 is the first model.
     pub version: ModelVersion,
-    /// Its parameters, `[n_model]`.
+    /// Its parameters as devices have them, `[n_model]`.
     pub params: Arc<Vec<f32>>,
 }
 
 /// A model to classify with.
 #[derive(Clone, Debug)]
 pub struct ModelInUse {
-    /// The version.
+    /// The version, its parameters and what they belong to.
     pub model: KeptModel,
     /// The layout of its task.
     pub layout: LayoutHash,
-    /// The task.
+    /// The task that the version was learned for.
     pub task: Arc<Task>,
     /// This device's own layers, `[n_params - n_model]`; `None` where the task has none.
     pub local: Option<Vec<f32>>,
 }
 
 /// Why a job gave nothing, in words for the log.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
 pub struct JobFailure(pub String);

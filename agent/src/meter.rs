@@ -69,7 +69,7 @@ impl Meter {
         self.hour = self.hour.max(hour);
     }
 
-    /// Counts `bytes`.
+    /// Counts `bytes` that were said or heard at `now`.
     pub fn spend(&mut self, now: Instant, bytes: u64) {
         self.advance(now);
         let bucket = &mut self.spent[Self::bucket(self.hour)];

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use dunlin_link::{Counters, LinkError, LinkEvent, Will};
+pub use dunlin_link::{Counters, LinkConfig, LinkError, LinkEvent, Will};
 
 use dunlin_protocol::presence::Held;
 use dunlin_protocol::task::Task;
@@ -19,7 +19,7 @@ pub type Events = Arc<dyn Fn(LinkEvent) -> bool + Send + Sync>;
 /// A message: topic, payload, and whether the broker keeps it for later subscribers.
 pub type Message = (String, Vec<u8>, bool);
 
-/// A way to a broker that is not open yet. [`LinkConfig`](dunlin_link::LinkConfig) is the one by MQTT.
+/// A way to a broker that is not open yet. [`LinkConfig`] is the one by MQTT.
 pub trait Connect {
     /// Opens it. From then on it connects, and connects again, by itself, and tells `events` of each
     /// connection, its loss, and each message. The broker publishes `will` when the device is lost.
@@ -36,13 +36,13 @@ pub trait Connect {
 /// Carries messages, at least once. Whatever it is given while not connected is lost, and that is
 /// well: the session says everything again after the next connection.
 pub trait Transport {
-    /// Publishes `message`.
+    /// Publishes `message`, and does not wait until that is done.
     fn publish(&mut self, message: Message);
 
     /// Subscribes to `topic`; retained messages come at once.
     fn subscribe(&mut self, topic: String);
 
-    /// Unsubscribes from `topic`.
+    /// Unsubscribes from `topic`; messages that are on their way may still come.
     fn unsubscribe(&mut self, topic: String);
 
     /// Says what it was given before, leaves the broker in an orderly way and comes back after `span`.
@@ -77,7 +77,7 @@ pub enum StoreError {
     Io {
         /// The place and what is wrong with it.
         what: String,
-        /// What to do.
+        /// What a person can do about it.
         step: &'static str,
         /// What the system said.
         source: std::io::Error,

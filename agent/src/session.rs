@@ -351,7 +351,7 @@ impl Session {
         }
     }
 
-    /// Deadlines and repeats.
+    /// Gives up what is late, and says again what waits too long for an answer.
     fn check_time(&mut self, now: Instant) {
         if self.uplink.plan_due().is_some_and(|due| due <= now) {
             self.uplink.miss_plan();

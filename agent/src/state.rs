@@ -9,7 +9,6 @@ mod plans;
 mod tests;
 
 use alloc::vec::Vec;
-use core::fmt;
 use serde::{Deserialize, Serialize};
 
 use dunlin_protocol::id::{Digest, Lineage, ModelVersion};
@@ -68,7 +67,7 @@ pub struct Pending {
     pub work: WorkRef,
     /// The version that it starts from.
     pub base_version: ModelVersion,
-    /// The update object.
+    /// The update object, of which chunks are cut as they are sent.
     #[serde(with = "serde_bytes")]
     pub object: Vec<u8>,
     /// What it lost, `[n_update]`, if that is to be made up for once it is counted.
@@ -80,46 +79,37 @@ pub struct Pending {
 pub struct LocalLayers {
     /// The task that they belong to.
     pub task: TaskDigest,
-    /// `[n_params - n_model]`.
+    /// Parameters of all of them, `[n_params - n_model]`.
     pub params: Vec<f32>,
 }
 
 /// A task object as it was fetched.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CachedTask {
-    /// Its digest.
+    /// Digest of the object, by which a plan names it.
     pub digest: Digest,
-    /// Its bytes.
+    /// The bytes of the object.
     #[serde(with = "serde_bytes")]
     pub object: Vec<u8>,
 }
 
 /// Why a state cannot be used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StateError {
     /// A newer version of this program wrote it, or one that is too old to be brought up.
+    #[error(
+        "the state has schema {found}, this program reads schemas {oldest} to {STATE_SCHEMA}; \
+         install the program that wrote it, or {RESET}",
+        oldest = old::OLDEST
+    )]
     Schema {
-        /// The version found.
+        /// Version of the state that was found.
         found: u8,
     },
     /// The bytes are not a state.
+    #[error("the state cannot be read; restore a copy, or {RESET}")]
     Malformed,
 }
-
-impl fmt::Display for StateError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Schema { found } => write!(
-                f,
-                "the state has schema {found}, this program reads schemas {} to {STATE_SCHEMA}; install the program that wrote it, or {RESET}",
-                old::OLDEST
-            ),
-            Self::Malformed => write!(f, "the state cannot be read; restore a copy, or {RESET}"),
-        }
-    }
-}
-
-impl core::error::Error for StateError {}
 
 /// What starting anew costs, and how it is done.
 pub(crate) const RESET: &str = "start as a new device (dunlin-agent --reset-state), which loses the update that \

@@ -20,6 +20,13 @@ pub struct TrainerSettings {
     pub holdout: f32,
 }
 
+impl Default for TrainerSettings {
+    /// The default backend; every tenth window only measures.
+    fn default() -> Self {
+        Self { backend: Backend::default(), holdout: 0.1 }
+    }
+}
+
 /// Trains a task's network on the windows of one source.
 pub struct BurnTrainer {
     source: Box<dyn WindowSource>,

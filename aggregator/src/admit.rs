@@ -29,7 +29,7 @@ pub struct Terms<'a> {
     pub task: &'a Task,
     /// Public seeds of this device's payload.
     pub seeds: Seeds,
-    /// What devices do.
+    /// What the devices of the round do.
     pub job: &'a Job,
     /// Most windows that a report may claim.
     pub examples_max: u32,

@@ -265,7 +265,7 @@ impl Aggregator {
         &self.task
     }
 
-    /// The open rounds.
+    /// The rounds that are open, by rising number.
     pub fn rounds(&self) -> impl Iterator<Item = &Round> {
         self.rounds.iter()
     }

@@ -32,16 +32,9 @@ const FREE_MAX: u32 = 15;
 const LOOKS_PER_LINE: u32 = 10;
 
 /// A query that cannot be asked: another try would not help.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
 pub(crate) struct Unusable(String);
-
-impl std::fmt::Display for Unusable {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for Unusable {}
 
 /// Puts the query in `file`; `say` prints the answer.
 pub(crate) fn run(mut config: Config, file: &Path, json: bool, say: &dyn Fn(&str)) -> Outcome {
@@ -92,7 +85,7 @@ pub(crate) fn run(mut config: Config, file: &Path, json: bool, say: &dyn Fn(&str
 enum Waited {
     Answer(Box<AnswerTable>),
     Stopped,
-    /// No aggregator runs.
+    /// No aggregator runs on the store.
     Alone,
 }
 

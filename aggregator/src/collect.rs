@@ -14,14 +14,14 @@ pub use table::Table;
 pub enum Collector {
     /// Real vectors, for their weighted mean, and figures.
     Mean(Accumulator),
-    /// Whole numbers.
+    /// Vectors of whole numbers, added up exactly.
     Table(Table),
 }
 
-/// One device's share.
+/// What one device adds to a [`Collector`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Share {
-    /// Of a mean.
+    /// Its share of a mean: of the weighted sum and of the figures.
     Mean(Contribution),
     /// Of a table: its numbers.
     Table(Vec<i128>),

@@ -6,7 +6,6 @@
 
 use alloc::vec;
 use alloc::vec::Vec;
-use core::fmt;
 
 use dunlin_protocol::work::{LOSS_FRACTION_BITS, Score, WorkKind};
 use serde::{Deserialize, Serialize};
@@ -39,37 +38,28 @@ enum Extra {
 const EXTRAS: usize = 10;
 
 /// Why something could not be summed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum CombineError {
     /// The bounds leave fewer than [`FRACTION_BITS_MIN`] fraction bits.
+    #[error(
+        "max_abs, the weight cap and the number of updates leave {fraction_bits} fraction bits, at \
+         least {FRACTION_BITS_MIN} are needed: lower one of them"
+    )]
     TooCoarse {
         /// Fraction bits that would be left.
         fraction_bits: i32,
     },
     /// A sum would leave the range of 64 bits, or too many updates came.
+    #[error("the sum would leave the range of 64 bits")]
     Overflow,
     /// Two accumulators differ in length or in scale.
+    #[error("the sums belong to different rounds")]
     Mismatch,
-    /// Nothing was summed.
+    /// Nothing was summed: there is no mean.
+    #[error("no update was summed")]
     Empty,
 }
-
-impl fmt::Display for CombineError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::TooCoarse { fraction_bits } => write!(
-                f,
-                "max_abs, the weight cap and the number of updates leave {fraction_bits} fraction \
-                 bits, at least {FRACTION_BITS_MIN} are needed: lower one of them"
-            ),
-            Self::Overflow => f.write_str("the sum would leave the range of 64 bits"),
-            Self::Mismatch => f.write_str("the sums belong to different rounds"),
-            Self::Empty => f.write_str("no update was summed"),
-        }
-    }
-}
-
-impl core::error::Error for CombineError {}
 
 /// The fixed-point scale of one round: `62 - ceil(log2 max_abs) - ceil(log2(weight * updates))`
 /// fraction bits, so that no sum of admitted updates can overflow.
@@ -103,7 +93,7 @@ impl Scale {
         self.fraction_bits
     }
 
-    /// `2^fraction_bits`, exact.
+    /// What values are multiplied by: `2^fraction_bits`, exact.
     fn factor(self) -> f64 {
         f64::from_bits((1023 + i64::from(self.fraction_bits)).cast_unsigned() << 52)
     }
@@ -278,9 +268,9 @@ impl Accumulator {
 /// Scores of many devices added up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Pooled {
-    /// Windows looked at.
+    /// Windows that models were tried on; 0 when there were none.
     pub windows: u64,
-    /// Windows classified rightly.
+    /// Windows classified rightly; 0 for tasks without classes.
     pub correct: u64,
     /// Sum of the loss; each device adds at most [`dunlin_protocol::work::LOSS_SUM_MAX`].
     pub loss_sum: f64,
@@ -314,7 +304,7 @@ pub struct Figures {
     pub updates: u64,
     /// Sum of their weights.
     pub weight: u64,
-    /// Windows trained on.
+    /// Windows that were reported: trained on, measured on, or added up.
     pub examples: u64,
     /// Mean training loss of a window in the last local epoch.
     pub train_loss: f64,

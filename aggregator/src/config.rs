@@ -24,7 +24,7 @@ pub struct Config {
     pub settings: Settings,
     /// The broker, without the last will.
     pub broker: LinkConfig,
-    /// The store's file.
+    /// The file of the store; made where there is none.
     pub store: PathBuf,
     /// Makes lineage and first model repeatable; for trials only.
     pub seed: Option<u64>,
@@ -100,7 +100,7 @@ impl File {
         match downlink.codec.as_deref().map(str::parse::<Codec>) {
             Some(Ok(codec)) => match Downlink::new(codec, every) {
                 Ok(downlink) => settings.downlink = downlink,
-                Err(error) => problems.add("downlink", error),
+                Err(error) => problems.add("downlink", error.to_string()),
             },
             Some(Err(error)) => problems.add("downlink.codec", error.to_string()),
             None => {}

@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 
 /// One command. It is carried out before [`crate::aggregator::Aggregator::handle`] returns.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum Command<'a> {
     /// Replace the global model: `[n_model]`, finite. Open trainings and evaluations end without a
     /// result.

@@ -19,7 +19,7 @@ pub(crate) enum Change {
     Came,
     /// The device left, or takes no work now.
     Left,
-    /// Nothing.
+    /// Nothing that open rounds would have to know.
     None,
 }
 
@@ -55,7 +55,7 @@ pub(crate) struct DeviceRegistry {
 }
 
 impl DeviceRegistry {
-    /// Devices connected.
+    /// Devices that are connected; those asleep are not.
     pub(crate) fn online(&self) -> u32 {
         u32::try_from(self.devices.len() - self.asleep.len()).unwrap_or(u32::MAX)
     }

@@ -49,7 +49,7 @@ enum Lane {
     Rest,
 }
 
-/// Bytes that wait.
+/// Bytes that wait now, by what they share their room with.
 #[derive(Default)]
 struct Waiting {
     presence: AtomicUsize,

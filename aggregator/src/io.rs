@@ -19,19 +19,20 @@ use crate::summary::RoundSummary;
 
 /// One thing that happened.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum Input<'a> {
     /// The broker took the connection; subscriptions and retained messages are to be made anew.
     Connected,
     /// The connection is gone.
     Disconnected,
-    /// A message came.
+    /// A message came from the broker.
     Message {
-        /// Where.
+        /// Where it came, without the tree's root.
         topic: Topic,
-        /// Its bytes.
+        /// Its bytes, as they came.
         payload: &'a [u8],
     },
-    /// Time passed.
+    /// Time passed, and nothing else happened.
     Tick,
     /// An operator wants something.
     Command(Command<'a>),
@@ -44,9 +45,9 @@ pub enum Output {
     Subscribe(String),
     /// Publish with QoS 1. Lost when not connected: everything is published again on `Connected`.
     Publish {
-        /// Where.
+        /// Where to, without the tree's root.
         topic: Topic,
-        /// The bytes.
+        /// The bytes of the message; empty and retained, it removes what the broker keeps.
         payload: Vec<u8>,
         /// Whether the broker keeps it.
         retain: bool,
@@ -59,8 +60,9 @@ pub enum Output {
 
 /// What people may want to know.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum RoundEvent {
-    /// The aggregator runs.
+    /// The aggregator runs: the first event of every start.
     Started {
         /// The history that it continues or begins.
         lineage: Lineage,
@@ -71,9 +73,9 @@ pub enum RoundEvent {
         /// Rounds that were open when the last run ended.
         resumed: usize,
     },
-    /// A round opened.
+    /// A round opened, and devices are invited.
     RoundOpened {
-        /// Which.
+        /// The round, by number and kind of work.
         key: RoundKey,
         /// The version that it starts from.
         base: ModelVersion,
@@ -84,7 +86,7 @@ pub enum RoundEvent {
     },
     /// Too few devices came forward: more are invited.
     FractionRaised {
-        /// The round.
+        /// The round, by number and kind of work.
         key: RoundKey,
         /// Share of devices invited now.
         fraction: Fraction,
@@ -93,30 +95,30 @@ pub enum RoundEvent {
     ClaimAnswered {
         /// The round that it asked for.
         round: RoundId,
-        /// Who.
+        /// The device that asked.
         device: DeviceId,
-        /// The answer.
+        /// Whether it may begin, or why not.
         answer: Answer,
     },
     /// An update is in the sum and on the disk.
     UpdateAccepted {
-        /// The round.
+        /// The round, by number and kind of work.
         key: RoundKey,
-        /// Whose.
+        /// The device whose update it is.
         device: DeviceId,
         /// Updates accepted so far.
         accepted: u32,
     },
     /// An update was refused; it changed nothing.
     UpdateRefused {
-        /// Whose.
+        /// The device whose update it is.
         device: DeviceId,
-        /// Why.
+        /// Why it was refused, as the device was told.
         reason: Refusal,
     },
     /// A message could not be read; it changed nothing.
     Unreadable {
-        /// Who sent it.
+        /// The device on whose topic it came.
         device: DeviceId,
         /// What is wrong with it.
         error: WireError,
@@ -125,9 +127,9 @@ pub enum RoundEvent {
     RoundPublished {
         /// The round in figures.
         summary: RoundSummary,
-        /// The new version.
+        /// The version that it made.
         version: ModelVersion,
-        /// Its parameters, `[n_model]`.
+        /// Its parameters as devices get them, `[n_model]`.
         params: Arc<[f32]>,
     },
     /// An evaluation ended with figures.
@@ -154,7 +156,7 @@ pub enum RoundEvent {
     },
     /// An operator's model became this version.
     Imported {
-        /// The new version.
+        /// The version that the model became.
         version: ModelVersion,
     },
     /// An operator's model was refused; nothing changed.
@@ -166,7 +168,7 @@ pub enum RoundEvent {
     },
     /// All rounds that were asked for are done; the model stays published.
     Finished {
-        /// The last version.
+        /// The newest version, which stays published.
         version: ModelVersion,
     },
 }

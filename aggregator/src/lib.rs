@@ -13,6 +13,12 @@
 //! | [`combine`], [`server_optimizer`] | sums in integers; from the mean update to the next version |
 //! | [`snapshot`], [`store`] | what outlives the process |
 //! | [`model_file`] | models for tools outside Dunlin |
+//!
+//! What others build with it:
+//!
+//! | example | what it shows |
+//! |---|---|
+//! | `cargo run --example in_process -- mqtt://localhost` | an aggregator in a program of one's own, settings in code, that sees each event and stops by itself |
 
 #![cfg_attr(not(feature = "std"), no_std)]
 

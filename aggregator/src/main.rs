@@ -32,7 +32,7 @@ const EXIT_CONFIG: u8 = 78;
     after_help = "Exit codes: 0 done, or stopped in order, 1 failed, 2 wrong usage, 78 wrong configuration, or a store that cannot be used."
 )]
 struct Arguments {
-    /// The configuration file.
+    /// Configuration file, in TOML; aggregator.example.toml explains every key.
     #[arg(long, short, global = true, default_value = "aggregator.toml")]
     config: PathBuf,
     /// Go on with the store's model though the task file gives its numbers another meaning: other
@@ -47,7 +47,7 @@ struct Arguments {
 enum Command {
     /// Run until told to stop; what happens without a subcommand.
     Run,
-    /// About the configuration.
+    /// Look at the configuration without running.
     Config {
         #[command(subcommand)]
         command: ConfigCommand,
@@ -71,15 +71,15 @@ enum Command {
         after_help = "Example of FILE:\n  labels = true\n  quorum = 3\n  deadline_s = 600\n\n  [[channels]]\n  name = \"acc_x\"\n  fraction_bits = 12      # steps of 2^-12 of the unit\n  max_abs = 16            # values beyond count as 16\n  edges = [-1, 0, 1]      # histogram"
     )]
     Query {
-        /// The query.
+        /// File with the query, in TOML.
         file: PathBuf,
-        /// As JSON.
+        /// Print the answer as JSON.
         #[arg(long)]
         json: bool,
     },
     /// Show versions and rounds.
     Status {
-        /// As JSON.
+        /// Print the status as JSON.
         #[arg(long)]
         json: bool,
     },

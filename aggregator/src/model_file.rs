@@ -6,7 +6,6 @@
 //! `lineage`, `version`, `layout`, and `meaning`, the task's digest.
 
 use std::collections::HashMap;
-use std::fmt;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -21,28 +20,37 @@ use safetensors::{SafeTensorError, SafeTensors};
 const FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
 /// Why a model file cannot be read or written.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error("model file {}: {problem}", .path.display())]
 pub struct ModelFileError {
     path: PathBuf,
+    #[source]
     problem: ModelFileProblem,
 }
 
 /// What is wrong with a model file.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ModelFileProblem {
     /// The file cannot be opened, read or written.
-    Io(std::io::Error),
+    #[error("{0}")]
+    Io(#[source] std::io::Error),
     /// The file is longer than 64 MiB.
+    #[error("it is longer than 64 MiB")]
     TooLong,
     /// The file is not in the safetensors format.
-    Format(SafeTensorError),
+    #[error("not a safetensors file: {0}")]
+    Format(#[source] SafeTensorError),
     /// A tensor that the task needs is missing.
+    #[error("the tensor {0} is missing; is it a model of this task?")]
     Missing(String),
     /// A tensor that the task does not have.
+    #[error("the task has no tensor {0}; is it a model of this task?")]
     Surplus(String),
     /// A tensor does not have the shape or type of the task.
+    #[error("the tensor {tensor} is {found}, the task needs F32 {expected:?}")]
     Shape {
-        /// Its name.
+        /// Name of the tensor, such as `layers.0.weight`.
         tensor: String,
         /// The shape that the task gives it.
         expected: Vec<usize>,
@@ -50,59 +58,32 @@ pub enum ModelFileProblem {
         found: String,
     },
     /// A tensor has a value that is not finite.
+    #[error("the tensor {0} has a value that is not finite")]
     NotFinite(String),
     /// The file names another parameter layout.
+    #[error("its layout is {found}, the task's is {expected}: another task made it")]
     Layout {
-        /// The task's layout.
+        /// Hash of the task's layout, 16 hexadecimal digits.
         expected: String,
-        /// The file's.
+        /// Hash of the layout that the file names.
         found: String,
     },
     /// The file was made with a task of the same layout that gives its numbers another meaning.
+    #[error(
+        "it was made with a task of digest {found}, and the configured one is {expected}: labels, \
+         channels, units or scales differ. Configure that task, or, if the model is right for this \
+         one, import it with --adopt-task {expected}"
+    )]
     Meaning {
-        /// The task's digest.
+        /// Digest of the task, 16 hexadecimal digits.
         expected: String,
-        /// The file's.
+        /// Digest of the task that the file names.
         found: String,
     },
     /// The model has another length than the task gives it.
+    #[error("{0}")]
     Task(String),
 }
-
-impl fmt::Display for ModelFileError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "model file {}: ", self.path.display())?;
-        match &self.problem {
-            ModelFileProblem::Io(error) => write!(f, "{error}"),
-            ModelFileProblem::TooLong => f.write_str("it is longer than 64 MiB"),
-            ModelFileProblem::Format(error) => write!(f, "not a safetensors file: {error}"),
-            ModelFileProblem::Missing(tensor) => {
-                write!(f, "the tensor {tensor} is missing; is it a model of this task?")
-            }
-            ModelFileProblem::Surplus(tensor) => {
-                write!(f, "the task has no tensor {tensor}; is it a model of this task?")
-            }
-            ModelFileProblem::Shape { tensor, expected, found } => {
-                write!(f, "the tensor {tensor} is {found}, the task needs F32 {expected:?}")
-            }
-            ModelFileProblem::NotFinite(tensor) => {
-                write!(f, "the tensor {tensor} has a value that is not finite")
-            }
-            ModelFileProblem::Layout { expected, found } => {
-                write!(f, "its layout is {found}, the task's is {expected}: another task made it")
-            }
-            ModelFileProblem::Meaning { expected, found } => write!(
-                f,
-                "it was made with a task of digest {found}, and the configured one is {expected}: \
-                 labels, channels, units or scales differ. Configure that task, or, if the model is \
-                 right for this one, import it with --adopt-task {expected}"
-            ),
-            ModelFileProblem::Task(problem) => f.write_str(problem),
-        }
-    }
-}
-
-impl std::error::Error for ModelFileError {}
 
 /// Writes `params: [n_model]` of `task` to `path`, by way of a temporary file beside it.
 ///

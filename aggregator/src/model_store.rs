@@ -114,7 +114,7 @@ impl ModelStore {
         Ok((this, rewritten))
     }
 
-    /// The newest version.
+    /// Number of the newest version.
     pub(crate) fn newest(&self) -> ModelVersion {
         self.newest
     }

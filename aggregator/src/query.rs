@@ -43,13 +43,13 @@ pub struct Query {
 /// What came of a query.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct QueryResult {
-    /// The query's name.
+    /// Name of the query that was asked.
     pub query: Name,
     /// What was added up.
     pub work: SumsWork,
     /// The round that it was put in; `None` when it never was.
     pub round: Option<RoundId>,
-    /// Devices that answered.
+    /// Devices that answered; 0 when it was never put.
     pub devices: u32,
     /// The sums, in the order of [`SumsWork`]'s vector.
     pub values: Vec<i128>,
@@ -107,7 +107,7 @@ impl Queries {
         self.waiting.remove(place).map(|(query, _)| query)
     }
 
-    /// Keeps an answer.
+    /// Keeps an answer, and of all answers the newest [`ANSWERS_MAX`].
     pub(crate) fn keep(&mut self, answer: QueryResult) {
         keep(&mut self.answers, answer);
     }

@@ -30,7 +30,7 @@ use crate::summary::Tally;
 /// Names a round in one lineage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct RoundKey {
-    /// Its number.
+    /// Its number, from 1, which names it together with its kind.
     pub round: RoundId,
     /// Its kind of work.
     pub kind: WorkKind,
@@ -63,18 +63,18 @@ impl fmt::Display for RoundKey {
 pub enum Job {
     /// Train and send an update.
     Train {
-        /// How.
+        /// How to train, and what to send.
         work: TrainWork,
         /// Largest weight of an update; 1 counts each device once.
         weight_max: u32,
     },
     /// Measure the base version.
     Evaluate,
-    /// Add up statistics.
+    /// Add up statistics of the windows, for a query.
     Sums {
         /// The query that asks for them.
         query: Name,
-        /// Which.
+        /// Which statistics: of labels, of which channels.
         work: SumsWork,
     },
 }
@@ -112,13 +112,13 @@ impl Job {
 /// What is decided when a round opens.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Opening {
-    /// Which round.
+    /// Number and kind of the round.
     pub key: RoundKey,
     /// The version that it starts from.
     pub base: ModelVersion,
-    /// What devices do.
+    /// What its devices do.
     pub job: Job,
-    /// How many devices.
+    /// How many devices it wants, lets in and needs.
     pub bounds: Bounds,
     /// Share of devices invited.
     pub fraction: Fraction,
@@ -128,7 +128,7 @@ pub struct Opening {
     pub claims_until: Instant,
 }
 
-/// One open round.
+/// One open round: its terms, its devices and their sum.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Round {
     key: RoundKey,
@@ -244,7 +244,7 @@ impl Round {
         self.earlier_ms.saturating_add(now.since(self.opened))
     }
 
-    /// Its counts.
+    /// What it has counted besides its sum.
     pub fn tally(&self) -> &Tally {
         &self.tally
     }
@@ -280,7 +280,7 @@ impl Round {
         Ok(())
     }
 
-    /// Lets `device` work.
+    /// Notes that `device` was told to go.
     pub(crate) fn grant(&mut self, device: &DeviceId) {
         self.take_part(device, Progress::Granted);
     }

@@ -1,6 +1,5 @@
 //! The shell: connects the core to a broker, a store and a clock.
 
-use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::Duration;
@@ -35,17 +34,23 @@ const QUERIES_MS: u64 = 1_000;
 const STATUS_MS: u64 = 10_000;
 
 /// Why the aggregator stopped or did not start.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum RunError {
     /// The store cannot be used or refused a write.
-    Store(StoreError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// What is stored does not go with the configuration.
-    Start(StartError),
+    #[error(transparent)]
+    Start(#[from] StartError),
     /// The connection cannot be set up.
-    Link(LinkError),
+    #[error(transparent)]
+    Link(#[from] LinkError),
     /// The operating system gave no random numbers.
-    Random(getrandom::Error),
+    #[error("the system gives no random numbers: {0}")]
+    Random(#[from] getrandom::Error),
     /// The thread of the connection ended.
+    #[error("the thread of the MQTT connection ended; see the log")]
     LinkEnded,
 }
 
@@ -58,32 +63,6 @@ impl RunError {
             Self::Store(error) => error.is_config(),
             Self::Random(_) | Self::LinkEnded => false,
         }
-    }
-}
-
-impl fmt::Display for RunError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Store(error) => error.fmt(f),
-            Self::Start(error) => error.fmt(f),
-            Self::Link(error) => error.fmt(f),
-            Self::Random(error) => write!(f, "the system gives no random numbers: {error}"),
-            Self::LinkEnded => f.write_str("the thread of the MQTT connection ended; see the log"),
-        }
-    }
-}
-
-impl std::error::Error for RunError {}
-
-impl From<StoreError> for RunError {
-    fn from(error: StoreError) -> Self {
-        Self::Store(error)
-    }
-}
-
-impl From<StartError> for RunError {
-    fn from(error: StartError) -> Self {
-        Self::Start(error)
     }
 }
 

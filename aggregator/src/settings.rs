@@ -3,8 +3,6 @@
 mod check;
 
 use alloc::collections::BTreeSet;
-use alloc::format;
-use alloc::string::String;
 
 use dunlin_protocol::codec::Codec;
 use dunlin_protocol::id::{DeviceId, FederationId, InstanceId, Name};
@@ -17,6 +15,7 @@ pub const DEVICES_MAX: usize = 1 << 20;
 
 /// Which devices may take part.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Enrolment {
     /// Every device that the broker lets in; at most [`DEVICES_MAX`] are followed.
     Any,
@@ -37,7 +36,7 @@ impl Enrolment {
 /// How much one device's update counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Weighting {
-    /// Each device once.
+    /// Each device once, however many windows it has.
     Equal,
     /// Each by its windows, but no more than `cap`.
     Examples {
@@ -63,10 +62,11 @@ impl Weighting {
 
 /// How the learning rate goes from its first to its last value over the rounds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Schedule {
     /// It stays as it is.
     Constant,
-    /// By equal steps.
+    /// By equal steps, from round to round.
     Linear,
     /// Half a cosine wave (Loshchilov and Hutter 2017, arXiv:1608.03983, eq. 5 without restarts).
     Cosine,
@@ -92,21 +92,33 @@ pub const ANCHOR_EVERY_MAX: u32 = 7;
 /// Versions from one anchor to the next where nobody says otherwise.
 pub const ANCHOR_EVERY: u32 = 5;
 
+/// Why versions cannot go down so.
+#[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DownlinkError {
+    /// Anchors come too seldom, or never.
+    #[error("an anchor every 1 to {ANCHOR_EVERY_MAX} versions")]
+    AnchorEvery,
+    /// This codec needs what only an update has.
+    #[error(
+        "{0} cannot write deltas; use f32 for whole models, or int8, ecdq=STEP, eden=BITS or \
+         sparse=STEP"
+    )]
+    Codec(Codec),
+}
+
 impl Downlink {
     /// Deltas as `codec` writes them, or whole versions for `f32`.
     ///
     /// # Errors
     /// What cannot write deltas, and what can.
-    pub fn new(codec: Codec, anchor_every: u32) -> Result<Self, String> {
+    pub fn new(codec: Codec, anchor_every: u32) -> Result<Self, DownlinkError> {
         if !(1..=ANCHOR_EVERY_MAX).contains(&anchor_every) {
-            return Err(format!("an anchor every 1 to {ANCHOR_EVERY_MAX} versions"));
+            return Err(DownlinkError::AnchorEvery);
         }
         match codec {
             Codec::F32 => Ok(Self::Plain),
-            Codec::EcdqWithin { .. } | Codec::Uniform { .. } => Err(format!(
-                "{codec} cannot write deltas; use f32 for whole models, or int8, ecdq=STEP, \
-                 eden=BITS or sparse=STEP"
-            )),
+            Codec::EcdqWithin { .. } | Codec::Uniform { .. } => Err(DownlinkError::Codec(codec)),
             Codec::Int8 { .. } | Codec::Ecdq { .. } | Codec::Eden { .. } | Codec::Sparse { .. } => {
                 Ok(Self::Deltas { codec, anchor_every })
             }
@@ -119,11 +131,11 @@ impl Downlink {
 pub struct Settings {
     /// The federation that it serves.
     pub federation: FederationId,
-    /// Its own name.
+    /// Its own name: MQTT client id and topic level.
     pub instance: InstanceId,
     /// First level of all topics.
     pub topics_root: Name,
-    /// What is learned.
+    /// What is learned: channels, layers, labels.
     pub task: TaskSpec,
     /// How devices write updates.
     pub codec: Codec,

@@ -42,7 +42,7 @@ pub struct Head {
 /// One version of the global model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ModelRecord {
-    /// Its version.
+    /// Its number in the history; 0 is the first model.
     pub version: ModelVersion,
     /// The exact parameters, `[n_model]`.
     pub master_params: Vec<f32>,
@@ -64,7 +64,7 @@ impl ModelRecord {
 /// The objects of a version, as bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Written {
-    /// The version whole.
+    /// The version whole, or the seed that it is drawn from.
     pub anchor: Option<Vec<u8>>,
     /// What leads to it from the version before.
     pub delta: Option<Vec<u8>>,
@@ -73,13 +73,13 @@ pub struct Written {
 /// An open round, without its devices and its sum.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RoundRecord {
-    /// Which.
+    /// Number and kind of the round.
     pub key: RoundKey,
     /// The version that it starts from.
     pub base: ModelVersion,
-    /// What devices do.
+    /// What its devices do.
     pub job: Job,
-    /// How many devices.
+    /// How many devices it wants, lets in and needs.
     pub bounds: Bounds,
     /// Share of devices invited.
     pub fraction: Fraction,
@@ -87,14 +87,14 @@ pub struct RoundRecord {
     pub remaining_ms: u64,
     /// Time since its opening as this was saved.
     pub elapsed_ms: u64,
-    /// Its counts.
+    /// What it has counted besides its sum.
     pub tally: Tally,
 }
 
 /// The last round of a kind that has ended: its devices may still ask for their verdicts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClosedRound {
-    /// Which.
+    /// Number and kind of the round.
     pub key: RoundKey,
     /// The objects that were accepted.
     pub accepted: BTreeMap<DeviceId, ShortDigest>,
@@ -103,13 +103,13 @@ pub struct ClosedRound {
 /// One change of what is stored.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Record {
-    /// Replace the head.
+    /// Replace the head by this one.
     Head(Head),
-    /// Replace the task.
+    /// Replace the task by this one.
     Task(TaskSpec),
-    /// Add a version.
+    /// Add this version to those still needed.
     Model(ModelRecord),
-    /// Remove a version.
+    /// Remove the version of this number.
     ForgetModel(ModelVersion),
     /// Add or replace an open round.
     Round(RoundRecord),
@@ -134,21 +134,21 @@ pub struct Save {
 /// Everything that is stored, but for the history of summaries.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Snapshot {
-    /// The head.
+    /// The record that is always there.
     pub head: Head,
     /// What the model's numbers mean; `None` in a store of a version that did not keep it.
     pub task: Option<TaskSpec>,
     /// The versions still needed; the head's among them.
     pub models: BTreeMap<ModelVersion, ModelRecord>,
-    /// Open rounds.
+    /// Rounds that are open, without devices and sums.
     pub rounds: BTreeMap<RoundKey, RoundRecord>,
     /// How far the devices of open rounds are; rounds without devices are not listed.
     pub devices: BTreeMap<RoundKey, BTreeMap<DeviceId, Progress>>,
-    /// Their sums.
+    /// Sums of the open rounds.
     pub sums: BTreeMap<RoundKey, Collector>,
     /// The last closed round of each kind.
     pub closed: BTreeMap<WorkKind, ClosedRound>,
-    /// Answers to queries.
+    /// Answers by the name of their query, the newest [`crate::query::ANSWERS_MAX`].
     pub answers: BTreeMap<Name, QueryResult>,
     /// Whether the operator has just given it another task; not stored.
     pub adopted: bool,

@@ -3,6 +3,7 @@
 //! A running aggregator keeps its status in `<store>.status.json`, because its store is locked.
 
 use std::collections::BTreeMap;
+use std::error::Error;
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -23,18 +24,18 @@ pub const ROUNDS_SHOWN: usize = 20;
 /// Longest status file that is read in bytes.
 const STATUS_BYTES_MAX: u64 = 1024 * 1024;
 
-/// One open round.
+/// One open round, as an operator sees it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct OpenRound {
-    /// Which.
+    /// Number and kind of the round.
     pub key: RoundKey,
     /// The version that it starts from.
     pub base: u32,
-    /// Updates accepted.
+    /// Updates that are in its sum.
     pub accepted: u32,
-    /// Updates wanted.
+    /// Updates that it wants; with them it closes.
     pub target: u32,
-    /// Devices at work.
+    /// Devices that were told to go and have not ended.
     pub working: u32,
     /// Time left in milliseconds.
     pub remaining_ms: u64,
@@ -43,7 +44,7 @@ pub struct OpenRound {
 /// What a running aggregator knows beyond its store.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Live {
-    /// Enrolled devices online.
+    /// Enrolled devices that are connected.
     pub online: u32,
     /// Enrolled devices that take no work now, by their reason.
     #[serde(default)]
@@ -63,7 +64,7 @@ pub struct Status {
     pub boot: u32,
     /// Version of the global model.
     pub version: u32,
-    /// Open rounds.
+    /// Rounds that are open, by rising number.
     pub open: Vec<OpenRound>,
     /// Rounds that ended, the oldest first, at most [`ROUNDS_SHOWN`].
     pub ended: Vec<RoundSummary>,
@@ -164,26 +165,29 @@ fn file_of(store: &Path) -> PathBuf {
 }
 
 fn read_file(path: &Path) -> Result<Status, StatusError> {
-    let named = |text: String| StatusError::File { path: path.to_owned(), text };
-    let bytes = fs::metadata(path).map_err(|error| named(error.to_string()))?.len();
+    let named = |source| StatusError::File { path: path.to_owned(), source };
+    let bytes = fs::metadata(path).map_err(|error| named(error.into()))?.len();
     if bytes > STATUS_BYTES_MAX {
-        return Err(named(format!("{bytes} bytes, at most {STATUS_BYTES_MAX} are read")));
+        return Err(named(format!("{bytes} bytes, at most {STATUS_BYTES_MAX} are read").into()));
     }
-    let bytes = fs::read(path).map_err(|error| named(error.to_string()))?;
-    serde_json::from_slice(&bytes).map_err(|error| named(error.to_string()))
+    let bytes = fs::read(path).map_err(|error| named(error.into()))?;
+    serde_json::from_slice(&bytes).map_err(|error| named(error.into()))
 }
 
 /// Why there is no status.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum StatusError {
     /// The store cannot be read.
-    Store(StoreError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// The running aggregator's status file cannot be read.
+    #[error("the store is in use, and {} cannot be read: {source}; try again", .path.display())]
     File {
-        /// The file.
+        /// The status file, beside the store.
         path: PathBuf,
-        /// Why.
-        text: String,
+        /// Why it cannot be read.
+        source: Box<dyn Error + Send + Sync>,
     },
 }
 
@@ -199,20 +203,6 @@ fn write_counts<R: fmt::Display, N: fmt::Display>(
     let counts = counts.iter().map(|(reason, count)| format!("{reason} {count}"));
     writeln!(f, "{what}: {}", counts.collect::<Vec<_>>().join(", "))
 }
-
-impl fmt::Display for StatusError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Store(error) => error.fmt(f),
-            Self::File { path, text } => {
-                let path = path.display();
-                write!(f, "the store is in use, and {path} cannot be read: {text}; try again")
-            }
-        }
-    }
-}
-
-impl std::error::Error for StatusError {}
 
 impl fmt::Display for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -42,35 +42,47 @@ const ANSWERS: TableDefinition<&str, &[u8]> = TableDefinition::new("answers");
 const HISTORY: TableDefinition<u64, &[u8]> = TableDefinition::new("history");
 
 /// Why the store cannot be used.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error("store {}: {problem}", .path.display())]
 pub struct StoreError {
     path: PathBuf,
+    #[source]
     problem: StoreProblem,
 }
 
 /// What is wrong with a store.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum StoreProblem {
     /// Another process has it open.
+    #[error("another process has it open; stop that aggregator first")]
     InUse,
     /// The file is not an aggregator's store.
+    #[error("the file is not an aggregator's store; give `store.path` a new name or remove it")]
     NotOurs,
     /// A newer program wrote it, or one too old to be brought up.
+    #[error(
+        "it was written with schema {found}, this program reads schemas {oldest} to {SCHEMA}; use \
+         the program that wrote it",
+        oldest = old::OLDEST
+    )]
     Schema {
-        /// The version found.
+        /// Version of the records that was found.
         found: u32,
     },
     /// A record cannot be read.
+    #[error("the record {record:?} cannot be read; restore a backup of the file")]
     Corrupt {
-        /// Which.
+        /// Which record it is, such as `head`.
         record: &'static str,
     },
     /// The disk or the database refused.
-    Database(Box<redb::Error>),
+    #[error("{0}; check the path, its permissions and the space on the disk")]
+    Database(#[source] Box<redb::Error>),
 }
 
 impl StoreError {
-    /// What is wrong.
+    /// What is wrong with it.
     pub fn problem(&self) -> &StoreProblem {
         &self.problem
     }
@@ -85,34 +97,6 @@ impl StoreError {
         }
     }
 }
-
-impl fmt::Display for StoreError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "store {}: ", self.path.display())?;
-        match &self.problem {
-            StoreProblem::InUse => {
-                f.write_str("another process has it open; stop that aggregator first")
-            }
-            StoreProblem::NotOurs => f.write_str(
-                "the file is not an aggregator's store; give `store.path` a new name or remove it",
-            ),
-            StoreProblem::Schema { found } => write!(
-                f,
-                "it was written with schema {found}, this program reads schemas {} to {SCHEMA}; use \
-                 the program that wrote it",
-                old::OLDEST
-            ),
-            StoreProblem::Corrupt { record } => {
-                write!(f, "the record {record:?} cannot be read; restore a backup of the file")
-            }
-            StoreProblem::Database(error) => {
-                write!(f, "{error}; check the path, its permissions and the space on the disk")
-            }
-        }
-    }
-}
-
-impl std::error::Error for StoreError {}
 
 impl<E: Into<redb::Error>> From<E> for StoreProblem {
     fn from(error: E) -> Self {

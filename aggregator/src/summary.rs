@@ -11,6 +11,7 @@ use crate::round::RoundKey;
 
 /// Why a round ended without a result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub enum Failure {
     /// Fewer updates than the quorum came before the deadline.
     TooFew,
@@ -27,7 +28,7 @@ pub enum Failure {
 pub enum RoundOutcome {
     /// With this version: a new one after training, the evaluated one after an evaluation.
     Done(ModelVersion),
-    /// Without a result.
+    /// Without a result, for this reason.
     Failed(Failure),
 }
 
@@ -43,7 +44,7 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// Counts one refusal.
+    /// Counts one claim or update that was refused for `reason`.
     pub(crate) fn refuse(&mut self, reason: Refusal) {
         let count = self.refused.entry(reason).or_insert(0);
         *count = count.saturating_add(1);
@@ -53,17 +54,17 @@ impl Tally {
 /// One round that has ended.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RoundSummary {
-    /// Which.
+    /// Number and kind of the round.
     pub key: RoundKey,
     /// The version that it started from.
     pub base: ModelVersion,
-    /// How it ended.
+    /// Whether it has a result, or why not.
     pub outcome: RoundOutcome,
-    /// Updates accepted.
+    /// Updates that are in its sum.
     pub accepted: u32,
     /// Fewest updates that it needed.
     pub quorum: u32,
-    /// Its counts.
+    /// What it counted besides its sum.
     pub tally: Tally,
     /// What the accepted devices reported.
     pub figures: Figures,
@@ -74,15 +75,15 @@ pub struct RoundSummary {
 /// Counts since this start of the program. Nothing here is ever reset.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counters {
-    /// Claims read.
+    /// Claims that were read, whatever their answer.
     pub claims: u64,
     /// Claims answered with no-go, by reason.
     pub claims_refused: BTreeMap<Refusal, u64>,
-    /// Updates accepted.
+    /// Updates that were taken into a sum.
     pub accepted: u64,
     /// Updates refused, by reason.
     pub refused: BTreeMap<Refusal, u64>,
-    /// Chunks read.
+    /// Chunks of updates that were read.
     pub chunks: u64,
     /// Chunks of them that had come before.
     pub chunks_repeated: u64,
@@ -92,7 +93,7 @@ pub struct Counters {
     pub bytes_out: u64,
     /// Messages that could not be read or came to the wrong place.
     pub unreadable: u64,
-    /// Versions published.
+    /// Versions that training has made; imported ones are none of them.
     pub rounds_published: u64,
     /// Evaluations that ended with figures.
     pub evaluations: u64,

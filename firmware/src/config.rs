@@ -14,7 +14,7 @@ pub enum Source {
     Generator {
         /// Seed of what is this device's own.
         seed: u64,
-        /// How many.
+        /// How many there are, 1 or more.
         windows: u16,
     },
     /// A recording in flash: see [`crate::sensor::Recording`].
@@ -32,7 +32,7 @@ pub struct Config {
     pub root: Name,
     /// MQTT user, where it is not the device's name.
     pub username: Option<String>,
-    /// MQTT password.
+    /// MQTT password; `None` where the broker asks for none.
     pub password: Option<String>,
     /// Seconds between signs of life.
     pub keep_alive_s: u16,
@@ -45,7 +45,7 @@ pub struct Config {
 /// Why the page cannot be used: the line, counted from 1 (0: the whole page), and what is wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ConfigError {
-    /// The line.
+    /// The line, from 1; 0 for the whole page.
     pub line: usize,
     /// What is wrong with it and what it should be.
     pub what: &'static str,

@@ -57,11 +57,11 @@ pub trait Port {
 
 /// What the board brings along.
 pub struct Parts<'a, P, F> {
-    /// Clock and stream.
+    /// Its clock, and the stream to the broker.
     pub port: P,
     /// Where the state is kept: two slots.
     pub flash: F,
-    /// The settings.
+    /// What the page in flash says.
     pub config: Config,
     /// Flash that a recording may lie in.
     pub recording: &'a [u8],

@@ -58,9 +58,9 @@ pub const KEEP_ALIVE_S: (u16, u16) = (5, 1160);
 /// What the broker publishes when this client goes without a word: at QoS 1, retained.
 #[derive(Clone, Debug)]
 pub struct Will {
-    /// Where.
+    /// The topic on which it is published.
     pub topic: String,
-    /// What.
+    /// What is published: in Dunlin's programs a presence message.
     pub payload: Vec<u8>,
 }
 
@@ -75,7 +75,7 @@ pub struct Options {
     pub password: Option<String>,
     /// The broker gives us up after one and a half times this; see [`KEEP_ALIVE_S`].
     pub keep_alive_s: u16,
-    /// Last words.
+    /// What the broker publishes when we go without a word.
     pub will: Will,
     /// Longest incoming packet in bytes behind its fixed header; longer ones are skipped unread.
     pub packet_bytes_max: usize,
@@ -120,19 +120,19 @@ pub enum Event {
     Refused(ConnectRefusal),
     /// A message on a topic that we subscribed to.
     Message {
-        /// Its topic.
+        /// The topic on which it came.
         topic: String,
-        /// Its payload.
+        /// The bytes of its payload, 0 or more.
         payload: Vec<u8>,
     },
     /// The broker does not let us subscribe to this topic.
     SubscribeRefused {
-        /// The topic.
+        /// The topic that was asked for.
         topic: String,
     },
     /// A message was skipped: it is longer than the limit, or than the memory that is left.
     TooLong {
-        /// Its length.
+        /// Length of its packet in bytes, behind the fixed header.
         bytes: usize,
     },
 }

@@ -136,6 +136,7 @@ pub fn federate(
                 | RoundEvent::Evaluated { .. }
                 | RoundEvent::Imported { .. }
                 | RoundEvent::ImportRefused { .. } => {}
+                _ => {}
             }
         }
     }

@@ -1,5 +1,6 @@
 //! `dunlin-agent bench` as a command.
 
+use std::error::Error;
 use std::fs;
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -14,10 +15,10 @@ use super::{BenchReport, BenchSettings, read_task, run};
 pub struct Arguments {
     /// The task file, such as models/tasks/har-cnn.toml.
     task: PathBuf,
-    /// Training windows.
+    /// Training windows to make up.
     #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     windows: u32,
-    /// Passes over them.
+    /// Passes over the windows.
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=1000))]
     epochs: u16,
     /// Windows in a batch.
@@ -26,7 +27,7 @@ pub struct Arguments {
     /// Seed of windows, model and shuffles.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// As JSON.
+    /// Print the figures as JSON.
     #[arg(long)]
     json: bool,
     /// Also write the update to this file: 32-bit floats, little-endian.
@@ -35,7 +36,7 @@ pub struct Arguments {
 }
 
 impl Arguments {
-    /// Measures and prints.
+    /// Measures and prints what was measured; fails where the task or the file cannot be used.
     pub fn run(&self) -> ExitCode {
         let text = match self.measure() {
             Ok(report) if self.json => report.to_json(),
@@ -50,10 +51,10 @@ impl Arguments {
         ExitCode::SUCCESS
     }
 
-    fn measure(&self) -> Result<BenchReport, String> {
+    fn measure(&self) -> Result<BenchReport, Box<dyn Error>> {
         let Self { windows, epochs, batch, seed, .. } = *self;
         let settings = BenchSettings { windows, epochs, batch, seed, backend: Backend::default() };
-        let report = run(read_task(&self.task)?, &settings).map_err(|failure| failure.0)?;
+        let report = run(read_task(&self.task)?, &settings)?;
         if let Some(path) = &self.update {
             let bytes: Vec<u8> =
                 report.delta.iter().flat_map(|value| value.to_le_bytes()).collect();

@@ -23,6 +23,7 @@ use sampling::SAMPLING_KEYS;
 /// Where windows come from.
 #[allow(clippy::large_enum_variant)] // a program has one of them
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum SourceConfig {
     /// One person of the UCI HAR data set, as if the device were worn by that person.
     Har(HarConfig),

@@ -125,7 +125,7 @@ pub fn newest(ring: &mut Ring, task: &TaskSpec) -> Result<Option<LiveWindow>, Da
 fn fit(header: &Header, task: &TaskSpec) -> Result<Vec<(usize, f32)>, DataError> {
     let (wanted, has) = (task.input.rate_millihertz, header.rate_millihertz());
     if u64::from(wanted.abs_diff(has)) * 100 > u64::from(wanted) {
-        return Err(DataError::Rate { task: wanted, source: has });
+        return Err(DataError::Rate { task: wanted, has });
     }
     let mut channels = Vec::new();
     let mut missing = Vec::new();

@@ -1,26 +1,28 @@
 //! What can go wrong between a sensor and a window.
 
-use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use dunlin_service::config::Problems;
 
 /// Why there are no windows. Each text names what, where, and what to do next.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum DataError {
     /// The operating system refused a file.
+    #[error("{}: cannot {doing}: {source}", .path.display())]
     Io {
         /// The file or folder.
         path: PathBuf,
         /// What was tried, such as `open`.
         doing: &'static str,
-        /// What it said.
+        /// What the operating system said.
         source: io::Error,
     },
     /// A line of a text file is not what it should be.
+    #[error("{}, line {line}: {problem}", .path.display())]
     Line {
-        /// The file.
+        /// The text file, such as one of a data set.
         path: PathBuf,
         /// The line, from 1.
         line: usize,
@@ -28,6 +30,7 @@ pub enum DataError {
         problem: String,
     },
     /// A folder is not laid out as the data set should be.
+    #[error("{}: {problem}", .path.display())]
     Layout {
         /// The file or folder that is missing or wrong.
         path: PathBuf,
@@ -35,6 +38,7 @@ pub enum DataError {
         problem: String,
     },
     /// The data set has nobody with this number.
+    #[error("there is no person {person}; there are {has:?}")]
     NoPerson {
         /// The number asked for.
         person: u16,
@@ -42,20 +46,38 @@ pub enum DataError {
         has: Vec<u16>,
     },
     /// The task wants channels that the source does not have.
+    #[error(
+        "the task wants channels that the source lacks: {}; it has {}; map them in the \
+         configuration of the source or offer a task with these channels",
+        .missing.join(", "),
+        .has.join(", ")
+    )]
     Channels {
         /// Wanted and not there.
         missing: Vec<String>,
-        /// There.
+        /// Names of the channels that the source has.
         has: Vec<String>,
     },
     /// The task wants another sampling rate. Rates in thousandths of a hertz.
+    #[error(
+        "the task wants {} Hz, the source has {} Hz; they may differ by 1 %: set the sensor to the \
+         rate of the task or offer a task with this rate",
+        hertz(u64::from(*.task)),
+        hertz(u64::from(*.has))
+    )]
     Rate {
-        /// Wanted.
+        /// Rate that the task wants.
         task: u32,
-        /// There.
-        source: u32,
+        /// Rate that the source has.
+        has: u32,
     },
     /// The time column does not run at the sampling rate that the configuration names.
+    #[error(
+        "none of {windows} windows runs at the configured {} Hz: by their times, samples come at {} \
+         Hz; correct rate_hz or time_unit",
+        hertz(u64::from(*.configured)),
+        hertz(*.measured)
+    )]
     Clock {
         /// Windows that were looked at; none ran at the right rate.
         windows: u64,
@@ -65,27 +87,35 @@ pub enum DataError {
         configured: u32,
     },
     /// The source has windows of another length. Lengths in samples.
+    #[error("the task wants windows of {task} samples, the source has windows of {has}")]
     Window {
-        /// Wanted.
+        /// Length that the task wants.
         task: usize,
-        /// There.
-        source: usize,
+        /// Length that the source has.
+        has: usize,
     },
     /// None of the task's labels occurs in the source.
+    #[error(
+        "none of the task's labels occurs in the data; the task has {}; the data have {}",
+        .task.join(", "),
+        .has.join(", ")
+    )]
     Labels {
-        /// Wanted.
+        /// Labels that the task has.
         task: Vec<String>,
-        /// There.
+        /// Labels that occur in the source.
         has: Vec<String>,
     },
     /// A state file belongs to another configuration, or to another process.
+    #[error("{}: {problem}", .path.display())]
     State {
-        /// The file.
+        /// The state file, such as `samples.ring`.
         path: PathBuf,
         /// What is wrong and what to do.
         problem: String,
     },
     /// The input of a live source cannot be used as it is.
+    #[error("{}: {problem}", .path.display())]
     Input {
         /// The file, FIFO, or `-` for standard input.
         path: PathBuf,
@@ -93,8 +123,10 @@ pub enum DataError {
         problem: String,
     },
     /// The caller asked to stop.
+    #[error("the work was stopped")]
     Stopped,
     /// The configuration has problems.
+    #[error("the configuration of the data source has problems:{0:#}")]
     Config(Problems),
 }
 
@@ -113,66 +145,6 @@ impl DataError {
     /// An error about one line of a text file.
     pub(super) fn line(path: &Path, line: usize, problem: impl Into<String>) -> Self {
         Self::Line { path: path.to_owned(), line, problem: problem.into() }
-    }
-}
-
-impl fmt::Display for DataError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Io { path, doing, source } => {
-                write!(f, "{}: cannot {doing}: {source}", path.display())
-            }
-            Self::Line { path, line, problem } => {
-                write!(f, "{}, line {line}: {problem}", path.display())
-            }
-            Self::Layout { path, problem }
-            | Self::State { path, problem }
-            | Self::Input { path, problem } => write!(f, "{}: {problem}", path.display()),
-            Self::NoPerson { person, has } => {
-                write!(f, "there is no person {person}; there are {has:?}")
-            }
-            Self::Channels { missing, has } => write!(
-                f,
-                "the task wants channels that the source lacks: {}; it has {}; map them in the \
-                 configuration of the source or offer a task with these channels",
-                missing.join(", "),
-                has.join(", ")
-            ),
-            Self::Rate { task, source } => write!(
-                f,
-                "the task wants {} Hz, the source has {} Hz; they may differ by 1 %: set the \
-                 sensor to the rate of the task or offer a task with this rate",
-                hertz(u64::from(*task)),
-                hertz(u64::from(*source))
-            ),
-            Self::Clock { windows, measured, configured } => write!(
-                f,
-                "none of {windows} windows runs at the configured {} Hz: by their times, samples \
-                 come at {} Hz; correct rate_hz or time_unit",
-                hertz(u64::from(*configured)),
-                hertz(*measured)
-            ),
-            Self::Window { task, source } => write!(
-                f,
-                "the task wants windows of {task} samples, the source has windows of {source}"
-            ),
-            Self::Labels { task, has } => write!(
-                f,
-                "none of the task's labels occurs in the data; the task has {}; the data have {}",
-                task.join(", "),
-                has.join(", ")
-            ),
-            Self::Stopped => f.write_str("the work was stopped"),
-            Self::Config(problems) => {
-                write!(f, "the configuration of the data source has problems:{problems:#}")
-            }
-        }
-    }
-}
-
-impl std::error::Error for DataError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        if let Self::Io { source, .. } = self { Some(source) } else { None }
     }
 }
 

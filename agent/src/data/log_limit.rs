@@ -26,7 +26,7 @@ impl LogLimit {
         })
     }
 
-    /// Events so far.
+    /// Events that were counted so far, logged or not.
     pub(super) fn total(&self) -> u64 {
         self.total
     }

@@ -5,7 +5,7 @@
 //! a sensor that Linux has a driver for, [`mqtt`] listens to a topic of a broker. A thread keeps
 //! their samples in a bounded [`ring`] on disk, which survives restarts and power cuts. [`cut`]
 //! makes windows from the ring; [`labels`] names them, also after the fact. Nothing here leaves
-//! the device.
+//! the device. For a sensor of another kind see [`live::SampleReader`].
 
 pub mod config;
 pub mod csv;

@@ -39,7 +39,7 @@ impl SampleStore {
         Ok(Self { ring, table, waiting, bad_labels, counts: SourceStatus::default() })
     }
 
-    /// The samples.
+    /// The samples, those included that are not on disk yet.
     pub fn ring(&self) -> &Ring {
         &self.ring
     }
@@ -49,11 +49,17 @@ impl SampleStore {
         self.table.texts()
     }
 
-    /// Appends a sample. A label range that waits for its time wins over `label`; an empty `label`
-    /// is none. `values`: `[channels]` in the order of the ring.
+    /// Appends a sample of `time_us`, in microseconds on the clock that label files go by: since 1970
+    /// where they are people's. A label range that waits for its time wins over `label`, a text of at
+    /// most 32 characters; an empty one is none.
+    ///
+    /// `values`: `[channels]` in the order of the ring, that of the names, finite, each in the unit that
+    /// the task gives its channel. What lies outside of the ring's range is stored as the nearest value
+    /// that it can hold. One that is no number would be stored as 0: refuse the sample instead.
     ///
     /// # Errors
-    /// [`DataError::Io`] when the disk takes nothing more; the sample is then lost.
+    /// [`DataError::Io`] when the disk takes nothing more, [`DataError::State`] when there are not as
+    /// many values as channels; the sample is then lost.
     pub fn append(&mut self, time_us: i64, label: &str, values: &[f32]) -> Result<(), DataError> {
         let label = match self.waiting.label_at(time_us) {
             Some(label) => label,
@@ -62,6 +68,13 @@ impl SampleStore {
         self.ring.append(time_us, label, values)?;
         self.counts.accepted += 1;
         Ok(())
+    }
+
+    /// As [`SampleStore::append`]; what goes wrong, or that nothing does, is noted as the problem that
+    /// keeps samples from coming in.
+    pub fn take(&mut self, time_us: i64, label: &str, values: &[f32]) {
+        let problem = self.append(time_us, label, values).err();
+        self.set_problem(problem.map(|error| error.to_string()));
     }
 
     /// Number of the label `text`; `None`, counted and logged, when it cannot have one.

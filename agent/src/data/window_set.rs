@@ -44,7 +44,7 @@ impl WindowCounts {
         Self(by_label)
     }
 
-    /// All of them.
+    /// Windows of all labels together.
     pub fn total(&self) -> usize {
         self.0.iter().sum()
     }
@@ -77,7 +77,7 @@ impl WindowSet {
         Self { values: Vec::new(), labels: Vec::new(), window_values }
     }
 
-    /// Number of windows.
+    /// Number of windows in the set.
     pub fn len(&self) -> usize {
         self.values.len().checked_div(self.window_values).unwrap_or(0)
     }

@@ -205,7 +205,7 @@ pub(super) fn speaks_tls(link: &LinkConfig, limit: Duration) -> bool {
     }
 }
 
-/// Milliseconds since `start`.
+/// Milliseconds that have passed since `start`.
 pub(super) fn millis(start: Instant) -> u128 {
     now().saturating_duration_since(start).as_millis()
 }

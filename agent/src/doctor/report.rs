@@ -13,7 +13,7 @@ const NAME_WIDTH: usize = 15;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Outcome {
-    /// All is well.
+    /// All is well: there is nothing to do.
     Ok,
     /// It will run, but something deserves a look.
     Warning,
@@ -38,16 +38,16 @@ impl Outcome {
 /// What a check found and what to do about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
-    /// How it ended.
+    /// How the check ended.
     pub outcome: Outcome,
-    /// What was found.
+    /// What was found, in words.
     pub text: String,
     /// What to do; always there for a failure.
     pub next_step: Option<String>,
 }
 
 impl Finding {
-    /// All is well.
+    /// A finding that all is well.
     pub fn ok(text: impl Into<String>) -> Self {
         Self { outcome: Outcome::Ok, text: text.into(), next_step: None }
     }
@@ -64,7 +64,7 @@ impl Finding {
         Self { outcome: Outcome::Failed, text, next_step }
     }
 
-    /// Not looked at.
+    /// A check that was not made, and why not.
     pub fn skipped(text: impl Into<String>) -> Self {
         Self { outcome: Outcome::Skipped, text: text.into(), next_step: None }
     }
@@ -75,18 +75,18 @@ impl Finding {
 pub struct Line {
     /// Name of the check.
     pub check: &'static str,
-    /// How it ended.
+    /// How the check ended.
     pub outcome: Outcome,
-    /// What was found.
+    /// What was found, in words.
     pub finding: String,
-    /// What to do.
+    /// What to do; `None` where nothing has to be done.
     pub next_step: Option<String>,
 }
 
 /// All checks in their order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
-    /// The checks.
+    /// The checks, in the order in which they were made.
     pub lines: Vec<Line>,
     /// Whether the configuration cannot be used.
     pub config_is_wrong: bool,

@@ -32,7 +32,7 @@ pub(super) struct Expected {
 }
 
 impl Expected {
-    /// What `config` says.
+    /// What `config` says of its source.
     pub(super) fn of(config: &SourceConfig) -> Self {
         match config {
             SourceConfig::Har(_) => Self { rate_hz: None, ring_bytes: 0, stdin: false },
@@ -78,7 +78,9 @@ pub(super) fn check(config: &AgentConfig, task: Option<&TaskSpec>, span: Duratio
     let lock = config.state_dir.is_dir().then(|| InstanceLock::take(&config.state_dir));
     let _lock = match lock.transpose() {
         Ok(lock) => lock,
-        Err(problem) => return Finding::failed(problem, "try again once it has stopped"),
+        Err(error) => {
+            return Finding::failed(error.to_string(), "try again once it has stopped");
+        }
     };
     let source = match crate::data::open(&config.source, &config.state_dir) {
         Ok(source) => source,

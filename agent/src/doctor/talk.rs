@@ -30,11 +30,11 @@ const EVENTS_MAX: usize = 256;
 pub(super) enum Login {
     /// The broker takes this device.
     Accepted(Talk),
-    /// It does not.
+    /// It does not take this device: why.
     Refused(String),
     /// The connection did not come about.
     Lost(String),
-    /// Nothing came back.
+    /// Nothing came back in the time that it had.
     Silent,
 }
 

@@ -123,7 +123,7 @@ mod tests {
         message(&Topic::ServerState(Name::new(instance).unwrap()), "online")
     }
 
-    /// Everything that waits.
+    /// Everything that waits now, in order.
     fn heard(inbox: &Inbox) -> Vec<LinkEvent> {
         let next = || match inbox.recv_timeout(Duration::ZERO) {
             Ok(Event::Link(event)) => Some(event),

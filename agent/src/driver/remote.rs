@@ -8,17 +8,18 @@ use dunlin_link::{Counters, LinkError};
 use crate::inference::InferenceStatus;
 use crate::ports::StoreError;
 use crate::session::SessionCounters;
+use crate::state::StateError;
 
 /// What a running device shows to the outside.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct DeviceStatus {
-    /// The session's figures.
+    /// What the session has counted since the start.
     pub session: SessionCounters,
     /// What the connection has carried.
     pub link: Counters,
     /// Whether the broker refused this device's credentials last.
     pub credentials_refused: bool,
-    /// What was classified.
+    /// What was classified since the start; all 0 for a device that does not classify.
     pub inference: InferenceStatus,
 }
 
@@ -49,18 +50,32 @@ impl Remote {
 }
 
 /// Why a device stopped by itself.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum RunError {
     /// The connection's settings are wrong.
-    Link(LinkError),
+    #[error(transparent)]
+    Link(#[from] LinkError),
     /// The state cannot be read or written, or nothing of it is whole.
-    Store(StoreError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// The state is of another version, or damaged.
-    State(crate::state::StateError),
+    #[error(transparent)]
+    State(#[from] StateError),
     /// The operating system gives no random bytes.
-    Random(String),
-    /// A thread could not be started or has died.
-    Thread(String),
+    #[error(transparent)]
+    Random(#[from] getrandom::Error),
+    /// A thread cannot be started.
+    #[error("{what}: {source}")]
+    Thread {
+        /// What cannot be done without it.
+        what: &'static str,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A thread has ended that should not have: which.
+    #[error("{0}")]
+    Ended(&'static str),
 }
 
 impl RunError {
@@ -69,20 +84,7 @@ impl RunError {
         match self {
             Self::Link(error) => !matches!(error, LinkError::Thread(_)),
             Self::State(_) | Self::Store(StoreError::Damaged(_)) => true,
-            Self::Store(_) | Self::Random(_) | Self::Thread(_) => false,
+            Self::Store(_) | Self::Random(_) | Self::Thread { .. } | Self::Ended(_) => false,
         }
     }
 }
-
-impl std::fmt::Display for RunError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Link(error) => error.fmt(f),
-            Self::State(error) => error.fmt(f),
-            Self::Store(error) => error.fmt(f),
-            Self::Random(text) | Self::Thread(text) => f.write_str(text),
-        }
-    }
-}
-
-impl std::error::Error for RunError {}

@@ -75,7 +75,7 @@ pub(super) fn spawn(
         .name("trainer".into())
         .spawn(work)
         .map(|worker| (orders, worker))
-        .map_err(|error| RunError::Thread(format!("the trainer's thread cannot start: {error}")))
+        .map_err(|source| RunError::Thread { what: "the trainer's thread cannot start", source })
 }
 
 #[cfg(test)]

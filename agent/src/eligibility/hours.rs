@@ -5,6 +5,18 @@ use serde::Deserialize;
 /// Minutes of a day.
 const DAY: u16 = 24 * 60;
 
+/// Why a text is no span of the day, or no offset from UTC: the text.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum HoursError {
+    /// It is not a [`DaySpan`].
+    #[error("{0:?} is not a span of the day; write it as \"22:00-06:00\"")]
+    Span(String),
+    /// It is not a [`UtcOffset`].
+    #[error("{0:?} is not an offset from UTC; write it as \"+01:00\" or \"-03:30\"")]
+    Offset(String),
+}
+
 /// A span of the day, such as `22:00-06:00`; it may pass midnight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
@@ -24,16 +36,14 @@ impl DaySpan {
 }
 
 impl TryFrom<String> for DaySpan {
-    type Error = String;
+    type Error = HoursError;
 
-    fn try_from(text: String) -> Result<Self, String> {
+    fn try_from(text: String) -> Result<Self, HoursError> {
         let span = text.split_once('-').and_then(|(from, to)| {
             let (from, to) = (minutes(from.trim())?, minutes(to.trim())?);
             (from < DAY && to <= DAY && from != to).then_some(Self { from, to })
         });
-        span.ok_or_else(|| {
-            format!("{text:?} is not a span of the day; write it as \"22:00-06:00\"")
-        })
+        span.ok_or(HoursError::Span(text))
     }
 }
 
@@ -46,22 +56,20 @@ pub struct UtcOffset {
 }
 
 impl TryFrom<String> for UtcOffset {
-    type Error = String;
+    type Error = HoursError;
 
-    fn try_from(text: String) -> Result<Self, String> {
+    fn try_from(text: String) -> Result<Self, HoursError> {
         let ahead = match text.split_at_checked(1) {
             Some(("+", rest)) => minutes(rest).map(i32::from),
             Some(("-", rest)) => minutes(rest).map(|minutes| -i32::from(minutes)),
             Some(_) | None => None,
         };
         let ahead = ahead.filter(|minutes| minutes.abs() <= 14 * 60);
-        ahead.map(|minutes| Self { seconds: minutes * 60 }).ok_or_else(|| {
-            format!("{text:?} is not an offset from UTC; write it as \"+01:00\" or \"-03:30\"")
-        })
+        ahead.map(|minutes| Self { seconds: minutes * 60 }).ok_or(HoursError::Offset(text))
     }
 }
 
-/// `hh:mm` in minutes.
+/// `hh:mm` in minutes, 0 to 1499; `None` for any other text.
 fn minutes(text: &str) -> Option<u16> {
     let (hours, minutes) = text.split_once(':')?;
     let number = |digits: &str, most: u16| {
@@ -75,7 +83,7 @@ fn minutes(text: &str) -> Option<u16> {
 mod tests {
     use super::*;
 
-    fn span(text: &str) -> Result<DaySpan, String> {
+    fn span(text: &str) -> Result<DaySpan, HoursError> {
         text.to_owned().try_into()
     }
 
@@ -96,7 +104,8 @@ mod tests {
     #[test]
     fn what_is_no_span_is_refused_with_an_example() {
         for text in ["", "-", "8-17", "25:00-06:00", "24:00-06:00", "08:60-09:00", "08:00-08:00"] {
-            assert!(span(text).unwrap_err().contains("22:00-06:00"), "{text}");
+            let error = span(text).unwrap_err().to_string();
+            assert!(error.contains("22:00-06:00"), "{error}");
         }
         for text in ["+8:00-09:00", "08:00–09:00", "08:00-09:00-10:00", "٠٨:00-09:00"] {
             assert!(span(text).is_err(), "{text}");

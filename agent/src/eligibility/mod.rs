@@ -39,7 +39,7 @@ use log::{info, warn};
 use crate::ports::Conditions;
 pub use config::EligibilityConfig;
 pub use decide::{decide, reason};
-pub use hours::{DaySpan, UtcOffset};
+pub use hours::{DaySpan, HoursError, UtcOffset};
 pub use power::{Battery, Power};
 pub use readings::{LocalTime, Readings, Roots};
 use readings::{OwnLoad, Probe};

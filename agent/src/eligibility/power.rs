@@ -7,7 +7,7 @@ use super::files;
 /// What the batteries say together.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Battery {
-    /// There is none.
+    /// There is no battery.
     None,
     /// None of those that are there tells its charge.
     Unreadable,
@@ -21,7 +21,7 @@ pub struct Power {
     /// Whether it comes from outside and no battery is drained. A device without a battery has no
     /// other.
     pub external: bool,
-    /// The batteries.
+    /// What its batteries say together.
     pub battery: Battery,
 }
 

@@ -16,9 +16,9 @@ const LOAD_FADES: Duration = Duration::from_secs(60);
 /// Where the files of the system lie.
 #[derive(Clone, Debug)]
 pub struct Roots {
-    /// `/sys`
+    /// Where sysfs is mounted, `/sys`.
     pub sys: PathBuf,
-    /// `/proc`
+    /// Where procfs is mounted, `/proc`.
     pub proc: PathBuf,
     /// The time zone's file, `/etc/localtime`.
     pub localtime: PathBuf,

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 use super::*;
 
-/// 2026-06-15 12:00:00 UTC.
+/// 2026-06-15 12:00:00 UTC in seconds since 1970.
 const NOON: i64 = 1_781_524_800;
 
 /// A fake `/sys`, `/proc`, `/etc/localtime` and `/run`.

@@ -21,7 +21,7 @@ pub struct InferenceConfig {
     /// Least seconds from one look for a window to the next; at least the hop of the task passes.
     #[serde(default = "default_every")]
     pub every_s: f64,
-    /// What is published.
+    /// Which results are published.
     #[serde(default)]
     pub on: PublishOn,
     /// Seconds after which a label that stays is published again; 0 never.
@@ -44,11 +44,12 @@ pub struct InferenceConfig {
 /// Which results are published.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum PublishOn {
     /// A label other than the last one, or one that has stayed for a while; all errors.
     #[default]
     Change,
-    /// Every result.
+    /// Every result that is sure enough; all errors.
     Always,
 }
 

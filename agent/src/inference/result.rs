@@ -12,6 +12,7 @@ const AGE_US_MAX: i64 = 86_400_000_000;
 
 /// What a model says about one window.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum Estimate {
     /// For a task with classes.
     Class {
@@ -39,7 +40,7 @@ impl fmt::Display for Estimate {
 pub struct Finding {
     /// The version of the model that was asked.
     pub version: ModelVersion,
-    /// What it said.
+    /// What the model said about the window.
     pub estimate: Estimate,
     /// Time of the window's last sample in microseconds, on the clock of the sensor.
     pub end_us: i64,

@@ -162,7 +162,7 @@ pub(super) mod tests {
         fn newest_window(&self, _task: &TaskSpec) -> Result<Option<LiveWindow>, DataError> {
             match self.0.lock().unwrap().pop_front() {
                 Some(Some((end_us, value))) => Ok(Some(LiveWindow { end_us, values: vec![value] })),
-                Some(None) => Err(DataError::Window { task: 1, source: 2 }),
+                Some(None) => Err(DataError::Window { task: 1, has: 2 }),
                 None => Ok(None),
             }
         }

@@ -22,7 +22,7 @@ use crate::state::{Pending, Residual};
 pub(super) enum Fate {
     /// It is in the sum.
     Counted,
-    /// It is not.
+    /// It is not in the sum, and will not be.
     NotCounted,
     /// Nobody knows: the round ended without a word, or an update of this device was counted that may
     /// be another one.
@@ -43,14 +43,14 @@ impl Fate {
 
 /// A coded update and what coding lost.
 pub(super) struct Coded {
-    /// The codec's number.
+    /// Number of the codec that wrote the payload; 0 without one.
     pub(super) codec: u8,
     pub(super) payload: Vec<u8>,
     pub(super) lost: Option<Vec<f32>>,
 }
 
 impl Coded {
-    /// Nothing.
+    /// The payload of work that sends figures alone: none.
     pub(super) const NONE: Self = Self { codec: 0, payload: Vec::new(), lost: None };
 }
 

@@ -18,7 +18,7 @@ pub struct CachedVersion {
     pub lineage: Lineage,
     /// Its number in that history.
     pub version: ModelVersion,
-    /// Its parameters, `[n_model]`.
+    /// Its parameters as devices have them, `[n_model]`.
     pub params: Arc<Vec<f32>>,
 }
 

@@ -38,7 +38,7 @@ pub struct IdleSession {
     pub survey: Option<Survey>,
     /// Work that it is done with, the oldest first.
     pub ended: Box<[WorkRef]>,
-    /// Its figures.
+    /// What it has counted so far.
     pub counters: SessionCounters,
     /// The time of its last input.
     pub now: Instant,

@@ -18,7 +18,7 @@ pub struct Settings {
     pub device: DeviceId,
     /// The federation that it belongs to.
     pub federation: FederationId,
-    /// The topic tree.
+    /// The tree of topics that the federation uses.
     pub topics: Topics,
     /// Memory that training may use, in KiB: tasks, objects and updates that do not fit are refused.
     /// 0 when unknown: nothing is refused.
@@ -27,18 +27,27 @@ pub struct Settings {
     pub link: LinkPolicy,
 }
 
-/// Something that happened.
+impl Settings {
+    /// A device in the shipped tree of topics, of unknown memory, on a link that costs nothing.
+    pub fn new(device: DeviceId, federation: FederationId) -> Self {
+        let (topics, link) = (Topics::default(), LinkPolicy::default());
+        Self { device, federation, topics, memory_kib: 0, link }
+    }
+}
+
+/// Something that happened, for [`Session::handle`](super::Session::handle).
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum Input<'a> {
     /// The broker took the connection; nothing said before counts any more.
     Connected,
     /// The connection is gone.
     Disconnected,
-    /// A message came.
+    /// A message came from the broker.
     Message {
         /// Its topic; messages on topics that are not ours are nobody's.
         topic: Topic,
-        /// Its bytes.
+        /// Its bytes, as they came.
         payload: &'a [u8],
     },
     /// What there is for the task of the last [`Output::UseTask`].
@@ -46,14 +55,14 @@ pub enum Input<'a> {
     /// The executor is done with the job for `work`. Not said of a job that was cancelled: the same
     /// work may have begun again since.
     Done {
-        /// The job's work.
+        /// The work that the job was for.
         work: WorkRef,
-        /// What it gave.
+        /// What it gave, or why it gave nothing.
         outcome: Result<Outcome, JobFailure>,
     },
     /// Why the device must not work now, by its own rules; `None` when it may. It may at first.
     Held(Option<Held>),
-    /// Time has passed.
+    /// Time has passed, and nothing else happened.
     Tick,
     /// The program is about to stop.
     Stop,
@@ -61,6 +70,7 @@ pub enum Input<'a> {
 
 /// Something to do, in order. Small, since some wait in the memory of a microcontroller.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub enum Output {
     /// Subscribe to this topic.
     Subscribe(Box<Topic>),
@@ -85,7 +95,7 @@ pub enum Output {
     Start(Box<Job>),
     /// Leave the broker in an orderly way and connect again after this time, in milliseconds.
     Sleep {
-        /// How long.
+        /// How long to stay away, in milliseconds.
         ms: u64,
     },
     /// Stop the job for this work if it still runs; its outcome is not wanted any more, and must not
@@ -114,6 +124,6 @@ pub struct SessionCounters {
     pub cap_waits: u32,
     /// Payload bytes given to the connection, whether it stood or not.
     pub bytes_out: u64,
-    /// Payload bytes heard.
+    /// Payload bytes of all messages that came.
     pub bytes_in: u64,
 }

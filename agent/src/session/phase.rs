@@ -56,7 +56,7 @@ pub(super) enum Phase {
     Claiming { item: Item, retry: Retry },
     /// Takes part, the base version is on its way; or, without an item, a version to classify with.
     FetchingModel { item: Option<Item>, deadline: Instant, download: Download, way: Way },
-    /// The trainer works.
+    /// The trainer works on the item, until the deadline at the longest.
     Training { item: Item, deadline: Instant },
     /// The update is on its way; ends with the verdict.
     Sending { work: WorkRef, deadline: Instant, upload: Upload },

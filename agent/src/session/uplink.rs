@@ -19,7 +19,7 @@ pub(super) struct Connection {
 pub(super) enum Uplink {
     /// There is none; the shell tries again by itself.
     Down,
-    /// It stands.
+    /// It stands: the broker hears what is said.
     Up(Connection),
     /// The session has asked the shell to leave, and it has not left yet.
     Leaving(Connection),

@@ -21,18 +21,18 @@ use crate::snapshot::{Head, ModelRecord, Snapshot};
 pub enum Initial {
     /// Drawn from this seed as the task says.
     Seed(u64),
-    /// Given: `[n_model]`, finite.
+    /// These parameters, `[n_model]`, all finite.
     Params(Vec<f32>),
 }
 
 /// What an aggregator starts from.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Start {
-    /// A new history.
+    /// A new history, from version 0 on.
     Fresh {
         /// Its 128 random bits.
         lineage: Lineage,
-        /// Its first model.
+        /// Where version 0 comes from.
         initial: Initial,
     },
     /// What an earlier run saved.
@@ -40,18 +40,32 @@ pub enum Start {
 }
 
 /// Why an aggregator did not start.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum StartError {
     /// The settings are wrong in these places.
+    #[error("the settings cannot be used:{0:#}")]
     Settings(Problems),
     /// The saved state belongs to a task with another parameter layout.
+    #[error(
+        "the store belongs to another task (its layout is {}, the task's is {}): give the new task \
+         a store of its own",
+        ShortDigest(.saved.0),
+        ShortDigest(.task.0)
+    )]
     OtherTask {
         /// The layout of the task in the settings.
         task: LayoutHash,
-        /// The layout saved.
+        /// The layout of the task that the state was saved for.
         saved: LayoutHash,
     },
     /// The saved state belongs to a task of the same layout whose numbers mean something else.
+    #[error(
+        "the model in the store was learned with a task that gives its numbers another meaning:{}\n\
+         put the old task back, or give the new one a store of its own; if the model is to go on \
+         all the same, start with --adopt-task {task}",
+        lines(.changes)
+    )]
     TaskChanged {
         /// The task in the settings.
         task: TaskDigest,
@@ -59,13 +73,22 @@ pub enum StartError {
         changes: Vec<String>,
     },
     /// The operator gave word for another task than the one in the settings.
+    #[error(
+        "--adopt-task names another task than the one configured, which is {task}: leave it out, \
+         or name that one"
+    )]
     NotAdopted {
         /// The task in the settings.
         task: TaskDigest,
     },
     /// The saved state does not fit together.
+    #[error("the saved state does not fit together: {0}; restore a backup")]
     Inconsistent(&'static str),
     /// The first model has the wrong length or a value that is not finite.
+    #[error(
+        "the first model needs {expected} finite parameters, the one given has {found} or a value \
+         that is not finite"
+    )]
     Initial {
         /// Values that it must have.
         expected: usize,
@@ -74,47 +97,10 @@ pub enum StartError {
     },
 }
 
-impl fmt::Display for StartError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Settings(problems) => write!(f, "the settings cannot be used:{problems:#}"),
-            Self::OtherTask { task, saved } => write!(
-                f,
-                "the store belongs to another task (its layout is {}, the task's is {}): give \
-                 the new task a store of its own",
-                ShortDigest(saved.0),
-                ShortDigest(task.0)
-            ),
-            Self::TaskChanged { task, changes } => {
-                f.write_str(
-                    "the model in the store was learned with a task that gives its numbers another \
-                     meaning:",
-                )?;
-                changes.iter().try_for_each(|change| write!(f, "\n  {change}"))?;
-                write!(
-                    f,
-                    "\nput the old task back, or give the new one a store of its own; if the model \
-                     is to go on all the same, start with --adopt-task {task}"
-                )
-            }
-            Self::NotAdopted { task } => write!(
-                f,
-                "--adopt-task names another task than the one configured, which is {task}: leave it \
-                 out, or name that one"
-            ),
-            Self::Inconsistent(what) => {
-                write!(f, "the saved state does not fit together: {what}; restore a backup")
-            }
-            Self::Initial { expected, found } => write!(
-                f,
-                "the first model needs {expected} finite parameters, the one given has {found} \
-                 or a value that is not finite"
-            ),
-        }
-    }
+/// A line for each change.
+fn lines(changes: &[String]) -> String {
+    changes.iter().map(|change| format!("\n  {change}")).collect()
 }
-
-impl core::error::Error for StartError {}
 
 impl StartError {
     /// A task that cannot be used.

@@ -24,7 +24,7 @@ impl Table {
         self.devices
     }
 
-    /// The sums.
+    /// The sums, in the order of the work's vector; the first counts windows.
     pub fn values(&self) -> &[i128] {
         &self.values
     }
@@ -47,7 +47,7 @@ impl Table {
         Ok(())
     }
 
-    /// Devices and windows.
+    /// Devices, each of weight 1, and their windows; there are no losses.
     pub(super) fn figures(&self) -> Figures {
         let windows = self.values.first().and_then(|windows| u64::try_from(*windows).ok());
         let updates = u64::from(self.devices);

@@ -71,7 +71,7 @@ impl PublishedVersion {
 pub(crate) struct VersionDraft {
     /// The parameters that devices get, `[n_model]`.
     pub(crate) params: Vec<f32>,
-    /// The objects' bytes.
+    /// Its objects as bytes: what devices fetch.
     pub(crate) written: Written,
 }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use dunlin_protocol::id::Name;
 use dunlin_protocol::task::Task;
-use dunlin_service::config::{read_file, read_text};
+use dunlin_service::config::{ConfigFileError, read_file, read_text};
 use dunlin_service::file::{Durability, replace};
 use serde::Deserialize;
 
@@ -25,6 +25,23 @@ const ANSWER_BYTES_MAX: u64 = 4 * 1024 * 1024;
 const REST_TURNS: u32 = 60;
 /// Queries that are looked at in one turn at the most.
 const QUERIES_MAX: usize = 64;
+
+/// Why a query has no answer.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AnswerError {
+    /// The file with what came of it cannot be read.
+    #[error(transparent)]
+    File(#[from] ConfigFileError),
+    /// It could not be put, or what came of it is no answer.
+    #[error("query {query}: {why}")]
+    Refused {
+        /// Name of the query that was asked.
+        query: Name,
+        /// What is wrong with it, as the aggregator said it.
+        why: String,
+    },
+}
 
 /// What lies in place of an answer when a query could not be put.
 #[derive(Deserialize)]
@@ -167,15 +184,16 @@ impl Spool {
     ///
     /// # Errors
     /// When it cannot be read, or the query could not be put: why.
-    pub fn take(&self, name: &Name) -> Result<Option<AnswerTable>, String> {
+    pub fn take(&self, name: &Name) -> Result<Option<AnswerTable>, AnswerError> {
         let path = self.path(name, "json");
         if !path.exists() {
             return Ok(None);
         }
-        let text = read_text(&path, ANSWER_BYTES_MAX).map_err(|error| error.to_string())?;
+        let text = read_text(&path, ANSWER_BYTES_MAX)?;
         let _ = fs::remove_file(&path);
         let refusal = || serde_json::from_str::<Refused>(&text).map_or(text.clone(), |it| it.error);
-        serde_json::from_str(&text).map(Some).map_err(|_| format!("query {name}: {}", refusal()))
+        let refused = |_| AnswerError::Refused { query: name.clone(), why: refusal() };
+        serde_json::from_str(&text).map(Some).map_err(refused)
     }
 }
 
@@ -206,11 +224,11 @@ mod tests {
         spool.put(&store, &name("q"), "labels = true").unwrap();
         let waiting = spool.waiting(&task, 2);
         assert_eq!((waiting.len(), waiting[0].quorum), (1, 2));
-        assert_eq!(spool.take(&name("q")), Ok(None));
+        assert_eq!(spool.take(&name("q")).unwrap(), None);
         spool.answer(&name("q"), &table());
         assert!(spool.waiting(&task, 2).is_empty());
-        assert_eq!(spool.take(&name("q")), Ok(Some(table())));
-        assert_eq!(spool.take(&name("q")), Ok(None));
+        assert_eq!(spool.take(&name("q")).unwrap(), Some(table()));
+        assert_eq!(spool.take(&name("q")).unwrap(), None);
     }
 
     #[test]
@@ -221,7 +239,7 @@ mod tests {
         spool.put(&store, &name("q"), "[[channels]]\nname = \"none\"").unwrap();
         fs::write(folder.path().join("a.redb.queries/notes.txt"), "x").unwrap();
         assert!(spool.waiting(&Task::new(task(4)).unwrap(), 2).is_empty());
-        let error = spool.take(&name("q")).unwrap_err();
+        let error = spool.take(&name("q")).unwrap_err().to_string();
         assert!(error.contains("no channel") && !error.contains('{'), "{error}");
     }
 

@@ -14,11 +14,11 @@ use crate::summary::{Failure, RoundOutcome};
 /// What came of a query, with names and units.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AnswerTable {
-    /// The query's name.
+    /// Name of the query that was asked.
     pub query: String,
     /// The round that it was put in; `None` when too few devices were there to ask.
     pub round: Option<u32>,
-    /// Devices that answered.
+    /// Devices that answered, too few included.
     pub devices: u32,
     /// Why nothing is shown, when that is so.
     pub failure: Option<Failure>,
@@ -33,18 +33,18 @@ pub struct AnswerTable {
 /// How many windows have a label.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LabelCount {
-    /// The label.
+    /// The label as the task names it.
     pub label: String,
-    /// Its windows.
+    /// Windows with this label, of all devices.
     pub windows: i128,
 }
 
 /// The sums of one channel. Whole numbers count steps of `2^-fraction_bits` units.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ChannelTable {
-    /// Its name.
+    /// Name of the channel, as the task has it.
     pub name: String,
-    /// Its unit.
+    /// Unit of its values, such as `g`.
     pub unit: String,
     /// Bits behind the point of each value.
     pub fraction_bits: u8,

@@ -85,7 +85,7 @@ impl Collection {
         })
     }
 
-    /// The objects accepted.
+    /// The objects that are in the sum, by device.
     pub fn accepted_objects(&self) -> BTreeMap<DeviceId, ShortDigest> {
         accepted(self.devices.clone())
     }

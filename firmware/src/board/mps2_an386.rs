@@ -28,7 +28,7 @@ const FLASH_FILE: &[u8] = b"flash.bin\0";
 /// Two slots of it.
 const FLASH_BYTES: usize = 2 * 48 * 1024;
 const PAGE_BYTES: usize = 4096;
-/// The processor's clock.
+/// Frequency of the processor's clock in hertz.
 const CLOCK_HZ: u32 = 25_000_000;
 
 static MILLISECONDS: AtomicU32 = AtomicU32::new(0);
@@ -343,7 +343,7 @@ impl NorFlash for Flash {
     }
 }
 
-/// Ends the emulator.
+/// Ends the emulator, whose exit code says whether all went well.
 pub fn exit(success: bool) -> ! {
     use cortex_m_semihosting::debug;
     debug::exit(if success { debug::EXIT_SUCCESS } else { debug::EXIT_FAILURE });

@@ -11,7 +11,7 @@ struct Wire {
     now: Cell<u64>,
     /// What the device will read.
     inbound: RefCell<VecDeque<u8>>,
-    /// What it wrote.
+    /// What the device wrote and the test has not read.
     outbound: RefCell<Vec<u8>>,
     blocked: Cell<bool>,
 }

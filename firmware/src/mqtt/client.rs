@@ -113,7 +113,7 @@ impl Client {
         }
     }
 
-    /// What happened next.
+    /// The oldest event that nobody has taken yet; `None` when there is none.
     pub fn poll_event(&mut self) -> Option<Event> {
         self.events.pop_front()
     }

@@ -13,7 +13,7 @@ pub(super) enum Phase {
     Away,
     /// Whatever comes belongs to a connection that we gave up.
     Quiet { until: Instant },
-    /// CONNECT was said.
+    /// CONNECT was said; the broker has until then to answer.
     Connecting { until: Instant },
     /// The broker took us in.
     Connected(Connection),

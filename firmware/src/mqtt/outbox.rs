@@ -32,7 +32,7 @@ impl Outbox {
         self.bytes.get(self.taken..).unwrap_or_default()
     }
 
-    /// Whether nothing waits.
+    /// Whether nothing waits for the stream.
     pub(super) fn is_empty(&self) -> bool {
         self.waiting().is_empty()
     }

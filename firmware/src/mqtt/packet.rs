@@ -5,9 +5,9 @@ use alloc::vec::Vec;
 use super::outbox::Outbox;
 use super::{ConnectRefusal, Options};
 
-/// PINGREQ, whole.
+/// A whole PINGREQ: it has no body.
 pub(super) const PINGREQ: [u8; 2] = [0xC0, 0];
-/// DISCONNECT, whole.
+/// A whole DISCONNECT: it has no body.
 pub(super) const DISCONNECT: [u8; 2] = [0xE0, 0];
 
 /// Length that the standard's length field can say.

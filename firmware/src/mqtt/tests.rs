@@ -45,7 +45,7 @@ fn drain(client: &mut Client) -> Vec<u8> {
     bytes
 }
 
-/// Takes all events.
+/// Takes all events that wait, the oldest first.
 fn events(client: &mut Client) -> Vec<Event> {
     core::iter::from_fn(|| client.poll_event()).collect()
 }

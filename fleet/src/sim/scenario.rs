@@ -221,7 +221,9 @@ impl Scenario {
     /// How versions go down.
     pub fn downlink(&self) -> Result<Downlink, Problem> {
         let codec = self.rounds.downlink.parse::<Codec>().map_err(|error| error.to_string());
-        let downlink = codec.and_then(|codec| Downlink::new(codec, ANCHOR_EVERY));
+        let downlink = codec.and_then(|codec| {
+            Downlink::new(codec, ANCHOR_EVERY).map_err(|error| error.to_string())
+        });
         downlink.map_err(|error| Problem::new("rounds.downlink", error))
     }
 

@@ -28,7 +28,7 @@ pub struct Live<C, I> {
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Sampling<C> {
-    /// Samples a second.
+    /// Samples a second, 0.001 to 1,000,000.
     pub rate_hz: f64,
     /// Channel name of the task to where its values come from.
     pub channels: BTreeMap<String, C>,
@@ -81,10 +81,10 @@ pub enum TimeUnit {
     #[default]
     #[serde(rename = "s")]
     Seconds,
-    /// Milliseconds.
+    /// Milliseconds, with a fraction or without.
     #[serde(rename = "ms")]
     Milliseconds,
-    /// Microseconds.
+    /// Microseconds, with a fraction, which is rounded, or without.
     #[serde(rename = "us")]
     Microseconds,
 }
@@ -120,13 +120,20 @@ impl<C> Sampling<C> {
         }
     }
 
+    /// Everything that is wrong in the values, with key and next step; empty when all is well.
+    pub fn problems(&self) -> Problems {
+        let mut problems = Problems::default();
+        self.check(&mut problems, "x");
+        problems
+    }
+
     /// Nanoseconds from one sample to the next.
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
     pub fn period_ns(&self) -> u64 {
         (1e9 / self.rate_hz).round().max(1.0) as u64
     }
 
-    /// Resolution of `channel`.
+    /// Value of one step of `channel` as it is stored: its own quantum, or that of all.
     pub fn quantum_of(&self, channel: &str) -> f32 {
         self.quanta.get(channel).copied().unwrap_or(self.quantum)
     }

@@ -138,8 +138,7 @@ impl CsvReader {
                 Ok(Row::Sample { time_us, label, values }) => {
                     let time_us = time_us.unwrap_or_else(|| time.now_us(*period_ns));
                     time.steps += 1;
-                    let problem = store.append(time_us, label, values).err();
-                    store.set_problem(problem.map(|error| error.to_string()));
+                    store.take(time_us, label, values);
                 }
                 Ok(Row::Refused(refusal)) => {
                     // The sample was taken, only not understood: its time passes.

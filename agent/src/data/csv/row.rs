@@ -61,9 +61,9 @@ pub(super) enum Refusal {
     Quote,
     /// Another number of columns than expected.
     Columns {
-        /// In this row.
+        /// Columns that this row has.
         has: usize,
-        /// Expected.
+        /// Columns that each row should have.
         needs: usize,
     },
     /// A column, from 0, is not a finite number.
@@ -88,11 +88,11 @@ impl fmt::Display for Refusal {
 /// What a line turned out to be.
 #[derive(Debug, PartialEq)]
 pub(super) enum Row<'a> {
-    /// Names of columns.
+    /// A row that names the columns.
     Header,
-    /// Nothing.
+    /// A line of nothing but white space.
     Blank,
-    /// A sample.
+    /// A row that is a sample.
     Sample {
         /// Time in microseconds, where there is a time column.
         time_us: Option<i64>,
@@ -117,7 +117,7 @@ struct Places {
     least: usize,
 }
 
-/// Reads rows.
+/// Makes samples of lines, once it knows in which columns their parts are.
 #[derive(Debug)]
 pub(super) struct RowReader {
     config: CsvConfig,

@@ -53,7 +53,7 @@ pub(super) struct Row {
 }
 
 impl Row {
-    /// No samples yet.
+    /// A row without samples yet, of a ring with this `header`, for windows of `task`.
     pub(super) fn new(header: &Header, task: &TaskSpec, labels: Option<LabelMap>) -> Self {
         let window = task.input.window.max(1);
         let span_us = header.span_us(u64::from(window) - 1);

@@ -30,7 +30,7 @@ pub const RATE_MILLIHERTZ: u32 = 50_000;
 /// The part of the data set that a person belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Split {
-    /// 21 people.
+    /// 21 people, whose windows are for training.
     Train,
     /// 9 people that nothing was trained on.
     Test,
@@ -115,7 +115,7 @@ impl HarDataset {
         dataset.read(&everybody, &dataset.channels)
     }
 
-    /// Everybody, by number.
+    /// Everybody in the data set, by rising number.
     pub fn persons(&self) -> &[Person] {
         &self.persons
     }

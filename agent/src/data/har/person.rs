@@ -11,7 +11,7 @@ use crate::data::{DataError, LiveWindow, WindowCounts, WindowSet};
 /// The windows of one person, in the units of the data set.
 #[derive(Clone, Debug)]
 pub struct PersonWindows {
-    /// Whose they are.
+    /// The person whose windows they are.
     pub person: Person,
     /// Names of the channels that were read.
     pub channels: Arc<[String]>,
@@ -116,11 +116,11 @@ impl PersonWindows {
     fn places_for(&self, task: &TaskSpec) -> Result<Vec<usize>, DataError> {
         let rate = task.input.rate_millihertz;
         if u64::from(rate.abs_diff(RATE_MILLIHERTZ)) * 100 > u64::from(rate) {
-            return Err(DataError::Rate { task: rate, source: RATE_MILLIHERTZ });
+            return Err(DataError::Rate { task: rate, has: RATE_MILLIHERTZ });
         }
         let window = usize::from(task.input.window);
         if window != self.window {
-            return Err(DataError::Window { task: window, source: self.window });
+            return Err(DataError::Window { task: window, has: self.window });
         }
         let (places, missing) = self.places(task);
         if !missing.is_empty() || places.is_empty() {

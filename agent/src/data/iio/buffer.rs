@@ -244,8 +244,7 @@ impl Scans {
                 None => return store.refuse_row(),
             }
         }
-        let problem = store.append(time_us, "", &self.values).err();
-        store.set_problem(problem.map(|error| error.to_string()));
+        store.take(time_us, "", &self.values);
     }
 }
 

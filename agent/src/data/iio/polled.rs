@@ -110,9 +110,7 @@ impl Polled {
             }
         }
         self.failures = 0;
-        let mut store = lock(store);
-        let problem = store.append(self.pace.next(wall_us), "", &self.values).err();
-        store.set_problem(problem.map(|error| error.to_string()));
+        lock(store).take(self.pace.next(wall_us), "", &self.values);
         Ok(())
     }
 

@@ -11,7 +11,7 @@ use crate::data::store::SampleStore;
 /// Time between two looks for a device.
 const RETRY: Duration = Duration::from_secs(3);
 
-/// A moment.
+/// A moment, as two clocks show it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Now {
     /// On the clock that only goes forward, for rates and waits.

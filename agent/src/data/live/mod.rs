@@ -1,12 +1,15 @@
 //! What all live sources share: a thread that moves samples into the ring, labels into their
 //! samples, and both to disk, until the source is dropped.
 //!
+//! A sensor of another kind is a [`SampleReader`] that [`LiveSource::open`] is given; ring, cutting and
+//! labels are then as for the kinds that are there. Times come with its samples, or from a [`Pace`].
+//!
 //! Whoever wants windows locks the store for one block of samples at a time, so that neither the
 //! thread nor anybody else who wants windows waits for longer.
 
 mod pace;
 
-pub(super) use pace::Pace;
+pub use pace::Pace;
 
 use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel};
@@ -28,17 +31,24 @@ pub(super) const POLL: Duration = Duration::from_millis(200);
 /// Time between two writes that survive a power cut; flash wears out.
 const SYNC: Duration = Duration::from_secs(60);
 
-/// Where the samples of a live source come from. Used by one thread.
-pub(super) trait SampleReader: Send {
-    /// Takes in what is there, but not for longer than a moment; whether there may be more at once.
+/// Where the samples of a live source come from. Used by one thread, that of its [`LiveSource`].
+pub trait SampleReader: Send {
+    /// Takes in what is there by [`SampleStore::take`], but not for longer than a moment, and without
+    /// waiting; whether there may be more at once. Then it is asked again without a pause.
+    ///
+    /// The store is [`lock`]ed for as little as possible: whoever wants windows waits for it. What goes
+    /// wrong is no reason to end: [`SampleStore::set_problem`] tells of it, [`SampleStore::refuse_row`]
+    /// counts what is no sample, and the next poll tries again.
     fn poll(&mut self, store: &Mutex<SampleStore>) -> bool;
 
-    /// How long to wait when nothing was there; at most [`POLL`] is waited.
+    /// How long to wait when nothing was there. No more than a fifth of a second is waited, which is
+    /// also what is waited where this is not implemented.
     fn pause(&self) -> Duration {
         POLL
     }
 
-    /// Notes on disk how far the input is read. The samples so far have been synced.
+    /// Notes on disk how far the input is read, where it can be read again after a restart; called
+    /// once a minute and before the end. The samples so far have been synced.
     fn save(&mut self, store: &mut SampleStore) {
         let _ = store;
     }
@@ -58,17 +68,26 @@ pub struct LiveSource {
 
 impl LiveSource {
     /// Opens the ring in `state_dir`, and starts to take in what the reader that `open` makes
-    /// finds. `delimiter` stands between the columns of the label file.
+    /// finds. `open` is shown the samples that the ring holds already.
+    ///
+    /// The keys of `sampling.channels` are the task's names of the channels; samples have their values
+    /// in the order of these names. What a channel comes from, `C`, is the reader's business. `delimiter`
+    /// stands between the columns of the label file, if `sampling` names one.
     ///
     /// # Errors
-    /// [`DataError`] when the ring belongs to another configuration or process, when files cannot
-    /// be made, when no thread can be started, or what `open` says.
-    pub(super) fn open<C>(
+    /// [`DataError`] when `sampling` has problems (all of them are listed), when the ring belongs to
+    /// another configuration or process, when files cannot be made, when no thread can be started, or
+    /// what `open` says.
+    pub fn open<C>(
         sampling: &Sampling<C>,
         delimiter: char,
         state_dir: &Path,
         open: impl FnOnce(&SampleStore) -> Result<Box<dyn SampleReader>, DataError>,
     ) -> Result<Self, DataError> {
+        let problems = sampling.problems();
+        if !problems.is_empty() {
+            return Err(DataError::Config(problems));
+        }
         let store = SampleStore::open(state_dir, sampling.header())?;
         let reader = open(&store)?;
         let labels = sampling.labels_path.as_ref();
@@ -132,13 +151,13 @@ impl Drop for LiveSource {
 }
 
 /// Locks the store; a thread that panicked leaves it usable, because each change is whole.
-pub(super) fn lock(store: &Mutex<SampleStore>) -> MutexGuard<'_, SampleStore> {
+pub fn lock(store: &Mutex<SampleStore>) -> MutexGuard<'_, SampleStore> {
     store.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The wall clock in microseconds since 1970; people label by it. It may jump.
+/// The wall clock in microseconds since 1970, 0 before that; people label by it. It may jump.
 #[allow(clippy::disallowed_methods)] // orders nothing: samples are numbered in the ring
-pub(super) fn wall_us() -> i64 {
+pub fn wall_us() -> i64 {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     since.map_or(0, |since| i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
 }

@@ -8,7 +8,7 @@ const PULL: i64 = 64;
 /// quarter of a second and four periods, because samples are missing or it was set, it starts anew
 /// from the clock: the row ends there.
 #[derive(Debug)]
-pub(in crate::data) struct Pace {
+pub struct Pace {
     period_ns: i64,
     slack_ns: i64,
     /// When the next sample is due.
@@ -16,14 +16,15 @@ pub(in crate::data) struct Pace {
 }
 
 impl Pace {
-    /// A pace of one sample in `period_ns`.
-    pub(in crate::data) fn new(period_ns: u64) -> Self {
+    /// A pace of one sample in `period_ns` nanoseconds, above 0.
+    pub fn new(period_ns: u64) -> Self {
         let period_ns = i64::try_from(period_ns).unwrap_or(i64::MAX);
         Self { period_ns, slack_ns: period_ns.saturating_mul(4).max(250_000_000), due_ns: None }
     }
 
-    /// Time in microseconds of a sample that was taken at about `clock_us`.
-    pub(in crate::data) fn next(&mut self, clock_us: i64) -> i64 {
+    /// Time in microseconds of a sample that was taken at about `clock_us` on the wall clock, in
+    /// microseconds since 1970.
+    pub fn next(&mut self, clock_us: i64) -> i64 {
         let clock_ns = clock_us.saturating_mul(1000);
         let time_ns = match self.due_ns {
             Some(due) if clock_ns.saturating_sub(due).saturating_abs() <= self.slack_ns => {
@@ -38,13 +39,13 @@ impl Pace {
 
     /// Time in microseconds of a sample that came together with others at `clock_us`, `left` of
     /// them after it.
-    pub(in crate::data) fn next_of(&mut self, left: usize, clock_us: i64) -> i64 {
+    pub fn next_of(&mut self, left: usize, clock_us: i64) -> i64 {
         let left = i64::try_from(left).unwrap_or(i64::MAX);
         self.next(clock_us.saturating_sub(self.period_ns.saturating_mul(left) / 1000))
     }
 
     /// Lets the time of `count` samples pass that are missing: the row ends there.
-    pub(in crate::data) fn skip(&mut self, count: u64) {
+    pub fn skip(&mut self, count: u64) {
         let count = i64::try_from(count).unwrap_or(i64::MAX);
         let passed = self.period_ns.saturating_mul(count);
         self.due_ns = self.due_ns.map(|due| due.saturating_add(passed));

@@ -9,7 +9,7 @@ mod message;
 mod path;
 mod reader;
 
-pub use path::JsonPath;
+pub use path::{JsonPath, JsonPathError};
 
 use std::path::Path;
 

@@ -20,6 +20,14 @@ pub struct JsonPath {
     steps: Vec<Step>,
 }
 
+/// Why a text is no [`JsonPath`].
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{text:.300?} {problem}; write a place in the message such as acc.x or values[0]")]
+pub struct JsonPathError {
+    text: String,
+    problem: String,
+}
+
 /// One step into a JSON value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Step {
@@ -34,12 +42,8 @@ impl JsonPath {
     ///
     /// # Errors
     /// What is wrong with it and how paths look.
-    pub fn parse(text: &str) -> Result<Self, String> {
-        let wrong = |problem: &str| {
-            format!(
-                "{text:.300?} {problem}; write a place in the message such as acc.x or values[0]"
-            )
-        };
+    pub fn parse(text: &str) -> Result<Self, JsonPathError> {
+        let wrong = |problem: &str| JsonPathError { text: text.into(), problem: problem.into() };
         if text.is_empty() || text.len() > TEXT_BYTES_MAX {
             return Err(wrong(&format!("does not have 1 to {TEXT_BYTES_MAX} bytes")));
         }
@@ -116,7 +120,7 @@ mod tests {
             .into_iter()
             .chain([long.as_str(), deep.as_str()])
         {
-            let error = JsonPath::parse(wrong).unwrap_err();
+            let error = JsonPath::parse(wrong).unwrap_err().to_string();
             assert!(error.contains("such as acc.x or values[0]"), "{wrong}: {error}");
         }
     }

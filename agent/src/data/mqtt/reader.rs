@@ -28,7 +28,7 @@ pub(super) struct MqttReader {
     messages: Messages,
 }
 
-/// Takes in messages.
+/// Makes samples of messages and puts them into the store.
 pub(super) struct Messages {
     url: String,
     topic: String,
@@ -127,8 +127,7 @@ impl Messages {
                     self.heard = true;
                     let arrival = || self.pace.next_of(left, arrival_us);
                     let time_us = sample.time_us.unwrap_or_else(arrival);
-                    let problem = store.append(time_us, &sample.label, &sample.values).err();
-                    store.set_problem(problem.map(|error| error.to_string()));
+                    store.take(time_us, &sample.label, &sample.values);
                 }
                 Err(refusal) => {
                     // The sample was taken, only not understood: its time passes.

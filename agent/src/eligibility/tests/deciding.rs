@@ -17,7 +17,7 @@ fn well() -> Readings {
     }
 }
 
-/// Every rule.
+/// Every rule at once.
 fn all() -> EligibilityConfig {
     rules(
         "battery_min_percent = 40\ncharging_only = true\ntemperature_max_c = 75\nload_max = 0.5\n\

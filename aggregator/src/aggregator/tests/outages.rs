@@ -16,7 +16,7 @@ use crate::settings::{Enrolment, Settings};
 fn hundred(min_online: u32, change: impl FnOnce(&mut Settings)) -> (World, Vec<String>) {
     let mut settings = settings();
     settings.enrolled = Enrolment::Any;
-    (settings.target, settings.quorum, settings.min_online) = (10, 5, min_online);
+    (settings.target, settings.quorum, settings.min_online) = (10, min_online.min(5), min_online);
     change(&mut settings);
     let devices: Vec<String> = (0..100).map(|i| format!("w{i}")).collect();
     let mut world = World::new(settings);

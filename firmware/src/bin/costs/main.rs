@@ -20,7 +20,7 @@ fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
     board::exit(false)
 }
 
-/// Writes one figure.
+/// Writes one figure of a network to the console.
 fn cost(network: &str, what: &str, number: usize) {
     console(format_args!("cost {network}.{what} {number}"));
 }

@@ -23,7 +23,7 @@ pub(crate) struct Buffers {
 }
 
 impl Buffers {
-    /// Once.
+    /// The buffers at the first call; `None` at every other.
     pub(crate) fn take() -> Option<Self> {
         let inbound = singleton!(: Inbound = Inbound::new())?;
         let outbound = singleton!(: Outbound = Outbound::new())?;

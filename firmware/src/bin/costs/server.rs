@@ -139,7 +139,7 @@ impl Server {
         }
     }
 
-    /// Answers the device.
+    /// Answers what the device says: a claim, or a chunk of an update.
     pub(crate) fn on_message(&mut self, topic: &str, payload: &[u8], say: &Say<'_>) {
         let Some(Topic::Up(device, ..)) = self.topics.parse(topic) else { return };
         let tell = |down, payload: Result<Vec<u8>, WireError>| {

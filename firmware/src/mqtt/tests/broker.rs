@@ -61,7 +61,7 @@ impl World {
         }
     }
 
-    /// Lets time pass.
+    /// Lets `span_ms` milliseconds pass, step by step.
     pub(super) fn run(&mut self, span_ms: u64) {
         let end = self.now.after(span_ms);
         while self.now < end {

@@ -17,7 +17,7 @@ pub(super) struct Collector<'a> {
 }
 
 impl<'a> Collector<'a> {
-    /// Nothing found yet.
+    /// A collector that has found nothing yet, of the places that `reader` wants.
     pub(super) fn new(reader: &'a MessageReader) -> Self {
         let slots = vec![Found::Nothing; reader.paths.len()];
         Self { reader, slots, samples: Vec::new(), batch_seen: false }
