@@ -6,6 +6,7 @@
 mod announce;
 mod claims;
 mod closing;
+mod messages;
 mod plan_board;
 mod queries;
 mod rounds;
@@ -19,8 +20,7 @@ use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec;
 use alloc::vec::Vec;
 
-use dunlin_protocol::id::{DeviceId, Lineage};
-use dunlin_protocol::limits::OBJECT_BYTES_MAX;
+use dunlin_protocol::id::Lineage;
 use dunlin_protocol::presence::{Held, Presence};
 use dunlin_protocol::task::Task;
 use dunlin_protocol::time::Instant;
@@ -28,9 +28,8 @@ use dunlin_protocol::topic::{Topic, Topics};
 use dunlin_protocol::work::WorkKind;
 
 use self::plan_board::PlanBoard;
-use crate::admit;
 use crate::control::Command;
-use crate::device_registry::{Change, DeviceRegistry};
+use crate::device_registry::DeviceRegistry;
 use crate::io::{Input, Output, RoundEvent};
 use crate::model_store::{ModelStore, Object};
 use crate::query::Queries;
@@ -44,9 +43,6 @@ pub use start::{Initial, Start, StartError, check_word};
 
 /// Seconds from 1970 to 2100.
 const YEAR_2100: u32 = 4_102_444_800;
-
-/// Check-ins that a sleeping device may miss before it no longer counts.
-const SLEEPS_MISSED: u64 = 3;
 
 /// Whether the broker can hear us.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -290,56 +286,6 @@ impl Aggregator {
         let state = dunlin_protocol::presence::State::Lost;
         let presence = Presence::new(state, self.boot);
         (self.own_state(), presence.encode().into_bytes())
-    }
-
-    fn message(&mut self, now: Instant, topic: Topic, payload: &[u8]) {
-        let bytes = u64::try_from(payload.len()).unwrap_or(u64::MAX);
-        self.counters.bytes_in = self.counters.bytes_in.saturating_add(bytes);
-        match topic {
-            Topic::DeviceState(device) => self.presence(now, &device, payload),
-            Topic::Up(device, federation, shard)
-                if federation == self.settings.federation && self.shards.contains(&shard) =>
-            {
-                self.up(now, device, payload);
-            }
-            Topic::ServerState(instance) if instance == self.settings.instance => {
-                self.hear_of_itself(payload);
-            }
-            Topic::Up(..)
-            | Topic::Out(..)
-            | Topic::Down(..)
-            | Topic::Plan(_)
-            | Topic::Object(..)
-            | Topic::ServerState(_) => self.counters.unreadable += 1,
-        }
-    }
-
-    fn presence(&mut self, now: Instant, device: &DeviceId, payload: &[u8]) {
-        if !self.settings.enrolled.admits(device) {
-            return;
-        }
-        let presence = match payload {
-            [] => None,
-            bytes => match Presence::decode(bytes) {
-                Some(presence) => Some(presence),
-                None => return self.counters.unreadable += 1,
-            },
-        };
-        let asleep_until = now.after(SLEEPS_MISSED * self.check_in(now));
-        match self.registry.take(device, presence, asleep_until) {
-            Change::Left => self.rounds.left(device),
-            Change::Came | Change::None => {}
-        }
-    }
-
-    /// Longest update object that a device may send now in bytes.
-    fn object_bytes_max(&self) -> usize {
-        let vectors = self.rounds.iter().map(|round| round.job().vector(&self.task));
-        let open = vectors.map(|vector| admit::payload_bytes_max(&vector));
-        // An update may come late, after its round.
-        let update = self.settings.codec.payload_bytes_max(self.task.layout().n_update());
-        let payload = open.fold(update, usize::max);
-        (admit::HEADER_BYTES_MAX + payload).min(OBJECT_BYTES_MAX as usize)
     }
 
     fn save(&mut self, records: Vec<Record>) {

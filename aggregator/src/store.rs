@@ -1,24 +1,24 @@
 //! The aggregator's memory on disk: one `redb` file, one durable transaction for each [`Save`].
 
-use std::collections::BTreeMap;
 use std::fmt;
-use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
-use dunlin_protocol::id::{DeviceId, ModelVersion, RoundId};
-use dunlin_protocol::work::WorkKind;
 use redb::{
-    Database, DatabaseError, ReadOnlyDatabase, ReadTransaction, ReadableDatabase, ReadableTable,
-    ReadableTableMetadata, TableDefinition, TableError, WriteTransaction,
+    Database, DatabaseError, ReadOnlyDatabase, ReadableDatabase, ReadableTable, TableDefinition, TableError,
 };
 use serde::{Serialize, de::DeserializeOwned};
 
+mod error;
+mod load;
 mod old;
+mod write;
 
-use crate::query::{ANSWERS_MAX, QueryResult};
-use crate::round::{self, Progress, RoundKey};
-use crate::snapshot::{ClosedRound, Head, Record, Save, Snapshot};
+use crate::round::RoundKey;
+use crate::snapshot::{Save, Snapshot};
 use crate::summary::RoundSummary;
+pub use error::{StoreError, StoreProblem};
+use load::load;
+use write::write_record;
 
 /// What the file says it is.
 const MAGIC: &[u8] = b"dunlin-aggregator";
@@ -40,76 +40,6 @@ const SUMS: TableDefinition<(u32, u8), &[u8]> = TableDefinition::new("sums");
 const CLOSED: TableDefinition<u8, u32> = TableDefinition::new("closed_rounds");
 const ANSWERS: TableDefinition<&str, &[u8]> = TableDefinition::new("answers");
 const HISTORY: TableDefinition<u64, &[u8]> = TableDefinition::new("history");
-
-/// Why the store cannot be used.
-#[derive(Debug, thiserror::Error)]
-#[error("store {}: {problem}", .path.display())]
-pub struct StoreError {
-    path: PathBuf,
-    #[source]
-    problem: StoreProblem,
-}
-
-/// What is wrong with a store.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum StoreProblem {
-    /// Another process has it open.
-    #[error("another process has it open; stop that aggregator first")]
-    InUse,
-    /// The file is not an aggregator's store.
-    #[error("the file is not an aggregator's store; give `store.path` a new name or remove it")]
-    NotOurs,
-    /// A newer program wrote it, or one too old to be brought up.
-    #[error(
-        "it was written with schema {found}, this program reads schemas {oldest} to {SCHEMA}; use \
-         the program that wrote it",
-        oldest = old::OLDEST
-    )]
-    Schema {
-        /// Version of the records that was found.
-        found: u32,
-    },
-    /// A record cannot be read.
-    #[error("the record {record:?} cannot be read; restore a backup of the file")]
-    Corrupt {
-        /// Which record it is, such as `head`.
-        record: &'static str,
-    },
-    /// The disk or the database refused.
-    #[error("{0}; check the path, its permissions and the space on the disk")]
-    Database(#[source] Box<redb::Error>),
-}
-
-impl StoreError {
-    /// What is wrong with it.
-    pub fn problem(&self) -> &StoreProblem {
-        &self.problem
-    }
-
-    /// Whether a person has to change something, so that opening it again would not help.
-    pub fn is_config(&self) -> bool {
-        match self.problem {
-            StoreProblem::NotOurs | StoreProblem::Schema { .. } | StoreProblem::Corrupt { .. } => {
-                true
-            }
-            StoreProblem::InUse | StoreProblem::Database(_) => false,
-        }
-    }
-}
-
-impl<E: Into<redb::Error>> From<E> for StoreProblem {
-    fn from(error: E) -> Self {
-        let error = error.into();
-        if matches!(error, redb::Error::DatabaseAlreadyOpen) {
-            Self::InUse
-        } else if matches!(error, redb::Error::Corrupted(_)) {
-            Self::Corrupt { record: "database" }
-        } else {
-            Self::Database(Box::new(error))
-        }
-    }
-}
 
 /// An open store. Only one process can have it.
 pub struct Store {
@@ -244,182 +174,6 @@ fn decode<T: DeserializeOwned>(record: &'static str, bytes: &[u8]) -> Result<T, 
 
 fn key(key: RoundKey) -> (u32, u8) {
     (key.round.0, key.kind as u8)
-}
-
-fn write_record(transaction: &WriteTransaction, record: &Record) -> Result<(), StoreProblem> {
-    match record {
-        Record::Head(head) => {
-            let bytes = encode("head", head)?;
-            transaction.open_table(META)?.insert("head", bytes.as_slice())?;
-        }
-        Record::Task(task) => {
-            let bytes = encode("task", task)?;
-            transaction.open_table(META)?.insert("task", bytes.as_slice())?;
-        }
-        Record::Model(model) => {
-            let bytes = encode("model", model)?;
-            transaction.open_table(MODELS)?.insert(model.version.0, bytes.as_slice())?;
-        }
-        Record::ForgetModel(version) => {
-            transaction.open_table(MODELS)?.remove(version.0)?;
-        }
-        Record::Round(round) => {
-            let bytes = encode("round", round)?;
-            transaction.open_table(ROUNDS)?.insert(key(round.key), bytes.as_slice())?;
-        }
-        Record::Progress(of, device, progress) => {
-            append_progress(transaction, *of, device, *progress)?;
-        }
-        Record::Sums(of, sums) => {
-            let bytes = encode("sums", sums)?;
-            transaction.open_table(SUMS)?.insert(key(*of), bytes.as_slice())?;
-        }
-        Record::Answer(answer) => keep_answer(transaction, answer)?,
-        Record::Close(summary) => close_round(transaction, summary)?,
-    }
-    Ok(())
-}
-
-/// Keeps an answer, and the newest [`ANSWERS_MAX`] of all.
-fn keep_answer(transaction: &WriteTransaction, answer: &QueryResult) -> Result<(), StoreProblem> {
-    let mut table = transaction.open_table(ANSWERS)?;
-    table.insert(answer.query.as_str(), encode("answer", answer)?.as_slice())?;
-    while table.len()? > ANSWERS_MAX as u64 {
-        let mut oldest: Option<QueryResult> = None;
-        for entry in table.iter()? {
-            let answer: QueryResult = decode("answer", entry?.1.value())?;
-            if oldest.as_ref().is_none_or(|oldest| answer.round < oldest.round) {
-                oldest = Some(answer);
-            }
-        }
-        let Some(oldest) = oldest else { break };
-        table.remove(oldest.query.as_str())?;
-    }
-    Ok(())
-}
-
-/// All entries of one round's log.
-fn log_of((round, kind): (u32, u8)) -> RangeInclusive<(u32, u8, u32)> {
-    (round, kind, 0)..=(round, kind, u32::MAX)
-}
-
-fn append_progress(
-    transaction: &WriteTransaction,
-    of: RoundKey,
-    device: &DeviceId,
-    progress: Progress,
-) -> Result<(), StoreProblem> {
-    let mut table = transaction.open_table(PROGRESS)?;
-    let (round, kind) = key(of);
-    let last = table.range(log_of((round, kind)))?.next_back().transpose()?;
-    let last = last.map(|(key, _)| key.value().2);
-    let number = last.map_or(Some(0), |last| last.checked_add(1));
-    let number = number.ok_or(StoreProblem::Corrupt { record: "progress" })?;
-    let bytes = encode("progress", &(device, progress))?;
-    table.insert((round, kind, number), bytes.as_slice())?;
-    Ok(())
-}
-
-/// The log of the round stays for late questions, and that of the last one of its kind goes.
-fn close_round(transaction: &WriteTransaction, summary: &RoundSummary) -> Result<(), StoreProblem> {
-    let (round, kind) = key(summary.key);
-    transaction.open_table(ROUNDS)?.remove((round, kind))?;
-    transaction.open_table(SUMS)?.remove((round, kind))?;
-    let before = transaction.open_table(CLOSED)?.insert(kind, round)?.map(|old| old.value());
-    if let Some(before) = before.filter(|before| *before != round) {
-        let mut progress = transaction.open_table(PROGRESS)?;
-        progress.retain_in(log_of((before, kind)), |_, _| false)?;
-    }
-    let mut history = transaction.open_table(HISTORY)?;
-    let last = history.last()?.map_or(0, |(number, _)| number.value());
-    let number = last.saturating_add(1);
-    history.insert(number, encode("history", summary)?.as_slice())?;
-    if let Some(old) = number.checked_sub(HISTORY_MAX) {
-        history.remove(old)?;
-    }
-    Ok(())
-}
-
-fn load(database: &Database) -> Result<Option<Snapshot>, StoreProblem> {
-    let transaction = database.begin_read()?;
-    let meta = transaction.open_table(META)?;
-    let Some(head) = meta.get("head")? else { return Ok(None) };
-    let head: Head = decode("head", head.value())?;
-    let task = meta.get("task")?.map(|task| decode("task", task.value())).transpose()?;
-    let models = read_all(&transaction, MODELS, "model", ModelVersion)?;
-    let rounds = read_rounds(&transaction, ROUNDS, "round")?;
-    let sums = read_rounds(&transaction, SUMS, "sums")?;
-    let mut devices = read_progress(&transaction)?;
-    let mut closed = BTreeMap::new();
-    for entry in transaction.open_table(CLOSED)?.iter()? {
-        let (kind, round) = entry?;
-        let key = round_key(round.value(), kind.value(), "closed")?;
-        let accepted = round::accepted(devices.remove(&key).unwrap_or_default());
-        closed.insert(key.kind, ClosedRound { key, accepted });
-    }
-    let mut answers = BTreeMap::new();
-    for entry in transaction.open_table(ANSWERS)?.iter()? {
-        let answer: QueryResult = decode("answer", entry?.1.value())?;
-        answers.insert(answer.query.clone(), answer);
-    }
-    Ok(Some(Snapshot {
-        head,
-        task,
-        models: models.into_iter().collect(),
-        rounds: rounds.into_iter().collect(),
-        devices,
-        sums: sums.into_iter().collect(),
-        closed,
-        answers,
-        adopted: false,
-    }))
-}
-
-fn read_all<K, Id, T: DeserializeOwned>(
-    transaction: &ReadTransaction,
-    table: TableDefinition<K, &[u8]>,
-    record: &'static str,
-    id: impl Fn(K) -> Id,
-) -> Result<Vec<(Id, T)>, StoreProblem>
-where
-    K: for<'a> redb::Key<SelfType<'a> = K> + 'static,
-{
-    let table = transaction.open_table(table)?;
-    let mut all = Vec::new();
-    for entry in table.iter()? {
-        let (key, value) = entry?;
-        all.push((id(key.value()), decode(record, value.value())?));
-    }
-    Ok(all)
-}
-
-fn read_rounds<T: DeserializeOwned>(
-    transaction: &ReadTransaction,
-    table: TableDefinition<(u32, u8), &[u8]>,
-    record: &'static str,
-) -> Result<Vec<(RoundKey, T)>, StoreProblem> {
-    let all = read_all(transaction, table, record, |key| key)?;
-    let named = |((round, kind), value)| Ok((round_key(round, kind, record)?, value));
-    all.into_iter().map(named).collect()
-}
-
-fn round_key(round: u32, kind: u8, record: &'static str) -> Result<RoundKey, StoreProblem> {
-    let kind = WorkKind::from_number(kind).ok_or(StoreProblem::Corrupt { record })?;
-    Ok(RoundKey { round: RoundId(round), kind })
-}
-
-/// How far the devices of each round with a log are.
-fn read_progress(
-    transaction: &ReadTransaction,
-) -> Result<BTreeMap<RoundKey, BTreeMap<DeviceId, Progress>>, StoreProblem> {
-    let mut rounds: BTreeMap<RoundKey, BTreeMap<DeviceId, Progress>> = BTreeMap::new();
-    for entry in transaction.open_table(PROGRESS)?.iter()? {
-        let (key, value) = entry?;
-        let (round, kind, _) = key.value();
-        let (device, progress) = decode("progress", value.value())?;
-        rounds.entry(round_key(round, kind, "progress")?).or_default().insert(device, progress);
-    }
-    Ok(rounds)
 }
 
 #[cfg(test)]

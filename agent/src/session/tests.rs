@@ -5,17 +5,21 @@ mod held;
 use alloc::string::ToString;
 use alloc::{vec, vec::Vec};
 
+use dunlin_protocol::codec::Codec;
+use dunlin_protocol::extension::Extensions;
 use dunlin_protocol::id::{ModelVersion, Name, RoundId, ShortDigest};
 use dunlin_protocol::limits::CHUNK_BYTES_MIN;
 use dunlin_protocol::lottery::Fraction;
+use dunlin_protocol::message::{Ack, Answer, Claim, Go, Outcome, Refusal, Verdict, WorkRef};
 use dunlin_protocol::model::{Model, Precision};
 use dunlin_protocol::object::{Chunk, ObjectRef};
-use dunlin_protocol::plan::ModelEntry;
+use dunlin_protocol::plan::{ModelEntry, Plan, WorkItem};
 use dunlin_protocol::report::Report;
 use dunlin_protocol::task::{
     Channel, Features, Input as TaskInput, Layer, Op, ParamLayout, Share, Target, Task, TaskSpec,
 };
 use dunlin_protocol::topic::Topics;
+use dunlin_protocol::wire;
 use dunlin_protocol::work::{ChannelQuery, Score, SumsWork, TrainWork, Training, Work, WorkKind};
 
 use super::*;

@@ -10,7 +10,8 @@ use redb::{ReadableTable, TableDefinition, WriteTransaction};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::{CLOSED, MODELS, ROUNDS, SCHEMA, SUMS, StoreProblem, append_progress, decode, encode};
+use super::write::append_progress;
+use super::{CLOSED, MODELS, ROUNDS, SCHEMA, SUMS, StoreProblem, decode, encode};
 use crate::collect::Collector;
 use crate::combine::Accumulator;
 use crate::round::{Bounds, Job, Progress, RoundKey};
