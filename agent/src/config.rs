@@ -20,7 +20,7 @@ pub const PASSWORD_VARIABLE: &str = "DUNLIN_PASSWORD";
 /// Longest configuration file in bytes.
 const CONFIG_BYTES_MAX: u64 = 1024 * 1024;
 
-/// Smallest cap in megabytes a day: less would not carry a day of signs of life and one round.
+/// Smallest cap in megabytes a day: less would not carry a day of keep-alive messages and one round.
 const CAP_MB_MIN: f64 = 0.1;
 
 /// Megabytes of a million bytes as bytes.

@@ -67,8 +67,8 @@ impl Transport for Connection {
         sum(self.before, now)
     }
 
-    fn pulse(&self) -> Option<u64> {
-        self.link.as_ref().map(Link::pulse)
+    fn heartbeat(&self) -> Option<u64> {
+        self.link.as_ref().map(Link::heartbeat)
     }
 
     fn sleep(&mut self, span: Duration) {

@@ -11,11 +11,11 @@ use std::time::{Duration, Instant as Clock};
 
 use dunlin_link::{LinkEvent, Will};
 use dunlin_protocol::message::WorkRef;
-use dunlin_protocol::presence::Held;
+use dunlin_protocol::presence::Ineligible;
 use dunlin_protocol::task::Task;
 use dunlin_protocol::time::Instant;
 use dunlin_protocol::topic::{Topic, Topics};
-use dunlin_service::{Manager, Pulse};
+use dunlin_service::{Heartbeat, ServiceNotifier};
 use log::{error, info, warn};
 
 use crate::eligibility::watch::Watch;
@@ -32,12 +32,12 @@ use worker::Order;
 const EVENTS_MAX: usize = 256;
 
 /// Longest sleep without an event: bounds how late a stop is seen.
-const NAP: Duration = Duration::from_millis(500);
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
 enum Event {
     Link(LinkEvent),
     Survey(Result<Survey, JobFailure>),
-    Held(Option<Held>),
+    Ineligible(Option<Ineligible>),
     Done(WorkRef, Result<Outcome, JobFailure>),
     Found(Finding),
 }
@@ -76,7 +76,7 @@ pub struct Parts {
     /// What it says about its data between rounds, if anything.
     pub inference: Option<Inference>,
     /// Who is told how it is.
-    pub manager: Manager,
+    pub manager: ServiceNotifier,
 }
 
 impl Parts {
@@ -89,7 +89,7 @@ impl Parts {
         trainer: impl Executor + Send + 'static,
     ) -> Self {
         let (connect, store, trainer) = (Box::new(connect), Box::new(store), Box::new(trainer));
-        let (conditions, inference, manager) = (None, None, Manager::default());
+        let (conditions, inference, manager) = (None, None, ServiceNotifier::default());
         Self { settings, connect, store, trainer, conditions, inference, manager }
     }
 }
@@ -107,8 +107,8 @@ pub fn run(parts: Parts, remote: &Remote) -> Result<(), RunError> {
     let will = Will { topic: topics.name(&topic), payload };
     let (sender, events) = inbox::open(EVENTS_MAX);
     let held = Arc::new(AtomicBool::new(false));
-    let pulse = Pulse::default();
-    let (orders, worker) = worker::spawn(trainer, sender.clone(), held.clone(), pulse.clone())?;
+    let heartbeat = Heartbeat::default();
+    let (orders, worker) = worker::spawn(trainer, sender.clone(), held.clone(), heartbeat.clone())?;
     let watch = conditions.map(|conditions| watch(conditions, sender.clone())).transpose()?;
     let inference = match inference {
         Some(inference) => Some(classify(inference, &mut session, sender.clone())?),
@@ -117,7 +117,7 @@ pub fn run(parts: Parts, remote: &Remote) -> Result<(), RunError> {
     // The boot number must be on disk before the broker hears of it.
     let (cancel, sleep) = (Arc::default(), None);
     let hands = Hands { store, topics: topics.clone(), orders, watch, inference, cancel, sleep };
-    let mut device = Device { session, hands, pulse, held };
+    let mut device = Device { session, hands, heartbeat, held };
     device.perform(None)?;
     let inlet = events.inlet(sender, topics);
     let sink: Events = Arc::new(move |event| inlet.offer(event));
@@ -150,7 +150,7 @@ struct Device {
     session: Session,
     hands: Hands,
     /// Moves on while the trainer does; the service manager is told of it.
-    pulse: Pulse,
+    heartbeat: Heartbeat,
     /// Whether the device is held: then windows are not counted again.
     held: Arc<AtomicBool>,
 }
@@ -180,7 +180,7 @@ impl Device {
         transport: &mut dyn Transport,
         events: &Inbox,
         remote: &Remote,
-        manager: &mut Manager,
+        manager: &mut ServiceNotifier,
     ) -> Result<(), RunError> {
         let clock = start_clock();
         let now = || Instant(u64::try_from(clock.elapsed().as_millis()).unwrap_or(u64::MAX));
@@ -199,11 +199,11 @@ impl Device {
                 *status = DeviceStatus { session, link, credentials_refused, inference };
             }
             // The connection rests while it sleeps, the trainer while there is nothing to do.
-            manager.alive(|| [transport.pulse(), self.pulse.count()]);
+            manager.alive(|| [transport.heartbeat(), self.heartbeat.count()]);
             manager.status(|| self.session.in_a_line());
             let due = self.session.next_deadline().map(|at| at.since(now()));
             let due = due.map(Duration::from_millis).into_iter().chain(asleep).min();
-            let wait = due.map_or(NAP, |due| due.min(NAP));
+            let wait = due.map_or(POLL_INTERVAL, |due| due.min(POLL_INTERVAL));
             match events.recv_timeout(wait) {
                 Ok(Event::Link(event)) => {
                     credentials_refused = matches!(event, LinkEvent::Refused { .. });
@@ -216,9 +216,9 @@ impl Device {
                     warn!("no training windows: {why}");
                     self.session.handle(now(), Input::Survey(Survey::NOTHING));
                 }
-                Ok(Event::Held(held)) => {
+                Ok(Event::Ineligible(held)) => {
                     self.held.store(held.is_some(), Ordering::Relaxed);
-                    self.session.handle(now(), Input::Held(held));
+                    self.session.handle(now(), Input::Ineligible(held));
                 }
                 Ok(Event::Done(work, outcome)) => {
                     self.hands.tell_watch(false);
@@ -386,7 +386,7 @@ fn watch(
     mut conditions: Box<dyn Conditions + Send>,
     events: SyncSender<Event>,
 ) -> Result<Watch, RunError> {
-    let tell = move |held| events.try_send(Event::Held(held)).is_ok();
+    let tell = move |held| events.try_send(Event::Ineligible(held)).is_ok();
     let held = conditions.held(false);
     tell(held);
     let what = "the conditions cannot be watched";

@@ -3,13 +3,13 @@
 
 extern crate alloc;
 
+pub mod ab_slots;
 pub mod holdout;
 pub mod job;
 pub mod meter;
 #[cfg(feature = "burn")]
 pub mod network;
 pub mod session;
-pub mod slots;
 pub mod state;
 pub mod sums;
 

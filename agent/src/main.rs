@@ -17,7 +17,7 @@ use dunlin_agent::nice::Nice;
 use dunlin_agent::ports::Conditions;
 use dunlin_agent::store::FileStore;
 use dunlin_agent::trainer::{BurnTrainer, TrainerSettings};
-use dunlin_service::{Manager, logging};
+use dunlin_service::{ServiceNotifier, logging};
 use log::{error, info, warn};
 
 /// Exit code for a wrong configuration (`EX_CONFIG` of sysexits.h): a restart does not help.
@@ -153,7 +153,8 @@ fn run(config: &AgentConfig, reset_state: bool) -> Result<(), Failure> {
     ctrlc::set_handler(move || stopper.stop()).map_err(failure)?;
     info!("device {} of federation {}", settings.device, settings.federation);
     let parts = Parts::new(settings, link, store, trainer);
-    let parts = Parts { conditions, inference, manager: Manager::from_environment(), ..parts };
+    let parts =
+        Parts { conditions, inference, manager: ServiceNotifier::from_environment(), ..parts };
     driver::run(parts, &remote)
         .map_err(|error| Failure { is_config: error.is_config(), ..failure(error) })
 }

@@ -76,7 +76,7 @@ impl Meter {
         *bucket = bucket.saturating_add(bytes);
     }
 
-    /// Counts the signs of life of the connection, which begins or goes on (`up`) or is gone.
+    /// Counts the keep-alive messages of the connection, which begins or goes on (`up`) or is gone.
     pub fn connection(&mut self, now: Instant, up: bool) {
         if let Some(since) = self.pinged.filter(|_| self.keep_alive_ms > 0) {
             let pings = now.since(since) / self.keep_alive_ms;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 pub use dunlin_link::{Counters, LinkConfig, LinkError, LinkEvent, Will};
 
-use dunlin_protocol::presence::Held;
+use dunlin_protocol::presence::Ineligible;
 use dunlin_protocol::task::Task;
 
 use crate::inference::Estimate;
@@ -59,7 +59,7 @@ pub trait Transport {
     fn counters(&self) -> Counters;
 
     /// A number that rises while it is alive; `None` while it has nothing to do.
-    fn pulse(&self) -> Option<u64>;
+    fn heartbeat(&self) -> Option<u64>;
 
     /// Publishes `last` and leaves; what it has carried in all.
     fn close(&mut self, last: Vec<Message>) -> Counters;
@@ -122,7 +122,7 @@ pub trait Executor {
 pub trait Conditions {
     /// Why the device must not work now; `None` when it may. `training` says whether the trainer has
     /// been at work since the last time.
-    fn held(&mut self, training: bool) -> Option<Held>;
+    fn held(&mut self, training: bool) -> Option<Ineligible>;
 }
 
 /// Says what a model makes of a window.

@@ -122,7 +122,7 @@ impl Session {
             }
             Input::Survey(survey) => self.survey = Some(survey),
             Input::Done { work, outcome } => self.on_done(now, work, outcome),
-            Input::Held(held) => self.on_held(now, held),
+            Input::Ineligible(held) => self.on_held(now, held),
             Input::Tick => {}
             // The last word: nothing is begun or said behind it.
             Input::Stop => return self.say_state(State::Offline),

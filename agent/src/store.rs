@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use dunlin_service::file::{self, Durability};
 
+use crate::ab_slots::{self, Found};
 use crate::ports::{StateStore, StoreError};
-use crate::slots::{self, Found};
 use crate::state::STATE_BYTES_MAX;
 
 /// Two files in a directory, one for each slot.
@@ -41,7 +41,7 @@ impl FileStore {
     }
 
     fn slot(&self, sequence: u64) -> PathBuf {
-        let end = ["a", "b"][slots::slot_of(sequence)];
+        let end = ["a", "b"][ab_slots::slot_of(sequence)];
         self.dir.join(format!("{}.{end}", self.name))
     }
 
@@ -74,7 +74,7 @@ impl FileStore {
     }
 
     fn write(&self, sequence: u64, state: &[u8]) -> std::io::Result<()> {
-        file::replace(&self.slot(sequence), &slots::seal(sequence, state), Durability::PowerCut)
+        file::replace(&self.slot(sequence), &ab_slots::seal(sequence, state), Durability::PowerCut)
     }
 }
 
@@ -88,7 +88,7 @@ fn read_slot(path: &Path) -> std::io::Result<Option<Vec<u8>>> {
     let mut bytes = Vec::new();
     match File::open(path) {
         Ok(file) => {
-            file.take((slots::HEADER_BYTES + STATE_BYTES_MAX) as u64).read_to_end(&mut bytes)?;
+            file.take((ab_slots::HEADER_BYTES + STATE_BYTES_MAX) as u64).read_to_end(&mut bytes)?;
             Ok(Some(bytes))
         }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
@@ -103,11 +103,11 @@ impl StateStore for FileStore {
             read_slot(&path).map_err(|error| unreadable(&path, error))
         };
         let files = [read(0)?, read(1)?];
-        match slots::find([files[0].as_deref(), files[1].as_deref()]) {
+        match ab_slots::find([files[0].as_deref(), files[1].as_deref()]) {
             Found::Nothing => Ok(None),
             Found::State(sequence, state) => {
                 for (slot, file) in (0..).zip(&files) {
-                    if file.as_ref().is_some_and(|file| slots::open(file).is_none()) {
+                    if file.as_ref().is_some_and(|file| ab_slots::open(file).is_none()) {
                         let path = self.slot(slot);
                         log::warn!(
                             "{} is damaged: the other one is used; check the disk",

@@ -18,7 +18,7 @@ use dunlin_aggregator::settings::{Enrolment, Settings};
 use dunlin_aggregator::{config::Config, io::RoundEvent, report, run::run as serve};
 use dunlin_link::LinkConfig;
 use dunlin_protocol::{id::Name, task::TaskSpec};
-use dunlin_service::Manager;
+use dunlin_service::ServiceNotifier;
 
 /// Makes versions up to number `last` and gives the parameters of that one. What must not be lost is
 /// kept in the file `store`, so that the history goes on where it was.
@@ -30,7 +30,7 @@ pub(crate) fn run(url: &str, store: &Path, last: u32) -> Result<Vec<f32>, Box<dy
     let broker = LinkConfig::new(url.parse()?, settings.instance.as_str());
     let config = Config { settings, broker, store: store.to_owned(), seed: None, adopt_task: None };
     let (stop, mut model) = (AtomicBool::new(false), Vec::new());
-    serve(&config, &stop, Manager::default(), |event, _| {
+    serve(&config, &stop, ServiceNotifier::default(), |event, _| {
         eprintln!("{}", report::line(event).1);
         if let RoundEvent::RoundPublished { version, params, .. } = event {
             model = params.to_vec();

@@ -21,7 +21,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use dunlin_protocol::id::Lineage;
-use dunlin_protocol::presence::{Held, Presence};
+use dunlin_protocol::presence::{Ineligible, Presence};
 use dunlin_protocol::task::Task;
 use dunlin_protocol::time::Instant;
 use dunlin_protocol::topic::{Topic, Topics};
@@ -272,7 +272,7 @@ impl Aggregator {
     }
 
     /// Enrolled devices, online or asleep, that take no work now, by their reason.
-    pub fn held(&self) -> &BTreeMap<Held, u32> {
+    pub fn held(&self) -> &BTreeMap<Ineligible, u32> {
         self.registry.held()
     }
 

@@ -19,7 +19,7 @@ use dunlin_aggregator::store::Store;
 use dunlin_protocol::id::Name;
 use dunlin_protocol::task::Task;
 use dunlin_protocol::work::WorkKind;
-use dunlin_service::Manager;
+use dunlin_service::ServiceNotifier;
 use dunlin_service::config::read_text;
 
 use crate::Outcome;
@@ -164,6 +164,6 @@ fn put(
             done.store(true, Ordering::Relaxed);
         }
     };
-    run::run(config, stop, Manager::default(), on_event)?;
+    run::run(config, stop, ServiceNotifier::default(), on_event)?;
     Ok(spool.take(name)?.map_or(Waited::Stopped, |table| Waited::Answer(table.into())))
 }

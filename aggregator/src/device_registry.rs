@@ -3,7 +3,7 @@
 use alloc::collections::{BTreeMap, BTreeSet};
 
 use dunlin_protocol::id::DeviceId;
-use dunlin_protocol::presence::{Held, Presence, State};
+use dunlin_protocol::presence::{Ineligible, Presence, State};
 use dunlin_protocol::time::Instant;
 
 use crate::settings::DEVICES_MAX;
@@ -31,7 +31,7 @@ struct Seen {
     /// Until when it counts although it is not connected; `None` while it is.
     asleep_until: Option<Instant>,
     /// Why it takes no work; `None` when it does.
-    held: Option<Held>,
+    held: Option<Ineligible>,
 }
 
 impl Seen {
@@ -49,7 +49,7 @@ pub(crate) struct DeviceRegistry {
     /// Those asleep, by the time from which they no longer count.
     asleep: BTreeSet<(Instant, DeviceId)>,
     /// How many take no work, by their reason; no reason without a device.
-    held: BTreeMap<Held, u32>,
+    held: BTreeMap<Ineligible, u32>,
     /// How many could take part when everybody was forgotten, and until when that counts.
     before: Option<(u32, Instant)>,
 }
@@ -74,7 +74,7 @@ impl DeviceRegistry {
     }
 
     /// Devices that take no work, by their reason.
-    pub(crate) fn held(&self) -> &BTreeMap<Held, u32> {
+    pub(crate) fn held(&self) -> &BTreeMap<Ineligible, u32> {
         &self.held
     }
 
@@ -217,7 +217,7 @@ mod tests {
         assert_eq!((registry.online(), registry.available()), (1, 1));
     }
 
-    fn held(state: State, held: Held) -> Presence {
+    fn held(state: State, held: Ineligible) -> Presence {
         Presence { held: Some(held), ..Presence::new(state, 1) }
     }
 
@@ -228,14 +228,17 @@ mod tests {
         for device in ["a", "b", "c"] {
             assert_eq!(say_held(&mut registry, device, online.clone()), Change::Came);
         }
-        let hot = held(State::Online, Held::Hot);
+        let hot = held(State::Online, Ineligible::Hot);
         assert_eq!(say_held(&mut registry, "a", hot.clone()), Change::Left, "it stops its work");
         assert_eq!(say_held(&mut registry, "a", hot.clone()), Change::None);
         say_held(&mut registry, "b", hot);
         assert_eq!((registry.online(), registry.available()), (3, 1));
-        assert_eq!(registry.held(), &BTreeMap::from([(Held::Hot, 2)]));
-        say_held(&mut registry, "a", held(State::Online, Held::Battery));
-        assert_eq!(registry.held(), &BTreeMap::from([(Held::Battery, 1), (Held::Hot, 1)]));
+        assert_eq!(registry.held(), &BTreeMap::from([(Ineligible::Hot, 2)]));
+        say_held(&mut registry, "a", held(State::Online, Ineligible::Battery));
+        assert_eq!(
+            registry.held(),
+            &BTreeMap::from([(Ineligible::Battery, 1), (Ineligible::Hot, 1)])
+        );
         assert_eq!(say_held(&mut registry, "a", online), Change::Came);
         assert_eq!(say_held(&mut registry, "b", Presence::new(State::Lost, 1)), Change::Left);
         assert_eq!((registry.online(), registry.available()), (2, 2));
@@ -245,11 +248,11 @@ mod tests {
     #[test]
     fn a_held_device_that_sleeps_is_not_available_either() {
         let mut registry = DeviceRegistry::default();
-        say_held(&mut registry, "a", held(State::Asleep, Held::Battery));
+        say_held(&mut registry, "a", held(State::Asleep, Ineligible::Battery));
         assert_eq!((registry.online(), registry.available()), (0, 0));
         registry.expire(Instant(100));
         assert!(registry.held().is_empty());
-        say_held(&mut registry, "a", held(State::Asleep, Held::Battery));
+        say_held(&mut registry, "a", held(State::Asleep, Ineligible::Battery));
         registry.clear(Instant(0));
         assert!(registry.held().is_empty());
     }

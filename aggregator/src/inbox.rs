@@ -142,7 +142,7 @@ impl Inbox {
 mod tests {
     use super::*;
     use crate::example::name;
-    use dunlin_protocol::presence::{Held, Presence, State};
+    use dunlin_protocol::presence::{Ineligible, Presence, State};
 
     fn open(limits: Limits) -> (Inlet, Inbox) {
         inbox(limits, Topics::default())
@@ -154,7 +154,7 @@ mod tests {
 
     /// The longest presence of a device with a name of 64 characters.
     fn presence() -> LinkEvent {
-        let held = Some(Held::Charging);
+        let held = Some(Ineligible::Charging);
         let payload = Presence { held, ..Presence::new(State::Offline, u32::MAX) }.encode().into();
         let topic = Topics::default().name(&Topic::DeviceState(name(&"d".repeat(64))));
         LinkEvent::Message { topic, payload }

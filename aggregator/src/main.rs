@@ -19,7 +19,7 @@ use dunlin_aggregator::{model_file, run};
 use dunlin_protocol::task::Task;
 use dunlin_protocol::time::Instant;
 use dunlin_service::config::ConfigError;
-use dunlin_service::{Manager, logging};
+use dunlin_service::{ServiceNotifier, logging};
 
 /// Exit code of a configuration that cannot be used (`EX_CONFIG` of sysexits.h): a service manager
 /// should not start the program again before a person has looked.
@@ -136,7 +136,7 @@ fn run_until_signal(config: &Config) -> Outcome {
     let stop = Arc::new(AtomicBool::new(false));
     let flag = Arc::clone(&stop);
     ctrlc::set_handler(move || flag.store(true, Ordering::Relaxed))?;
-    Ok(run::run(config, &stop, Manager::from_environment(), |_, _| {})?)
+    Ok(run::run(config, &stop, ServiceNotifier::from_environment(), |_, _| {})?)
 }
 
 /// Whether the operator gave word for `task`.

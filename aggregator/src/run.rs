@@ -9,7 +9,7 @@ use dunlin_protocol::id::Lineage;
 use dunlin_protocol::task::Task;
 use dunlin_protocol::time::Instant;
 use dunlin_protocol::topic::Topics;
-use dunlin_service::Manager;
+use dunlin_service::ServiceNotifier;
 
 use crate::aggregator::{Aggregator, Initial, Start, StartError};
 use crate::config::Config;
@@ -118,7 +118,7 @@ pub fn unix_s() -> u64 {
 pub fn run(
     config: &Config,
     stop: &AtomicBool,
-    mut manager: Manager,
+    mut manager: ServiceNotifier,
     mut on_event: impl FnMut(&RoundEvent, &Counters),
 ) -> Result<(), RunError> {
     let store = Store::open(&config.store)?;
@@ -262,9 +262,9 @@ impl Shell<'_> {
     }
 
     /// Tells the service manager how it goes, and that store, core and connection move on.
-    fn tell(&self, manager: &mut Manager) {
+    fn tell(&self, manager: &mut ServiceNotifier) {
         let Some(link) = &self.link else { return };
-        manager.alive(|| [Some(link.pulse())]);
+        manager.alive(|| [Some(link.heartbeat())]);
         manager.status(|| report::in_a_line(&self.core));
     }
 

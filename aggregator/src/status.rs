@@ -8,7 +8,7 @@ use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use dunlin_protocol::presence::Held;
+use dunlin_protocol::presence::Ineligible;
 use dunlin_service::file::{Durability, replace};
 use serde::{Deserialize, Serialize};
 
@@ -48,7 +48,7 @@ pub struct Live {
     pub online: u32,
     /// Enrolled devices that take no work now, by their reason.
     #[serde(default)]
-    pub held: BTreeMap<Held, u32>,
+    pub held: BTreeMap<Ineligible, u32>,
     /// Whether all rounds that were asked for are done.
     pub finished: bool,
     /// Counts since its start.

@@ -34,7 +34,7 @@ pub struct Config {
     pub username: Option<String>,
     /// MQTT password; `None` where the broker asks for none.
     pub password: Option<String>,
-    /// Seconds between signs of life.
+    /// Seconds between keep-alive messages.
     pub keep_alive_s: u16,
     /// Share of the windows of each class that only measures, in percent.
     pub held_back_percent: u8,

@@ -2,7 +2,7 @@
 //! thread.
 //!
 //! While the trainer works, it asks before each step whether to stop; that is when the stream and
-//! the session get their turn. So signs of life go on, and a round that ended is noticed.
+//! the session get their turn. So keep-alive messages go on, and a round that ended is noticed.
 
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;

@@ -1,11 +1,11 @@
 //! The device's memory across resets: two slots of flash, written in turn, so that a power cut in the
 //! middle of one leaves the other whole.
 //!
-//! A slot is a length (four bytes, little-endian) and what [`dunlin_agent::slots::seal`] gives.
+//! A slot is a length (four bytes, little-endian) and what [`dunlin_agent::ab_slots::seal`] gives.
 
 use alloc::vec::Vec;
 
-use dunlin_agent::slots::{self, Found};
+use dunlin_agent::ab_slots::{self, Found};
 use embedded_storage::nor_flash::NorFlash;
 use log::error;
 
@@ -45,7 +45,7 @@ impl<F: NorFlash> Slots<F> {
     pub fn open(flash: F) -> Result<(Self, Option<Vec<u8>>), FlashError> {
         let mut this = Self { flash, sequence: 0 };
         let (one, two) = (this.read(0)?, this.read(1)?);
-        match slots::find([one.as_deref(), two.as_deref()]) {
+        match ab_slots::find([one.as_deref(), two.as_deref()]) {
             Found::State(sequence, state) => {
                 this.sequence = sequence;
                 Ok((this, Some(state.to_vec())))
@@ -109,7 +109,7 @@ impl<F: NorFlash> Slots<F> {
     /// [`FlashError`]; the state before is still there then.
     pub fn save(&mut self, state: &[u8]) -> Result<(), FlashError> {
         let sequence = self.sequence.wrapping_add(1);
-        let sealed = slots::seal(sequence, state);
+        let sealed = ab_slots::seal(sequence, state);
         let length = u32::try_from(sealed.len()).map_err(|_| FlashError::Device)?;
         let mut bytes = Vec::with_capacity(LENGTH + sealed.len() + F::WRITE_SIZE);
         bytes.extend_from_slice(&length.to_le_bytes());
@@ -122,7 +122,7 @@ impl<F: NorFlash> Slots<F> {
             return Err(FlashError::TooLong { bytes });
         }
         bytes.resize(bytes.len().next_multiple_of(F::WRITE_SIZE), 0xff);
-        let start = slots::slot_of(sequence) * slot_bytes;
+        let start = ab_slots::slot_of(sequence) * slot_bytes;
         let erased = start + bytes.len().next_multiple_of(F::ERASE_SIZE);
         let failed = |_| FlashError::Device;
         self.flash.erase(offset(start)?, offset(erased)?).map_err(failed)?;

@@ -21,7 +21,7 @@ use dunlin_models::Backend;
 use dunlin_protocol::id::Name;
 use dunlin_protocol::rng::Rng;
 use dunlin_protocol::topic::Topics;
-use dunlin_service::Manager;
+use dunlin_service::ServiceNotifier;
 
 use crate::experiment::{Experiment, FixedSource};
 use crate::judge::Judge;
@@ -94,9 +94,14 @@ pub fn run(
     let config = aggregator_config(experiment, settings, dir)?;
     let aggregator_stop = stop.clone();
     let aggregator = std::thread::spawn(move || {
-        dunlin_aggregator::run::run(&config, &aggregator_stop, Manager::default(), |event, _| {
-            let _ = events.send(event.clone());
-        })
+        dunlin_aggregator::run::run(
+            &config,
+            &aggregator_stop,
+            ServiceNotifier::default(),
+            |event, _| {
+                let _ = events.send(event.clone());
+            },
+        )
     });
     let agents = start_agents(experiment, settings, dir)?;
     let mut outcome = LiveOutcome::default();

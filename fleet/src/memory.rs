@@ -18,7 +18,7 @@ use dunlin_aggregator::io::{Input as AggregatorInput, Output as AggregatorOutput
 use dunlin_aggregator::settings::Settings as AggregatorSettings;
 use dunlin_aggregator::snapshot::Snapshot;
 use dunlin_protocol::id::{FederationId, Lineage, Name};
-use dunlin_protocol::presence::Held;
+use dunlin_protocol::presence::Ineligible;
 use dunlin_protocol::rng::Rng;
 use dunlin_protocol::time::Instant;
 use dunlin_protocol::topic::Topics;
@@ -70,11 +70,11 @@ pub struct MemoryFleet<T> {
 }
 
 /// Hears of every message as it arrives: when, over whose link, which way, topic and payload.
-type Watcher = Box<dyn FnMut(Instant, Client, Way, &str, &[u8])>;
+type Watcher = Box<dyn FnMut(Instant, Client, Direction, &str, &[u8])>;
 
 /// Which way a message goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Way {
+pub enum Direction {
     /// From the client to the broker.
     Up,
     /// From the broker to the client.
@@ -154,8 +154,8 @@ impl<T: Executor> MemoryFleet<T> {
     }
 
     /// Tells a device why it must not work now, or that it may.
-    pub fn hold(&mut self, device: usize, held: Option<Held>) {
-        self.devices[device].session.handle(self.timeline.now, Input::Held(held));
+    pub fn hold(&mut self, device: usize, held: Option<Ineligible>) {
+        self.devices[device].session.handle(self.timeline.now, Input::Ineligible(held));
         self.drain_device(device);
     }
 
@@ -201,15 +201,18 @@ impl<T: Executor> MemoryFleet<T> {
     }
 
     /// Shows every message that a client's link carries to the end to `watcher`.
-    pub fn watch(&mut self, watcher: impl FnMut(Instant, Client, Way, &str, &[u8]) + 'static) {
+    pub fn watch(
+        &mut self,
+        watcher: impl FnMut(Instant, Client, Direction, &str, &[u8]) + 'static,
+    ) {
         self.watcher = Some(Box::new(watcher));
     }
 
-    fn carried(&mut self, client: Client, way: Way, topic: &str, payload: &[u8]) {
+    fn carried(&mut self, client: Client, way: Direction, topic: &str, payload: &[u8]) {
         let bytes = payload.len() as u64;
         match (client, way) {
-            (Client::Device(_), Way::Up) => self.bytes.0 += bytes,
-            (Client::Device(_), Way::Down) => self.bytes.1 += bytes,
+            (Client::Device(_), Direction::Up) => self.bytes.0 += bytes,
+            (Client::Device(_), Direction::Down) => self.bytes.1 += bytes,
             (Client::Aggregator, _) => {}
         }
         if let Some(watcher) = &mut self.watcher {
@@ -298,7 +301,7 @@ impl<T: Executor> MemoryFleet<T> {
             Event::Wake(client) => self.tell(client, Told::Tick),
             Event::Publish { from, epoch, topic, payload, retain } => {
                 if self.broker.is_current(from, epoch) {
-                    self.carried(from, Way::Up, &topic, &payload);
+                    self.carried(from, Direction::Up, &topic, &payload);
                     self.route(&topic, &payload, retain);
                 }
             }
@@ -312,7 +315,7 @@ impl<T: Executor> MemoryFleet<T> {
             }
             Event::Deliver { to, epoch, topic, payload } => {
                 if self.broker.is_current(to, epoch) {
-                    self.carried(to, Way::Down, &topic, &payload);
+                    self.carried(to, Direction::Down, &topic, &payload);
                     self.tell(to, Told::Message(&topic, &payload));
                 }
             }

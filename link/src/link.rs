@@ -104,8 +104,8 @@ impl Link {
 
     /// Asks the thread for a sign of life, and says how many it has given: a watchdog that asks
     /// again a little later sees the number grow, connected or not, or the thread is stuck.
-    pub fn pulse(&self) -> u64 {
-        self.sender.0.pulse()
+    pub fn heartbeat(&self) -> u64 {
+        self.sender.0.heartbeat()
     }
 
     /// Sends what is queued and `last` (topic, payload, retain), waits at most 2 s until all of it

@@ -220,7 +220,7 @@ impl Outbox {
     }
 
     /// Asks the thread for a sign of life; how many it has given so far.
-    pub(crate) fn pulse(&self) -> u64 {
+    pub(crate) fn heartbeat(&self) -> u64 {
         self.control.notify_one();
         self.answers.load(Ordering::Relaxed)
     }

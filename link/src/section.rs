@@ -34,7 +34,7 @@ pub struct BrokerSection {
     pub cert: Option<PathBuf>,
     /// Client key in PEM.
     pub key: Option<PathBuf>,
-    /// Seconds between signs of life.
+    /// Seconds between keep-alive messages.
     #[serde(default = "default_keep_alive")]
     pub keep_alive_s: u16,
     /// Where the three files stood in an aggregator's file.

@@ -61,7 +61,7 @@ pub(crate) fn shake(
     };
     if version == "TLS 1.3" {
         stream.stream.set_read_timeout(Some(VERDICT)).map_err(|e| other(&e))?;
-        second_thoughts(&mut session, &mut stream)?;
+        recheck(&mut session, &mut stream)?;
     }
     session.send_close_notify();
     // A server that has hung up meanwhile needs no good-bye.
@@ -70,10 +70,7 @@ pub(crate) fn shake(
 }
 
 /// Reads once: session tickets or silence mean that the server is content.
-fn second_thoughts(
-    session: &mut ClientConnection,
-    stream: &mut Counted,
-) -> Result<(), HandshakeError> {
+fn recheck(session: &mut ClientConnection, stream: &mut Counted) -> Result<(), HandshakeError> {
     let refused = |alert: &str| HandshakeError::ClientCertificate { alert: alert.to_owned() };
     match session.read_tls(stream) {
         Ok(0) => Err(refused("it hung up after the handshake")),

@@ -26,7 +26,7 @@ pub enum State {
 /// The order is that in which a device looks for a reason: the first that holds is the one it gives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Held {
+pub enum Ineligible {
     /// Its link costs by the byte now. The one reason that also keeps a finished update back.
     Metered,
     /// Its battery is low and does not charge.
@@ -47,7 +47,7 @@ pub enum Held {
     Other,
 }
 
-impl Held {
+impl Ineligible {
     /// Every reason that this program knows.
     pub const KNOWN: [Self; 8] = [
         Self::Metered,
@@ -87,7 +87,7 @@ impl Held {
     }
 }
 
-impl fmt::Display for Held {
+impl fmt::Display for Ineligible {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.word())
     }
@@ -101,7 +101,7 @@ pub struct Presence {
     /// Number of the start that speaks: a last will of an earlier start is ignored.
     pub boot: u32,
     /// Why it takes no new work; `None` when it does.
-    pub held: Option<Held>,
+    pub held: Option<Ineligible>,
 }
 
 impl fmt::Display for Presence {
@@ -149,7 +149,7 @@ impl Presence {
                 (br#""state""#, br#""asleep""#) => state = Some(State::Asleep),
                 (br#""state""#, br#""lost""#) => state = Some(State::Lost),
                 (br#""boot""#, number) => boot = core::str::from_utf8(number).ok()?.parse().ok(),
-                (br#""held""#, reason) => held = Held::of_json(reason),
+                (br#""held""#, reason) => held = Ineligible::of_json(reason),
                 _ => {}
             }
         }
@@ -192,7 +192,7 @@ mod tests {
 
     #[test]
     fn fields_of_a_newer_peer_are_skipped_whatever_they_hold() {
-        let known = Presence { held: Some(Held::Hot), ..Presence::new(State::Online, 17) };
+        let known = Presence { held: Some(Ineligible::Hot), ..Presence::new(State::Online, 17) };
         for field in [
             r#""site":"Bern, second floor""#,
             r#""note":"a colon: and {braces}, [brackets}""#,
@@ -247,11 +247,11 @@ mod tests {
 
     #[test]
     fn a_device_that_is_held_says_why_and_readers_know_each_word() {
-        for held in Held::KNOWN {
+        for held in Ineligible::KNOWN {
             let presence = Presence { held: Some(held), ..Presence::new(State::Online, 3) };
             assert_eq!(Presence::decode(presence.encode().as_bytes()), Some(presence));
         }
-        let text = Presence { held: Some(Held::Battery), ..Presence::new(State::Online, 3) };
+        let text = Presence { held: Some(Ineligible::Battery), ..Presence::new(State::Online, 3) };
         assert_eq!(text.encode(), r#"{"state":"online","boot":3,"schema":2,"held":"battery"}"#);
         assert_eq!(
             Presence::new(State::Online, 3).encode(),
@@ -266,10 +266,10 @@ mod tests {
             let text = alloc::format!(r#"{{"state":"online","boot":1,"held":{value}}}"#);
             Presence::decode(text.as_bytes()).map(|presence| presence.held)
         };
-        assert_eq!(held(r#""hot""#), Some(Some(Held::Hot)));
-        assert_eq!(held(r#""weather""#), Some(Some(Held::Other)));
-        assert_eq!(held("7"), Some(Some(Held::Other)));
-        assert_eq!(held("\""), Some(Some(Held::Other)));
+        assert_eq!(held(r#""hot""#), Some(Some(Ineligible::Hot)));
+        assert_eq!(held(r#""weather""#), Some(Some(Ineligible::Other)));
+        assert_eq!(held("7"), Some(Some(Ineligible::Other)));
+        assert_eq!(held("\""), Some(Some(Ineligible::Other)));
         assert_eq!(held("null"), Some(None));
     }
 }

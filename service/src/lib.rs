@@ -17,11 +17,11 @@ pub mod logging;
 #[cfg(feature = "std")]
 pub mod machine;
 #[cfg(feature = "std")]
-mod manager;
+mod notifier;
 #[cfg(feature = "std")]
 mod watch;
 
 #[cfg(feature = "std")]
-pub use manager::Manager;
+pub use notifier::ServiceNotifier;
 #[cfg(feature = "std")]
-pub use watch::Pulse;
+pub use watch::Heartbeat;

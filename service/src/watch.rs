@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 /// What a thread shows of its progress; cheap to clone, all clones are one.
 #[derive(Clone, Debug, Default)]
-pub struct Pulse(Arc<Beats>);
+pub struct Heartbeat(Arc<Beats>);
 
 #[derive(Debug, Default)]
 struct Beats {
@@ -14,7 +14,7 @@ struct Beats {
     count: AtomicU64,
 }
 
-impl Pulse {
+impl Heartbeat {
     /// The thread has moved on, and is still at work.
     pub fn beat(&self) {
         self.0.busy.store(true, Ordering::Relaxed);
@@ -100,12 +100,12 @@ mod tests {
 
     #[test]
     fn a_pulse_counts_while_its_thread_is_busy() {
-        let pulse = Pulse::default();
-        assert_eq!(pulse.count(), None);
-        pulse.beat();
-        pulse.clone().beat();
-        assert_eq!(pulse.count(), Some(2));
-        pulse.rest();
-        assert_eq!(pulse.count(), None);
+        let heartbeat = Heartbeat::default();
+        assert_eq!(heartbeat.count(), None);
+        heartbeat.beat();
+        heartbeat.clone().beat();
+        assert_eq!(heartbeat.count(), Some(2));
+        heartbeat.rest();
+        assert_eq!(heartbeat.count(), None);
     }
 }

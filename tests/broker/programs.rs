@@ -79,7 +79,7 @@ fn a_damaged_or_newer_state_stops_the_agent_untouched_until_it_is_told_to_start_
     let folder = new_folder();
     let state = folder.path().join("state");
     std::fs::create_dir_all(&state).unwrap();
-    let newer = dunlin_agent::slots::seal(7, &[99, 1, 2, 3]);
+    let newer = dunlin_agent::ab_slots::seal(7, &[99, 1, 2, 3]);
     let kinds = [("damaged", b"rubbish".to_vec()), ("schema 99", newer)];
     for (what, bytes) in kinds {
         for slot in ["state.a", "state.b"] {

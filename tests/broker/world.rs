@@ -22,7 +22,7 @@ use dunlin_link::LinkConfig;
 use dunlin_link::testing::{Mosquitto, new_folder};
 use dunlin_protocol::codec::Codec;
 use dunlin_protocol::topic::Topics;
-use dunlin_service::Manager;
+use dunlin_service::ServiceNotifier;
 use dunlin_tests::{ToyTrainer, name, toy_task};
 use tempfile::TempDir;
 
@@ -155,12 +155,17 @@ impl World {
         let (stop, log) = (Arc::new(AtomicBool::new(false)), Arc::clone(&self.log));
         let stopped = Arc::clone(&stop);
         let thread = std::thread::spawn(move || {
-            dunlin_aggregator::run::run(&config, &stopped, Manager::default(), |event, counters| {
-                let mut seen = log.0.lock().unwrap();
-                seen.0.push(event.clone());
-                seen.1 = counters.clone();
-                log.1.notify_all();
-            })
+            dunlin_aggregator::run::run(
+                &config,
+                &stopped,
+                ServiceNotifier::default(),
+                |event, counters| {
+                    let mut seen = log.0.lock().unwrap();
+                    seen.0.push(event.clone());
+                    seen.1 = counters.clone();
+                    log.1.notify_all();
+                },
+            )
         });
         self.aggregator = Some(Running { stop, thread });
     }

@@ -9,7 +9,7 @@ use dunlin_agent::job::{Job, JobFailure, Outcome, Survey};
 use dunlin_agent::ports::Executor;
 use dunlin_aggregator::io::RoundEvent;
 use dunlin_aggregator::settings::{Downlink, Enrolment, Settings};
-use dunlin_fleet::memory::{Client, MemoryFleet, Way};
+use dunlin_fleet::memory::{Client, Direction, MemoryFleet};
 use dunlin_protocol::codec::Codec;
 use dunlin_protocol::id::ShortDigest;
 use dunlin_protocol::object::Chunk;
@@ -77,7 +77,11 @@ impl World {
         let (notes, topics) = (fetched.clone(), Topics::default());
         fleet.watch(move |_, client, way, topic, payload| {
             let object = matches!(topics.parse(topic), Some(Topic::Object(..)));
-            if client == Client::Device(0) && way == Way::Down && object && !payload.is_empty() {
+            if client == Client::Device(0)
+                && way == Direction::Down
+                && object
+                && !payload.is_empty()
+            {
                 let chunk = Chunk::decode(payload).unwrap();
                 let one = (chunk.object, chunk.object_bytes);
                 if !notes.borrow().contains(&one) {

@@ -9,7 +9,7 @@ use dunlin_aggregator::io::RoundEvent;
 use dunlin_aggregator::settings::{Enrolment, Settings, Weighting};
 use dunlin_fleet::memory::{Client, MemoryFleet};
 use dunlin_protocol::codec::Codec;
-use dunlin_protocol::presence::Held;
+use dunlin_protocol::presence::Ineligible;
 use dunlin_protocol::time::Instant;
 use dunlin_tests::{ToyTrainer, name, toy_task};
 
@@ -128,7 +128,7 @@ fn a_device_killed_at_any_moment_comes_back_and_is_counted_once() {
 
 #[test]
 fn a_device_held_at_any_moment_stops_and_is_counted_once_in_the_same_round() {
-    for reason in [Held::Busy, Held::Metered] {
+    for reason in [Ineligible::Busy, Ineligible::Metered] {
         at_every_moment(7, |fleet| {
             fleet.hold(1, Some(reason));
             pass(fleet, 5_000);
@@ -144,7 +144,7 @@ fn rounds_do_not_wait_for_devices_that_are_held_and_do_not_starve() {
     settings.deadline_ms = 30_000;
     settings.claim_wait_ms = 30_000; // one draw must do
     let mut fleet = fleet(settings, 10);
-    (0..6).for_each(|device| fleet.hold(device, Some(Held::Battery)));
+    (0..6).for_each(|device| fleet.hold(device, Some(Ineligible::Battery)));
     assert!(fleet.run(Instant(600_000), is_finished), "{:?}", fleet.log.last());
     let published = |event: &RoundEvent| matches!(event, RoundEvent::RoundPublished { .. });
     let times: Vec<Instant> =
@@ -152,7 +152,7 @@ fn rounds_do_not_wait_for_devices_that_are_held_and_do_not_starve() {
     assert_eq!(times.len(), 3);
     assert!(times[2] < Instant(30_000), "three rounds before a second draw of one: {times:?}");
     let aggregator = fleet.aggregator().unwrap();
-    assert_eq!((aggregator.online(), aggregator.held()[&Held::Battery]), (10, 6));
+    assert_eq!((aggregator.online(), aggregator.held()[&Ineligible::Battery]), (10, 6));
     let accepted = |device: usize| fleet.session(device).counters().accepted;
     assert_eq!((0..6).map(accepted).sum::<u32>(), 0);
 }

@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use dunlin_aggregator::io::RoundEvent;
 use dunlin_aggregator::settings::{Enrolment, Settings};
-use dunlin_fleet::memory::{Client, HOP_MS, MemoryFleet, Way};
+use dunlin_fleet::memory::{Client, Direction, HOP_MS, MemoryFleet};
 use dunlin_protocol::codec::Codec;
 use dunlin_protocol::id::ShortDigest;
 use dunlin_protocol::message::Ack;
@@ -52,9 +52,9 @@ struct Seen {
 }
 
 impl Seen {
-    fn note(&mut self, now: Instant, way: Way, topic: Option<Topic>, payload: &[u8]) {
+    fn note(&mut self, now: Instant, way: Direction, topic: Option<Topic>, payload: &[u8]) {
         match (way, topic) {
-            (Way::Down, Some(Topic::Object(..))) if !payload.is_empty() => {
+            (Direction::Down, Some(Topic::Object(..))) if !payload.is_empty() => {
                 let chunk = Chunk::decode(payload).unwrap();
                 if self.fetched.insert((chunk.object, chunk.index)) {
                     self.news += 1;
@@ -62,13 +62,13 @@ impl Seen {
                     self.wasted.push(format!("chunk {} of the model", chunk.index));
                 }
             }
-            (Way::Down, Some(Topic::Down(_, Down::Ack))) => {
+            (Direction::Down, Some(Topic::Down(_, Down::Ack))) => {
                 let ack: Ack = wire::decode(payload).unwrap();
                 for index in (0..ack.chunks).filter(|&index| ack.has(index)) {
                     self.acknowledged.entry((ack.object, index)).or_insert(now);
                 }
             }
-            (Way::Up, Some(Topic::Up(..))) => {
+            (Direction::Up, Some(Topic::Up(..))) => {
                 let Ok(chunk) = Chunk::decode(payload) else { return };
                 // It was sent one hop ago.
                 let known = self.acknowledged.get(&(chunk.object, chunk.index));
@@ -148,7 +148,7 @@ fn the_framing_of_an_update_of_one_chunk_has_at_most_64_bytes() {
     let mut fleet = MemoryFleet::new(settings);
     let (notes, topics) = (framing.clone(), Topics::default());
     fleet.watch(move |_, _, way, topic, payload| {
-        let up = way == Way::Up && matches!(topics.parse(topic), Some(Topic::Up(..)));
+        let up = way == Direction::Up && matches!(topics.parse(topic), Some(Topic::Up(..)));
         let Some(chunk) = Chunk::decode(payload).ok().filter(|_| up) else { return };
         let update = Report::decode(chunk.data).unwrap();
         notes.borrow_mut().push(CHUNK_HEADER_BYTES + chunk.data.len() - update.payload.len());

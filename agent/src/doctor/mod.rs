@@ -77,7 +77,7 @@ pub fn run(path: &Path, options: &Options, out: &mut dyn Write) -> Report {
         (Some(()), false) => skip_talk(&mut reporter, "an agent is connected"),
         (None, _) => skip_talk(&mut reporter, EARLIER),
     };
-    feel(&mut reporter, &config, task, options);
+    probe(&mut reporter, &config, task, options);
     reporter.finish(false)
 }
 
@@ -137,7 +137,7 @@ fn skip_talk(reporter: &mut Reporter<'_>, why: &str) -> Option<Task> {
 }
 
 /// The device's own disk and sensor; `task`: what the federation learns.
-fn feel(reporter: &mut Reporter<'_>, config: &AgentConfig, task: Option<Task>, options: &Options) {
+fn probe(reporter: &mut Reporter<'_>, config: &AgentConfig, task: Option<Task>, options: &Options) {
     let dir = &config.state_dir;
     let ring_bytes = Expected::of(&config.source).ring_bytes;
     let Some(kept) = reporter.check(STATE, || state::check(dir, ring_bytes)) else {

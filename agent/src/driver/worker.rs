@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use dunlin_protocol::task::Task;
-use dunlin_service::Pulse;
+use dunlin_service::Heartbeat;
 
 use super::{Event, RunError};
 use crate::job::Job;
@@ -27,20 +27,20 @@ pub(super) fn spawn(
     mut trainer: Box<dyn Executor + Send>,
     events: SyncSender<Event>,
     held: Arc<AtomicBool>,
-    pulse: Pulse,
+    heartbeat: Heartbeat,
 ) -> Result<(Sender<Order>, JoinHandle<()>), RunError> {
     let (orders, inbox) = mpsc::channel::<Order>();
     let work = move || {
         let mut task: Option<Arc<Task>> = None;
         // A large ring on a slow disk takes a while: that is progress too.
         let counting = || {
-            pulse.beat();
+            heartbeat.beat();
             false
         };
         loop {
-            pulse.rest();
+            heartbeat.rest();
             let order = inbox.recv_timeout(RECOUNT);
-            pulse.beat();
+            heartbeat.beat();
             let event = match (order, &task) {
                 (Ok(Order::UseTask(new)), _) => {
                     let survey = trainer.survey(&new, &counting);
@@ -49,7 +49,7 @@ pub(super) fn spawn(
                 }
                 (Ok(Order::Run(job, cancel)), _) => {
                     let stop = || {
-                        pulse.beat();
+                        heartbeat.beat();
                         cancel.load(Ordering::Relaxed)
                     };
                     let outcome = trainer.run(&job, &stop);

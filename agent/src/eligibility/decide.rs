@@ -1,6 +1,6 @@
 //! Rules against readings.
 
-use dunlin_protocol::presence::Held;
+use dunlin_protocol::presence::Ineligible;
 
 use super::config::EligibilityConfig;
 use super::power::Battery;
@@ -15,40 +15,40 @@ const CALM: f32 = 0.8;
 /// What available memory must rise to, as a multiple of its limit.
 const ROOM: f32 = 1.1;
 
-/// The first reason to hold back, in the order of [`Held`]; `previous` is the one that held until
+/// The first reason to hold back, in the order of [`Ineligible`]; `previous` is the one that held until
 /// now, whose limit must be cleared by a margin.
 pub fn decide(
     rules: &EligibilityConfig,
     readings: &Readings,
-    previous: Option<Held>,
-) -> Option<Held> {
-    let holds = |reason: Held| {
+    previous: Option<Ineligible>,
+) -> Option<Ineligible> {
+    let holds = |reason: Ineligible| {
         let margin = previous == Some(reason);
         match reason {
-            Held::Metered => rules.not_when_metered && readings.metered,
-            Held::Battery => battery(rules, readings, margin),
-            Held::Charging => rules.charging_only && !readings.power.external,
-            Held::Hot => {
+            Ineligible::Metered => rules.not_when_metered && readings.metered,
+            Ineligible::Battery => battery(rules, readings, margin),
+            Ineligible::Charging => rules.charging_only && !readings.power.external,
+            Ineligible::Hot => {
                 let below = if margin { HEAT_MARGIN_C } else { 0.0 };
                 above(readings.temperature_c, rules.temperature_max_c.map(|most| most - below))
             }
-            Held::Memory => memory(rules, readings, margin),
-            Held::Busy => {
+            Ineligible::Memory => memory(rules, readings, margin),
+            Ineligible::Busy => {
                 let calm = calm(margin);
                 above(readings.load, rules.load_max.map(calm))
                     || above(readings.cpu_pressure, rules.cpu_pressure_max_percent.map(calm))
             }
-            Held::Clock => has_no_time(rules, readings) && rules.hours_need_clock,
-            Held::Hours => match readings.time {
+            Ineligible::Clock => has_no_time(rules, readings) && rules.hours_need_clock,
+            Ineligible::Hours => match readings.time {
                 LocalTime::Minute(minute) => {
                     !rules.hours.is_empty() && !rules.hours.iter().any(|span| span.contains(minute))
                 }
                 LocalTime::Unset => false,
             },
-            Held::Other => false,
+            Ineligible::Other => false,
         }
     };
-    Held::KNOWN.into_iter().find(|reason| holds(*reason))
+    Ineligible::KNOWN.into_iter().find(|reason| holds(*reason))
 }
 
 fn has_no_time(rules: &EligibilityConfig, readings: &Readings) -> bool {
@@ -90,13 +90,13 @@ fn least_mb(rules: &EligibilityConfig) -> Option<f32> {
 }
 
 /// `held` in words for the log: what it is and what is waited for.
-pub fn reason(held: Held, rules: &EligibilityConfig, readings: &Readings) -> String {
+pub fn reason(held: Ineligible, rules: &EligibilityConfig, readings: &Readings) -> String {
     let Readings { power, .. } = readings;
     match held {
-        Held::Metered => {
+        Ineligible::Metered => {
             format!("the link is metered; waits for {} to go", rules.metered_flag.display())
         }
-        Held::Battery => match power.battery {
+        Ineligible::Battery => match power.battery {
             Battery::Percent(charge) => {
                 let least = rules.battery_min_percent.unwrap_or_default();
                 format!("battery at {charge:.0} %; waits for {least} % or a charger")
@@ -105,29 +105,29 @@ pub fn reason(held: Held, rules: &EligibilityConfig, readings: &Readings) -> Str
                 "the battery does not tell its charge; waits for a charger".into()
             }
         },
-        Held::Charging => "on battery; waits for external power".into(),
-        Held::Hot => {
+        Ineligible::Charging => "on battery; waits for external power".into(),
+        Ineligible::Hot => {
             let (degrees, most) = (readings.temperature_c, rules.temperature_max_c);
             let below = most.unwrap_or_default() - HEAT_MARGIN_C;
             format!("{:.0} degrees; waits for {below} or less", degrees.unwrap_or_default())
         }
-        Held::Memory => {
+        Ineligible::Memory => {
             let limits = [
                 shown("pressure", readings.memory_pressure, rules.memory_pressure_max_percent, "%"),
                 shown("available", readings.memory_available_mb, least_mb(rules), "MB"),
             ];
             format!("memory is needed elsewhere: {}", joined(limits))
         }
-        Held::Busy => {
+        Ineligible::Busy => {
             let limits = [
                 shown("load", readings.load, rules.load_max, "a core"),
                 shown("pressure", readings.cpu_pressure, rules.cpu_pressure_max_percent, "%"),
             ];
             format!("the processor is needed elsewhere: {}", joined(limits))
         }
-        Held::Clock => "the clock is not set; waits for the time".into(),
-        Held::Hours => "outside of its hours".into(),
-        Held::Other => "a reason of its own".into(),
+        Ineligible::Clock => "the clock is not set; waits for the time".into(),
+        Ineligible::Hours => "outside of its hours".into(),
+        Ineligible::Other => "a reason of its own".into(),
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! [`EligibilityConfig`] holds the rules; none is set by default. [`Readings`] are what the kernel
 //! says of power, heat, load, memory, link and time. [`decide`] compares the two and gives the first
-//! reason to hold back, in the order of [`Held`]; a limit that was passed must be cleared by a margin
+//! reason to hold back, in the order of [`Ineligible`]; a limit that was passed must be cleared by a margin
 //! before work begins again, so that nothing flaps:
 //!
 //! | rule | holds | holds no more | without a reading |
@@ -33,7 +33,7 @@ pub(crate) mod watch;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant as Clock, SystemTime, UNIX_EPOCH};
 
-use dunlin_protocol::presence::Held;
+use dunlin_protocol::presence::Ineligible;
 use log::{info, warn};
 
 use crate::ports::Conditions;
@@ -50,7 +50,7 @@ pub struct Eligibility {
     probe: Probe,
     own: OwnLoad,
     looked: Clock,
-    held: Option<Held>,
+    held: Option<Ineligible>,
     /// Readings that the log has said to be missing.
     missed: BTreeSet<&'static str>,
 }
@@ -70,7 +70,7 @@ impl Eligibility {
 
     /// Looks at everything once. `span` has passed since the last look, all of it with the trainer
     /// at work or not; `unix` is the time in seconds since 1970.
-    fn look(&mut self, unix: i64, span: Duration, training: bool) -> Option<Held> {
+    fn look(&mut self, unix: i64, span: Duration, training: bool) -> Option<Ineligible> {
         self.own.pass(span, training);
         let readings = self.probe.read(&self.rules, unix, self.own);
         for what in readings.missing(&self.rules) {
@@ -91,7 +91,7 @@ impl Eligibility {
 }
 
 impl Conditions for Eligibility {
-    fn held(&mut self, training: bool) -> Option<Held> {
+    fn held(&mut self, training: bool) -> Option<Ineligible> {
         let now = monotonic();
         let span = now.saturating_duration_since(self.looked);
         self.looked = now;

@@ -86,8 +86,8 @@ fn a_hot_device_is_held_until_it_has_cooled_by_the_margin() {
         device.look(NOON, SECOND, true)
     };
     assert_eq!(at("70000"), None);
-    assert_eq!(at("70100"), Some(Held::Hot));
-    assert_eq!(at("65500"), Some(Held::Hot));
+    assert_eq!(at("70100"), Some(Ineligible::Hot));
+    assert_eq!(at("65500"), Some(Ineligible::Hot));
     assert_eq!(at("64900"), None);
     assert_eq!(at("69000"), None);
 }
@@ -105,8 +105,8 @@ fn the_load_of_its_own_training_does_not_hold_a_device() {
     assert_eq!(pass(0.73, 60, true), None, "training for a minute makes 0.63");
     assert_eq!(pass(1.1, 600, true), None);
     assert_eq!(pass(0.37, 60, false), None, "it fades with the average");
-    assert_eq!(pass(0.7, 600, false), Some(Held::Busy), "now it is somebody else");
-    assert_eq!(pass(0.45, 1, false), Some(Held::Busy), "not yet below by the margin");
+    assert_eq!(pass(0.7, 600, false), Some(Ineligible::Busy), "now it is somebody else");
+    assert_eq!(pass(0.45, 1, false), Some(Ineligible::Busy), "not yet below by the margin");
     assert_eq!(pass(0.39, 1, false), None);
 }
 

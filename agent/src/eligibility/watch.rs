@@ -5,7 +5,7 @@ use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use dunlin_protocol::presence::Held;
+use dunlin_protocol::presence::Ineligible;
 
 use crate::ports::Conditions;
 
@@ -29,8 +29,8 @@ impl Watch {
     /// When the thread cannot start.
     pub(crate) fn start(
         mut conditions: Box<dyn Conditions + Send>,
-        mut told: Option<Held>,
-        tell: impl Fn(Option<Held>) -> bool + Send + 'static,
+        mut told: Option<Ineligible>,
+        tell: impl Fn(Option<Ineligible>) -> bool + Send + 'static,
     ) -> io::Result<Self> {
         let (sender, changes) = mpsc::channel();
         let look = move || {

@@ -2,11 +2,11 @@
 //! on a thread of its own: training a round may take minutes.
 //!
 //! The session says which model to use, and what a result may cost; `worker` looks for new
-//! windows and asks the model; `publisher` decides what is worth saying; `keeper` keeps the
+//! windows and asks the model; `publisher` decides what is worth saying; `model_cache` keeps the
 //! model, so that a device classifies after a restart without a connection.
 
 pub mod config;
-mod keeper;
+mod model_cache;
 #[cfg(feature = "burn")]
 mod network;
 mod publisher;
@@ -30,7 +30,7 @@ use crate::data::WindowSource;
 use crate::job::ModelInUse;
 use crate::ports::{Classifier, StateStore};
 use crate::session::{InferencePolicy, Session};
-use keeper::ModelKeeper;
+use model_cache::ModelCache;
 use publisher::Publisher;
 
 /// All that a device needs to classify.
@@ -51,7 +51,7 @@ pub struct Inference {
 pub(crate) struct Running {
     models: Sender<ModelInUse>,
     thread: JoinHandle<()>,
-    keeper: ModelKeeper,
+    model_cache: ModelCache,
     publisher: Publisher,
 }
 
@@ -67,15 +67,15 @@ impl Running {
         sink: impl Fn(Finding) -> bool + Send + 'static,
     ) -> std::io::Result<Self> {
         let Inference { policy, config, source, classifier, models } = inference;
-        let (keeper, kept) = ModelKeeper::open(models, config.save_every());
+        let (model_cache, kept) = ModelCache::open(models, config.save_every());
         session.infer(policy, kept);
         let (models, thread) = worker::spawn(source, classifier, config.every(), sink)?;
-        Ok(Self { models, thread, keeper, publisher: Publisher::new(&config) })
+        Ok(Self { models, thread, model_cache, publisher: Publisher::new(&config) })
     }
 
     /// Classifies with this model from now on, and keeps it when it is time to.
     pub(crate) fn use_model(&mut self, model: ModelInUse) {
-        self.keeper.take(&model, clock());
+        self.model_cache.take(&model, clock());
         if self.models.send(model).is_err() {
             warn!("the thread that classifies has ended");
         }
@@ -94,7 +94,7 @@ impl Running {
     /// Ends the thread; keeps the model first where the device leaves in an orderly way.
     pub(crate) fn stop(mut self, orderly: bool) {
         if orderly {
-            self.keeper.finish();
+            self.model_cache.finish();
         }
         drop(self.models);
         if self.thread.join().is_err() {

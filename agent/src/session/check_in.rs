@@ -12,7 +12,7 @@ const SLEEP_MS: u64 = 15 * 60_000;
 
 impl Session {
     /// Leaves the broker when there is nothing to do on a link that is not always up, or when the
-    /// data cap holds back what there is to do: signs of life and plans would cost on.
+    /// data cap holds back what there is to do: keep-alive messages and plans would cost on.
     pub(super) fn rest(&mut self, now: Instant) {
         let training = matches!(self.phase, Phase::Training { .. });
         if !matches!(self.uplink, Uplink::Up(_)) || training {

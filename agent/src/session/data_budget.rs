@@ -9,7 +9,7 @@ use crate::meter::{FORGETS_MS, Meter};
 pub struct LinkPolicy {
     /// Most bytes on the wire, both ways, in any 24 hours.
     pub cap_per_day: Option<u64>,
-    /// Time between signs of life of the connection, in milliseconds; 0 when there are none.
+    /// Time between keep-alive messages of the connection, in milliseconds; 0 when there are none.
     pub keep_alive_ms: u64,
     /// Whether the device connects only to look for work and to do it.
     pub intermittent: bool,
@@ -49,7 +49,7 @@ impl DataBudget {
         self.meter.as_ref().map_or(0, Meter::spent)
     }
 
-    /// Counts the signs of life of the connection, which goes on (`up`) or is gone.
+    /// Counts the keep-alive messages of the connection, which goes on (`up`) or is gone.
     pub(super) fn connection(&mut self, now: Instant, up: bool) {
         if let Some(meter) = &mut self.meter {
             meter.connection(now, up);

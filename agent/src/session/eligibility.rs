@@ -1,7 +1,7 @@
 //! What the device's own rules allow: why it is held back, and what it gave up because of that.
 
 use dunlin_protocol::message::WorkRef;
-use dunlin_protocol::presence::Held;
+use dunlin_protocol::presence::Ineligible;
 
 /// Holds after which a round is not begun again: training that needs too much memory, say, would be
 /// begun and cancelled until the round's deadline.
@@ -11,16 +11,16 @@ const LEAVES_MAX: u8 = 3;
 #[derive(Debug, Default)]
 pub(super) struct Eligibility {
     /// Why it must not work now.
-    held: Option<Held>,
+    held: Option<Ineligible>,
     /// The work that was given up because of that last, and how often.
     left: Option<(WorkRef, u8)>,
     /// What the last presence message said.
-    said: Option<Held>,
+    last_reported: Option<Ineligible>,
 }
 
 impl Eligibility {
     /// Takes a reason, another one, or that there is none; the reason before if that is a change.
-    pub(super) fn change(&mut self, held: Option<Held>) -> Option<Option<Held>> {
+    pub(super) fn change(&mut self, held: Option<Ineligible>) -> Option<Option<Ineligible>> {
         let before = core::mem::replace(&mut self.held, held);
         (before != held).then_some(before)
     }
@@ -32,14 +32,14 @@ impl Eligibility {
 
     /// Whether bytes must wait because the link costs by the byte now.
     pub(super) fn spares_link(&self) -> bool {
-        self.held == Some(Held::Metered)
+        self.held == Some(Ineligible::Metered)
     }
 
     /// Whether work may be begun: a held device may only send what it has finished.
     pub(super) fn allows(&self, is_finished: bool) -> bool {
         match self.held {
             None => true,
-            Some(Held::Metered) => false,
+            Some(Ineligible::Metered) => false,
             Some(_) => is_finished,
         }
     }
@@ -53,19 +53,19 @@ impl Eligibility {
 
     /// The reason that others are told: none while the device still works on a round, so that the
     /// aggregator waits for its update.
-    fn for_others(&self, is_at_work: bool) -> Option<Held> {
+    fn for_others(&self, is_at_work: bool) -> Option<Ineligible> {
         self.held.filter(|_| self.spares_link() || !is_at_work)
     }
 
     /// The reason that is said now.
-    pub(super) fn say(&mut self, is_at_work: bool) -> Option<Held> {
-        self.said = self.for_others(is_at_work);
-        self.said
+    pub(super) fn say(&mut self, is_at_work: bool) -> Option<Ineligible> {
+        self.last_reported = self.for_others(is_at_work);
+        self.last_reported
     }
 
     /// Whether others know another reason than they should.
     pub(super) fn has_news(&self, is_at_work: bool) -> bool {
-        self.said != self.for_others(is_at_work)
+        self.last_reported != self.for_others(is_at_work)
     }
 }
 
@@ -82,20 +82,20 @@ mod tests {
     fn a_held_device_may_send_what_it_has_unless_the_link_costs() {
         let mut rules = Eligibility::default();
         assert!(rules.allows(false) && !rules.is_held());
-        assert_eq!(rules.change(Some(Held::Battery)), Some(None));
-        assert_eq!(rules.change(Some(Held::Battery)), None);
+        assert_eq!(rules.change(Some(Ineligible::Battery)), Some(None));
+        assert_eq!(rules.change(Some(Ineligible::Battery)), None);
         assert!(rules.allows(true) && !rules.allows(false) && !rules.spares_link());
-        assert_eq!(rules.change(Some(Held::Metered)), Some(Some(Held::Battery)));
+        assert_eq!(rules.change(Some(Ineligible::Metered)), Some(Some(Ineligible::Battery)));
         assert!(!rules.allows(true) && rules.spares_link());
     }
 
     #[test]
     fn others_hear_of_a_hold_once_the_work_is_over_or_the_link_costs() {
         let mut rules = Eligibility::default();
-        rules.change(Some(Held::Hot));
+        rules.change(Some(Ineligible::Hot));
         assert!(!rules.has_news(true) && rules.has_news(false));
-        assert_eq!((rules.say(false), rules.has_news(false)), (Some(Held::Hot), false));
-        rules.change(Some(Held::Metered));
+        assert_eq!((rules.say(false), rules.has_news(false)), (Some(Ineligible::Hot), false));
+        rules.change(Some(Ineligible::Metered));
         assert!(rules.has_news(true));
     }
 

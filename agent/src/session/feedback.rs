@@ -19,7 +19,7 @@ use crate::state::{Pending, Residual};
 
 /// What became of an update.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fate {
+pub(super) enum UpdateOutcome {
     /// It is in the sum.
     Counted,
     /// It is not in the sum, and will not be.
@@ -29,7 +29,7 @@ pub(super) enum Fate {
     Unknown,
 }
 
-impl Fate {
+impl UpdateOutcome {
     /// What a verdict says. The same update would be accepted again: where it is a duplicate, the one
     /// that was counted is another, such as that of a state that was lost.
     pub(super) fn of(outcome: Outcome) -> Self {
@@ -56,7 +56,7 @@ impl Coded {
 
 impl Session {
     /// Forgets the update that waits for its verdict, and settles what it lost.
-    pub(super) fn settle(&mut self, fate: Fate) {
+    pub(super) fn settle(&mut self, outcome: UpdateOutcome) {
         if self.state.pending.is_none() {
             return;
         }
@@ -64,20 +64,20 @@ impl Session {
         let state = &mut self.state;
         let Some(pending) = state.pending.take() else { return };
         let Pending { work, base_version, lost, .. } = pending;
-        match (fate, lost) {
-            (Fate::Counted, Some(values)) => {
+        match (outcome, lost) {
+            (UpdateOutcome::Counted, Some(values)) => {
                 let (lineage, version) = (work.lineage, base_version);
                 state.residual = task.map(|task| Residual { lineage, task, version, values });
             }
-            (Fate::Unknown, _) => state.residual = None,
-            (Fate::Counted | Fate::NotCounted, _) => {}
+            (UpdateOutcome::Unknown, _) => state.residual = None,
+            (UpdateOutcome::Counted | UpdateOutcome::NotCounted, _) => {}
         }
     }
 
     /// Settles the update of `work`, if that is the one that waits.
-    pub(super) fn settle_work(&mut self, work: WorkRef, fate: Fate) {
+    pub(super) fn settle_work(&mut self, work: WorkRef, outcome: UpdateOutcome) {
         if self.state.pending.as_ref().is_some_and(|pending| pending.work == work) {
-            self.settle(fate);
+            self.settle(outcome);
         }
     }
 
@@ -164,10 +164,15 @@ mod tests {
     }
 
     /// A device after a round; what the aggregator reads from its update.
-    fn round(bench: &mut Bench, number: u32, delta: Vec<f32>, fate: Option<Fate>) -> Vec<f32> {
+    fn round(
+        bench: &mut Bench,
+        number: u32,
+        delta: Vec<f32>,
+        outcome: Option<UpdateOutcome>,
+    ) -> Vec<f32> {
         let (item, task) = (item(number), bench.task());
         let session = &mut bench.session;
-        session.settle(Fate::Unknown);
+        session.settle(UpdateOutcome::Unknown);
         let plan = item.train().unwrap().clone();
         let coded = session.code(&item, &plan, &task, delta).unwrap();
         let (work, base_version) = (item.work, item.base_version);
@@ -176,8 +181,8 @@ mod tests {
         let sent = Codec::from_spec(plan.codec).unwrap().decode(&coded.payload, N, seeds).unwrap();
         session.state.pending =
             Some(Pending { work, base_version, object: vec![], lost: coded.lost });
-        if let Some(fate) = fate {
-            session.settle_work(work, fate);
+        if let Some(outcome) = outcome {
+            session.settle_work(work, outcome);
         }
         sent
     }
@@ -193,10 +198,10 @@ mod tests {
     #[test]
     fn what_a_counted_update_lost_goes_out_with_the_next() {
         let mut bench = Bench::joined();
-        let sent = round(&mut bench, 1, delta(1), Some(Fate::Counted));
+        let sent = round(&mut bench, 1, delta(1), Some(UpdateOutcome::Counted));
         let lost: Vec<f32> = delta(1).iter().zip(&sent).map(|(a, b)| a - b).collect();
         assert_eq!(residual(&bench), Some(&lost));
-        let sent = round(&mut bench, 2, delta(2), Some(Fate::Counted));
+        let sent = round(&mut bench, 2, delta(2), Some(UpdateOutcome::Counted));
         let wanted = delta(2).into_iter().zip(&lost).map(|(a, b)| a + b);
         let left: Vec<f32> = wanted.zip(&sent).map(|(a, b)| a - b).collect();
         assert_eq!(residual(&bench), Some(&left));
@@ -209,7 +214,7 @@ mod tests {
         for number in 1..=60 {
             let step = delta(u64::from(number));
             learned.iter_mut().zip(&step).for_each(|(sum, x): (&mut f32, _)| *sum += x);
-            let sent = round(&mut bench, number, step, Some(Fate::Counted));
+            let sent = round(&mut bench, number, step, Some(UpdateOutcome::Counted));
             arrived.iter_mut().zip(&sent).for_each(|(sum, x): (&mut f32, _)| *sum += x);
         }
         let gap = norm(learned.iter().zip(&arrived).map(|(a, b)| a - b));
@@ -219,9 +224,9 @@ mod tests {
     #[test]
     fn a_refused_update_changes_nothing_and_one_of_unknown_fate_drops_everything() {
         let mut bench = Bench::joined();
-        round(&mut bench, 1, delta(1), Some(Fate::Counted));
+        round(&mut bench, 1, delta(1), Some(UpdateOutcome::Counted));
         let before = residual(&bench).cloned();
-        round(&mut bench, 2, delta(2), Some(Fate::NotCounted));
+        round(&mut bench, 2, delta(2), Some(UpdateOutcome::NotCounted));
         assert_eq!(residual(&bench), before.as_ref());
         round(&mut bench, 3, delta(3), None);
         let first = round(&mut bench, 4, delta(4), None);
@@ -237,7 +242,7 @@ mod tests {
             |residual| residual.values.truncate(5),
         ] {
             let mut bench = Bench::joined();
-            round(&mut bench, 6, delta(1), Some(Fate::Counted));
+            round(&mut bench, 6, delta(1), Some(UpdateOutcome::Counted));
             change(bench.session.state.residual.as_mut().unwrap());
             let sent = round(&mut bench, 7, delta(2), None);
             assert_eq!(sent, round(&mut Bench::joined(), 7, delta(2), None));
@@ -246,12 +251,20 @@ mod tests {
 
     #[test]
     fn an_update_that_is_a_duplicate_is_another_than_the_one_that_counts() {
-        assert_eq!(Fate::of(Outcome::Accepted), Fate::Counted);
-        assert_eq!(Fate::of(Outcome::Refused(Refusal::Duplicate)), Fate::Unknown);
-        assert_eq!(Fate::of(Outcome::Refused(Refusal::RoundClosed)), Fate::NotCounted);
+        assert_eq!(UpdateOutcome::of(Outcome::Accepted), UpdateOutcome::Counted);
+        assert_eq!(UpdateOutcome::of(Outcome::Refused(Refusal::Duplicate)), UpdateOutcome::Unknown);
+        assert_eq!(
+            UpdateOutcome::of(Outcome::Refused(Refusal::RoundClosed)),
+            UpdateOutcome::NotCounted
+        );
         let mut bench = Bench::joined();
-        round(&mut bench, 1, delta(1), Some(Fate::Counted));
-        round(&mut bench, 2, delta(2), Some(Fate::of(Outcome::Refused(Refusal::Duplicate))));
+        round(&mut bench, 1, delta(1), Some(UpdateOutcome::Counted));
+        round(
+            &mut bench,
+            2,
+            delta(2),
+            Some(UpdateOutcome::of(Outcome::Refused(Refusal::Duplicate))),
+        );
         assert_eq!(residual(&bench), None, "neither what it lost nor what was lost before");
     }
 }

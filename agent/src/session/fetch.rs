@@ -11,7 +11,7 @@ use dunlin_protocol::wire::WireError;
 use dunlin_protocol::work::Work;
 use log::{error, warn};
 
-use super::phase::{Item, Phase, Way};
+use super::phase::{FetchPath, Item, Phase};
 use super::route::route;
 use super::transfer::Download;
 use super::{Output, Session};
@@ -34,7 +34,7 @@ impl Session {
     /// Makes `task` current; one that this device has no memory for leaves it without a task.
     fn adopt_task(&mut self, task: Task) {
         self.survey = None;
-        self.forget_told();
+        self.forget_announced();
         if !self.has_memory_to_train(&task) {
             return self.holding.refuse_task();
         }
@@ -108,17 +108,22 @@ impl Session {
         let (Some(plan), Some(_)) = (self.planner.plan(), self.holding.task()) else { return };
         let held = self.holding.version_of(plan).filter(|_| !from_anchor);
         match route(plan, held, version) {
-            Some(rest) => {
+            Some(remaining) => {
                 let (lineage, from_anchor) = (plan.lineage, from_anchor || held.is_none());
-                self.follow(now, item, deadline, Way { lineage, version, rest, from_anchor });
+                self.follow(
+                    now,
+                    item,
+                    deadline,
+                    FetchPath { lineage, version, remaining, from_anchor },
+                );
             }
             None => self.abandon("its base version is no longer offered"),
         }
     }
 
-    /// Fetches the next object of the way; at its end, starts the job if there is one.
-    fn follow(&mut self, now: Instant, item: Option<Item>, deadline: Instant, mut way: Way) {
-        let Some(reference) = way.rest.pop_front() else {
+    /// Fetches the next object of the path; at its end, starts the job if there is one.
+    fn follow(&mut self, now: Instant, item: Option<Item>, deadline: Instant, mut path: FetchPath) {
+        let Some(reference) = path.remaining.pop_front() else {
             return match item {
                 Some(item) => self.start_job(item, deadline),
                 None => self.enter(Phase::Waiting),
@@ -128,7 +133,7 @@ impl Session {
             return self.abandon("there is no memory to fetch its base version");
         }
         let download = Download::new(reference, now, &mut self.rng);
-        self.enter(Phase::FetchingModel { item, deadline, download, way });
+        self.enter(Phase::FetchingModel { item, deadline, download, path });
         self.request_chunks();
     }
 
@@ -240,16 +245,16 @@ impl Session {
             self.use_task(now);
             return Ok(());
         }
-        let Phase::FetchingModel { item, deadline, way, .. } = &mut self.phase else {
+        let Phase::FetchingModel { item, deadline, path, .. } = &mut self.phase else {
             return Ok(());
         };
         let (item, deadline) = (item.clone(), *deadline);
-        let rest = core::mem::take(&mut way.rest);
-        let Way { lineage, version: wanted, from_anchor, .. } = *way;
+        let remaining = core::mem::take(&mut path.remaining);
+        let FetchPath { lineage, version: wanted, from_anchor, .. } = *path;
         match self.holding.take_object(lineage, &bytes) {
-            Ok(version) if !rest.is_empty() || version == wanted => {
-                let way = Way { lineage, version: wanted, rest, from_anchor };
-                self.follow(now, item, deadline, way);
+            Ok(version) if !remaining.is_empty() || version == wanted => {
+                let path = FetchPath { lineage, version: wanted, remaining, from_anchor };
+                self.follow(now, item, deadline, path);
             }
             Err(error) if !from_anchor => {
                 warn!("{}: takes an anchor: {error}", self.settings.device);

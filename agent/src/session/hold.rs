@@ -1,10 +1,10 @@
-//! Held back: the device's own rules say that it must not work now.
+//! Ineligible: the device's own rules say that it must not work now.
 //!
 //! A held session begins nothing and gives up what it has begun. A finished update is sent all the
 //! same, since that costs no more training, unless the link is what must be spared. A round that was
 //! given up because of a hold may be begun again as long as it is open.
 
-use dunlin_protocol::presence::{Held, State};
+use dunlin_protocol::presence::{Ineligible, State};
 use dunlin_protocol::time::Instant;
 use log::info;
 
@@ -14,7 +14,7 @@ use super::{Output, Session};
 
 impl Session {
     /// Takes a reason to hold back, another one, or that there is none any more.
-    pub(super) fn on_held(&mut self, now: Instant, held: Option<Held>) {
+    pub(super) fn on_held(&mut self, now: Instant, held: Option<Ineligible>) {
         let Some(before) = self.eligibility.change(held) else { return };
         match held {
             Some(reason) => {
@@ -25,7 +25,7 @@ impl Session {
             }
             None => info!("{}: not held any more", self.settings.device),
         }
-        if before == Some(Held::Metered) && self.can_talk() {
+        if before == Some(Ineligible::Metered) && self.can_talk() {
             self.speak_again(now);
             self.restart_download();
         }
@@ -49,7 +49,7 @@ impl Session {
 
     /// Gives the current work up without counting it as ended, unless it was left before: what holds
     /// the device may be the work itself.
-    fn leave_work(&mut self, reason: Held) {
+    fn leave_work(&mut self, reason: Ineligible) {
         let Some(work) = self.phase.work() else { return };
         info!("{}: gives up round {}: held, {reason}", self.settings.device, work.round);
         self.counters.abandoned += 1;

@@ -15,7 +15,7 @@ use dunlin_protocol::topic::Topic;
 use log::info;
 
 use super::holding::CachedVersion;
-use super::link_costs::{ROUND_BYTES, way_bytes};
+use super::link_costs::{ROUND_BYTES, path_bytes};
 use super::phase::Phase;
 use super::route::route;
 use super::uplink::Uplink;
@@ -49,7 +49,7 @@ pub(super) struct Inference {
     /// When a model may be fetched again.
     fetch_at: Instant,
     /// The version that the shell was told to use, until local layers change.
-    told: Option<(Lineage, ModelVersion)>,
+    announced: Option<(Lineage, ModelVersion)>,
 }
 
 impl Session {
@@ -57,7 +57,7 @@ impl Session {
     /// belongs to the task.
     pub fn infer(&mut self, policy: InferencePolicy, kept: Option<KeptModel>) {
         let meter = policy.cap_per_day.map(|cap| Meter::new(cap, 0, 0));
-        let inference = Inference { policy, meter, fetch_at: Instant(0), told: None };
+        let inference = Inference { policy, meter, fetch_at: Instant(0), announced: None };
         self.inference = Some(inference.into());
         if let Some(kept) = kept.filter(|kept| self.suits(kept)) {
             let KeptModel { lineage, version, params, .. } = kept;
@@ -82,9 +82,9 @@ impl Session {
     }
 
     /// This device's own layers have changed: the model in use is another one.
-    pub(super) fn forget_told(&mut self) {
+    pub(super) fn forget_announced(&mut self) {
         if let Some(inference) = &mut self.inference {
-            inference.told = None;
+            inference.announced = None;
         }
     }
 
@@ -92,7 +92,7 @@ impl Session {
     /// are passed over, and so is a model whose local layers were never trained here.
     pub(super) fn offer_model(&mut self) {
         let (Some(inference), Some(held)) = (&self.inference, self.holding.model()) else { return };
-        let known = inference.told == Some((held.lineage, held.version));
+        let known = inference.announced == Some((held.lineage, held.version));
         if known || matches!(self.phase, Phase::FetchingModel { .. }) {
             return;
         }
@@ -107,7 +107,7 @@ impl Session {
         let model = ModelInUse { model, layout: layout.hash(), task: task.clone(), local };
         self.push(Output::UseModel(model.into()));
         if let Some(inference) = &mut self.inference {
-            inference.told = Some((lineage, version));
+            inference.announced = Some((lineage, version));
         }
     }
 
@@ -115,8 +115,8 @@ impl Session {
     fn newer_version(&self) -> Option<ModelVersion> {
         let plan = self.planner.plan()?;
         let newest = plan.models.iter().map(|entry| entry.version).max()?;
-        let way = route(plan, self.holding.version_of(plan), newest)?;
-        (!way.is_empty()).then_some(newest)
+        let path = route(plan, self.holding.version_of(plan), newest)?;
+        (!path.is_empty()).then_some(newest)
     }
 
     /// Whether nothing else is to be done on the link.
@@ -138,7 +138,7 @@ impl Session {
             return;
         };
         let held = self.holding.version_of(plan);
-        let bytes = way_bytes(&route(plan, held, version).unwrap_or_default());
+        let bytes = path_bytes(&route(plan, held, version).unwrap_or_default());
         if let Some(inference) = &mut self.inference {
             inference.fetch_at = now.after(pause);
         }
@@ -167,13 +167,13 @@ impl Session {
     /// Whether a plan makes what is fetched for inference useless: another task or history, or the
     /// object is no longer offered.
     pub(super) fn fetches_in_vain(&self, plan: &Plan) -> bool {
-        let Phase::FetchingModel { item: None, download, way, .. } = &self.phase else {
+        let Phase::FetchingModel { item: None, download, path, .. } = &self.phase else {
             return false;
         };
         let same_task = self.state.task.as_ref().is_some_and(|t| t.digest == plan.task.digest);
         let offered = |object: &_| plan.models.iter().any(|entry| entry.object == *object);
-        let all_offered = offered(&download.reference) && way.rest.iter().all(offered);
-        !(same_task && all_offered && plan.lineage == way.lineage)
+        let all_offered = offered(&download.reference) && path.remaining.iter().all(offered);
+        !(same_task && all_offered && plan.lineage == path.lineage)
     }
 
     /// Publishes a result on the topic of this device, if it is connected and the data cap leaves

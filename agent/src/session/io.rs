@@ -4,7 +4,7 @@ use alloc::{boxed::Box, sync::Arc, vec::Vec};
 
 use dunlin_protocol::id::{DeviceId, FederationId};
 use dunlin_protocol::message::WorkRef;
-use dunlin_protocol::presence::Held;
+use dunlin_protocol::presence::Ineligible;
 use dunlin_protocol::task::Task;
 use dunlin_protocol::topic::{Topic, Topics};
 
@@ -61,7 +61,7 @@ pub enum Input<'a> {
         outcome: Result<Outcome, JobFailure>,
     },
     /// Why the device must not work now, by its own rules; `None` when it may. It may at first.
-    Held(Option<Held>),
+    Ineligible(Option<Ineligible>),
     /// Time has passed, and nothing else happened.
     Tick,
     /// The program is about to stop.

@@ -19,8 +19,8 @@ pub(super) const ROUND_BYTES: u64 = 4_000 + CONNECT_BYTES;
 /// Characters of a topic where it is not known yet.
 const TOPIC_BYTES: usize = 60;
 /// Bytes on the wire of fetching these objects.
-pub(super) fn way_bytes(way: &VecDeque<ObjectRef>) -> u64 {
-    way.iter().map(|object| message_bytes(TOPIC_BYTES, object.bytes as usize)).sum()
+pub(super) fn path_bytes(path: &VecDeque<ObjectRef>) -> u64 {
+    path.iter().map(|object| message_bytes(TOPIC_BYTES, object.bytes as usize)).sum()
 }
 
 /// Bytes of the payload that `work` sends, as many as are likely.
@@ -96,11 +96,11 @@ impl Session {
             return true;
         };
         let update = likely_bytes(&item.asked, task);
-        let way = item
+        let path = item
             .needs_model()
             .then(|| route(plan, self.holding.version_of(plan), item.base_version));
-        let way = way.flatten().unwrap_or_default();
-        self.affords(ROUND_BYTES + way_bytes(&way) + message_bytes(TOPIC_BYTES, update))
+        let path = path.flatten().unwrap_or_default();
+        self.affords(ROUND_BYTES + path_bytes(&path) + message_bytes(TOPIC_BYTES, update))
     }
 
     /// Whether one more chunk of `bytes` can be paid for, with `open` more on their way.

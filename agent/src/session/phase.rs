@@ -35,13 +35,13 @@ impl Item {
 
 /// What is still to be fetched for a version.
 #[derive(Debug)]
-pub(super) struct Way {
+pub(super) struct FetchPath {
     /// The history that the version belongs to.
     pub(super) lineage: Lineage,
-    /// The version at the end of the way.
+    /// The version at the end of the path.
     pub(super) version: ModelVersion,
     /// The objects after the one that is on its way.
-    pub(super) rest: VecDeque<ObjectRef>,
+    pub(super) remaining: VecDeque<ObjectRef>,
     /// Whether it began at an anchor; then there is no other way to try.
     pub(super) from_anchor: bool,
 }
@@ -55,7 +55,7 @@ pub(super) enum Phase {
     /// Asked to take part, no answer yet.
     Claiming { item: Item, retry: Retry },
     /// Takes part, the base version is on its way; or, without an item, a version to classify with.
-    FetchingModel { item: Option<Item>, deadline: Instant, download: Download, way: Way },
+    FetchingModel { item: Option<Item>, deadline: Instant, download: Download, path: FetchPath },
     /// The trainer works on the item, until the deadline at the longest.
     Training { item: Item, deadline: Instant },
     /// The update is on its way; ends with the verdict.

@@ -46,9 +46,9 @@ pub(super) fn route(
         if let Some(anchor) = entry(version, true) {
             let cost = spent + cost(&anchor.object);
             if cheaper(cost, &best) {
-                let mut way = deltas.clone();
-                way.push_front(anchor.object);
-                best = Some((cost, way));
+                let mut path = deltas.clone();
+                path.push_front(anchor.object);
+                best = Some((cost, path));
             }
         }
         let Some((delta, base)) = entry(version, false).and_then(|e| Some((e, e.base?))) else {
@@ -58,7 +58,7 @@ pub(super) fn route(
         deltas.push_front(delta.object);
         version = base;
     }
-    best.map(|(_, way)| way)
+    best.map(|(_, path)| path)
 }
 
 #[cfg(test)]
@@ -93,31 +93,31 @@ mod tests {
         }
     }
 
-    fn way(held: Option<u32>, wanted: u32) -> Option<Vec<(u32, u8)>> {
-        let way = route(&plan(), held.map(ModelVersion), ModelVersion(wanted))?;
-        Some(way.iter().map(|object| (object.bytes, object.digest.0[0])).collect())
+    fn path(held: Option<u32>, wanted: u32) -> Option<Vec<(u32, u8)>> {
+        let path = route(&plan(), held.map(ModelVersion), ModelVersion(wanted))?;
+        Some(path.iter().map(|object| (object.bytes, object.digest.0[0])).collect())
     }
 
     #[test]
     fn a_device_that_was_here_takes_the_deltas_that_it_lacks() {
-        assert_eq!(way(Some(7), 7), Some(Vec::new()));
-        assert_eq!(way(Some(6), 7), Some(Vec::from([(1000, 7)])));
-        assert_eq!(way(Some(5), 7), Some(Vec::from([(1000, 6), (1000, 7)])));
+        assert_eq!(path(Some(7), 7), Some(Vec::new()));
+        assert_eq!(path(Some(6), 7), Some(Vec::from([(1000, 7)])));
+        assert_eq!(path(Some(5), 7), Some(Vec::from([(1000, 6), (1000, 7)])));
     }
 
     #[test]
     fn the_anchor_wins_when_it_is_the_smaller_way() {
         let from_anchor = Some(Vec::from([(1500, 105), (1000, 6), (1000, 7)]));
-        assert_eq!(way(Some(4), 7).unwrap().len(), 3, "three deltas of 1000");
-        assert_eq!(way(Some(3), 7), from_anchor, "two deltas more are dearer than 1500");
-        assert_eq!(way(None, 7), from_anchor);
-        assert_eq!(way(Some(99), 7), from_anchor);
+        assert_eq!(path(Some(4), 7).unwrap().len(), 3, "three deltas of 1000");
+        assert_eq!(path(Some(3), 7), from_anchor, "two deltas more are dearer than 1500");
+        assert_eq!(path(None, 7), from_anchor);
+        assert_eq!(path(Some(99), 7), from_anchor);
     }
 
     #[test]
     fn without_a_way_there_is_none_and_circles_end() {
-        assert_eq!(way(None, 4), None);
-        assert_eq!(way(None, 8), None);
+        assert_eq!(path(None, 4), None);
+        assert_eq!(path(None, 8), None);
         let mut plan = plan();
         plan.models = Vec::from([entry(1, Some(2), 10), entry(2, Some(1), 10)]);
         assert_eq!(route(&plan, None, ModelVersion(1)), None);

@@ -11,7 +11,7 @@ use dunlin_protocol::work::{Work, write_integers};
 use log::{info, warn};
 
 use super::Session;
-use super::feedback::{Coded, Fate};
+use super::feedback::{Coded, UpdateOutcome};
 use super::phase::{Item, Phase};
 use super::transfer::Upload;
 use crate::job::{JobFailure, Outcome};
@@ -85,7 +85,7 @@ impl Session {
     fn write_report(&mut self, item: &Item, outcome: Outcome) -> Result<Pending, WireError> {
         let task = self.holding.task().cloned().ok_or(WireError::Malformed)?;
         // An update of an earlier round that nobody answered.
-        self.settle(Fate::Unknown);
+        self.settle(UpdateOutcome::Unknown);
         let (metrics, coded) = match (&item.asked, outcome) {
             (Work::Train(work), Outcome::Trained(trained)) => {
                 let figures = trained.figures()?;
@@ -116,7 +116,7 @@ impl Session {
     fn keep_local(&mut self, task: &Task, params: Vec<f32>) {
         if !params.is_empty() {
             self.state.local = Some(LocalLayers { task: task.digest(), params });
-            self.forget_told();
+            self.forget_announced();
         }
     }
 

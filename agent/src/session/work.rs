@@ -12,7 +12,7 @@ use dunlin_protocol::topic::{Topic, shard_of};
 use dunlin_protocol::wire;
 use log::{info, warn};
 
-use super::feedback::Fate;
+use super::feedback::UpdateOutcome;
 use super::phase::{Item, Phase};
 use super::planner::work_of;
 use super::route::route;
@@ -119,7 +119,7 @@ impl Session {
                     info!("{device}: not taken in round {round}: {reason}");
                 }
                 if reason == Refusal::Duplicate {
-                    self.settle_work(go.work, Fate::Counted);
+                    self.settle_work(go.work, UpdateOutcome::Counted);
                 }
                 self.counters.refused += 1;
                 self.end_work(go.work);
@@ -152,7 +152,7 @@ impl Session {
         self.abandon_download();
         match self.phase {
             Phase::Training { .. } => self.push(Output::Cancel(work)),
-            Phase::Sending { .. } => self.settle(Fate::Unknown),
+            Phase::Sending { .. } => self.settle(UpdateOutcome::Unknown),
             Phase::Waiting
             | Phase::FetchingTask(_)
             | Phase::Claiming { .. }
@@ -186,7 +186,7 @@ impl Session {
                 self.counters.refused += 1;
             }
         }
-        self.settle(Fate::of(verdict.outcome));
+        self.settle(UpdateOutcome::of(verdict.outcome));
         self.end_work(work);
     }
 }

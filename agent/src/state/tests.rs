@@ -5,13 +5,13 @@ use alloc::{vec, vec::Vec};
 use dunlin_protocol::id::{LayoutHash, ModelVersion};
 
 use super::*;
-use crate::slots;
+use crate::ab_slots;
 
 /// `state.b` of a device of version 2 with everything in it; see `tests/stored/README.md`.
 const V2: &[u8] = include_bytes!("../../../tests/stored/v2/state.b");
 
 fn kept(slot: &[u8]) -> &[u8] {
-    slots::open(slot).expect("a whole slot").1
+    ab_slots::open(slot).expect("a whole slot").1
 }
 
 #[test]

@@ -4,7 +4,7 @@
 //! is written, what is answered. They compute from that what must be so, on their own.
 
 mod audit;
-mod books;
+mod ledger;
 mod progress;
 mod reference;
 mod rounds;
@@ -22,7 +22,7 @@ use dunlin_protocol::time::Instant;
 use serde::Serialize;
 
 use audit::{Audit, Note};
-use books::Books;
+use ledger::Ledger;
 
 /// Events at one moment beyond which time no longer moves, and so many more for each device.
 const STANDSTILL: u64 = 100_000;
@@ -85,7 +85,7 @@ pub(super) struct Known {
     pub(super) min_online: u32,
 }
 
-/// The watchers: what is seen at once, and the books.
+/// The watchers: what is seen at once, and the ledger.
 pub(super) struct Checks {
     known: Known,
     /// The present moment, and the events at it so far.
@@ -95,14 +95,14 @@ pub(super) struct Checks {
     pub(super) bytes_out: u64,
     first: Option<Violation>,
     audit: Audit,
-    /// Whether the books are to be asked what they found.
+    /// Whether the ledger are to be asked what they found.
     unsettled: bool,
 }
 
 impl Checks {
-    /// `threaded`: the books are kept on a thread of their own.
+    /// `threaded`: the ledger are kept on a thread of their own.
     pub(super) fn new(known: Known, threaded: bool) -> Self {
-        let audit = Audit::new(Books::new(known.clone()), threaded);
+        let audit = Audit::new(Ledger::new(known.clone()), threaded);
         Self { known, at: None, bytes_in: 0, bytes_out: 0, first: None, audit, unsettled: false }
     }
 
@@ -111,7 +111,7 @@ impl Checks {
         self.first.as_ref()
     }
 
-    /// Waits for the books if they have looked since, or the run is over; the first rule that was
+    /// Waits for the ledger if they have looked since, or the run is over; the first rule that was
     /// broken.
     pub(super) fn settle(&mut self, over: bool) -> Option<Violation> {
         if !std::mem::take(&mut self.unsettled) && !over {

@@ -1,6 +1,6 @@
 //! A device's disk: the two slots of the field, and writes that a power cut tears.
 
-use dunlin_agent::slots::{self, Found};
+use dunlin_agent::ab_slots::{self, Found};
 
 /// What is on a device's disk.
 #[derive(Debug, Default)]
@@ -14,7 +14,7 @@ impl Disk {
     /// The newest whole state.
     pub(super) fn load(&mut self) -> Option<Vec<u8>> {
         let [one, two] = &self.slots;
-        let Found::State(sequence, state) = slots::find([one.as_deref(), two.as_deref()]) else {
+        let Found::State(sequence, state) = ab_slots::find([one.as_deref(), two.as_deref()]) else {
             // A first write that was torn: the device is still new.
             return None;
         };
@@ -36,19 +36,19 @@ impl Disk {
 
     fn write(&mut self, state: &[u8], bytes: usize, turns: bool) {
         self.sequence += 1;
-        let mut slot = slots::seal(self.sequence, state);
+        let mut slot = ab_slots::seal(self.sequence, state);
         slot.truncate(bytes);
-        self.slots[if turns { slots::slot_of(self.sequence) } else { 0 }] = Some(slot);
+        self.slots[if turns { ab_slots::slot_of(self.sequence) } else { 0 }] = Some(slot);
     }
 
     /// Bytes that a write of this state has.
     pub(super) fn written_bytes(state: &[u8]) -> usize {
-        slots::HEADER_BYTES + state.len()
+        ab_slots::HEADER_BYTES + state.len()
     }
 
     /// Drops the older slot: nothing tears the newer one.
     pub(super) fn forget_older(&mut self) {
-        self.slots[slots::slot_of(self.sequence + 1)] = None;
+        self.slots[ab_slots::slot_of(self.sequence + 1)] = None;
     }
 }
 

@@ -15,7 +15,7 @@ const JOB_MS_MAX: f64 = 1e12;
 
 /// What becomes of a job.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Fate {
+pub(super) enum JobEnd {
     /// It is done.
     Done(Ticket),
     /// The device is needed for something else.
@@ -66,36 +66,40 @@ impl Jobs {
         job: Box<Job>,
         class: &Class,
         luck: Luck,
-    ) -> (Instant, Fate) {
+    ) -> (Instant, JobEnd) {
         let training = job.training().is_some();
         if training && class.memory_kib > 0 && class.memory_kib < self.memory_kib {
-            return (now.after(1), Fate::NoMemory);
+            return (now.after(1), JobEnd::NoMemory);
         }
         let epochs = job.training().map_or(EVALUATION_EPOCHS, |spec| f64::from(spec.epochs));
         let windows = f64::from(self.windows(device));
         let took = (class.ms_per_window * windows * epochs * luck.pace).min(JOB_MS_MAX);
         let due = now.after(1 + took as u64);
         if training && luck.stays < class.drop_out {
-            return (due, Fate::Dropped);
+            return (due, JobEnd::Dropped);
         }
-        (due, Fate::Done(self.workers.begin(device, job, due)))
+        (due, JobEnd::Done(self.workers.begin(device, job, due)))
     }
 
     /// Nobody wants to know how a job ended.
-    pub(super) fn forget(&mut self, fate: Fate) {
-        if let Fate::Done(ticket) = fate {
+    pub(super) fn forget(&mut self, end: JobEnd) {
+        if let JobEnd::Done(ticket) = end {
             self.workers.forget(ticket);
         }
     }
 
     /// How a job of a device of this class ended; `None` for one that was forgotten.
-    pub(super) fn end(&mut self, fate: Fate, class: &Class) -> Option<Result<Outcome, JobFailure>> {
-        match fate {
-            Fate::Done(ticket) => self.workers.finish(ticket),
-            Fate::Dropped => {
+    pub(super) fn end(
+        &mut self,
+        end: JobEnd,
+        class: &Class,
+    ) -> Option<Result<Outcome, JobFailure>> {
+        match end {
+            JobEnd::Done(ticket) => self.workers.finish(ticket),
+            JobEnd::Dropped => {
                 Some(Err(JobFailure("the device was needed for something else".into())))
             }
-            Fate::NoMemory => {
+            JobEnd::NoMemory => {
                 let (needed, has) = (self.memory_kib, class.memory_kib);
                 Some(Err(JobFailure(format!("{needed} KiB are needed, {has} are there"))))
             }
@@ -149,13 +153,13 @@ mod tests {
     #[test]
     fn a_job_takes_its_time_and_comes_to_an_outcome() {
         let (mut jobs, class) = (jobs(), Class::default());
-        let (due, fate) = jobs.begin(Instant(7), 0, training(), &class, LUCK);
+        let (due, end) = jobs.begin(Instant(7), 0, training(), &class, LUCK);
         assert_eq!(due, Instant(7 + 1 + 10 * 50 * 2), "ms a window, windows, epochs");
-        assert_eq!(jobs.end(fate, &class), Some(Ok(Outcome::Sums(Vec::new()))));
-        let (due, fate) = jobs.begin(Instant(0), 0, job(JobSpec::Evaluate), &class, LUCK);
+        assert_eq!(jobs.end(end, &class), Some(Ok(Outcome::Sums(Vec::new()))));
+        let (due, end) = jobs.begin(Instant(0), 0, job(JobSpec::Evaluate), &class, LUCK);
         assert_eq!(due, Instant(1 + 150), "no backward pass");
-        jobs.forget(fate);
-        assert_eq!(jobs.end(fate, &class), None);
+        jobs.forget(end);
+        assert_eq!(jobs.end(end, &class), None);
     }
 
     #[test]
@@ -163,16 +167,16 @@ mod tests {
         let mut jobs = jobs();
         let unlucky = Class { drop_out: 0.6, ..Class::default() };
         let small = Class { memory_kib: 99, ..Class::default() };
-        let (due, fate) = jobs.begin(Instant(0), 0, training(), &unlucky, LUCK);
-        assert!(matches!(fate, Fate::Dropped) && due == Instant(1_001));
-        assert!(jobs.end(fate, &unlucky).is_some_and(|outcome| outcome.is_err()));
-        let (due, fate) = jobs.begin(Instant(0), 0, training(), &small, LUCK);
-        assert!(matches!(fate, Fate::NoMemory) && due == Instant(1));
-        let Some(Err(JobFailure(why))) = jobs.end(fate, &small) else { panic!("it trained") };
+        let (due, end) = jobs.begin(Instant(0), 0, training(), &unlucky, LUCK);
+        assert!(matches!(end, JobEnd::Dropped) && due == Instant(1_001));
+        assert!(jobs.end(end, &unlucky).is_some_and(|outcome| outcome.is_err()));
+        let (due, end) = jobs.begin(Instant(0), 0, training(), &small, LUCK);
+        assert!(matches!(end, JobEnd::NoMemory) && due == Instant(1));
+        let Some(Err(JobFailure(why))) = jobs.end(end, &small) else { panic!("it trained") };
         assert_eq!(why, "100 KiB are needed, 99 are there");
         for class in [unlucky, small] {
-            let (_, fate) = jobs.begin(Instant(0), 0, job(JobSpec::Evaluate), &class, LUCK);
-            assert!(matches!(fate, Fate::Done(_)));
+            let (_, end) = jobs.begin(Instant(0), 0, job(JobSpec::Evaluate), &class, LUCK);
+            assert!(matches!(end, JobEnd::Done(_)));
         }
     }
 }

@@ -65,7 +65,7 @@ fn a_cancelled_job_ends_with_its_step_and_its_outcome_is_never_told() {
     let (events, told) = mpsc::sync_channel(EVENTS_MAX);
     let stepper = Stepper { steps: 3, begun, go_on: gate };
     let held = Arc::new(AtomicBool::new(false));
-    let (orders, worker) = spawn(Box::new(stepper), events, held, Pulse::default()).unwrap();
+    let (orders, worker) = spawn(Box::new(stepper), events, held, Heartbeat::default()).unwrap();
     let cancel = Arc::new(AtomicBool::new(false));
     orders.send(Order::Run(job(1), cancel.clone())).unwrap();
     assert_eq!(steps.recv().unwrap(), 0);

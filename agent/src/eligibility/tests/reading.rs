@@ -80,7 +80,7 @@ fn a_charge_that_is_missing_or_garbage_is_unreadable() {
     machine.supply("BAT0", &[("type", "Battery")]);
     let readings = machine.read(&rules("battery_min_percent = 40"));
     let held = decide(&rules("battery_min_percent = 40"), &readings, None);
-    assert_eq!(held, Some(Held::Battery));
+    assert_eq!(held, Some(Ineligible::Battery));
 }
 
 #[test]
@@ -203,7 +203,7 @@ fn a_board_that_thinks_it_is_1970_has_no_time_of_day() {
     for unix in [0, 4000, 1_700_000_000, i64::MIN] {
         let readings = machine.read_at(&rules, unix);
         assert_eq!(readings.time, LocalTime::Unset);
-        assert_eq!(decide(&rules, &readings, None), Some(Held::Clock));
+        assert_eq!(decide(&rules, &readings, None), Some(Ineligible::Clock));
     }
     assert_eq!(decide(&rules, &machine.read_at(&rules, NOON), None), None);
     assert!(matches!(machine.read_at(&rules, i64::MAX).time, LocalTime::Minute(_)));

@@ -7,12 +7,12 @@ use crate::eligibility::watch::Watch;
 
 /// Answers that are given one for each look, and what each look was told.
 struct Scripted {
-    answers: Receiver<Option<Held>>,
+    answers: Receiver<Option<Ineligible>>,
     asked: Sender<bool>,
 }
 
 impl Conditions for Scripted {
-    fn held(&mut self, training: bool) -> Option<Held> {
+    fn held(&mut self, training: bool) -> Option<Ineligible> {
         let _ = self.asked.send(training);
         self.answers.recv().unwrap_or(None)
     }
@@ -25,13 +25,13 @@ fn the_watch_looks_when_training_begins_or_ends_and_tells_changes_only() {
     let (told, heard) = channel();
     let tell = move |held| told.send(held).is_ok();
     let watch = Watch::start(Box::new(Scripted { answers, asked }), None, tell).unwrap();
-    for held in [None, Some(Held::Hot), Some(Held::Hot), Some(Held::Busy), None] {
+    for held in [None, Some(Ineligible::Hot), Some(Ineligible::Hot), Some(Ineligible::Busy), None] {
         answer.send(held).unwrap();
     }
     (0..5).for_each(|_| watch.training(true));
     assert!(!looks.recv().unwrap(), "what the time before was spent with");
-    assert_eq!(heard.recv().unwrap(), Some(Held::Hot));
-    assert_eq!(heard.recv().unwrap(), Some(Held::Busy));
+    assert_eq!(heard.recv().unwrap(), Some(Ineligible::Hot));
+    assert_eq!(heard.recv().unwrap(), Some(Ineligible::Busy));
     assert_eq!(heard.recv().unwrap(), None);
     assert!(looks.recv().unwrap(), "the trainer has been at work since");
     drop(answer);
@@ -46,17 +46,17 @@ fn what_nobody_could_take_is_told_again() {
     let (told, heard) = channel();
     let mut free = false;
     let tries = std::sync::Mutex::new(0);
-    let tell = move |held: Option<Held>| {
+    let tell = move |held: Option<Ineligible>| {
         let mut tries = tries.lock().unwrap();
         *tries += 1;
         *tries > 1 && told.send(held).is_ok()
     };
     let watch = Watch::start(Box::new(Scripted { answers, asked }), None, tell).unwrap();
     for _ in 0..3 {
-        answer.send(Some(Held::Battery)).unwrap();
+        answer.send(Some(Ineligible::Battery)).unwrap();
         watch.training(free);
         free = !free;
     }
-    assert_eq!(heard.recv().unwrap(), Some(Held::Battery));
+    assert_eq!(heard.recv().unwrap(), Some(Ineligible::Battery));
     drop(answer);
 }

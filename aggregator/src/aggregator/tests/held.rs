@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use dunlin_protocol::lottery::Fraction;
 use dunlin_protocol::message::Answer;
-use dunlin_protocol::presence::{Held, Presence, State};
+use dunlin_protocol::presence::{Ineligible, Presence, State};
 use dunlin_protocol::work::WorkKind;
 
 use super::world::{World, settings};
@@ -12,7 +12,7 @@ use crate::io::RoundEvent;
 use crate::round::Progress;
 use crate::status::Status;
 
-fn held(reason: Held) -> Presence {
+fn held(reason: Ineligible) -> Presence {
     Presence { held: Some(reason), ..Presence::new(State::Online, 1) }
 }
 
@@ -22,7 +22,7 @@ fn six_devices(world: &mut World, count: usize) {
     for place in 0..6 {
         let device = format!("d{place}");
         match place < count {
-            true => world.says(&device, &held(Held::Battery)),
+            true => world.says(&device, &held(Ineligible::Battery)),
             false => world.presence(&device, State::Online, 1),
         }
     }
@@ -67,7 +67,7 @@ fn a_device_held_at_its_work_makes_room_for_another_and_its_late_update_still_co
     }
     let working = |world: &World| world.core.rounds().next().unwrap().working();
     assert_eq!(working(&world), 3);
-    world.says("d0", &held(Held::Metered));
+    world.says("d0", &held(Ineligible::Metered));
     assert_eq!(working(&world), 2);
     let round = world.core.rounds().next().unwrap();
     assert_eq!(round.progress(&super::world::name("d0")), Some(Progress::Gone));
@@ -80,10 +80,10 @@ fn a_device_held_at_its_work_makes_room_for_another_and_its_late_update_still_co
 fn the_status_counts_held_devices_by_their_reason() {
     let mut world = world();
     six_devices(&mut world, 3);
-    world.says("d2", &held(Held::Hot));
+    world.says("d2", &held(Ineligible::Hot));
     let status = Status::live(&world.core, world.now, Vec::new());
     let live = status.live.as_ref().unwrap();
-    assert_eq!(live.held, BTreeMap::from([(Held::Battery, 2), (Held::Hot, 1)]));
+    assert_eq!(live.held, BTreeMap::from([(Ineligible::Battery, 2), (Ineligible::Hot, 1)]));
     assert!(status.to_string().contains("\nheld: battery 2, hot 1\n"), "{status}");
     let json = serde_json::to_string(&status).unwrap();
     assert!(json.contains(r#""held":{"battery":2,"hot":1}"#), "{json}");

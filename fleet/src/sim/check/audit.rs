@@ -1,4 +1,4 @@
-//! The books on a thread of their own: they decode and add everything once more, and nobody waits
+//! The ledger on a thread of their own: they decode and add everything once more, and nobody waits
 //! for them but at the points where it is asked what they found.
 
 use std::panic::resume_unwind;
@@ -12,14 +12,14 @@ use dunlin_protocol::plan::WorkItem;
 use dunlin_protocol::time::Instant;
 
 use super::Violation;
-use super::books::Books;
+use super::ledger::Ledger;
 
 /// Notes that are handed over together: to wake a thread costs more than to take a note.
 const NOTES_TOGETHER: usize = 32;
 /// Lots of notes that wait for the thread at the most; the world waits then.
 const LOTS_MAX: usize = 32;
 
-/// What the books are told, in order.
+/// What the ledger are told, in order.
 pub(super) enum Note {
     /// A message of a device reached the aggregator.
     Up(DeviceId, Vec<u8>),
@@ -42,13 +42,13 @@ pub(super) enum Note {
 
 /// Where notes go.
 pub(super) enum Audit {
-    /// To the books at once.
-    Here(Box<Books>),
+    /// To the ledger at once.
+    Here(Box<Ledger>),
     /// To a thread that keeps them.
     There(Thread),
 }
 
-/// A thread that keeps the books.
+/// A thread that keeps the ledger.
 pub(super) struct Thread {
     gathered: Vec<Note>,
     notes: Option<SyncSender<Vec<Note>>>,
@@ -58,13 +58,13 @@ pub(super) struct Thread {
 
 impl Audit {
     /// On a thread of its own, or at once where none is wanted or none can be had.
-    pub(super) fn new(books: Books, threaded: bool) -> Self {
+    pub(super) fn new(ledger: Ledger, threaded: bool) -> Self {
         if !threaded {
-            return Self::Here(Box::new(books));
+            return Self::Here(Box::new(ledger));
         }
         let (notes, inbox) = sync_channel::<Vec<Note>>(LOTS_MAX);
         let (answers, found) = channel();
-        let mut kept = books.clone();
+        let mut kept = ledger.clone();
         let work = move || {
             for note in inbox.into_iter().flatten() {
                 if matches!(note, Note::Settle) {
@@ -83,13 +83,13 @@ impl Audit {
                 found,
                 thread: Some(thread),
             }),
-            Err(_) => Self::Here(Box::new(books)),
+            Err(_) => Self::Here(Box::new(ledger)),
         }
     }
 
     pub(super) fn tell(&mut self, note: Note) {
         match self {
-            Self::Here(books) => books.take(note),
+            Self::Here(ledger) => ledger.take(note),
             Self::There(thread) => {
                 thread.gathered.push(note);
                 if thread.gathered.len() >= NOTES_TOGETHER {
@@ -103,7 +103,7 @@ impl Audit {
     pub(super) fn settle(&mut self) -> Option<Violation> {
         self.tell(Note::Settle);
         match self {
-            Self::Here(books) => books.found(),
+            Self::Here(ledger) => ledger.found(),
             Self::There(thread) => {
                 thread.hand_over();
                 thread.found.recv().unwrap_or_else(|_| {

@@ -3,13 +3,13 @@
 use dunlin_aggregator::round::RoundKey;
 use dunlin_protocol::time::Instant;
 
-use super::books::Books;
+use super::ledger::Ledger;
 use super::rule;
 
 /// How long after its deadline a round is open at the most.
 const OVERDUE_MS: u64 = 5_000;
 
-impl Books {
+impl Ledger {
     /// As [`super::Checks::look`].
     pub(super) fn look(&mut self, now: Instant, up_since: Option<Instant>, here: u32) {
         let Some(up_since) = up_since else {

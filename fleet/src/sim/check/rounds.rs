@@ -14,7 +14,7 @@ use dunlin_protocol::plan::WorkItem;
 use dunlin_protocol::time::Instant;
 use dunlin_protocol::work::WorkKind;
 
-use super::books::Books;
+use super::ledger::Ledger;
 use super::reference::{Reference, is_empty};
 use super::rule;
 
@@ -56,7 +56,7 @@ pub(super) struct Closed {
     accepted: BTreeMap<DeviceId, ShortDigest>,
 }
 
-impl Books {
+impl Ledger {
     /// Whether this update counts already: it came again.
     pub(super) fn is_accepted(&self, device: &DeviceId, object: ShortDigest) -> bool {
         let open = self.rounds.values().map(|round| &round.accepted);

@@ -9,7 +9,7 @@ use dunlin_protocol::topic::{Down, Topic};
 
 use super::Simulation;
 use crate::sim::breakage::Breakage;
-use crate::sim::jobs::Fate;
+use crate::sim::jobs::JobEnd;
 
 pub(super) enum Event {
     ServerTick,
@@ -56,7 +56,7 @@ pub(super) enum Event {
         device: u32,
         life: u32,
         work: WorkRef,
-        fate: Fate,
+        end: JobEnd,
     },
     Connect {
         device: u32,
@@ -150,7 +150,7 @@ impl Simulation {
                     self.heard(device, &heard);
                 }
             }
-            Event::JobDone { device, life, work, fate } => self.job_ends(device, life, work, fate),
+            Event::JobDone { device, life, work, end } => self.job_ends(device, life, work, end),
             Event::Connect { device, life } => {
                 let one = &self.devices[device];
                 if one.life() == life && !one.link.is_connected() {

@@ -6,7 +6,7 @@ use dunlin_protocol::message::WorkRef;
 
 use super::Simulation;
 use super::event::Event;
-use crate::sim::jobs::{Fate, Luck};
+use crate::sim::jobs::{JobEnd, Luck};
 use crate::sim::profile::Part;
 
 impl Simulation {
@@ -15,11 +15,11 @@ impl Simulation {
         let (now, work) = (self.queue.now(), job.work);
         let luck = Luck::draw(&mut self.devices[device].rng);
         let class = self.devices.class(device);
-        let (due, fate) = self.jobs.begin(now, device, job, class, luck);
+        let (due, end) = self.jobs.begin(now, device, job, class, luck);
         let one = &mut self.devices[device];
         one.begin_training(now);
         let life = one.life();
-        self.queue.at(due, Event::JobDone { device, life, work, fate });
+        self.queue.at(due, Event::JobDone { device, life, work, end });
     }
 
     /// A device stops training, for whatever reason.
@@ -30,16 +30,16 @@ impl Simulation {
     }
 
     /// A job ends.
-    pub(super) fn job_ends(&mut self, device: u32, life: u32, work: WorkRef, fate: Fate) {
+    pub(super) fn job_ends(&mut self, device: u32, life: u32, work: WorkRef, end: JobEnd) {
         if !self.devices[device].wants(life, work) {
-            return self.jobs.forget(fate);
+            return self.jobs.forget(end);
         }
         self.stop_training(device);
         let before = self.profile.enter(Part::Training);
-        let outcome = self.jobs.end(fate, self.devices.class(device));
+        let outcome = self.jobs.end(end, self.devices.class(device));
         self.profile.enter(before);
         let Some(outcome) = outcome else { return };
-        let dropped = matches!(fate, Fate::Dropped);
+        let dropped = matches!(end, JobEnd::Dropped);
         self.tally.jobs += u64::from(outcome.is_ok());
         self.tally.dropped_jobs += u64::from(dropped);
         self.tally.failed_jobs += u64::from(outcome.is_err() && !dropped);

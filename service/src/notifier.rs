@@ -8,13 +8,13 @@ use crate::watch::Watch;
 
 /// The service manager that started this program, if any: what it is told.
 #[derive(Debug, Default)]
-pub struct Manager {
+pub struct ServiceNotifier {
     listens: bool,
     watch: Option<Watch>,
     status: String,
 }
 
-impl Manager {
+impl ServiceNotifier {
     /// The manager that the environment names; without one, everything here does nothing.
     pub fn from_environment() -> Self {
         let listens = std::env::var_os("NOTIFY_SOCKET").is_some();

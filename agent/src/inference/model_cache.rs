@@ -18,7 +18,7 @@ const SCHEMA: u8 = 2;
 type ModelId = (TaskDigest, Lineage, ModelVersion);
 
 /// Keeps the newest model, not more often than it may.
-pub(super) struct ModelKeeper {
+pub(super) struct ModelCache {
     store: Box<dyn StateStore + Send>,
     every: Duration,
     /// When a model was written last.
@@ -29,7 +29,7 @@ pub(super) struct ModelKeeper {
     on_disk: Option<ModelId>,
 }
 
-impl ModelKeeper {
+impl ModelCache {
     /// Opens `store`: also the model in it, if there is one that can be read.
     pub(super) fn open(
         mut store: Box<dyn StateStore + Send>,
@@ -126,19 +126,19 @@ mod tests {
         }
     }
 
-    fn open(disk: &Disk) -> (ModelKeeper, Option<KeptModel>) {
-        ModelKeeper::open(Box::new(FakeStore(disk.clone())), Duration::from_secs(3600))
+    fn open(disk: &Disk) -> (ModelCache, Option<KeptModel>) {
+        ModelCache::open(Box::new(FakeStore(disk.clone())), Duration::from_secs(3600))
     }
 
     #[test]
     fn a_model_comes_back_whole_whether_its_parameters_fit_into_half_precision_or_not() {
         for value in [0.5, 0.1, f32::MAX] {
             let disk = Disk::default();
-            let (mut keeper, kept) = open(&disk);
+            let (mut model_cache, kept) = open(&disk);
             assert_eq!(kept, None);
             let mut used = model(7);
             used.model.params = Arc::new(vec![value; 40]);
-            keeper.take(&used, super::super::clock());
+            model_cache.take(&used, super::super::clock());
             assert_eq!(open(&disk).1, Some(used.model));
         }
     }
@@ -146,27 +146,27 @@ mod tests {
     #[test]
     fn models_are_written_once_an_hour_and_the_last_one_at_an_orderly_end() {
         let disk = Disk::default();
-        let (mut keeper, _) = open(&disk);
+        let (mut model_cache, _) = open(&disk);
         let start = super::super::clock();
         for minute in 0..150 {
             let now = start + Duration::from_secs(minute * 60);
-            keeper.take(&model(u32::try_from(minute).unwrap()), now);
+            model_cache.take(&model(u32::try_from(minute).unwrap()), now);
         }
         assert_eq!(disk.lock().unwrap().1, 3);
-        keeper.finish();
-        keeper.finish();
+        model_cache.finish();
+        model_cache.finish();
         assert_eq!(disk.lock().unwrap().1, 4);
-        let (mut keeper, kept) = open(&disk);
+        let (mut model_cache, kept) = open(&disk);
         assert_eq!(kept.map(|kept| kept.version), Some(ModelVersion(149)));
-        keeper.take(&model(149), start);
+        model_cache.take(&model(149), start);
         assert_eq!(disk.lock().unwrap().1, 4, "it is on the disk already");
     }
 
     #[test]
     fn what_cannot_be_read_is_no_model_and_no_panic() {
         let disk = Disk::default();
-        let (mut keeper, _) = open(&disk);
-        keeper.take(&model(1), super::super::clock());
+        let (mut model_cache, _) = open(&disk);
+        model_cache.take(&model(1), super::super::clock());
         let whole = disk.lock().unwrap().0.clone().unwrap();
         for cut in 0..whole.len() {
             disk.lock().unwrap().0 = Some(whole[..cut].to_vec());

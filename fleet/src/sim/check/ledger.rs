@@ -15,7 +15,7 @@ use super::{Known, Violation};
 const ARRIVED_MAX: usize = 4;
 
 #[derive(Clone)]
-pub(super) struct Books {
+pub(super) struct Ledger {
     pub(super) known: Known,
     pub(super) version: Option<ModelVersion>,
     pub(super) rounds: BTreeMap<RoundKey, OpenRound>,
@@ -29,7 +29,7 @@ pub(super) struct Books {
     first: Option<Violation>,
 }
 
-impl Books {
+impl Ledger {
     pub(super) fn new(known: Known) -> Self {
         Self {
             known,
