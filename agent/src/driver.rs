@@ -21,7 +21,9 @@ use log::{error, info, warn};
 use crate::eligibility::watch::Watch;
 use crate::inference::{self, Finding, Inference};
 use crate::job::{Job, JobFailure, ModelInUse, Outcome, Survey};
-use crate::ports::{Conditions, Connect, Events, Executor, Message, StateStore, Transport};
+use crate::ports::{
+    Conditions, Connect, Counters, Events, Executor, Message, StateStore, Transport,
+};
 use crate::session::{Input, Output, Ports, Session, Settings};
 use crate::state::DeviceState;
 use inbox::Inbox;
@@ -125,16 +127,17 @@ pub fn run(parts: Parts, remote: &Remote) -> Result<(), RunError> {
     manager.ready();
     let outcome = device.serve(&mut *transport, &events, remote, &mut manager);
     manager.stopping();
-    device.hands.cancel.store(true, Ordering::Relaxed);
-    if remote.kill.load(Ordering::Relaxed) {
+    let outcome = if remote.kill.load(Ordering::Relaxed) {
+        device.hands.cancel.store(true, Ordering::Relaxed);
         transport.abort();
+        outcome
     } else {
-        device.session.handle(Instant(0), Input::Stop);
-        let carried = transport.close(device.last_words());
+        let (outcome, carried) = device.leave(outcome, &mut *transport);
         if let Ok(mut status) = remote.status.lock() {
             status.link = carried;
         }
-    }
+        outcome
+    };
     // The sink of the connection holds the other end of the events.
     drop(transport);
     let inference = device.hands.inference.take();
@@ -272,7 +275,23 @@ impl Device {
         self.session.perform(&mut ports).map(|_| ())
     }
 
-    /// What is still to be said before leaving.
+    /// Leaves the broker in an orderly way: does what is still to be done, unless the state could not
+    /// be kept: then nothing that came behind it may be said. What the transport has carried in all.
+    fn leave(
+        &mut self,
+        outcome: Result<(), RunError>,
+        transport: &mut dyn Transport,
+    ) -> (Result<(), RunError>, Counters) {
+        let outcome = outcome.and_then(|()| self.perform(Some(&mut *transport)));
+        if outcome.is_err() {
+            while self.session.poll_output().is_some() {}
+        }
+        self.hands.cancel.store(true, Ordering::Relaxed);
+        self.session.handle(Instant(0), Input::Stop);
+        (outcome, transport.close(self.last_words()))
+    }
+
+    /// What the session says as it stops.
     fn last_words(&mut self) -> Vec<Message> {
         let topics = &self.hands.topics;
         let outputs = std::iter::from_fn(|| self.session.poll_output());

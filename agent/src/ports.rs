@@ -13,7 +13,7 @@ use crate::inference::Estimate;
 use crate::job::{Job, JobFailure, ModelInUse, Outcome, Survey};
 
 /// Takes what a transport hears, from any thread; false when there is no room for it. A message that
-/// finds none may be dropped, what concerns the connection must be told again.
+/// finds none may be dropped; a new connection for which there is none must be told again.
 pub type Events = Arc<dyn Fn(LinkEvent) -> bool + Send + Sync>;
 
 /// A message: topic, payload, and whether the broker keeps it for later subscribers.

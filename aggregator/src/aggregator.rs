@@ -20,7 +20,7 @@ use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec;
 use alloc::vec::Vec;
 
-use dunlin_protocol::id::Lineage;
+use dunlin_protocol::id::{DeviceId, Lineage};
 use dunlin_protocol::presence::{Ineligible, Presence};
 use dunlin_protocol::task::Task;
 use dunlin_protocol::time::Instant;
@@ -300,6 +300,13 @@ impl Aggregator {
         let bytes = u64::try_from(payload.len()).unwrap_or(u64::MAX);
         self.counters.bytes_out = self.counters.bytes_out.saturating_add(bytes);
         self.outputs.push_back(Output::Publish { topic, payload, retain });
+    }
+
+    /// Writes what changed if an update of `device` waits for that: nothing may be said of it before.
+    fn commit_for(&mut self, now: Instant, device: &DeviceId) {
+        if self.rounds.awaits_write(device) {
+            self.commit(now);
+        }
     }
 
     /// Writes what changed in the open rounds, then tells the devices whose updates it holds.

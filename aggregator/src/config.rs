@@ -60,7 +60,7 @@ impl File {
         let task = read_task(&folder.join(&self.task))?;
         let mut problems = Problems::default();
         let mut settings = Settings::new(self.federation.clone().0, self.instance.clone().0, task);
-        if let Some(root) = &self.root {
+        if let Some(root) = self.root.as_ref().or(self.topics_root.as_ref()) {
             settings.topics_root = root.0.clone();
         }
         self.apply(&mut settings, &mut problems);

@@ -12,7 +12,7 @@ use std::time::Duration;
 use dunlin_link::LinkEvent;
 use dunlin_protocol::topic::{Topic, Topics};
 
-use crate::settings::DEVICES_MAX;
+use crate::settings::{DEVICES_MAX, Enrolment};
 
 /// What an event costs beside its topic and payload, in bytes.
 const EVENT_BYTES: usize = 128;
@@ -31,8 +31,16 @@ pub(crate) struct Limits {
 
 impl Limits {
     /// The presence of all devices that are followed, and some thousands of long chunks.
-    pub(crate) const DEFAULT: Self =
-        Self { presence: DEVICES_MAX * PRESENCE_BYTES, rest: 64 * 1024 * 1024 };
+    const MOST: Self = Self { presence: DEVICES_MAX * PRESENCE_BYTES, rest: 64 * 1024 * 1024 };
+
+    /// As much as the devices of this enrolment need; those of others are let in up to as many again.
+    pub(crate) fn of_enrolment(enrolled: &Enrolment) -> Self {
+        let devices = match enrolled {
+            Enrolment::Any => DEVICES_MAX,
+            Enrolment::Only(devices) => (2 * devices.len() + 1_000).min(DEVICES_MAX),
+        };
+        Self { presence: devices * PRESENCE_BYTES, ..Self::MOST }
+    }
 
     fn of(self, lane: Lane) -> usize {
         match lane {
@@ -175,7 +183,7 @@ mod tests {
     #[test]
     fn the_presence_of_every_device_that_is_followed_has_room_beside_chunks() {
         assert!(cost(&presence()) <= PRESENCE_BYTES, "{}", cost(&presence()));
-        const { assert!(Limits::DEFAULT.presence / PRESENCE_BYTES >= DEVICES_MAX) };
+        const { assert!(Limits::MOST.presence / PRESENCE_BYTES >= DEVICES_MAX) };
         let (inlet, inbox) = open(Limits { presence: 3 * PRESENCE_BYTES, rest: 1024 });
         while inlet.offer(message(100)) {}
         assert!((0..3).all(|_| inlet.offer(presence())));

@@ -13,7 +13,7 @@ use dunlin_aggregator::config::Config;
 use dunlin_aggregator::control;
 use dunlin_aggregator::io::{Input, Output, RoundEvent};
 use dunlin_aggregator::run::RunError;
-use dunlin_aggregator::status::Status;
+use dunlin_aggregator::status::{Status, StatusError};
 use dunlin_aggregator::store::{Store, StoreError};
 use dunlin_aggregator::{model_file, run};
 use dunlin_protocol::task::Task;
@@ -100,7 +100,8 @@ fn main() -> ExitCode {
             log::error!("{error}");
             // A store of another task or program and a missing certificate are its fault as well.
             let start = error.downcast_ref().is_some_and(RunError::is_config);
-            let store = error.downcast_ref().is_some_and(StoreError::is_config);
+            let store = error.downcast_ref().is_some_and(StoreError::is_config)
+                || error.downcast_ref().is_some_and(StatusError::is_config);
             let query = error.downcast_ref::<ask::Unusable>().is_some();
             let config = error.downcast_ref::<ConfigError>().is_some() || start || store || query;
             if config { ExitCode::from(EXIT_CONFIG) } else { ExitCode::FAILURE }

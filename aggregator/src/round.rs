@@ -57,6 +57,8 @@ pub struct Round {
     deadline: Instant,
     claims_until: Instant,
     tally: Tally,
+    /// Whether somebody was there to invite when that was tried last.
+    reachable: bool,
     /// Whether something besides the progress of devices changed since it was saved.
     unsaved: bool,
     collection: Collection,
@@ -72,7 +74,7 @@ impl Round {
         #[rustfmt::skip]
         let round = Self {
             key, base, job, bounds, fraction, opened, deadline, claims_until, tally, collection,
-            earlier_ms: 0, unsaved: false,
+            earlier_ms: 0, reachable: true, unsaved: false,
         };
         round
     }
@@ -94,7 +96,7 @@ impl Round {
         #[rustfmt::skip]
         let round = Self {
             key, base, job, bounds, fraction, opened, deadline, claims_until, tally, collection,
-            earlier_ms, unsaved: false,
+            earlier_ms, reachable: true, unsaved: false,
         };
         round
     }
@@ -240,6 +242,7 @@ impl Round {
             fraction: self.fraction,
             claims_until: self.claims_until,
             deadline: self.deadline,
+            reachable: self.reachable,
         }
     }
 
@@ -250,6 +253,7 @@ impl Round {
             return false;
         }
         self.claims_until = now.after(wait_ms);
+        self.reachable = available > 0;
         let raised = self.policy().raised(self.bounds, self.fraction, available);
         let more = raised > self.fraction;
         self.fraction = raised;

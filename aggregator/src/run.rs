@@ -182,7 +182,8 @@ impl Shell<'_> {
         broker.will = Some(Will { topic: self.topics.name(&topic), payload });
         broker.queue.messages = broker.queue.messages.max(QUEUE.messages);
         broker.queue.bytes = broker.queue.bytes.max(QUEUE.bytes);
-        let (inlet, inbox) = inbox(Limits::DEFAULT, self.topics.clone());
+        let (inlet, inbox) =
+            inbox(Limits::of_enrolment(&self.config.settings.enrolled), self.topics.clone());
         let link = Link::open(broker, move |event| inlet.offer(event));
         self.link = Some(link.map_err(RunError::Link)?);
         Ok(inbox)

@@ -31,7 +31,8 @@ pub struct Head {
     pub version: ModelVersion,
     /// Versions made by training; imports do not count.
     pub published: u32,
-    /// The number of the next training round.
+    /// The number of the next training round or query; an evaluation has that of the training round
+    /// after it.
     pub next_round: RoundId,
     /// Objects whose retained chunks are being removed from the broker, newest last.
     pub retired: Vec<ObjectRef>,

@@ -191,6 +191,13 @@ pub enum StatusError {
     },
 }
 
+impl StatusError {
+    /// Whether a person has to change something.
+    pub fn is_config(&self) -> bool {
+        matches!(self, Self::Store(error) if error.is_config())
+    }
+}
+
 /// A line of counts by reason; none where there are none.
 fn write_counts<R: fmt::Display, N: fmt::Display>(
     f: &mut fmt::Formatter<'_>,

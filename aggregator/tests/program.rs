@@ -161,7 +161,7 @@ fn a_store_that_no_start_mends_ends_with_78_so_that_no_start_is_tried_again() {
     let folder = folder("mqtt://localhost");
     let path = folder.path().join("aggregator.redb");
     let refused = |text: &str| {
-        for arguments in [&["run"][..], &["export", "model.safetensors"]] {
+        for arguments in [&["run"][..], &["export", "model.safetensors"], &["status"]] {
             let output = output(folder.path(), arguments);
             let said = String::from_utf8_lossy(&output.stderr).into_owned();
             assert_eq!(output.status.code(), Some(78), "{said}");

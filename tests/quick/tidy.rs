@@ -51,7 +51,12 @@ fn federations_in_memory_read_no_clock_no_file_no_socket_and_no_global_randomnes
         "dunlin_link",
     ];
     assert_absent(
-        &["fleet/src/memory.rs", "fleet/src/sim/simulation.rs", "fleet/src/sim/simulation"],
+        &[
+            "fleet/src/memory.rs",
+            "fleet/src/memory",
+            "fleet/src/sim/simulation.rs",
+            "fleet/src/sim/simulation",
+        ],
         &words,
     );
 }

@@ -35,7 +35,7 @@ use dunlin_protocol::task::TaskSpec;
 ///
 /// A live source makes progress by itself, in a thread that it owns and ends when it is dropped;
 /// its user has nothing to pump. Several threads may ask one source at the same time, by way of an
-/// [`Arc`]: none waits until all that another asked for is done.
+/// [`Arc`]: who classifies does not wait until a training has all its windows.
 pub trait WindowSource: Send + Sync {
     /// All windows that fit `task` now, scaled, oldest first. May be empty.
     ///

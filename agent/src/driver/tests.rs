@@ -48,3 +48,79 @@ fn a_start_without_a_state_is_told_so_that_a_lost_one_is_seen() {
     let (other, is_new) = loaded(&mut store);
     assert!(is_new && other.lottery != first.lottery);
 }
+
+/// Keeps what it is given, in order.
+#[derive(Default)]
+struct Listener(Vec<String>);
+
+impl Transport for Listener {
+    fn publish(&mut self, (_, payload, _): Message) {
+        self.0.push(String::from_utf8_lossy(&payload).into_owned());
+    }
+    fn subscribe(&mut self, _: String) {}
+    fn unsubscribe(&mut self, _: String) {}
+    fn sleep(&mut self, _: Duration) {}
+    fn until_awake(&mut self) -> Result<Option<Duration>, dunlin_link::LinkError> {
+        Ok(None)
+    }
+    fn counters(&self) -> Counters {
+        Counters::default()
+    }
+    fn heartbeat(&self) -> Option<u64> {
+        None
+    }
+    fn close(&mut self, last: Vec<Message>) -> Counters {
+        last.into_iter().for_each(|message| self.publish(message));
+        Counters::default()
+    }
+    fn abort(&mut self) {}
+}
+
+/// A store that has no room, or notes that it was asked.
+struct Disk {
+    full: bool,
+}
+
+impl StateStore for Disk {
+    fn load(&mut self) -> Result<Option<Vec<u8>>, crate::ports::StoreError> {
+        Ok(None)
+    }
+    fn save(&mut self, _: &[u8]) -> Result<(), crate::ports::StoreError> {
+        match self.full {
+            true => Err(crate::ports::StoreError::Damaged("full".into())),
+            false => Ok(()),
+        }
+    }
+}
+
+/// A device that was connected and is stopped before it did anything: its state is to be kept first.
+fn stopped(full: bool) -> (bool, Vec<String>) {
+    let name = |text| dunlin_protocol::id::Name::new(text).unwrap();
+    let settings = Settings::new(name("wrist-1"), name("gait"));
+    let mut session = Session::new(settings, DeviceState::fresh([1; 32]));
+    session.handle(Instant(1), Input::Connected);
+    let (orders, _inbox) = std::sync::mpsc::channel();
+    let hands = Hands {
+        store: Box::new(Disk { full }),
+        topics: Topics::default(),
+        orders,
+        watch: None,
+        inference: None,
+        cancel: Arc::default(),
+        sleep: None,
+    };
+    let held = Arc::default();
+    let mut device = Device { session, hands, heartbeat: Heartbeat::default(), held };
+    let mut listener = Listener::default();
+    let (outcome, _) = device.leave(Ok(()), &mut listener);
+    (outcome.is_ok(), listener.0)
+}
+
+#[test]
+fn a_device_that_stops_does_what_is_left_and_says_nothing_behind_a_state_that_was_not_kept() {
+    let (kept, said) = stopped(false);
+    assert!(kept && said.len() == 2, "{said:?}");
+    assert!(said[0].contains("online") && said[1].contains("offline"), "{said:?}");
+    let (kept, said) = stopped(true);
+    assert!(!kept && said.len() == 1 && said[0].contains("offline"), "{said:?}");
+}

@@ -19,10 +19,14 @@ impl Session {
             return;
         }
         let room = self.budget.room_at().map_or(0, |at| at.since(now));
-        let check_in = if self.settings.link.intermittent && matches!(self.phase, Phase::Waiting) {
-            self.next_check_in(now)
-        } else {
-            None
+        let check_in = match &self.phase {
+            _ if !self.settings.link.intermittent => None,
+            Phase::Waiting => self.next_check_in(now),
+            // What came last was spoiled, and is not asked for before that.
+            Phase::FetchingTask(download) if download.rests(now) => {
+                Some(download.retry.at.since(now))
+            }
+            _ => None,
         };
         // Not before the cap allows work, and not all devices at one moment.
         let Some(ms) = check_in.map(|ms| ms.max(room)).or(Some(room).filter(|ms| *ms > 0)) else {

@@ -215,8 +215,8 @@ impl Session {
             Some(Ok(bytes)) => self.on_object(now, &reference, bytes),
             Some(Err(error)) => {
                 // A task is asked for again as long as the plan names it, ever more seldom.
-                if spoiled >= SPOILED_MAX && matches!(self.phase, Phase::FetchingModel { .. }) {
-                    self.abandon("its base version came spoiled each time");
+                if spoiled >= SPOILED_MAX {
+                    self.give_up_version(now);
                 }
                 Err(error)
             }
@@ -225,6 +225,21 @@ impl Session {
                 Ok(())
             }
         }
+    }
+
+    /// An object of the version being fetched came spoiled each time: takes an anchor, or if that was
+    /// it, gives up what the version is for.
+    fn give_up_version(&mut self, now: Instant) {
+        let Phase::FetchingModel { item, deadline, path, .. } = &self.phase else { return };
+        let (item, version, deadline) = (item.clone(), path.version, *deadline);
+        if !path.from_anchor {
+            self.abandon_download();
+            return self.fetch_model(now, item, version, deadline, true);
+        }
+        if item.is_none() {
+            self.fetch_later(now);
+        }
+        self.abandon("its base version came spoiled each time");
     }
 
     fn on_object(

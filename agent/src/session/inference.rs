@@ -7,6 +7,7 @@
 
 use alloc::vec::Vec;
 
+use dunlin_protocol::backoff::{Backoff, Jitter};
 use dunlin_protocol::id::{Lineage, ModelVersion, Name};
 use dunlin_protocol::plan::Plan;
 use dunlin_protocol::task::Task;
@@ -28,6 +29,9 @@ use crate::state::LocalLayers;
 const FETCH_MS: u64 = 10 * 60_000;
 /// Least time between two such fetches: a model that cannot be used must not be fetched in a loop.
 const FETCH_PAUSE_MS_MIN: u64 = 1_000;
+/// Waits after a model that came spoiled: ten to fifteen minutes, then twice as long each time, up to an
+/// hour and a half.
+const SPOILED: Backoff = Backoff::new(600_000, 3_600_000, Jitter::After);
 
 /// What a device does with its model between rounds.
 #[derive(Clone, Debug)]
@@ -48,6 +52,8 @@ pub(super) struct Inference {
     meter: Option<Meter>,
     /// When a model may be fetched again.
     fetch_at: Instant,
+    /// How long after one that came spoiled.
+    spoiled: Backoff,
     /// The version that the shell was told to use, until local layers change.
     announced: Option<(Lineage, ModelVersion)>,
 }
@@ -57,7 +63,8 @@ impl Session {
     /// belongs to the task.
     pub fn infer(&mut self, policy: InferencePolicy, kept: Option<KeptModel>) {
         let meter = policy.cap_per_day.map(|cap| Meter::new(cap, 0, 0));
-        let inference = Inference { policy, meter, fetch_at: Instant(0), announced: None };
+        let (fetch_at, spoiled, announced) = (Instant(0), SPOILED, None);
+        let inference = Inference { policy, meter, fetch_at, spoiled, announced };
         self.inference = Some(inference.into());
         if let Some(kept) = kept.filter(|kept| self.suits(kept)) {
             let KeptModel { lineage, version, params, .. } = kept;
@@ -108,6 +115,7 @@ impl Session {
         self.push(Output::UseModel(model.into()));
         if let Some(inference) = &mut self.inference {
             inference.announced = Some((lineage, version));
+            inference.spoiled.reset();
         }
     }
 
@@ -155,6 +163,14 @@ impl Session {
         let inference = self.inference.as_ref()?;
         let later = inference.fetch_at > self.now && self.has_leisure();
         (later && self.newer_version().is_some()).then_some(inference.fetch_at)
+    }
+
+    /// Fetches for inference wait ever longer: what was offered came spoiled.
+    pub(super) fn fetch_later(&mut self, now: Instant) {
+        if let Some(inference) = &mut self.inference {
+            let wait = inference.spoiled.next_ms(&mut self.rng);
+            inference.fetch_at = inference.fetch_at.max(now.after(wait));
+        }
     }
 
     /// Fetches for inference may begin at once: the last one was in vain.

@@ -59,11 +59,15 @@ impl Aggregator {
     }
 
     /// Takes what the broker says of this aggregator. What an earlier start or connection left, such
-    /// as a last will that comes late, would silence devices: it is set right.
+    /// as a last will that comes late, would silence devices: it is set right. (Its number may be
+    /// higher than ours where the store was put back from a copy; a living aggregator of a later start
+    /// is not answered, or two would answer each other for ever.)
     pub(super) fn hear_of_itself(&mut self, payload: &[u8]) {
         let own = Presence::new(State::Online, self.boot);
         let wrong = match Presence::decode(payload) {
-            Some(presence) => presence.boot <= self.boot && presence != own,
+            Some(presence) => {
+                presence != own && (presence.boot <= self.boot || presence.state != State::Online)
+            }
             // It was removed.
             None if payload.is_empty() => true,
             None => return self.counters.unreadable += 1,

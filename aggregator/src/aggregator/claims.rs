@@ -32,6 +32,10 @@ impl Aggregator {
         self.counters.claims += 1;
         let key = RoundKey::of(claim.work);
         let decided = self.decide(now, device, claim, key);
+        if decided == Err(Refusal::Duplicate) {
+            // A device takes that for the verdict of an update that it has lost sight of.
+            self.commit_for(now, device);
+        }
         let round = key.and_then(|key| self.rounds.get_mut(key));
         let deadline = round.as_ref().map_or(now, |round| round.deadline());
         let answer = match decided {

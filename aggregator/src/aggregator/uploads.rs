@@ -92,7 +92,12 @@ impl Aggregator {
                 let device = device.clone();
                 self.rounds.await_write(now, Unwritten { key, device, object, accepted });
             }
-            Err(reason) => self.refuse(device, work, object, reason),
+            Err(reason) => {
+                if reason == Refusal::Duplicate {
+                    self.commit_for(now, device);
+                }
+                self.refuse(device, work, object, reason);
+            }
         }
     }
 

@@ -25,8 +25,9 @@ impl TryFrom<String> for Named {
 pub(super) struct File {
     pub(super) federation: Named,
     pub(super) instance: Named,
-    #[serde(alias = "topics_root")]
     pub(super) root: Option<Named>,
+    /// What `root` was called.
+    pub(super) topics_root: Option<Named>,
     pub(super) task: PathBuf,
     pub(super) enrolled: Enrolled,
     pub(super) seed: Option<u64>,

@@ -19,7 +19,7 @@ pub struct QueryFile {
     /// Whether to count the windows of each label.
     #[serde(default)]
     pub labels: bool,
-    /// Devices wanted; 0 is all that are online.
+    /// Devices wanted; 0 is all that are online, or expected back after an outage.
     #[serde(default)]
     pub devices: u32,
     /// Fewest devices that make an answer; without it, the quorum of training rounds.

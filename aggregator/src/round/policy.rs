@@ -43,6 +43,8 @@ pub struct Standing {
     pub claims_until: Instant,
     /// When it ends at the latest.
     pub deadline: Instant,
+    /// Whether somebody was there to invite when that was tried last.
+    pub reachable: bool,
 }
 
 /// How long a round goes on below its target.
@@ -64,12 +66,14 @@ impl RoundPolicy {
         }
     }
 
-    /// Whether more devices should be invited: the claims waited for did not come.
+    /// Whether more devices should be invited: the claims waited for did not come. With a quorum and
+    /// nobody there, not.
     pub fn wants_more(self, bounds: Bounds, standing: Standing, now: Instant) -> bool {
         let takes_part = standing.accepted.saturating_add(standing.working);
         now >= standing.claims_until
             && takes_part < bounds.target
             && standing.fraction < Fraction::ALL
+            && (standing.reachable || standing.accepted < bounds.quorum)
     }
 
     /// The share of devices that is invited after `fraction` brought too few: twice that, or what
@@ -120,7 +124,8 @@ mod tests {
 
     fn standing(accepted: u32, working: u32) -> Standing {
         let (claims_until, deadline) = (Instant(100), Instant(1000));
-        Standing { accepted, working, fraction: Fraction::ALL, claims_until, deadline }
+        let (fraction, reachable) = (Fraction::ALL, true);
+        Standing { accepted, working, fraction, claims_until, deadline, reachable }
     }
 
     #[test]
@@ -143,6 +148,10 @@ mod tests {
         let few = Standing { fraction: Fraction::of(1, 2), ..standing(2, 0) };
         assert!(sync.wants_more(BOUNDS, few, Instant(100)));
         assert_eq!(sync.ending(BOUNDS, few, Instant(100)), None, "more are to be invited");
+        let alone = Standing { reachable: false, ..few };
+        assert_eq!(sync.ending(BOUNDS, alone, Instant(100)), Some(Ending::AllEnded));
+        let alone = Standing { accepted: 1, ..alone };
+        assert!(sync.wants_more(BOUNDS, alone, Instant(100)), "without a quorum it waits");
         assert_eq!(query.ending(BOUNDS, standing(2, 0), Instant(100)), None, "others may come");
     }
 

@@ -162,6 +162,11 @@ impl RoundTable {
         open.map(Round::key).or(closed.map(|closed| closed.key)).map(Known::Written)
     }
 
+    /// Whether an update of `device` is in a sum and waits for the next write.
+    pub(crate) fn awaits_write(&self, device: &DeviceId) -> bool {
+        self.unwritten.iter().any(|update| update.device == *device)
+    }
+
     /// Lets the verdict of an update that is in the sum wait for the next write.
     pub(crate) fn await_write(&mut self, now: Instant, update: Unwritten) {
         self.unwritten.push(update);

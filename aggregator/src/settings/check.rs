@@ -88,7 +88,11 @@ impl Settings {
                 let text = format!("{} devices, rounds.min_online asks for more", devices.len());
                 found.add("enrolled", text);
             }
-            found.unless(devices.len() <= DEVICES_MAX, "enrolled", "at most 100000 devices");
+            found.unless(
+                devices.len() <= DEVICES_MAX,
+                "enrolled",
+                &format!("at most {DEVICES_MAX} devices"),
+            );
         }
     }
 

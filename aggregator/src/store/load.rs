@@ -81,7 +81,7 @@ fn round_key(round: u32, kind: u8, record: &'static str) -> Result<RoundKey, Sto
 }
 
 /// How far the devices of each round with a log are.
-fn read_progress(
+pub(super) fn read_progress(
     transaction: &ReadTransaction,
 ) -> Result<BTreeMap<RoundKey, BTreeMap<DeviceId, Progress>>, StoreProblem> {
     let mut rounds: BTreeMap<RoundKey, BTreeMap<DeviceId, Progress>> = BTreeMap::new();

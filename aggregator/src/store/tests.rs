@@ -1,13 +1,19 @@
-use dunlin_protocol::id::Name;
+use std::collections::BTreeMap;
+
+use dunlin_protocol::id::{Name, RoundId};
 use dunlin_protocol::presence::{Presence, State};
 use dunlin_protocol::time::Instant;
 use dunlin_protocol::topic::Topic;
+use dunlin_protocol::work::WorkKind;
+use redb::ReadableTableMetadata;
 
 use super::*;
 use crate::aggregator::{Aggregator, Initial, Start};
 use crate::control::Command;
 use crate::example::{LINEAGE, settings};
 use crate::io::{Input, Output};
+use crate::round::{Progress, RoundKey};
+use crate::snapshot::Record;
 
 /// Performs the outputs on the disk and in memory; both must say the same.
 fn perform(core: &mut Aggregator, store: &Store, memory: &mut Option<Snapshot>) {
@@ -125,6 +131,25 @@ fn a_newer_store_is_refused_and_not_a_byte_of_it_changes() {
     let error = Store::open(&path).unwrap_err();
     assert!(matches!(error.problem(), StoreProblem::Schema { found: 99 }), "{error}");
     assert!(std::fs::read(&path).unwrap() == before);
+}
+
+#[test]
+fn a_device_that_comes_and_goes_does_not_make_the_log_grow() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(&folder.path().join("a.redb")).unwrap();
+    let key = RoundKey { round: RoundId(1), kind: WorkKind::Sums };
+    let device = |name: &str| Name::new(name).unwrap();
+    let twice = [Progress::Granted, Progress::Gone];
+    let mut records = vec![Record::Progress(key, device("b"), Progress::Granted)];
+    let flaps = twice.into_iter().cycle().take(70_001);
+    records.extend(flaps.map(|progress| Record::Progress(key, device("a"), progress)));
+    store.save(&Save { records }).unwrap();
+    let read = store.database.begin_read().unwrap();
+    let entries = read.open_table(PROGRESS).unwrap().len().unwrap();
+    assert!(entries < 5_000, "{entries}");
+    let rounds = super::load::read_progress(&read).unwrap();
+    let last = BTreeMap::from([(device("a"), Progress::Granted), (device("b"), Progress::Granted)]);
+    assert_eq!(rounds, BTreeMap::from([(key, last)]));
 }
 
 /// Stores that `tests/stored/README.md` describes.

@@ -1,5 +1,6 @@
 //! How each record is written, in one transaction with the others of its save.
 
+use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
 use dunlin_protocol::id::DeviceId;
@@ -69,6 +70,9 @@ fn keep_answer(transaction: &WriteTransaction, answer: &QueryResult) -> Result<(
     Ok(())
 }
 
+/// From so many entries on, a round's log is compacted each time that it has doubled.
+const LOG_COMPACTED: u32 = 1 << 16;
+
 /// All entries of one round's log.
 fn log_of((round, kind): (u32, u8)) -> RangeInclusive<(u32, u8, u32)> {
     (round, kind, 0)..=(round, kind, u32::MAX)
@@ -85,10 +89,34 @@ pub(super) fn append_progress(
     let last = table.range(log_of((round, kind)))?.next_back().transpose()?;
     let last = last.map(|(key, _)| key.value().2);
     let number = last.map_or(Some(0), |last| last.checked_add(1));
-    let number = number.ok_or(StoreProblem::Corrupt { record: "progress" })?;
+    let mut number = number.ok_or(StoreProblem::Corrupt { record: "progress" })?;
+    if number >= LOG_COMPACTED && number.is_power_of_two() {
+        number = compact(&mut table, (round, kind))?;
+    }
     let bytes = encode("progress", &(device, progress))?;
     table.insert((round, kind, number), bytes.as_slice())?;
     Ok(())
+}
+
+/// Leaves only the last entry of each device in a round's log; how many that are. A device that comes
+/// and goes all the time would else let it grow as long as the round is open.
+fn compact(
+    table: &mut redb::Table<'_, (u32, u8, u32), &'static [u8]>,
+    (round, kind): (u32, u8),
+) -> Result<u32, StoreProblem> {
+    let mut last: BTreeMap<DeviceId, Vec<u8>> = BTreeMap::new();
+    for entry in table.range(log_of((round, kind)))? {
+        let bytes = entry?.1.value().to_vec();
+        let (device, _): (DeviceId, Progress) = decode("progress", &bytes)?;
+        last.insert(device, bytes);
+    }
+    table.retain_in(log_of((round, kind)), |_, _| false)?;
+    let mut number = 0;
+    for bytes in last.values() {
+        table.insert((round, kind, number), bytes.as_slice())?;
+        number += 1;
+    }
+    Ok(number)
 }
 
 /// The log of the round stays for late questions, and that of the last one of its kind goes.

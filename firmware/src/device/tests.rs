@@ -1,6 +1,7 @@
 use core::cell::{Cell, RefCell};
 
 use dunlin_protocol::id::Name;
+use dunlin_protocol::presence::Ineligible;
 
 use super::*;
 use crate::ram::Ram;
@@ -113,12 +114,16 @@ fn what_has_no_room_waits_for_it_and_what_never_has_is_dropped() {
     }
     let later = alloc::vec![0; 1000];
     assert_eq!(publish(&device, "later", &later), Err(later.clone()), "it is given back");
+    // What the session says meanwhile waits in it, and goes out by itself, once.
+    device.core.borrow_mut().tell(Input::Ineligible(Some(Ineligible::Hot)));
+    (0..20).for_each(|_| assert!(device.turn()));
+    assert!(device.core.borrow().waiting);
+    let sent = || wire.outbound.borrow().windows(3).filter(|part| part == b"hot").count();
+    assert_eq!(sent(), 0);
     wire.blocked.set(false);
     (0..20).for_each(|_| assert!(device.turn()));
-    assert_eq!(publish(&device, "later", &later), Ok(()));
-    (0..20).for_each(|_| assert!(device.turn()));
-    let sent = wire.outbound.borrow().windows(5).filter(|part| part == b"later").count();
-    assert_eq!(sent, 1);
+    assert!(!device.core.borrow().waiting);
+    assert_eq!(sent(), 1);
     assert_eq!(publish(&device, "long", &[0; 60_000]), Ok(()), "it never has room: it is dropped");
 }
 

@@ -95,12 +95,12 @@ pub(super) struct Checks {
     pub(super) bytes_out: u64,
     first: Option<Violation>,
     audit: Audit,
-    /// Whether the ledger are to be asked what they found.
+    /// Whether the ledger is to be asked what they found.
     unsettled: bool,
 }
 
 impl Checks {
-    /// `threaded`: the ledger are kept on a thread of their own.
+    /// `threaded`: the ledger is kept on a thread of their own.
     pub(super) fn new(known: Known, threaded: bool) -> Self {
         let audit = Audit::new(Ledger::new(known.clone()), threaded);
         Self { known, at: None, bytes_in: 0, bytes_out: 0, first: None, audit, unsettled: false }

@@ -35,7 +35,8 @@ pub struct Section {
     pub len: usize,
     /// How they are written.
     pub coding: Coding,
-    /// What devices keep them within, and aggregators check.
+    /// What devices keep them within before they are written, and aggregators check. What is read may
+    /// be longer by what the codec adds: `Codec::norm_max`.
     pub bounds: Vec<Bound>,
 }
 

@@ -251,7 +251,7 @@ fn results_stop_at_their_share_of_the_data_cap_and_leave_the_rest_to_rounds() {
     while bench.session.say_result(bench.now, vec![7; 90]) {
         said += 1;
     }
-    let each = message_bytes("v1/dev/wrist-1/out/activity".len(), 90);
+    let each = message_bytes("dunlin/v1/dev/wrist-1/out/activity".len(), 90);
     assert!(said > 10 && said * each <= 20_000, "{said} results of {each} bytes");
     assert!(bench.session.budget.spent() < 100_000);
     bench.step(Input::Tick);

@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 
 use dunlin_protocol::id::{DeviceId, ShortDigest};
+use dunlin_protocol::message::{Answer, Refusal};
 use dunlin_protocol::work::WorkKind;
 
 use super::world::{Crash, LINEAGE, World, name, object, settings, values};
@@ -149,4 +150,20 @@ fn the_time_left_goes_on_after_a_restart() {
     world.wait(deadline.0);
     assert!(world.events.iter().any(|event| matches!(event, RoundEvent::RoundFailed { summary }
         if summary.took_ms >= 59_000 && summary.accepted == 1)));
+}
+
+#[test]
+fn a_device_hears_of_a_duplicate_only_once_its_update_is_on_the_disk() {
+    let mut world = World::new(settings());
+    world.begin(&["d0", "d1", "d2"]);
+    world.train("d0");
+    let saves = world.saves;
+    assert_eq!(world.claim("d0", WorkKind::Train), Answer::NoGo(Refusal::Duplicate));
+    assert_eq!(world.saves, saves + 1, "it takes that for the verdict");
+    assert_eq!(world.stored.as_ref().unwrap().devices.values().next().unwrap().len(), 1);
+    world.train("d1");
+    let (saves, mut other) = (world.saves, world.header(WorkKind::Train));
+    other.figures.examples = 21;
+    let refused = world.refusal("d1", &object(&other, &values("d1", 1, world.n())));
+    assert_eq!((refused, world.saves), (Refusal::Duplicate, saves + 1));
 }

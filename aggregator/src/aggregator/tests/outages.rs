@@ -110,7 +110,7 @@ fn a_last_will_that_comes_late_is_set_right_and_the_own_echo_is_not_answered() {
         (State::Offline, 1, true),
         (State::Online, 1, true),
         (State::Lost, 2, true),
-        (State::Lost, 3, false),
+        (State::Lost, 3, true),
         (State::Online, 3, false),
     ] {
         let payload = Presence::new(state, boot).encode();
@@ -122,4 +122,14 @@ fn a_last_will_that_comes_late_is_set_right_and_the_own_echo_is_not_answered() {
     let topic = Topic::ServerState(name("agg-2"));
     world.input(Input::Message { topic, payload: b"{}" });
     assert_eq!(world.core.counters().unreadable, 2, "another aggregator is nobody's business");
+}
+
+#[test]
+fn a_round_with_its_quorum_ends_where_nobody_is_left_to_invite() {
+    let (mut world, devices) = hundred(50, |_| {});
+    train(&mut world, &devices[..6]);
+    devices.iter().for_each(|device| world.presence(device, State::Offline, 1));
+    world.wait(world.settings.claim_wait_ms * 2 + 1_000);
+    assert!(world.item(WorkKind::Train).is_none(), "it would wait for its deadline");
+    assert_eq!(world.core.head().version.0, 1);
 }

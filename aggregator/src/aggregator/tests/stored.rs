@@ -48,6 +48,8 @@ fn a_store_of_version_2_goes_on_with_its_open_round_to_the_same_bits() {
     let folder = tempfile::tempdir().unwrap();
     let snapshot = recorded(folder.path(), V2).load().unwrap().unwrap();
     assert_eq!((snapshot.head.boot, snapshot.head.next_round), (1, RoundId(8)));
+    let accepted = |kind| snapshot.closed[&kind].accepted.len();
+    assert_eq!((accepted(WorkKind::Train), accepted(WorkKind::Evaluate)), (3, 3));
     let retired = snapshot.head.retired.len();
     let start = Start::Restored(Box::new(snapshot));
     let mut world = World::starting(recorded_settings(), start, None);

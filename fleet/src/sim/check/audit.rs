@@ -1,5 +1,5 @@
-//! The ledger on a thread of their own: they decode and add everything once more, and nobody waits
-//! for them but at the points where it is asked what they found.
+//! The ledger on a thread of its own: it decodes and adds everything once more, and nobody waits for it
+//! but at the points where it is asked what it found.
 
 use std::panic::resume_unwind;
 use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
@@ -19,7 +19,7 @@ const NOTES_TOGETHER: usize = 32;
 /// Lots of notes that wait for the thread at the most; the world waits then.
 const LOTS_MAX: usize = 32;
 
-/// What the ledger are told, in order.
+/// What the ledger is told, in order.
 pub(super) enum Note {
     /// A message of a device reached the aggregator.
     Up(DeviceId, Vec<u8>),
