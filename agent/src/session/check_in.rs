@@ -26,7 +26,11 @@ impl Session {
             Phase::FetchingTask(download) if download.rests(now) => {
                 Some(download.retry.at.since(now))
             }
-            _ => None,
+            Phase::FetchingTask(_)
+            | Phase::Claiming { .. }
+            | Phase::FetchingModel { .. }
+            | Phase::Training { .. }
+            | Phase::Sending { .. } => None,
         };
         // Not before the cap allows work, and not all devices at one moment.
         let Some(ms) = check_in.map(|ms| ms.max(room)).or(Some(room).filter(|ms| *ms > 0)) else {

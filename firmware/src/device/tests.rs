@@ -110,7 +110,9 @@ fn what_has_no_room_waits_for_it_and_what_never_has_is_dropped() {
     wire.blocked.set(true);
     {
         let core = &mut *device.core.borrow_mut();
-        while core.client.publish(Instant(wire.now.get()), "filler", &[0; 900], false) {}
+        for length in [900, 400, 200, 100, 50, 20] {
+            while core.client.publish(Instant(wire.now.get()), "f", &[0; 900][..length], false) {}
+        }
     }
     let later = alloc::vec![0; 1000];
     assert_eq!(publish(&device, "later", &later), Err(later.clone()), "it is given back");

@@ -1,5 +1,7 @@
 //! Brokers and aggregators that misbehave: what comes late, what contradicts itself, what is spoiled.
 
+use alloc::sync::Arc;
+
 use super::*;
 
 /// The only chunk of `object`, with the right checksum and other bytes.
@@ -123,4 +125,56 @@ fn a_device_listens_to_one_aggregator_at_a_time() {
     assert_eq!((asks_for(&outputs, &old), asks_for(&outputs, &new)), (0, 1));
     bench.now = bench.now.after(60_000);
     assert!(published(&bench.step(Input::Tick)).is_empty(), "the new one was not heard yet");
+}
+
+#[test]
+fn a_delta_that_comes_spoiled_three_times_gives_way_to_the_anchor() {
+    let mut bench = Bench::joined();
+    let lineage = bench.plan.lineage;
+    let params = Arc::new(vec![0.0; bench.layout().n_model()]);
+    bench.session.holding.hold(CachedVersion { lineage, version: ModelVersion(0), params });
+    bench.model = model_object(&bench.layout(), 1);
+    let object = ObjectRef::of(&bench.model, CHUNK_BYTES_MIN).unwrap();
+    let (anchor, delta) = (Topic::Object(name("gait"), object.digest.short(), 0), vec![7; 40]);
+    let version = ModelVersion(1);
+    bench.plan.models = vec![
+        ModelEntry { version, base: None, object },
+        ModelEntry {
+            version,
+            base: Some(ModelVersion(0)),
+            object: ObjectRef::of(&delta, CHUNK_BYTES_MIN).unwrap(),
+        },
+    ];
+    bench.plan.work = vec![WorkItem { base_version: version, ..item(2, Fraction::ALL) }];
+    bench.plan.sequence += 1;
+    bench.hear_plan();
+    let (topic, chunk) = spoiled(&delta);
+    let (now, deadline) = (Instant(1_900_000_000_000), Instant(1_900_000_600_000));
+    let (answer, extensions) = (Answer::Go, Extensions::NONE);
+    let go = wire::encode(&Go { work: work(2), answer, now, deadline, extensions }).unwrap();
+    let outputs = bench.hear(&Topic::Down(name("wrist-1"), Down::Go), &go);
+    assert_eq!(asks_for(&outputs, &topic), 1);
+    for _ in 0..2 {
+        bench.hear(&topic, &chunk);
+        assert_eq!(asks_for(&wait(&mut bench).1, &topic), 1);
+    }
+    let outputs = bench.hear(&topic, &chunk);
+    assert_eq!((asks_for(&outputs, &topic), asks_for(&outputs, &anchor)), (0, 1));
+    let served = bench.serve(outputs);
+    assert!(served.iter().any(|output| matches!(output, Output::Start(_))));
+}
+
+#[test]
+fn a_device_that_connects_only_for_work_leaves_while_a_spoiled_task_rests() {
+    let mut bench = Bench::new(false);
+    let link = LinkPolicy { intermittent: true, ..LinkPolicy::default() };
+    let settings = Settings { link, ..bench.session.settings.clone() };
+    bench.session = Session::new(settings, DeviceState::fresh([3; 32]));
+    bench.step(Input::Connected);
+    bench.hear_plan();
+    bench.hear_server(State::Online);
+    let (topic, chunk) = spoiled(&bench.task);
+    let outputs = bench.hear(&topic, &chunk);
+    let sleep = |output: &Output| if let Output::Sleep { ms } = output { Some(*ms) } else { None };
+    assert!(outputs.iter().find_map(sleep).is_some_and(|ms| ms >= 10_000), "{outputs:?}");
 }
