@@ -42,7 +42,7 @@ pub struct AgentConfig {
     pub root: String,
     /// Directory for the state and the recorded samples.
     pub state_dir: PathBuf,
-    /// The broker.
+    /// Where the broker is, and the account and keys of the device there.
     pub broker: BrokerSection,
     /// What the link costs.
     #[serde(default)]
@@ -59,7 +59,7 @@ pub struct AgentConfig {
     pub source: SourceConfig,
 }
 
-/// `[link]`
+/// `[link]`: when the device is connected, and how much that may cost.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LinkSection {

@@ -24,7 +24,7 @@ pub struct BrokerSection {
     pub url: String,
     /// User name, where the broker asks for one.
     pub username: Option<String>,
-    /// Password.
+    /// Password of the account; not beside `password_file`.
     pub password: Option<String>,
     /// File with the password, instead of [`password`](Self::password).
     pub password_file: Option<PathBuf>,

@@ -165,9 +165,9 @@ pub enum ConfigError {
     File(ConfigFileError),
     /// The values are wrong in these places.
     Problems {
-        /// The file.
+        /// The configuration file that they are in.
         path: PathBuf,
-        /// What is wrong.
+        /// What is wrong with its keys, in the order in which it was found.
         problems: Problems,
     },
 }

@@ -26,7 +26,7 @@ use crate::state::DeviceState;
 pub struct IdleSession {
     /// What it would remember after a restart.
     pub state: DeviceState,
-    /// Its generator.
+    /// Its generator, for the moments at which it says things again.
     pub rng: Rng,
     /// The task in use.
     pub task: Arc<Task>,

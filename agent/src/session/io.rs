@@ -78,9 +78,9 @@ pub enum Output {
     Unsubscribe(Box<Topic>),
     /// Publish with QoS 1.
     Publish {
-        /// The topic.
+        /// Where to, without the tree's root.
         topic: Box<Topic>,
-        /// The bytes.
+        /// The bytes of the message, which fits into one packet.
         payload: Vec<u8>,
         /// Whether the broker keeps it for later subscribers.
         retain: bool,

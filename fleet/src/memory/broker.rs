@@ -40,7 +40,7 @@ impl Broker {
         self.is_connected(client) && self.epoch(client) == epoch
     }
 
-    /// All connected clients.
+    /// The clients that are connected now, the aggregator first.
     pub(super) fn connected(&self) -> Vec<Client> {
         let up = self.connections.iter().filter(|(_, connection)| connection.up);
         up.map(|(client, _)| *client).collect()

@@ -63,7 +63,7 @@ pub mod rule {
 pub struct Violation {
     /// Which, one of [`rule`].
     pub rule: &'static str,
-    /// What was seen.
+    /// What was seen: who, in which round, and what it should have been.
     pub what: String,
     /// When, in virtual milliseconds.
     pub at_ms: u64,

@@ -16,7 +16,7 @@ const JOB_MS_MAX: f64 = 1e12;
 /// What becomes of a job.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum JobEnd {
-    /// It is done.
+    /// It is done; the ticket names its outcome.
     Done(Ticket),
     /// The device is needed for something else.
     Dropped,

@@ -243,7 +243,7 @@ impl ServerHost {
         (Topic::ServerState(self.instance().clone()), lost)
     }
 
-    /// Its name.
+    /// The name by which devices know the aggregator.
     pub(super) fn instance(&self) -> &InstanceId {
         &self.settings.instance
     }

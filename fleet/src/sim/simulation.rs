@@ -44,7 +44,7 @@ const RECONNECT_MS: u64 = 1_000;
 /// How a scenario is run; none of it changes what comes out.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
-    /// Threads that train.
+    /// Threads that train, the deciding one included; 1 or more.
     pub threads: usize,
     /// Whether to measure where the time goes.
     pub profile: bool,

@@ -95,7 +95,7 @@ impl LayerInput {
 #[derive(Clone, Copy)]
 pub(super) struct Slot {
     pub(super) role: SlotRole,
-    /// Parameters in it.
+    /// Number of parameters in it.
     pub(super) len: usize,
     /// Inputs that one output sums over.
     pub(super) fan_in: usize,

@@ -40,7 +40,7 @@ pub(super) enum Note {
     Settle,
 }
 
-/// Where notes go.
+/// Where notes go: to a ledger at hand, or to the thread that keeps it.
 pub(super) enum Audit {
     /// To the ledger at once.
     Here(Box<Ledger>),

@@ -52,7 +52,7 @@ struct Share {
 }
 
 impl Reference {
-    /// Nothing yet.
+    /// The sum of a round before the first update.
     pub(super) fn new(key: RoundKey, base: ModelVersion, work: Work, known: &Known) -> Self {
         let (n, fraction_bits) = match &work {
             Work::Train(train) => (known.task.layout().n_update(), scale(train.max_abs, known)),

@@ -18,7 +18,7 @@ pub(in crate::sim) enum Body {
     Hibernating(Box<Hibernating>),
 }
 
-/// One device.
+/// One device: its program, clock, link, storage, and what it has done.
 pub(in crate::sim) struct Device {
     pub(in crate::sim) link: Link,
     pub(in crate::sim) storage: Storage,

@@ -7,7 +7,7 @@ use dunlin_protocol::topic::Topic;
 use crate::sim::scenario::Class;
 use crate::sim::wire::{Arrival, Pipe};
 
-/// A device's link.
+/// A device's link: both ways to the broker, and what it carried.
 #[derive(Debug)]
 pub(in crate::sim) struct Link {
     up: Pipe,

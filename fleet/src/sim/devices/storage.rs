@@ -61,7 +61,7 @@ impl Storage {
         }
     }
 
-    /// Writes a state.
+    /// Writes a state, or what a fault leaves of it.
     pub(super) fn write(&mut self, state: &[u8], writing: Writing, rng: &mut Rng) -> Written {
         if std::mem::take(&mut self.doomed) {
             let bytes = rng.below(Disk::written_bytes(state));

@@ -3,7 +3,7 @@
 
 use dunlin_protocol::rng::Rng;
 
-/// Longest block.
+/// Coordinates that are rotated together at the most.
 const BLOCK_MAX: usize = 16_384;
 /// Positive centroids by the bits of a code.
 const CENTROIDS_1: [f32; 1] = [0.797_884_6];

@@ -73,7 +73,7 @@ pub(super) fn decoded(
     values.filter(|values| values.iter().all(|value| value.is_finite()))
 }
 
-/// Little-endian numbers.
+/// A payload of `n` little-endian `f32`, as codec `f32` writes it.
 fn plain(payload: &[u8], n: usize) -> Option<Vec<f32>> {
     let (values, rest) = payload.as_chunks::<4>();
     let fits = values.len() == n && rest.is_empty();
