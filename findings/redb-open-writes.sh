@@ -4,7 +4,8 @@
 # Versions: redb 4.6.0.
 # Expected: a database that is opened and closed, with no transaction or with one that is aborted, is the
 #   same file byte for byte, so that a program can look at a version number in it and leave the file alone.
-# Happens: `Database::create` and `Database::open` change bytes of the file, although no data changed. `ReadOnlyDatabase::open` changes nothing.
+# Happens: `Database::create` and `Database::open` change bytes of the file, although no data changed.
+#   `ReadOnlyDatabase::open` changes nothing.
 # Seen 2026-11-29, a file with one row, then each way of opening a copy of it:
 #   read: unchanged
 #   create: changed
