@@ -31,7 +31,7 @@ const EXIT_CONFIG: u8 = 78;
 #[command(
     name = "dunlin-agent",
     version,
-    after_help = "Example:\n  dunlin-agent --config agent.toml config check\n  dunlin-agent --config agent.toml doctor\n  dunlin-agent --config agent.toml\n\nExit codes: 0 stopped in order, 1 failed, 2 wrong usage, 78 wrong configuration."
+    after_help = "Example:\n  dunlin-agent --config agent.toml config check\n  dunlin-agent --config agent.toml doctor\n  dunlin-agent --config agent.toml\n\nExit codes: 0 stopped in order, 1 failed, 2 wrong usage, 78 wrong configuration, or a state that\nis damaged or of another version."
 )]
 struct Arguments {
     /// Configuration file; agent/agent.example.toml explains every key.

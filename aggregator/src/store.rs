@@ -61,7 +61,7 @@ impl Store {
     /// [`StoreError`] when the file is in use, is something else, or cannot be written.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         let name = |problem| StoreError { path: path.to_owned(), problem };
-        refuse_newer(path).map_err(name)?;
+        refuse_other_schemas(path).map_err(name)?;
         let database = match Database::create(path) {
             Ok(database) => database,
             Err(DatabaseError::UpgradeRequired(_)) => return Err(name(StoreProblem::NotOurs)),
@@ -124,13 +124,15 @@ impl Store {
 }
 
 /// Looks at a store without opening it for writing, which changes bytes of the file.
-fn refuse_newer(path: &Path) -> Result<(), StoreProblem> {
+fn refuse_other_schemas(path: &Path) -> Result<(), StoreProblem> {
     // What cannot be read this way is new, in use, damaged or no store: opening it says which.
     let Ok(database) = ReadOnlyDatabase::open(path) else { return Ok(()) };
     let Ok(meta) = database.begin_read()?.open_table(META) else { return Ok(()) };
     let schema = meta.get("schema")?.and_then(|bytes| bytes.value().try_into().ok());
     match schema.map(u32::from_le_bytes) {
-        Some(found) if found > SCHEMA => Err(StoreProblem::Schema { found }),
+        Some(found) if !(old::OLDEST..=SCHEMA).contains(&found) => {
+            Err(StoreProblem::Schema { found })
+        }
         Some(_) | None => Ok(()),
     }
 }

@@ -98,7 +98,7 @@ impl fmt::Display for Ineligible {
 pub struct Presence {
     /// What it is doing.
     pub state: State,
-    /// Number of the start that speaks: a last will of an earlier start is ignored.
+    /// Number of the start that speaks: a last will of another start is ignored.
     pub boot: u32,
     /// Why it takes no new work; `None` when it does.
     pub held: Option<Ineligible>,

@@ -6,7 +6,7 @@ use sd_notify::NotifyState;
 
 use crate::watch::Watch;
 
-/// The service manager that started this program, if any: what it is told.
+/// Tells the service manager that started this program, if any, how the program is.
 #[derive(Debug, Default)]
 pub struct ServiceNotifier {
     listens: bool,
@@ -15,7 +15,8 @@ pub struct ServiceNotifier {
 }
 
 impl ServiceNotifier {
-    /// The manager that the environment names; without one, everything here does nothing.
+    /// One that tells the manager which the environment names; without one, everything here does
+    /// nothing.
     pub fn from_environment() -> Self {
         let listens = std::env::var_os("NOTIFY_SOCKET").is_some();
         let watch = sd_notify::watchdog_enabled().map(Watch::new);

@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pulse_counts_while_its_thread_is_busy() {
+    fn a_heartbeat_counts_while_its_thread_is_busy() {
         let heartbeat = Heartbeat::default();
         assert_eq!(heartbeat.count(), None);
         heartbeat.beat();

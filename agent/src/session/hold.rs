@@ -1,4 +1,4 @@
-//! Ineligible: the device's own rules say that it must not work now.
+//! Holds: the device's own rules say that it must not work now.
 //!
 //! A held session begins nothing and gives up what it has begun. A finished update is sent all the
 //! same, since that costs no more training, unless the link is what must be spared. A round that was

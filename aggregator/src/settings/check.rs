@@ -41,7 +41,7 @@ impl Settings {
         let last = self.learning_rate_final;
         found.unless(rate(last), "training.learning_rate_final", "a finite number, 0 or more");
         if self.schedule != Schedule::Constant && self.rounds == 0 {
-            let text = "a schedule needs rounds.rounds above 0, or set it to \"constant\"";
+            let text = "a schedule needs rounds.count above 0, or set it to \"constant\"";
             found.add("training.schedule", text.into());
         }
         found.unless(share(training.momentum), "training.momentum", "from 0 to below 1");

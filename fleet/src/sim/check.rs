@@ -95,12 +95,12 @@ pub(super) struct Checks {
     pub(super) bytes_out: u64,
     first: Option<Violation>,
     audit: Audit,
-    /// Whether the ledger is to be asked what they found.
+    /// Whether the ledger is to be asked what it found.
     unsettled: bool,
 }
 
 impl Checks {
-    /// `threaded`: the ledger is kept on a thread of their own.
+    /// `threaded`: the ledger is kept on a thread of its own.
     pub(super) fn new(known: Known, threaded: bool) -> Self {
         let audit = Audit::new(Ledger::new(known.clone()), threaded);
         Self { known, at: None, bytes_in: 0, bytes_out: 0, first: None, audit, unsettled: false }
@@ -111,7 +111,7 @@ impl Checks {
         self.first.as_ref()
     }
 
-    /// Waits for the ledger if they have looked since, or the run is over; the first rule that was
+    /// Waits for the ledger if it has looked since, or the run is over; the first rule that was
     /// broken.
     pub(super) fn settle(&mut self, over: bool) -> Option<Violation> {
         if !std::mem::take(&mut self.unsettled) && !over {

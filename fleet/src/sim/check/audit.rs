@@ -16,7 +16,7 @@ use super::ledger::Ledger;
 
 /// Notes that are handed over together: to wake a thread costs more than to take a note.
 const NOTES_TOGETHER: usize = 32;
-/// Lots of notes that wait for the thread at the most; the world waits then.
+/// Lots of notes that wait for the thread at the most; the simulation waits then.
 const LOTS_MAX: usize = 32;
 
 /// What the ledger is told, in order.
