@@ -17,7 +17,9 @@ use dunlin_agent::nice::Nice;
 use dunlin_agent::ports::Conditions;
 use dunlin_agent::store::FileStore;
 use dunlin_agent::trainer::{BurnTrainer, TrainerSettings};
-use dunlin_service::{ServiceNotifier, logging};
+use dunlin_service::file::is_open_to_all;
+use dunlin_service::output::say;
+use dunlin_service::{ServiceNotifier, logging, signals};
 use log::{error, info, warn};
 
 /// Exit code for a wrong configuration (`EX_CONFIG` of sysexits.h): a restart does not help.
@@ -92,8 +94,7 @@ fn main() -> ExitCode {
             error!("the configuration cannot be used:\n{problem}");
             return ExitCode::from(EXIT_CONFIG);
         }
-        println_ok(&arguments.config);
-        return ExitCode::SUCCESS;
+        return answer(say(&format!("{}: no problem found", arguments.config.display())));
     }
     match run(&config, arguments.reset_state) {
         Ok(()) => ExitCode::SUCCESS,
@@ -104,9 +105,15 @@ fn main() -> ExitCode {
     }
 }
 
-#[allow(clippy::print_stdout)] // the answer of `config check`
-fn println_ok(path: &std::path::Path) {
-    println!("{}: no problem found", path.display());
+/// How a command ends that has printed what it was asked for.
+fn answer(printed: std::io::Result<()>) -> ExitCode {
+    match printed {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => {
+            error!("standard output: {problem}");
+            ExitCode::FAILURE
+        }
+    }
 }
 
 struct Failure {
@@ -135,6 +142,10 @@ fn run(config: &AgentConfig, reset_state: bool) -> Result<(), Failure> {
     let backend = config.backend().map_err(config_failure)?;
     let mut store = FileStore::open(&config.state_dir).map_err(failure)?;
     let _lock = InstanceLock::take(&config.state_dir).map_err(failure)?;
+    if is_open_to_all(&config.state_dir) {
+        let dir = config.state_dir.display();
+        warn!("{dir}: everybody on this machine may read the samples there: chmod 700 {dir}");
+    }
     if reset_state {
         reset(&mut store)?;
     }
@@ -150,7 +161,7 @@ fn run(config: &AgentConfig, reset_state: bool) -> Result<(), Failure> {
     let conditions = conditions.map(|rules| Box::new(rules) as Box<dyn Conditions + Send>);
     let remote = Remote::default();
     let stopper = remote.clone();
-    ctrlc::set_handler(move || stopper.stop()).map_err(failure)?;
+    signals::on_stop(move || stopper.stop()).map_err(failure)?;
     info!("device {} of federation {}", settings.device, settings.federation);
     let parts = Parts::new(settings, link, store, trainer);
     let parts =

@@ -1,5 +1,5 @@
 //! What Dunlin's programs need to be run as a service: configuration files with drop-ins, files that
-//! outlive a power cut, a log, figures of the machine, and word to the service manager that they are
+//! outlive a power cut and are nobody else's business, a log, answers on standard output, signals, figures of the machine, and word to the service manager that they are
 //! ready, how they are and that they live.
 
 #![cfg_attr(not(feature = "std"), no_std)]
@@ -18,6 +18,10 @@ pub mod logging;
 pub mod machine;
 #[cfg(feature = "std")]
 mod notifier;
+#[cfg(feature = "std")]
+pub mod output;
+#[cfg(feature = "std")]
+pub mod signals;
 #[cfg(feature = "std")]
 mod watch;
 
