@@ -19,6 +19,7 @@ mod log_limit;
 pub mod mqtt;
 pub mod ring;
 pub mod store;
+pub mod time;
 mod window_set;
 
 pub use config::SourceConfig;
