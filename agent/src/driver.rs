@@ -1,5 +1,6 @@
 //! The loop that joins a session to MQTT, to its state file and to a trainer on its own thread.
 
+mod data_news;
 mod inbox;
 mod remote;
 mod worker;
@@ -18,6 +19,7 @@ use dunlin_protocol::topic::{Topic, Topics};
 use dunlin_service::{Heartbeat, ServiceNotifier};
 use log::{error, info, warn};
 
+use crate::data::trouble::DataReport;
 use crate::eligibility::watch::Watch;
 use crate::inference::{self, Finding, Inference};
 use crate::job::{Job, JobFailure, ModelInUse, Outcome, Survey};
@@ -26,6 +28,7 @@ use crate::ports::{
 };
 use crate::session::{Input, Output, Ports, Session, Settings};
 use crate::state::DeviceState;
+use data_news::DataNews;
 use inbox::Inbox;
 pub use remote::{DeviceStatus, Remote, RunError};
 use worker::Order;
@@ -41,6 +44,7 @@ enum Event {
     Survey(Result<Survey, JobFailure>),
     Ineligible(Option<Ineligible>),
     Done(WorkRef, Result<Outcome, JobFailure>),
+    Data(DataReport),
     Found(Finding),
 }
 
@@ -119,7 +123,8 @@ pub fn run(parts: Parts, remote: &Remote) -> Result<(), RunError> {
     // The boot number must be on disk before the broker hears of it.
     let (cancel, sleep) = (Arc::default(), None);
     let hands = Hands { store, topics: topics.clone(), orders, watch, inference, cancel, sleep };
-    let mut device = Device { session, hands, heartbeat, held };
+    let data = DataNews::default();
+    let mut device = Device { session, hands, heartbeat, held, data };
     device.perform(None)?;
     let inlet = events.inlet(sender, topics);
     let sink: Events = Arc::new(move |event| inlet.offer(event));
@@ -156,6 +161,8 @@ struct Device {
     heartbeat: Heartbeat,
     /// Whether the device is held: then windows are not counted again.
     held: Arc<AtomicBool>,
+    /// What is wrong with its data.
+    data: DataNews,
 }
 
 /// What the session acts on, but for the transport.
@@ -189,6 +196,9 @@ impl Device {
         let now = || Instant(u64::try_from(clock.elapsed().as_millis()).unwrap_or(u64::MAX));
         let mut credentials_refused = false;
         while !remote.stop.load(Ordering::Relaxed) {
+            if let Some(trouble) = self.data.due(now()) {
+                self.session.handle(now(), Input::DataTrouble(trouble));
+            }
             self.perform(Some(&mut *transport))?;
             if let Some(span) = self.hands.sleep.take() {
                 transport.sleep(span);
@@ -203,7 +213,7 @@ impl Device {
             }
             // The connection rests while it sleeps, the trainer while there is nothing to do.
             manager.alive(|| [transport.heartbeat(), self.heartbeat.count()]);
-            manager.status(|| self.session.in_a_line());
+            manager.status(|| self.data.behind(self.session.in_a_line()));
             let due = self.session.next_deadline().map(|at| at.since(now()));
             let due = due.map(Duration::from_millis).into_iter().chain(asleep).min();
             let wait = due.map_or(POLL_INTERVAL, |due| due.min(POLL_INTERVAL));
@@ -227,6 +237,7 @@ impl Device {
                     self.hands.tell_watch(false);
                     self.session.handle(now(), Input::Done { work, outcome });
                 }
+                Ok(Event::Data(report)) => self.data.take(report),
                 Ok(Event::Found(finding)) => {
                     if let Some(inference) = &mut self.hands.inference {
                         inference.on_finding(now(), &finding, &mut self.session);

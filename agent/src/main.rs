@@ -15,6 +15,7 @@ use dunlin_agent::inference::{Inference, InferenceConfig, NetworkClassifier};
 use dunlin_agent::instance::InstanceLock;
 use dunlin_agent::nice::Nice;
 use dunlin_agent::ports::Conditions;
+use dunlin_agent::show;
 use dunlin_agent::store::FileStore;
 use dunlin_agent::trainer::{BurnTrainer, TrainerSettings};
 use dunlin_service::file::is_open_to_all;
@@ -33,7 +34,7 @@ const EXIT_CONFIG: u8 = 78;
 #[command(
     name = "dunlin-agent",
     version,
-    after_help = "Example:\n  dunlin-agent --config agent.toml config check\n  dunlin-agent --config agent.toml doctor\n  dunlin-agent --config agent.toml\n\nExit codes: 0 stopped in order, 1 failed, 2 wrong usage, 78 wrong configuration, or a state that\nis damaged or of another version."
+    after_help = "Example:\n  dunlin-agent --config agent.toml config check\n  dunlin-agent --config agent.toml data show\n  dunlin-agent --config agent.toml doctor\n  dunlin-agent --config agent.toml\n\nExit codes: 0 stopped in order, 1 failed, 2 wrong usage, 78 wrong configuration, or a state that\nis damaged or of another version."
 )]
 struct Arguments {
     /// Configuration file; agent/agent.example.toml explains every key.
@@ -61,6 +62,11 @@ enum Command {
     ///
     /// Trains on made-up windows; needs neither broker nor configuration.
     Bench(bench::cli::Arguments),
+    /// Look at the samples before training, or delete them.
+    Data {
+        #[command(subcommand)]
+        action: show::cli::Action,
+    },
     /// Try out the whole set-up, from the configuration to the sensor, and say what to do.
     Doctor(doctor::cli::Arguments),
 }
@@ -76,7 +82,9 @@ fn main() -> ExitCode {
     if let Some(Command::Doctor(doctor)) = &arguments.command {
         return ExitCode::from(doctor.run(&arguments.config));
     }
-    logging::start("info");
+    // What `data` finds it prints itself.
+    let data = matches!(arguments.command, Some(Command::Data { .. }));
+    logging::start(if data { "error" } else { "info" });
     if let Some(Command::Bench(bench)) = &arguments.command {
         return bench.run();
     }
@@ -95,6 +103,15 @@ fn main() -> ExitCode {
             return ExitCode::from(EXIT_CONFIG);
         }
         return answer(say(&format!("{}: no problem found", arguments.config.display())));
+    }
+    if let Some(Command::Data { action }) = &arguments.command {
+        return match action.run(&config) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(problem) => {
+                error!("{problem}");
+                ExitCode::from(if problem.is_config() { EXIT_CONFIG } else { 1 })
+            }
+        };
     }
     match run(&config, arguments.reset_state) {
         Ok(()) => ExitCode::SUCCESS,

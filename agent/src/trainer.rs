@@ -5,7 +5,8 @@ use std::sync::Arc;
 use dunlin_models::{Backend, Windows};
 use dunlin_protocol::task::{Task, TaskSpec};
 
-use crate::data::{DataError, WindowSet, WindowSource};
+use crate::data::trouble::{DataReport, Looked};
+use crate::data::{DataError, WindowSet, WindowSource, looks};
 use crate::job::{Job, JobFailure, JobSpec, Outcome, Survey};
 use crate::network::{NetworkTrainer, failure};
 use crate::ports::Executor;
@@ -32,13 +33,15 @@ pub struct BurnTrainer {
     source: Box<dyn WindowSource>,
     holdout: f32,
     trainer: NetworkTrainer,
+    /// What the last look for windows came to.
+    looked: Looked,
 }
 
 impl BurnTrainer {
     /// A trainer for the windows of `source`.
     pub fn new(source: Box<dyn WindowSource>, settings: TrainerSettings) -> Self {
         let TrainerSettings { backend, holdout } = settings;
-        Self { source, holdout, trainer: NetworkTrainer::new(backend) }
+        Self { source, holdout, trainer: NetworkTrainer::new(backend), looked: Looked::NoTask }
     }
 }
 
@@ -50,9 +53,29 @@ pub fn view<'a>(set: &'a WindowSet, task: &TaskSpec) -> Result<Windows<'a>, JobF
     Windows::new(task, &set.values, &set.labels).map_err(failure)
 }
 
+/// Why training failed, with what its data may have to do with it: a lower learning rate does not
+/// help against values in another unit than the task's.
+fn explain(failure: JobFailure, task: &TaskSpec, train: &WindowSet) -> JobFailure {
+    let JobFailure(text) = &failure;
+    match looks::far_out(&looks::spans(task, train)) {
+        Some(far) if text.contains("diverged") => JobFailure(format!(
+            "{text}, but look at the data first: {far} `dunlin-agent data show` shows them"
+        )),
+        Some(_) | None => failure,
+    }
+}
+
 impl Executor for BurnTrainer {
     fn survey(&mut self, task: &Arc<Task>, stop: &dyn Fn() -> bool) -> Result<Survey, JobFailure> {
-        let counts = self.source.count(task, stop).map_err(failure)?;
+        let counts = match self.source.count(task, stop) {
+            Ok(counts) => counts,
+            Err(DataError::Stopped) => return Err(failure(DataError::Stopped)),
+            Err(error) => {
+                self.looked = Looked::Misfit(error.to_string());
+                return Err(failure(error));
+            }
+        };
+        self.looked = Looked::Windows(counts.total(), counts.left_out.clone());
         let windows = counts.for_training(self.holdout);
         Ok(Survey::of(u32::try_from(windows).unwrap_or(u32::MAX)))
     }
@@ -73,7 +96,12 @@ impl Executor for BurnTrainer {
         }
         let all = self.source.windows_unless(&job.task, stop).map_err(failure)?;
         let (train, held) = all.split(self.holdout);
-        let (train, held) = (view(&train, &job.task)?, view(&held, &job.task)?);
-        self.trainer.run(job, &train, &held, stop).map(Outcome::Trained)
+        let windows = (view(&train, &job.task)?, view(&held, &job.task)?);
+        let trained = self.trainer.run(job, &windows.0, &windows.1, stop);
+        trained.map(Outcome::Trained).map_err(|failure| explain(failure, &job.task, &train))
+    }
+
+    fn data(&self) -> DataReport {
+        DataReport::of(&self.source.status(), &self.looked)
     }
 }

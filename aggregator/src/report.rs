@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use dunlin_protocol::id::Lineage;
 use dunlin_protocol::message::Answer;
 use dunlin_protocol::work::WorkKind;
+use dunlin_service::figures::Figure;
 use log::Level;
 
 use crate::aggregator::Aggregator;
@@ -119,17 +120,17 @@ pub fn ended(summary: &RoundSummary) -> String {
     };
     let mut text = what + &refused(&summary.tally);
     if figures.before.windows > 0 {
-        let (before, loss) = (score(&figures.before), figures.before.loss());
-        let _ = write!(text, ", held-back windows: {before} right (loss {loss:.3})");
+        let (before, loss) = (score(&figures.before), Figure(figures.before.loss()));
+        let _ = write!(text, ", held-back windows: {before} right (loss {loss})");
     }
     if figures.after.windows > 0 {
-        let (after, loss) = (score(&figures.after), figures.after.loss());
-        let _ = write!(text, " before, {after} (loss {loss:.3}) after local training");
+        let (after, loss) = (score(&figures.after), Figure(figures.after.loss()));
+        let _ = write!(text, " before, {after} (loss {loss}) after local training");
     }
     if key.kind == WorkKind::Sums {
         let _ = write!(text, ", {} windows", figures.examples);
     } else if figures.examples > 0 {
-        let _ = write!(text, ", training loss {:.3}", figures.train_loss);
+        let _ = write!(text, ", training loss {}", Figure(figures.train_loss));
     }
     let (kib, tenths) = (summary.tally.update_bytes.div_ceil(1024), summary.took_ms / 100);
     let _ = write!(text, ", {kib} KiB of updates, {}.{} s", tenths / 10, tenths % 10);

@@ -6,6 +6,7 @@
 
 extern crate alloc;
 
+pub mod figures;
 pub mod problems;
 
 #[cfg(feature = "std")]

@@ -16,11 +16,14 @@ pub mod iio;
 pub mod labels;
 pub mod live;
 mod log_limit;
+pub mod looks;
 pub mod losses;
 pub mod mqtt;
+pub mod peek;
 pub mod ring;
 pub mod store;
 pub mod time;
+pub mod trouble;
 mod window_set;
 
 pub use config::SourceConfig;

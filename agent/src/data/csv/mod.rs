@@ -49,13 +49,27 @@ pub fn read_file(
     scratch: &Path,
     task: &TaskSpec,
 ) -> Result<WindowSet, DataError> {
+    read_samples(config, scratch)?.windows(task, config.sampling.values_max())
+}
+
+/// The samples in a file that does not grow, with the labels of its label file; `scratch` as in
+/// [`read_file`].
+///
+/// # Errors
+/// [`DataError`] when the file is not there.
+pub fn read_samples(config: &CsvConfig, scratch: &Path) -> Result<SampleStore, DataError> {
     let path = &config.input.path;
     std::fs::metadata(path).map_err(DataError::io(path, "read"))?;
     let store = SampleStore::open(scratch, config.sampling.header())?;
     let mut reader = CsvReader::open(config, position_path(scratch), &store)?;
     let store = Mutex::new(store);
     while reader.poll(&store) {}
-    lock(&store).windows(task, config.sampling.values_max())
+    if let Some(path) = &config.sampling.labels_path {
+        let (delimiter, unit) = (config.input.delimiter, config.sampling.time_unit);
+        let mut labels = LabelReader::new(path, delimiter, unit);
+        while labels.poll(&store) {}
+    }
+    Ok(store.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner))
 }
 
 #[cfg(test)]
