@@ -1,6 +1,5 @@
 //! The loop that joins a session to MQTT, to its state file and to a trainer on its own thread.
 
-mod data_news;
 mod inbox;
 mod remote;
 mod worker;
@@ -28,7 +27,6 @@ use crate::ports::{
 };
 use crate::session::{Input, Output, Ports, Session, Settings};
 use crate::state::DeviceState;
-use data_news::DataNews;
 use inbox::Inbox;
 pub use remote::{DeviceStatus, Remote, RunError};
 use worker::Order;
@@ -123,7 +121,7 @@ pub fn run(parts: Parts, remote: &Remote) -> Result<(), RunError> {
     // The boot number must be on disk before the broker hears of it.
     let (cancel, sleep) = (Arc::default(), None);
     let hands = Hands { store, topics: topics.clone(), orders, watch, inference, cancel, sleep };
-    let data = DataNews::default();
+    let data = DataReport::default();
     let mut device = Device { session, hands, heartbeat, held, data };
     device.perform(None)?;
     let inlet = events.inlet(sender, topics);
@@ -162,7 +160,7 @@ struct Device {
     /// Whether the device is held: then windows are not counted again.
     held: Arc<AtomicBool>,
     /// What is wrong with its data.
-    data: DataNews,
+    data: DataReport,
 }
 
 /// What the session acts on, but for the transport.
@@ -196,9 +194,6 @@ impl Device {
         let now = || Instant(u64::try_from(clock.elapsed().as_millis()).unwrap_or(u64::MAX));
         let mut credentials_refused = false;
         while !remote.stop.load(Ordering::Relaxed) {
-            if let Some(trouble) = self.data.due(now()) {
-                self.session.handle(now(), Input::DataTrouble(trouble));
-            }
             self.perform(Some(&mut *transport))?;
             if let Some(span) = self.hands.sleep.take() {
                 transport.sleep(span);
@@ -225,7 +220,7 @@ impl Device {
                 Ok(Event::Survey(Ok(survey))) => {
                     self.session.handle(now(), Input::Survey(survey));
                 }
-                Ok(Event::Survey(Err(JobFailure(why)))) => {
+                Ok(Event::Survey(Err(JobFailure { why, .. }))) => {
                     warn!("no training windows: {why}");
                     self.session.handle(now(), Input::Survey(Survey::NOTHING));
                 }
@@ -237,7 +232,10 @@ impl Device {
                     self.hands.tell_watch(false);
                     self.session.handle(now(), Input::Done { work, outcome });
                 }
-                Ok(Event::Data(report)) => self.data.take(report),
+                Ok(Event::Data(report)) => {
+                    self.session.handle(now(), Input::DataTrouble(report.trouble()));
+                    self.data = report;
+                }
                 Ok(Event::Found(finding)) => {
                     if let Some(inference) = &mut self.hands.inference {
                         inference.on_finding(now(), &finding, &mut self.session);

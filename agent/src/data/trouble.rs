@@ -1,10 +1,12 @@
 //! What is wrong with the data of a device: counts by reason for its federation, and a line for
 //! whoever looks after it.
 
+use dunlin_protocol::presence::{DataTrouble, TROUBLES_MAX};
+
 use super::{LeftOut, SourceStatus};
 
 /// Most reasons that are told at a time.
-pub const REASONS_MAX: usize = 4;
+pub const REASONS_MAX: usize = TROUBLES_MAX;
 /// Longest line in characters.
 const LINE_CHARS_MAX: usize = 300;
 
@@ -67,6 +69,19 @@ impl DataReport {
     }
 }
 
+impl DataReport {
+    /// What the federation is told; `None` where all is well.
+    pub fn trouble(&self) -> Option<DataTrouble> {
+        let trouble: DataTrouble = self.reasons.iter().copied().collect();
+        (!trouble.is_empty()).then_some(trouble)
+    }
+
+    /// `line` with what is wrong behind it.
+    pub fn behind(&self, line: String) -> String {
+        if self.line.is_empty() { line } else { format!("{line}; data: {}", self.line) }
+    }
+}
+
 /// What left out most, where there are no windows.
 fn why(left_out: &LeftOut) -> Option<(&'static str, u64)> {
     let LeftOut { unlabelled, off_rate, cut, rows_ended, .. } = *left_out;
@@ -115,6 +130,11 @@ mod tests {
         ];
         let report = DataReport::of(&status(&lost), &Looked::NoTask);
         assert_eq!(report.reasons, [("time", 619), ("cut", 18), ("order", 3), ("label", 2)]);
+        let told = report.trouble().unwrap();
+        assert_eq!(told.to_string(), r#"{"time":619,"cut":18,"order":3,"label":2}"#);
+        assert!(report.behind("waits".into()).starts_with("waits; data: 619"));
+        assert_eq!(DataReport::default().trouble(), None);
+        assert_eq!(DataReport::default().behind("waits".into()), "waits");
         let start = "619 samples without a usable time (line 24); 18 values outside";
         assert!(report.line.starts_with(start), "{}", report.line);
     }

@@ -110,7 +110,7 @@ fn stopped(full: bool) -> (bool, Vec<String>) {
         sleep: None,
     };
     let held = Arc::default();
-    let (heartbeat, data) = (Heartbeat::default(), DataNews::default());
+    let (heartbeat, data) = (Heartbeat::default(), DataReport::default());
     let mut device = Device { session, hands, heartbeat, held, data };
     let mut listener = Listener::default();
     let (outcome, _) = device.leave(Ok(()), &mut listener);

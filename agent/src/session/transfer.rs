@@ -26,6 +26,9 @@ const RESTARTS_MAX: u8 = 3;
 /// hour and a half.
 const SPOILED: Backoff = Backoff::new(10_000, 3_600_000, Jitter::After);
 
+/// Times that chunks are asked for in vain before that is worth a word.
+const UNANSWERED: u8 = 3;
+
 impl Retry {
     /// First repeat after five to seven and a half seconds.
     pub(super) fn start(now: Instant, rng: &mut Rng) -> Self {
@@ -134,6 +137,8 @@ pub(super) struct Download {
     rests: Backoff,
     /// Until when nothing is asked for.
     rests_until: Instant,
+    /// How often chunks were asked for since one came.
+    asked: u8,
 }
 
 impl Download {
@@ -141,12 +146,23 @@ impl Download {
         let assembly = Assembly::new(reference);
         let (requested, retry) = (Vec::new(), Retry::start(now, rng));
         let (spoiled, rests) = (0, SPOILED);
-        Self { reference, assembly, requested, retry, spoiled, rests, rests_until: now }
+        let rests_until = now;
+        #[rustfmt::skip]
+        let this = Self {
+            reference, assembly, requested, retry, spoiled, rests, rests_until, asked: 0,
+        };
+        this
     }
 
     /// How often all chunks came and were not the object.
     pub(super) fn spoiled(&self) -> u8 {
         self.spoiled
+    }
+
+    /// Counts that chunks are asked for once more; whether no answer is worth a word by now.
+    pub(super) fn is_unanswered(&mut self) -> bool {
+        self.asked = self.asked.saturating_add(1);
+        self.asked == UNANSWERED
     }
 
     /// Whether nothing is to be asked for now: what came last was spoiled.
@@ -176,6 +192,7 @@ impl Download {
             return false;
         }
         self.requested.swap_remove(at);
+        self.asked = 0;
         self.retry = Retry::start(now, rng);
         true
     }
