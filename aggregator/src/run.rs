@@ -197,7 +197,7 @@ impl Shell<'_> {
     fn take(&mut self, now: Instant, event: LinkEvent) {
         match event {
             LinkEvent::Connected => {
-                log::info!("connected to {}", self.config.broker.url);
+                // The link has said so, with its URL.
                 self.core.handle(now, Input::Connected);
             }
             LinkEvent::Disconnected { reason } => {
