@@ -2,22 +2,25 @@
 
 mod count;
 mod row;
+mod seen;
 
 pub use count::Counter;
 
 use std::collections::VecDeque;
 
-use dunlin_protocol::task::TaskSpec;
+use dunlin_protocol::task::{Input, TaskSpec};
 
 use super::labels::match_labels;
 use super::ring::{Block, Header, Record, Ring};
-use super::{DataError, LiveWindow, WindowSet};
+use super::units::conversion;
+use super::{DataError, LeftOut, LiveWindow, WindowSet};
 use row::{Judged, LabelMap, Row, Step};
 
 /// All windows in `ring` that fit `task`, oldest first, scaled.
 ///
 /// A window is `window` samples in a row; a missing sample, a step of more than 1.5 periods or a
-/// clock set back ends a row. Within a row, windows begin `hop` samples apart. A window's label is
+/// clock set back ends a row. A window with a value that the ring could not hold is left out, in a
+/// channel of the task. Within a row, windows begin `hop` samples apart. A window's label is
 /// the one that at least 8 in 10 of its samples carry; a task with labels skips the others, a task
 /// without labels takes every window. `texts` are the label texts by number. When the windows would
 /// take more than `values_max` values, the newest are kept.
@@ -68,8 +71,8 @@ impl Cutting {
         values_max: usize,
     ) -> Result<Self, DataError> {
         let channels = fit(ring.header(), task)?;
-        let row = Row::new(ring.header(), task, label_map(texts, task)?);
-        let cutter = Cutter::new(ring.header(), task, channels, row, values_max);
+        let labels = label_map(texts, task)?;
+        let cutter = Cutter::new(ring.header(), task, channels, labels, values_max);
         Ok(Self { cutter, end: ring.next_sequence() })
     }
 
@@ -106,8 +109,7 @@ impl Cutting {
 /// be read.
 pub fn newest(ring: &mut Ring, task: &TaskSpec) -> Result<Option<LiveWindow>, DataError> {
     let channels = fit(ring.header(), task)?;
-    let row = Row::new(ring.header(), task, None);
-    let mut cutter = Cutter::new(ring.header(), task, channels, row, usize::MAX);
+    let mut cutter = Cutter::new(ring.header(), task, channels, None, usize::MAX);
     let first = ring.next_sequence().saturating_sub(cutter.row.window() as u64);
     ring.scan(first, |record| cutter.take(record))?;
     let Some(end_us) = cutter.row.newest_us().filter(|_| !cutter.found.is_empty()) else {
@@ -118,27 +120,63 @@ pub fn newest(ring: &mut Ring, task: &TaskSpec) -> Result<Option<LiveWindow>, Da
     Ok(Some(LiveWindow { end_us, values }))
 }
 
-/// For each channel of `task`: its place in a ring with this header, and the value of one step.
+/// Where a channel of a task comes from.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    /// Its place in the ring.
+    at: usize,
+    /// From the unit of the ring to that of the task: `value * factor + offset`.
+    factor: f64,
+    offset: f64,
+}
+
+impl Place {
+    /// Its value in a sample, in the unit of the task.
+    #[allow(clippy::cast_possible_truncation)] // rounded to the nearest
+    fn value(&self, record: &Record) -> f32 {
+        let value = record.values.get(self.at).copied().unwrap_or(f32::NAN);
+        (f64::from(value) * self.factor + self.offset) as f32
+    }
+}
+
+/// For each channel of `task`, where it comes from in a ring with this header.
 ///
 /// # Errors
-/// [`DataError`] when the ring lacks a channel or has another rate (more than 1 % apart).
-fn fit(header: &Header, task: &TaskSpec) -> Result<Vec<(usize, f32)>, DataError> {
-    let (wanted, has) = (task.input.rate_millihertz, header.rate_millihertz());
-    if u64::from(wanted.abs_diff(has)) * 100 > u64::from(wanted) {
-        return Err(DataError::Rate { task: wanted, has });
+/// [`DataError`] when the ring lacks a channel, has one in a unit that cannot be converted to the
+/// task's, or has another rate (more than 1 % apart).
+fn fit(header: &Header, task: &TaskSpec) -> Result<Vec<Place>, DataError> {
+    let (task_ns, has_ns) = (task_period_ns(&task.input), header.period_ns);
+    if u128::from(task_ns.abs_diff(has_ns)) * 100 > u128::from(task_ns) {
+        return Err(DataError::Rate { task_ns, has_ns });
     }
     let mut channels = Vec::new();
     let mut missing = Vec::new();
-    for channel in &task.input.channels {
-        match header.channels.iter().position(|(name, _)| *name == channel.name) {
-            Some(at) => channels.push((at, header.channels[at].1)),
-            None => missing.push(channel.name.clone()),
-        }
+    for wanted in &task.input.channels {
+        let found = header.channels.iter().enumerate().find(|(_, has)| has.name == wanted.name);
+        let Some((at, has)) = found else {
+            missing.push(wanted.name.clone());
+            continue;
+        };
+        // Who names no unit has the task's.
+        let unknown = has.unit.is_empty() || wanted.unit.is_empty();
+        let known = || conversion(&has.unit, &wanted.unit);
+        let Some((factor, offset)) = (if unknown { Some((1.0, 0.0)) } else { known() }) else {
+            let (channel, has, task) =
+                (wanted.name.clone(), has.unit.clone(), wanted.unit.to_string());
+            return Err(DataError::Unit { channel, has, task });
+        };
+        channels.push(Place { at, factor, offset });
     }
     if !missing.is_empty() || channels.is_empty() {
         return Err(DataError::Channels { missing, has: header.names() });
     }
     Ok(channels)
+}
+
+/// Nanoseconds between the samples of a task.
+pub(in crate::data) fn task_period_ns(input: &Input) -> u64 {
+    let millihertz = u64::from(input.rate_millihertz.max(1));
+    (1_000_000_000_000 + millihertz / 2) / millihertz
 }
 
 /// For each label number in the ring, whose texts these are, the label of `task`; `None` for a task
@@ -156,12 +194,10 @@ fn windows_max(task: &TaskSpec, values_max: usize) -> usize {
 }
 
 struct Cutter {
-    /// For each channel of the task: its place in the ring, and the value of one step.
-    channels: Vec<(usize, f32)>,
+    channels: Vec<Place>,
     row: Row,
     hop: usize,
     windows_max: usize,
-    rate_millihertz: u32,
     /// Values of the row's last `window` samples.
     values: VecDeque<f32>,
     /// Samples until the next window may end.
@@ -169,7 +205,7 @@ struct Cutter {
     found: VecDeque<f32>,
     found_labels: VecDeque<u16>,
     off_rate: u64,
-    measured: u64,
+    cut: u64,
     unlabelled: u64,
     crowded_out: u64,
 }
@@ -178,22 +214,23 @@ impl Cutter {
     fn new(
         header: &Header,
         task: &TaskSpec,
-        channels: Vec<(usize, f32)>,
-        row: Row,
+        channels: Vec<Place>,
+        labels: Option<LabelMap>,
         values_max: usize,
     ) -> Self {
+        let places = channels.iter().map(|place| place.at).collect();
+        let row = Row::new(header, task, places, labels);
         Self {
             channels,
             hop: usize::from(task.input.hop).max(1),
             windows_max: windows_max(task, values_max),
-            rate_millihertz: header.rate_millihertz(),
             values: VecDeque::new(),
             wait: row.window(),
             row,
             found: VecDeque::new(),
             found_labels: VecDeque::new(),
             off_rate: 0,
-            measured: 0,
+            cut: 0,
             unlabelled: 0,
             crowded_out: 0,
         }
@@ -208,8 +245,7 @@ impl Cutter {
             Step::Grows => {}
             Step::Moves => drop(self.values.drain(..self.channels.len())),
         }
-        let value = |&(at, quantum): &(usize, f32)| f32::from(record.codes[at]) * quantum;
-        self.values.extend(self.channels.iter().map(value));
+        self.values.extend(self.channels.iter().map(|place| place.value(record)));
         self.wait -= 1;
         if self.wait == 0 {
             self.wait = self.hop;
@@ -221,10 +257,8 @@ impl Cutter {
         match self.row.judge() {
             Judged::Window(label) => self.keep(label),
             Judged::Unlabelled => self.unlabelled += 1,
-            Judged::OffRate => {
-                self.off_rate += 1;
-                self.measured = self.row.measured_millihertz();
-            }
+            Judged::Cut => self.cut += 1,
+            Judged::OffRate => self.off_rate += 1,
         }
     }
 
@@ -240,25 +274,30 @@ impl Cutter {
         self.found.extend(&self.values);
     }
 
-    fn finish(self, task: &TaskSpec) -> Result<WindowSet, DataError> {
-        if self.found.is_empty() && self.unlabelled == 0 && self.off_rate > 0 {
-            let (windows, measured) = (self.off_rate, self.measured);
-            return Err(DataError::Clock { windows, measured, configured: self.rate_millihertz });
+    fn finish(mut self, task: &TaskSpec) -> Result<WindowSet, DataError> {
+        let window_values = self.row.window() * self.channels.len();
+        let seen = self.row.take_seen();
+        let left_out = LeftOut {
+            found: (self.found.len() / window_values.max(1)) as u64,
+            unlabelled: self.unlabelled,
+            off_rate: self.off_rate,
+            cut: self.cut,
+            crowded_out: self.crowded_out,
+            ..self.row.left_out(&seen, self.off_rate > 0)
+        };
+        if left_out.is_other_rate() {
+            return Err(DataError::Clock(Box::new(left_out)));
+        }
+        if left_out.found > 0 {
+            log::info!("from the ring: {left_out}");
         }
         let mut set = WindowSet {
             values: self.found.into(),
             labels: self.found_labels.into(),
-            window_values: self.row.window() * self.channels.len(),
+            window_values,
+            left_out,
         };
         task.scale(&mut set.values);
-        log::info!(
-            "{} windows from the ring; left out: {} without label, {} off the rate, {} older than \
-             fit into memory",
-            set.len(),
-            self.unlabelled,
-            self.off_rate,
-            self.crowded_out
-        );
         Ok(set)
     }
 }

@@ -14,6 +14,7 @@ mod error;
 pub mod har;
 pub mod iio;
 pub mod labels;
+mod left_out;
 pub mod live;
 mod log_limit;
 pub mod looks;
@@ -24,11 +25,14 @@ pub mod ring;
 pub mod store;
 pub mod time;
 pub mod trouble;
+pub mod units;
 mod window_set;
 
 pub use config::SourceConfig;
 pub use error::DataError;
+pub use left_out::LeftOut;
 pub use losses::{Loss, Losses};
+pub use store::reset;
 pub use window_set::{LiveWindow, WindowCounts, WindowSet};
 
 use std::fmt;

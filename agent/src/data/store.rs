@@ -1,16 +1,24 @@
 //! Samples, label names and waiting labels of a live source, kept together.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 
 use dunlin_protocol::task::TaskSpec;
 
 use super::cut::{Counter, Cutting};
 use super::labels::{LabelIndex, LabelRange, LabelTable, WaitingLabels};
 use super::log_limit::{LogLimit, clock};
-use super::ring::{Block, Header, NO_LABEL, Record, Ring};
+use super::ring::{Block, Header, NO_LABEL, Record, Ring, open_file};
 use super::{DataError, LiveWindow, Loss, SourceStatus, WindowSet, cut};
 
+/// The files of a live source in its state folder: samples, texts of labels, and how far a file is read.
+const RING: &str = "samples.ring";
+const LABELS: &str = "samples.labels";
+const POSITION: &str = "samples.position";
+/// What may be left of a ring that was being resized, or could not be read.
+const REMAINS: [&str; 2] = ["samples.resize", "samples.damaged"];
 /// Label ranges that are applied in one pass over the ring.
 const RANGES_AT_ONCE: usize = 1024;
 
@@ -32,8 +40,8 @@ impl SampleStore {
     /// [`DataError`] of [`Ring::open`] and [`LabelTable::open`].
     pub fn open(state_dir: &Path, header: Header) -> Result<Self, DataError> {
         dunlin_service::file::make_folder(state_dir).map_err(DataError::io(state_dir, "create"))?;
-        let mut ring = Ring::open(&state_dir.join("samples.ring"), header)?;
-        let (table, fresh) = LabelTable::open(&state_dir.join("samples.labels"))?;
+        let mut ring = Ring::open(&state_dir.join(RING), header)?;
+        let (table, fresh) = LabelTable::open(&state_dir.join(LABELS))?;
         if fresh {
             ring.relabel(|record| (record.label != NO_LABEL).then_some(NO_LABEL))?;
         }
@@ -55,20 +63,32 @@ impl SampleStore {
     /// where they are people's. A label range that waits for its time wins over `label`, a text of at
     /// most 32 characters; an empty one is none.
     ///
-    /// `values`: `[channels]` in the order of the ring, that of the names, finite, each in the unit that
-    /// the task gives its channel. What lies outside of the ring's range is stored as the nearest value
-    /// that it can hold. One that is no number would be stored as 0: refuse the sample instead.
+    /// `values`: `[channels]` in the order of the ring, that of the names, each in the unit that the
+    /// configuration gives its channel, or else the task's. One outside of the ring's range is counted
+    /// and spoils the windows that it is in. With one that is no finite number the sample is not taken,
+    /// but counted as missing a value.
     ///
     /// # Errors
     /// [`DataError::Io`] when the disk takes nothing more, [`DataError::State`] when there are not as
     /// many values as channels; the sample is then lost.
     pub fn append(&mut self, time_us: i64, label: &str, values: &[f32]) -> Result<(), DataError> {
+        if let Some(at) = values.iter().position(|value| !value.is_finite()) {
+            let name = self.ring.header().channels.get(at).map(|channel| channel.name.clone());
+            self.lose(Loss::Missing, 1, || format!("{} at {time_us} us", name.unwrap_or_default()));
+            return Ok(());
+        }
         let label = match self.waiting.label_at(time_us) {
             Some(label) => label,
             None => self.label_number(label)?.unwrap_or(NO_LABEL),
         };
+        let before = self.ring.cut();
         self.ring.append(time_us, label, values)?;
         self.counts.accepted += 1;
+        let cut = self.ring.cut() - before;
+        if cut > 0 {
+            let detail = cut_value(self.ring.header(), values);
+            self.lose(Loss::Cut, cut, || detail);
+        }
         Ok(())
     }
 
@@ -241,6 +261,49 @@ impl SampleStore {
     pub fn status(&self) -> SourceStatus {
         SourceStatus { samples: self.ring.len(), ..self.counts.clone() }
     }
+}
+
+/// Which value its channel cannot hold.
+fn cut_value(header: &Header, values: &[f32]) -> String {
+    let mut both = header.channels.iter().zip(values);
+    let outside = both.find(|(channel, value)| {
+        channel.quantum > 0.0 && (**value / channel.quantum).round().abs() > f32::from(i16::MAX)
+    });
+    outside.map_or(String::new(), |(channel, value)| {
+        let (name, quantum, most) = (&channel.name, channel.quantum, channel.most());
+        format!(
+            "{name} = {value}: with quantum {quantum} the ring holds -{most} to {most}; remove the \
+             quantum, or set a larger one and empty the ring: dunlin-agent data reset"
+        )
+    })
+}
+
+/// Compares the ring in the folder `state_dir` with `header`. See [`Ring::check`].
+pub(super) fn check_ring(state_dir: &Path, header: &Header) -> Result<(), DataError> {
+    Ring::check(&state_dir.join(RING), header)
+}
+
+/// Removes the samples in the folder `state_dir`, their labels, and how far a file was read: the source
+/// begins anew, and reads a file again from its start. Gives the files that are gone, which may be none.
+///
+/// # Errors
+/// [`DataError::State`] when another process has the ring open; nothing is then removed.
+/// [`DataError::Io`].
+pub fn reset(state_dir: &Path) -> Result<Vec<PathBuf>, DataError> {
+    let ring = state_dir.join(RING);
+    let known = ring.try_exists().map_err(DataError::io(&ring, "look for the file"))?;
+    // Until the last file is gone, nobody else may begin.
+    let _locked = known.then(|| open_file(&ring)).transpose()?;
+    let mut gone = Vec::new();
+    for name in [POSITION, LABELS, REMAINS[0], REMAINS[1], RING] {
+        let path = state_dir.join(name);
+        match fs::remove_file(&path) {
+            Ok(()) => gone.push(path),
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => return Err(DataError::io(&path, "remove")(error)),
+        }
+    }
+    Ok(gone)
 }
 
 impl Drop for SampleStore {

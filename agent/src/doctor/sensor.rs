@@ -9,7 +9,6 @@ use super::report::{Finding, Outcome};
 use super::{fit, now};
 use crate::config::AgentConfig;
 use crate::data::config::Sampling;
-use crate::data::ring::record_bytes;
 use crate::data::{Loss, Losses, SourceConfig, SourceStatus, WindowSource};
 use crate::instance::InstanceLock;
 
@@ -45,7 +44,7 @@ impl Expected {
     }
 
     fn live<C>(sampling: &Sampling<C>) -> Self {
-        let record = record_bytes(sampling.channels.len()) as u64;
+        let record = sampling.record_bytes() as u64;
         let ring_bytes = sampling.capacity().saturating_mul(record);
         Self { rate_hz: Some(sampling.rate_hz), ring_bytes, stdin: false }
     }
@@ -326,7 +325,7 @@ mod tests {
         assert!(finding.text.contains("channels that the source lacks: y"), "{finding:?}");
         rows(dir.path(), 300);
         let finding = check(&config, Some(&task("x", 100_000)), SPAN);
-        assert!(finding.text.contains("the task wants 100.000 Hz"), "{finding:?}");
+        assert!(finding.text.contains("the task wants 100 Hz"), "{finding:?}");
     }
 
     #[test]
