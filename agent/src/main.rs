@@ -1,6 +1,6 @@
 //! `dunlin-agent`: trains on this device's data and sends updates to its federation.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -96,13 +96,7 @@ fn main() -> ExitCode {
         }
     };
     if let Some(Command::Config { action: ConfigAction::Check }) = arguments.command {
-        let link = config.link().map_err(|problems| problems.to_string());
-        let checked = link.and_then(|link| link.check_files().map_err(|error| error.to_string()));
-        if let Err(problem) = checked {
-            error!("the configuration cannot be used:\n{problem}");
-            return ExitCode::from(EXIT_CONFIG);
-        }
-        return answer(say(&format!("{}: no problem found", arguments.config.display())));
+        return check(&config, &arguments.config);
     }
     if let Some(Command::Data { action }) = &arguments.command {
         return match action.run(&config) {
@@ -120,6 +114,26 @@ fn main() -> ExitCode {
             ExitCode::from(if failure.is_config { EXIT_CONFIG } else { 1 })
         }
     }
+}
+
+/// Looks at what the file at `path` names: keys, certificates, and the samples that are kept.
+fn check(config: &AgentConfig, path: &Path) -> ExitCode {
+    let link = config.link().map_err(|problems| problems.to_string());
+    let checked = link.and_then(|link| link.check_files().map_err(|error| error.to_string()));
+    if let Err(problem) = checked {
+        error!("the configuration cannot be used:\n{problem}");
+        return ExitCode::from(EXIT_CONFIG);
+    }
+    match config.source.check_ring(&config.state_dir) {
+        Ok(()) => {}
+        Err(problem) if problem.is_config() => {
+            error!("the configuration does not go with the samples there:\n{problem}");
+            return ExitCode::from(EXIT_CONFIG);
+        }
+        // Not every user may look there.
+        Err(problem) => warn!("the samples there were not compared: {problem}"),
+    }
+    answer(say(&format!("{}: no problem found", path.display())))
 }
 
 /// How a command ends that has printed what it was asked for.
