@@ -35,7 +35,7 @@ pub fn open(
     let (header, values_max) = match (config, file) {
         (SourceConfig::Csv(csv), file) => {
             let path = file.unwrap_or(&csv.input.path);
-            if file.is_some() || path.is_file() {
+            if file.is_some() || path.is_file() || path.is_dir() {
                 let mut csv = csv.clone();
                 csv.input.path = path.to_owned();
                 let (from, values_max) = (path.display().to_string(), csv.sampling.values_max());
