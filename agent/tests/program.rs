@@ -87,8 +87,11 @@ fn a_reader_that_has_seen_enough_ends_the_program_quietly() {
     for arguments in commands {
         let (reader, writer) = std::io::pipe().unwrap();
         drop(reader);
-        let child = command(folder.path(), arguments).stdout(writer).stderr(Stdio::piped());
-        let (code, log) = ended(child.spawn().unwrap());
+        let mut command = command(folder.path(), arguments);
+        let child = command.stdout(writer).stderr(Stdio::piped()).spawn().unwrap();
+        // It holds the writing end too.
+        drop(command);
+        let (code, log) = ended(child);
         assert!(!log.contains("panicked"), "{arguments:?}: {log}");
         // The doctor's exit code tells what it found.
         let expected = if arguments[0] == "doctor" { Some(1) } else { Some(0) };
