@@ -20,7 +20,7 @@ use dunlin_protocol::task::TaskSpec;
 
 use self::reader::CsvReader;
 use super::config::CsvConfig;
-use super::live::{LiveSource, SampleReader};
+use super::live::{LiveSource, SampleReader, lock};
 use super::store::SampleStore;
 use super::{DataError, WindowSet};
 
