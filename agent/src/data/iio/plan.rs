@@ -58,7 +58,8 @@ impl Plan {
         for (_, wanted) in input.parts() {
             let folder = sysfs::find(&input.sysfs, "iio:device", wanted)?;
             if let Some(other) = parts.iter().find(|part| part.folder == folder) {
-                let both = format!("{:?} and {wanted:?} are both {}", other.title, folder.display());
+                let both =
+                    format!("{:?} and {wanted:?} are both {}", other.title, folder.display());
                 return Err(format!("{both}; name one of them in source.devices"));
             }
             parts.push(Part { title: wanted.to_owned(), folder, inputs: Vec::new() });
