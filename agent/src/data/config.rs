@@ -10,7 +10,7 @@ mod time;
 pub use csv::{COLUMNS_MAX, Column, CsvConfig, CsvInput};
 pub use filter::{Wanted, Where};
 pub use iio::{IioConfig, IioInput, IioMode};
-pub use mqtt::{MqttConfig, MqttInput};
+pub use mqtt::{ByTopic, MqttChannel, MqttConfig, MqttInput};
 pub use sampling::{Live, Sampling, TimeUnit};
 pub use time::{TimeField, TimeFormat, TimeKind};
 
