@@ -1,16 +1,20 @@
 //! The `[source]` section of the agent's configuration.
 
 mod csv;
+mod filter;
 mod iio;
 mod intake;
 mod mqtt;
 mod sampling;
+mod time;
 
 pub use csv::{COLUMNS_MAX, Column, CsvConfig, CsvInput};
+pub use filter::{Wanted, Where};
 pub use iio::{IioConfig, IioInput, IioMode};
 pub use intake::{Derived, IntakeConfig, Missing, MissingRules};
 pub use mqtt::{MqttConfig, MqttInput};
 pub use sampling::{Live, Sampling, TimeUnit};
+pub use time::{TimeField, TimeFormat, TimeKind};
 
 use std::path::PathBuf;
 

@@ -21,6 +21,7 @@ pub mod losses;
 pub mod mqtt;
 pub mod ring;
 pub mod store;
+pub mod time;
 mod window_set;
 
 pub use config::SourceConfig;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use dunlin_protocol::limits::{CHANNELS_MAX, LABEL_CHARS_MAX};
 use dunlin_service::config::Problems;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::IntakeConfig;
 use crate::data::intake::Intake;
@@ -80,7 +80,7 @@ fn default_windows_mb() -> u32 {
 }
 
 /// Unit of times in the input.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum TimeUnit {
     /// Seconds, with a fraction or without.
     #[default]
@@ -92,6 +92,9 @@ pub enum TimeUnit {
     /// Microseconds, with a fraction, which is rounded, or without.
     #[serde(rename = "us")]
     Microseconds,
+    /// Nanoseconds, rounded to microseconds; exact where they come as integers or text.
+    #[serde(rename = "ns")]
+    Nanoseconds,
 }
 
 impl TimeUnit {
@@ -103,9 +106,30 @@ impl TimeUnit {
             Self::Seconds => 1e6,
             Self::Milliseconds => 1e3,
             Self::Microseconds => 1.0,
+            Self::Nanoseconds => 1e-3,
         };
         let us = (time * factor).round();
         (us.abs() <= 9_007_199_254_740_992.0).then_some(us as i64)
+    }
+
+    /// Microseconds in one unit, as a power of ten.
+    pub(in crate::data) fn power(self) -> i32 {
+        match self {
+            Self::Seconds => 6,
+            Self::Milliseconds => 3,
+            Self::Microseconds => 0,
+            Self::Nanoseconds => -3,
+        }
+    }
+
+    /// The text that names it in a configuration.
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::Seconds => "s",
+            Self::Milliseconds => "ms",
+            Self::Microseconds => "us",
+            Self::Nanoseconds => "ns",
+        }
     }
 }
 
