@@ -3,6 +3,7 @@
 mod csv;
 mod filter;
 mod iio;
+mod intake;
 mod mqtt;
 mod sampling;
 mod time;
@@ -10,6 +11,7 @@ mod time;
 pub use csv::{COLUMNS_MAX, Column, CsvConfig, CsvInput};
 pub use filter::{Wanted, Where};
 pub use iio::{IioConfig, IioInput, IioMode};
+pub use intake::{Derived, IntakeConfig, Missing, MissingRules};
 pub use mqtt::{ByTopic, MqttChannel, MqttConfig, MqttInput};
 pub use sampling::{Live, Sampling, TimeUnit};
 pub use time::{TimeField, TimeFormat, TimeKind};
@@ -22,6 +24,7 @@ use serde::Deserialize;
 use serde::de::{DeserializeOwned, Deserializer, Error};
 use toml::{Table, Value};
 
+use intake::INTAKE_KEYS;
 use sampling::SAMPLING_KEYS;
 
 /// Where windows come from.
@@ -97,11 +100,14 @@ where
     E: Error,
 {
     let shared = part(&mut own, &SAMPLING_KEYS);
+    let intake = part(&mut own, &INTAKE_KEYS);
     let input = read(own.into()).map_err(|error: E| {
-        let shared = SAMPLING_KEYS.join(", ");
+        let shared = [&SAMPLING_KEYS[..], &INTAKE_KEYS[..]].concat().join(", ");
         E::custom(format!("{error}\nbesides, each live source has the keys {shared}{more}"))
     })?;
-    Ok(Live { sampling: read(shared.into())?, input })
+    let mut sampling: Sampling<C> = read(shared.into())?;
+    sampling.intake = read(intake.into())?;
+    Ok(Live { sampling, input })
 }
 
 impl SourceConfig {

@@ -89,6 +89,7 @@ impl LiveSource {
             return Err(DataError::Config(problems));
         }
         let store = SampleStore::open(state_dir, sampling.header())?;
+        let store = store.with_intake(sampling.intake());
         let reader = open(&store)?;
         let labels = sampling.labels_path.as_ref();
         let labels = labels.map(|path| LabelReader::new(path, delimiter, sampling.time_unit));
@@ -187,6 +188,9 @@ fn run(
         } else {
             stop.recv_timeout(reader.pause().min(POLL)) != Err(RecvTimeoutError::Timeout)
         };
+        if stopping {
+            lock(store).finish();
+        }
         if stopping || clock().saturating_duration_since(synced) >= SYNC {
             save(store, &mut *reader);
             synced = clock();
