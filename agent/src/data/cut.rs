@@ -123,9 +123,10 @@ pub fn newest(ring: &mut Ring, task: &TaskSpec) -> Result<Option<LiveWindow>, Da
 /// # Errors
 /// [`DataError`] when the ring lacks a channel or has another rate (more than 1 % apart).
 fn fit(header: &Header, task: &TaskSpec) -> Result<Vec<(usize, f32)>, DataError> {
-    let (wanted, has) = (task.input.rate_millihertz, header.rate_millihertz());
-    if u64::from(wanted.abs_diff(has)) * 100 > u64::from(wanted) {
-        return Err(DataError::Rate { task: wanted, has });
+    let (wanted, has) = (task.input.period_ns(), header.period_ns);
+    if u128::from(wanted.abs_diff(has)) * 100 > u128::from(wanted) {
+        let task = task.input.nearest_millihertz();
+        return Err(DataError::Rate { task, has: header.rate_millihertz() });
     }
     let mut channels = Vec::new();
     let mut missing = Vec::new();

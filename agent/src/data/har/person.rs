@@ -114,7 +114,7 @@ impl PersonWindows {
     /// # Errors
     /// As [`PersonWindows::for_task`], but for labels.
     fn places_for(&self, task: &TaskSpec) -> Result<Vec<usize>, DataError> {
-        let rate = task.input.rate_millihertz;
+        let rate = task.input.nearest_millihertz();
         if u64::from(rate.abs_diff(RATE_MILLIHERTZ)) * 100 > u64::from(rate) {
             return Err(DataError::Rate { task: rate, has: RATE_MILLIHERTZ });
         }
