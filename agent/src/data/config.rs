@@ -9,7 +9,7 @@ mod sampling;
 pub use csv::{COLUMNS_MAX, Column, CsvConfig, CsvInput};
 pub use iio::{IioConfig, IioInput, IioMode};
 pub use mqtt::{MqttConfig, MqttInput};
-pub use period::{ParsePeriodError, Period};
+pub use period::Period;
 pub use sampling::{Live, Sampling, TimeUnit};
 
 use std::path::{Path, PathBuf};

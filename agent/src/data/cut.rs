@@ -8,7 +8,7 @@ pub use count::Counter;
 
 use std::collections::VecDeque;
 
-use dunlin_protocol::task::{Input, TaskSpec};
+use dunlin_protocol::task::TaskSpec;
 
 use super::labels::match_labels;
 use super::ring::{Block, Header, Record, Ring};
@@ -145,7 +145,7 @@ impl Place {
 /// [`DataError`] when the ring lacks a channel, has one in a unit that cannot be converted to the
 /// task's, or has another rate (more than 1 % apart).
 fn fit(header: &Header, task: &TaskSpec) -> Result<Vec<Place>, DataError> {
-    let (task_ns, has_ns) = (task_period_ns(&task.input), header.period_ns);
+    let (task_ns, has_ns) = (task.input.period_ns(), header.period_ns);
     if u128::from(task_ns.abs_diff(has_ns)) * 100 > u128::from(task_ns) {
         return Err(DataError::Rate { task_ns, has_ns });
     }
@@ -171,12 +171,6 @@ fn fit(header: &Header, task: &TaskSpec) -> Result<Vec<Place>, DataError> {
         return Err(DataError::Channels { missing, has: header.names() });
     }
     Ok(channels)
-}
-
-/// Nanoseconds between the samples of a task.
-pub(in crate::data) fn task_period_ns(input: &Input) -> u64 {
-    let millihertz = u64::from(input.rate_millihertz.max(1));
-    (1_000_000_000_000 + millihertz / 2) / millihertz
 }
 
 /// For each label number in the ring, whose texts these are, the label of `task`; `None` for a task

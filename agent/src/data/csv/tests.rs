@@ -10,7 +10,7 @@ use crate::data::live::{save, settle};
 use crate::data::ring::{NO_LABEL, Record};
 use crate::data::{Loss, SourceConfig, SourceStatus, open};
 use dunlin_protocol::id::Name;
-use dunlin_protocol::task::{Channel, Features, Input, Target};
+use dunlin_protocol::task::{Channel, Features, Input, Rate, Target};
 
 /// A folder with an input, a label file and a state folder, at 50 Hz.
 struct Bench {
@@ -298,7 +298,7 @@ fn task() -> TaskSpec {
         name: Name::new("test").unwrap(),
         input: Input {
             channels: vec![channel("y"), channel("x")],
-            rate_millihertz: 50_000,
+            rate: Rate::from_millihertz(50_000),
             window: 4,
             hop: 4,
         },
