@@ -21,7 +21,7 @@ use serde::de::{DeserializeOwned, Deserializer, Error};
 use toml::{Table, Value};
 
 use super::ring::Header;
-use super::{DataError, store};
+use super::{DataError, files};
 use sampling::SAMPLING_KEYS;
 
 /// Where windows come from.
@@ -147,7 +147,7 @@ impl SourceConfig {
     /// to do; [`DataError::Io`].
     pub fn check_ring(&self, state_dir: &Path) -> Result<(), DataError> {
         match self.ring_header() {
-            Some(header) => store::check_ring(state_dir, &header),
+            Some(header) => files::check_ring(state_dir, &header),
             None => Ok(()),
         }
     }

@@ -11,6 +11,7 @@ pub mod config;
 pub mod csv;
 pub mod cut;
 mod error;
+mod files;
 pub mod har;
 pub mod iio;
 pub mod labels;
@@ -26,9 +27,9 @@ mod window_set;
 
 pub use config::SourceConfig;
 pub use error::DataError;
+pub use files::reset;
 pub use left_out::LeftOut;
 pub use losses::{Loss, Losses};
-pub use store::reset;
 pub use window_set::{LiveWindow, WindowCounts, WindowSet};
 
 use std::fmt;

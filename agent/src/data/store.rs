@@ -2,23 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use dunlin_protocol::task::TaskSpec;
 
 use super::cut::{Counter, Cutting};
+use super::files;
 use super::labels::{LabelIndex, LabelRange, LabelTable, WaitingLabels};
 use super::log_limit::{LogLimit, clock};
-use super::ring::{Block, Header, NO_LABEL, Record, Ring, open_file};
+use super::ring::{Block, Header, NO_LABEL, Record, Ring};
 use super::{DataError, LiveWindow, Loss, SourceStatus, WindowSet, cut};
 
-/// The files of a live source in its state folder: samples, texts of labels, and how far a file is read.
-const RING: &str = "samples.ring";
-const LABELS: &str = "samples.labels";
-const POSITION: &str = "samples.position";
-/// What may be left of a ring that was being resized, or could not be read.
-const REMAINS: [&str; 2] = ["samples.resize", "samples.damaged"];
 /// Label ranges that are applied in one pass over the ring.
 const RANGES_AT_ONCE: usize = 1024;
 
@@ -40,8 +34,8 @@ impl SampleStore {
     /// [`DataError`] of [`Ring::open`] and [`LabelTable::open`].
     pub fn open(state_dir: &Path, header: Header) -> Result<Self, DataError> {
         fs::create_dir_all(state_dir).map_err(DataError::io(state_dir, "create"))?;
-        let mut ring = Ring::open(&state_dir.join(RING), header)?;
-        let (table, fresh) = LabelTable::open(&state_dir.join(LABELS))?;
+        let mut ring = Ring::open(&state_dir.join(files::RING), header)?;
+        let (table, fresh) = LabelTable::open(&state_dir.join(files::LABELS))?;
         if fresh {
             ring.relabel(|record| (record.label != NO_LABEL).then_some(NO_LABEL))?;
         }
@@ -276,34 +270,6 @@ fn cut_value(header: &Header, values: &[f32]) -> String {
              quantum, or set a larger one and empty the ring: dunlin-agent data reset"
         )
     })
-}
-
-/// Compares the ring in the folder `state_dir` with `header`. See [`Ring::check`].
-pub(super) fn check_ring(state_dir: &Path, header: &Header) -> Result<(), DataError> {
-    Ring::check(&state_dir.join(RING), header)
-}
-
-/// Removes the samples in the folder `state_dir`, their labels, and how far a file was read: the source
-/// begins anew, and reads a file again from its start. Gives the files that are gone, which may be none.
-///
-/// # Errors
-/// [`DataError::State`] when another process has the ring open; nothing is then removed.
-/// [`DataError::Io`].
-pub fn reset(state_dir: &Path) -> Result<Vec<PathBuf>, DataError> {
-    let ring = state_dir.join(RING);
-    let known = ring.try_exists().map_err(DataError::io(&ring, "look for the file"))?;
-    // Until the last file is gone, nobody else may begin.
-    let _locked = known.then(|| open_file(&ring)).transpose()?;
-    let mut gone = Vec::new();
-    for name in [POSITION, LABELS, REMAINS[0], REMAINS[1], RING] {
-        let path = state_dir.join(name);
-        match fs::remove_file(&path) {
-            Ok(()) => gone.push(path),
-            Err(error) if error.kind() == ErrorKind::NotFound => {}
-            Err(error) => return Err(DataError::io(&path, "remove")(error)),
-        }
-    }
-    Ok(gone)
 }
 
 impl Drop for SampleStore {
