@@ -9,7 +9,7 @@ use serde::de::{Deserializer, Error};
 use toml::Value;
 
 use super::time::plain;
-use super::{Live, TimeField, Where};
+use super::{Live, Missing, MissingRules, TimeField, Where};
 use crate::data::mqtt::{JsonPath, covers};
 
 /// Where the broker is when the configuration does not say.
@@ -115,6 +115,15 @@ impl MqttInput {
 }
 
 impl MqttConfig {
+    /// Lets channels of several topics keep their last values where the user says nothing of
+    /// missing ones: each message has only some of them.
+    pub(super) fn fill_missing(&mut self) {
+        let missing = &mut self.sampling.intake.missing;
+        if self.input.by_topic == Some(ByTopic::Channel) && *missing == MissingRules::default() {
+            missing.others = Missing::Hold;
+        }
+    }
+
     /// The topic of a channel where channels have topics of their own.
     pub(in crate::data) fn topic_of<'c>(&'c self, channel: &'c MqttChannel) -> &'c str {
         channel.topic.as_deref().unwrap_or(&self.input.topic)

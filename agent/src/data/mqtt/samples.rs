@@ -11,6 +11,7 @@ use super::message::{Item, MessageReader, Sample};
 use super::topics::OneTopic;
 use crate::data::Loss;
 use crate::data::config::{ByTopic, MqttConfig};
+use crate::data::intake::OwnedReading;
 use crate::data::live::{Pace, lock};
 use crate::data::store::SampleStore;
 
@@ -46,7 +47,8 @@ impl Messages {
         let open = input.topic.contains(['+', '#']) && input.only.is_none();
         let topics = match input.by_topic {
             Some(ByTopic::Channel) => {
-                let joiner = Joiner::new(sampling.channels.len(), sampling.period_ns(), None);
+                let silence_s = sampling.intake.missing_max_s;
+                let joiner = Joiner::new(sampling.channels.len(), sampling.period_ns(), silence_s);
                 Topics::Parts(parts(config), joiner)
             }
             Some(ByTopic::One) | None if open => {
@@ -183,15 +185,16 @@ impl Messages {
 
     /// Puts samples with their times into the store, or into what joins them.
     fn put(&mut self, topic: &str, mut samples: Vec<(i64, Sample)>, store: &mut SampleStore) {
-        samples.sort_by_key(|(time_us, _)| *time_us);
         let Topics::Parts(parts, joiner) = &mut self.topics else {
             self.heard = true;
-            for (time_us, sample) in samples {
-                store.take(time_us, &sample.label, &sample.values);
-            }
-            return;
+            let reading = |(time_us, Sample { label, values, .. })| {
+                OwnedReading { time_us, label, values }
+            };
+            return store.take_batch(&mut samples.into_iter().map(reading).collect());
         };
         let Some((_, channels)) = parts.get(topic) else { return };
+        let mut samples = samples;
+        samples.sort_by_key(|(time_us, _)| *time_us);
         for (time_us, Sample { label, values, .. }) in samples {
             joiner.advance(time_us, |time_us, label, values| store.take(time_us, label, values));
             let values = channels.iter().copied().zip(values);

@@ -50,7 +50,7 @@ impl Bench {
 
     fn open(config: &MqttConfig, dir: &Path) -> (SampleStore, Messages) {
         let store = SampleStore::open(dir, config.sampling.header()).unwrap();
-        (store, Messages::new(config, dir))
+        (store.with_intake(config.sampling.intake()), Messages::new(config, dir))
     }
 
     fn take(&mut self, message: &str, arrival_us: i64) {

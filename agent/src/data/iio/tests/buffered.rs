@@ -186,7 +186,7 @@ fn task(window: u16) -> TaskSpec {
         name: Name::new("test").unwrap(),
         input: Input {
             channels: vec![channel("x"), channel("z")],
-            rate_millihertz: 50_000,
+            rate: dunlin_protocol::task::Rate::from_millihertz(50_000),
             window,
             hop: window,
         },
