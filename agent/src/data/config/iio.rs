@@ -122,6 +122,7 @@ impl IioConfig {
         let own = self.sampling.intake.conversion(name) != PLAIN;
         let Some((kernel, unit)) = iio::unit(channel).filter(|_| !own) else { return Ok(PLAIN) };
         let wanted = self.sampling.unit_of(name);
+        let wanted = if wanted.is_empty() { unit } else { wanted };
         let (factor, offset) = conversion(unit, wanted).ok_or(unit)?;
         Ok((kernel * factor, offset))
     }
@@ -192,7 +193,8 @@ impl IioConfig {
             problems.add_if(!plain(of_device), &key, advice);
             if let Err(kernel) = self.conversion_of(name, of_device) {
                 let unit = self.sampling.unit_of(name);
-                let text = format!("is {unit:?}, which {channel} in {kernel} cannot be converted to");
+                let text =
+                    format!("is {unit:?}, which {channel} in {kernel} cannot be converted to");
                 problems.add(&format!("units.{name}"), format!("{text}; set factors.{name}, too"));
             }
             let file = of_device.starts_with("in_") || of_device.ends_with("_raw");

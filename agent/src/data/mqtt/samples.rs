@@ -187,13 +187,11 @@ impl Messages {
     fn put(&mut self, topic: &str, mut samples: Vec<(i64, Sample)>, store: &mut SampleStore) {
         let Topics::Parts(parts, joiner) = &mut self.topics else {
             self.heard = true;
-            let reading = |(time_us, Sample { label, values, .. })| {
-                OwnedReading { time_us, label, values }
-            };
+            let reading =
+                |(time_us, Sample { label, values, .. })| OwnedReading { time_us, label, values };
             return store.take_batch(&mut samples.into_iter().map(reading).collect());
         };
         let Some((_, channels)) = parts.get(topic) else { return };
-        let mut samples = samples;
         samples.sort_by_key(|(time_us, _)| *time_us);
         for (time_us, Sample { label, values, .. }) in samples {
             joiner.advance(time_us, |time_us, label, values| store.take(time_us, label, values));

@@ -37,6 +37,7 @@ fn a_buffer_is_set_up_read_and_switched_off() {
 }
 
 #[test]
+#[allow(clippy::cast_possible_truncation)]
 fn scans_that_come_in_pieces_are_put_together() {
     let tree = Tree::buffered();
     let mut bench = Bench::<Buffered>::new(&tree.config(BUFFERED));
@@ -178,7 +179,7 @@ fn a_trigger_is_set_by_its_name_and_runs_at_the_rate() {
 fn task(window: u16) -> TaskSpec {
     let channel = |name: &str| Channel {
         name: name.to_owned(),
-        unit: "g".to_owned(),
+        unit: "m/s2".to_owned(),
         offset: 0.0,
         scale: 1.0,
     };

@@ -2,7 +2,7 @@
 
 use super::*;
 
-const TWO: &str = "mode = 'buffered'\ndevices = { a = 'imu_accel', g = 'imu_gyro' }\n[channels]\n\
+const TWO: &str = "mode = 'buffered'\nfill = false\ndevices = { a = 'imu_accel', g = 'imu_gyro' }\n[channels]\n\
     g = 'g:anglvel_x'\nx = 'a:accel_x'\n";
 
 /// A tree with a gyroscope besides, `iio:device1`; both fill buffers.

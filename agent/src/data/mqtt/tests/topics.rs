@@ -37,8 +37,8 @@ fn rooms_do_not_mix_and_the_others_are_named() {
     drop(bench);
     let (store, messages) = Bench::open(&config, dir.path());
     let mut bench = Bench { store, messages, _dir: dir };
-    bench.take_from("zigbee2mqtt/fridge", r#"{"temperature":4.5}"#, 240_000_000);
-    bench.take_from("zigbee2mqtt/living", r#"{"temperature":22}"#, 240_000_000);
+    bench.take_from("zigbee2mqtt/fridge", r#"{"temperature":4.5}"#, 900_000_000);
+    bench.take_from("zigbee2mqtt/living", r#"{"temperature":22}"#, 900_000_000);
     assert_eq!(bench.values(), [[21.5], [21.5], [21.5], [22.0]]);
 }
 
