@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use dunlin_service::config::Problems;
 use serde::Deserialize;
 
-use super::Live;
+use super::{IntakeConfig, Live};
 use crate::data::iio;
 use crate::data::units::conversion;
 
@@ -99,7 +99,7 @@ impl IioConfig {
         let Self { sampling, input } = self;
         for (name, channel) in &sampling.channels {
             let said = sampling.unit.is_some() || sampling.units.contains_key(name);
-            if said || sampling.intake.conversion(name) != PLAIN {
+            if said || has_own(&sampling.intake, name) {
                 continue;
             }
             if let Some((_, unit)) = iio::unit(input.part_of(channel).1) {
@@ -119,7 +119,7 @@ impl IioConfig {
         name: &str,
         channel: &str,
     ) -> Result<(f64, f64), &'static str> {
-        let own = self.sampling.intake.conversion(name) != PLAIN;
+        let own = has_own(&self.sampling.intake, name);
         let Some((kernel, unit)) = iio::unit(channel).filter(|_| !own) else { return Ok(PLAIN) };
         let wanted = self.sampling.unit_of(name);
         let wanted = if wanted.is_empty() { unit } else { wanted };
@@ -202,6 +202,11 @@ impl IioConfig {
             problems.add_if(file, &key, format!("{channel:?} {problem}"));
         }
     }
+}
+
+/// Whether the user has a factor or offset for the channel `name`.
+fn has_own(intake: &IntakeConfig, name: &str) -> bool {
+    intake.factor.is_some() || intake.factors.contains_key(name) || intake.conversion(name) != PLAIN
 }
 
 fn plain(name: &str) -> bool {

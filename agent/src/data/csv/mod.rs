@@ -52,9 +52,11 @@ pub fn read_file(
     let path = &config.input.path;
     std::fs::metadata(path).map_err(DataError::io(path, "read"))?;
     let store = SampleStore::open(scratch, config.sampling.header())?;
+    let store = store.with_intake(config.sampling.intake());
     let mut reader = CsvReader::open(config, position_path(scratch), &store)?;
     let store = Mutex::new(store);
     while reader.poll(&store) {}
+    lock(&store).finish();
     lock(&store).windows(task, config.sampling.values_max())
 }
 

@@ -31,10 +31,10 @@ pub(super) struct CsvReader {
     rows: RowReader,
     time: ImpliedTime,
     period_ns: u64,
-    /// Good rows that are in the ring already: they came after the saved position.
-    skip: u64,
     /// Bytes of the open file up to the end of the last line that was dealt with.
     line_end: u64,
+    /// The last `line_end` after which no sample waited, and the number of the next sample then.
+    settled: (u64, u64),
     resume_sequence: u64,
     saved: Option<Position>,
 }
@@ -67,8 +67,8 @@ impl CsvReader {
             rows: RowReader::new(config),
             time: ImpliedTime::default(),
             period_ns: config.sampling.period_ns(),
-            skip: 0,
             line_end: 0,
+            settled: (0, 0),
             resume_sequence: saved.map_or(0, |position| position.sequence),
             saved,
         })
@@ -77,11 +77,13 @@ impl CsvReader {
     /// Goes on where an earlier program stopped.
     fn resume(&mut self, store: &mut SampleStore) {
         self.line_end = self.follower.offset().unwrap_or(0);
-        self.skip = store.ring().next_sequence().saturating_sub(self.resume_sequence);
-        let newest = store.ring().times().map(|times| times.newest);
+        self.settled = (self.line_end, self.resume_sequence);
+        let before = store.resume(self.resume_sequence);
+        let problem = before.as_ref().err().map(ToString::to_string);
+        let before = before.ok().flatten();
         self.time =
-            ImpliedTime { base_us: newest.unwrap_or(0), steps: u64::from(newest.is_some()) };
-        store.set_problem(None);
+            ImpliedTime { base_us: before.unwrap_or(0), steps: u64::from(before.is_some()) };
+        store.set_problem(problem);
         log::info!("{}: goes on at byte {}", self.path.display(), self.line_end);
         if self.line_end == 0 {
             return;
@@ -99,8 +101,9 @@ impl CsvReader {
     fn restart(&mut self, store: &mut SampleStore) {
         self.tear(store);
         self.rows.restart();
-        self.skip = 0;
+        store.gap();
         self.line_end = 0;
+        self.settled = (0, store.next_sequence());
         self.time = match store.ring().times() {
             Some(times) => ImpliedTime { base_us: times.newest, steps: self.gap_steps() },
             None => ImpliedTime::default(),
@@ -121,7 +124,7 @@ impl CsvReader {
     }
 
     fn take_piece(&mut self, store: &mut SampleStore) {
-        let Self { rows, time, skip, line_end, path, period_ns, .. } = self;
+        let Self { rows, time, settled, line_end, path, period_ns, .. } = self;
         let end = self.follower.offset().unwrap_or(0);
         let begin = end.saturating_sub(self.piece.len() as u64);
         self.lines.feed(&self.piece, |line, used| {
@@ -132,7 +135,6 @@ impl CsvReader {
             };
             match row {
                 Ok(Row::Header | Row::Blank) => {}
-                Ok(Row::Sample { .. }) if *skip > 0 => *skip -= 1,
                 Ok(Row::Sample { time_us, label, values }) => {
                     let time_us = time_us.unwrap_or_else(|| time.now_us(*period_ns));
                     time.steps += 1;
@@ -140,10 +142,13 @@ impl CsvReader {
                 }
                 Ok(Row::Refused(refusal)) => {
                     // The sample was taken, only not understood: its time passes.
-                    time.steps += u64::from(*skip == 0);
+                    time.steps += 1;
                     refuse(store, path, refusal);
                 }
                 Err(problem) => store.set_problem(Some(format!("{}: {problem}", path.display()))),
+            }
+            if store.is_settled() {
+                *settled = (*line_end, store.next_sequence());
             }
         });
     }
@@ -170,6 +175,7 @@ impl SampleReader for CsvReader {
             }
             Ok(Piece::Ended) => {
                 self.tear(&mut store);
+                store.finish();
                 store.set_ended();
                 false
             }
@@ -190,8 +196,12 @@ impl SampleReader for CsvReader {
 
     // Samples of the bytes that will not be read again must be on disk before.
     fn save(&mut self, store: &mut SampleStore) {
-        let sequence = store.ring().next_sequence().saturating_sub(self.skip);
-        let position = match self.follower.position(self.line_end, sequence) {
+        if store.is_settled() {
+            self.settled = (self.line_end, store.next_sequence());
+        }
+        // What still waits for others is read again after a restart.
+        let (line_end, sequence) = self.settled;
+        let position = match self.follower.position(line_end, sequence) {
             Ok(Some(position)) if self.saved != Some(position) => position,
             Ok(_) => return,
             Err(error) => {

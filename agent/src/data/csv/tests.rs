@@ -55,6 +55,7 @@ impl Bench {
 
     fn run(&self) -> Running {
         let store = SampleStore::open(&self.state(), self.config.sampling.header()).unwrap();
+        let store = store.with_intake(self.config.sampling.intake());
         let reader = CsvReader::open(&self.config, position_path(&self.state()), &store).unwrap();
         let labels = self.config.sampling.labels_path.as_ref().unwrap();
         let labels = LabelReader::new(labels, ',', self.config.sampling.time_unit);
