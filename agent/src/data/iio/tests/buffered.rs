@@ -83,6 +83,28 @@ fn a_rate_that_is_refused_is_a_problem_that_lists_the_rates_that_there_are() {
 }
 
 #[test]
+fn a_device_may_run_faster_where_samples_are_brought_to_the_rate() {
+    let tree = Tree::buffered();
+    tree.write("sampling_frequency_available", "26 52 104\n");
+    let mut bench = Bench::<Buffered>::new(&tree.config(&format!("resample = true\n{BUFFERED}")));
+    let scans = (0..60i16).flat_map(|n| scan(n, 0, 0, i64::from(n) * 1_000_000_000 / 52));
+    fs::write(tree.node(), scans.collect::<Vec<u8>>()).unwrap();
+    bench.poll();
+    assert_eq!((bench.problem().as_str(), tree.read("sampling_frequency").as_str()), ("", "52"));
+    let times: Vec<i64> = bench.records().iter().map(|record| record.time_us).collect();
+    assert!(times.len() > 40, "{times:?}");
+    assert!(times.windows(2).all(|pair| pair[1] - pair[0] == 20_000), "{times:?}");
+    // A line of 0.52 a second stays one.
+    let values: Vec<f32> = bench.values().iter().map(|values| values[1]).collect();
+    let middle = &values[10..values.len() - 10];
+    let off = |pair: &[f32]| (pair[1] - pair[0] - 0.0104).abs();
+    assert!(middle.windows(2).all(|pair| off(pair) < 1e-3), "{middle:?}");
+    fs::remove_file(tree.path("scan_elements/in_timestamp_en")).unwrap();
+    let error = Buffered::open(&tree.config(&format!("resample = true\n{BUFFERED}"))).unwrap_err();
+    assert!(error.contains("no timestamp"), "{error}");
+}
+
+#[test]
 fn a_buffer_that_cannot_be_switched_on_is_a_problem_and_tried_again() {
     let tree = Tree::buffered();
     tree.refuse_writes("buffer/enable");

@@ -56,7 +56,10 @@ fn a_device_that_stays_slower_than_it_is_read_is_told() {
     bench.poll();
     let (count, text) = bench.lost(Loss::Reading);
     assert_eq!(count, 1);
-    assert!(text.contains("50 Hz") && text.contains("12.500 26.000 52.000"), "{text}");
+    assert!(
+        text.contains("source.rate_hz = 50") && text.contains("12.500 26.000 52.000"),
+        "{text}"
+    );
     assert_eq!(bench.values().len(), 1);
 }
 
