@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use dunlin_link::{BrokerSection, LinkConfig, check_filter};
 use dunlin_service::config::Problems;
 use serde::Deserialize;
-use serde::de::{Deserializer, Error};
+use serde::de::Deserializer;
 use toml::Value;
 
 use super::time::plain;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use dunlin_link::{Link, LinkEvent};
+use dunlin_link::Link;
 use dunlin_service::config::Problems;
 
 use super::queue::Queue;
