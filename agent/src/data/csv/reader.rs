@@ -33,7 +33,8 @@ pub(super) struct CsvReader {
     period_ns: u64,
     /// Bytes of the open file up to the end of the last line that was dealt with.
     line_end: u64,
-    /// The last `line_end` after which no sample waited, and the number of the next sample then.
+    /// The end of the last line whose sample went into the ring with none left waiting, and the number
+    /// of the next sample then: from there a later program goes on and finds the same.
     settled: (u64, u64),
     resume_sequence: u64,
     saved: Option<Position>,
@@ -138,7 +139,11 @@ impl CsvReader {
                 Ok(Row::Sample { time_us, label, values }) => {
                     let time_us = time_us.unwrap_or_else(|| time.now_us(*period_ns));
                     time.steps += 1;
+                    let before = store.next_sequence();
                     store.take(time_us, label, values);
+                    if store.next_sequence() > before && store.is_settled() {
+                        *settled = (*line_end, store.next_sequence());
+                    }
                 }
                 Ok(Row::Refused(refusal)) => {
                     // The sample was taken, only not understood: its time passes.
@@ -146,9 +151,6 @@ impl CsvReader {
                     refuse(store, path, refusal);
                 }
                 Err(problem) => store.set_problem(Some(format!("{}: {problem}", path.display()))),
-            }
-            if store.is_settled() {
-                *settled = (*line_end, store.next_sequence());
             }
         });
     }
@@ -196,10 +198,10 @@ impl SampleReader for CsvReader {
 
     // Samples of the bytes that will not be read again must be on disk before.
     fn save(&mut self, store: &mut SampleStore) {
-        if store.is_settled() {
+        // What still waits for others is read again after a restart, unless all was made to come out.
+        if store.next_sequence() > self.settled.1 && store.is_settled() {
             self.settled = (self.line_end, store.next_sequence());
         }
-        // What still waits for others is read again after a restart.
         let (line_end, sequence) = self.settled;
         let position = match self.follower.position(line_end, sequence) {
             Ok(Some(position)) if self.saved != Some(position) => position,

@@ -4,6 +4,7 @@ mod batch;
 mod derive;
 mod fill;
 mod missing;
+mod recordings;
 mod resample;
 mod spread;
 
