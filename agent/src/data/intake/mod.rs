@@ -141,7 +141,7 @@ impl Intake {
         let row = match conversion {
             Some(pairs) => {
                 converted.clear();
-                converted.extend(reading.values.iter().zip(pairs).map(convert));
+                converted.extend(reading.values.iter().zip(pairs.iter()).map(convert));
                 Reading { values: converted, ..reading }
             }
             None => reading,
