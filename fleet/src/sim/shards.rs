@@ -11,8 +11,6 @@ use super::scenario::Data;
 
 /// Most CSV files of a folder.
 const FILES_MAX: usize = 100_000;
-/// Resolution at which samples of CSV files are kept.
-const QUANTUM: f32 = 0.001;
 /// Memory in MB that the windows of one file may take.
 const WINDOWS_MB: u32 = 1024;
 
@@ -104,7 +102,6 @@ fn read(data: &Data, files: &[PathBuf], task: &TaskSpec) -> Result<Vec<WindowSet
         sampling: Sampling::new(*rate_hz, columns.collect()),
         input: CsvInput::new(PathBuf::new()),
     };
-    config.sampling.quantum = QUANTUM;
     config.sampling.windows_mb = WINDOWS_MB;
     config.input.time = time.as_ref().map(column);
     config.input.label = label.as_ref().map(column);

@@ -6,13 +6,16 @@ use std::path::PathBuf;
 use dunlin_service::config::Problems;
 use serde::Deserialize;
 
-use super::Live;
+use super::{IntakeConfig, Live};
 use crate::data::iio;
+use crate::data::units::conversion;
 
 /// Highest rate at which values are read one by one.
 const POLLED_HZ_MAX: f64 = 1000.0;
 /// Longest name of a device, trigger or channel in bytes.
 const NAME_BYTES_MAX: usize = 128;
+/// Factor and offset that change nothing.
+const PLAIN: (f64, f64) = (1.0, 0.0);
 /// Most devices of one source.
 const DEVICES_MAX: usize = 8;
 
@@ -91,14 +94,37 @@ impl IioInput {
 }
 
 impl IioConfig {
-    /// Factor and offset from the kernel's unit of the device's `channel` to the unit in which the
-    /// task's channel `name` is kept: 1 and 0 where the user has a factor, which is the kernel's.
-    pub(in crate::data) fn conversion_of(&self, name: &str, channel: &str) -> (f64, f64) {
-        let intake = &self.sampling.intake;
-        if intake.factor.is_some() || intake.factors.contains_key(name) {
-            return (1.0, 0.0);
+    /// Says the kernel's units of channels where the user says nothing of them.
+    pub(super) fn fill_units(&mut self) {
+        let Self { sampling, input } = self;
+        for (name, channel) in &sampling.channels {
+            let said = sampling.unit.is_some() || sampling.units.contains_key(name);
+            if said || has_own(&sampling.intake, name) {
+                continue;
+            }
+            if let Some((_, unit)) = iio::unit(input.part_of(channel).1) {
+                sampling.units.insert(name.clone(), unit.to_owned());
+            }
         }
-        (iio::unit(channel).map_or(1.0, |(factor, _)| factor), 0.0)
+    }
+
+    /// Factor and offset from the kernel's unit of the device's `channel` to the unit of the task's
+    /// channel `name`. None are needed where the user has a factor or offset, which is from the
+    /// kernel's unit.
+    ///
+    /// # Errors
+    /// The kernel's unit, where it cannot be converted to the one that the configuration names.
+    pub(in crate::data) fn conversion_of(
+        &self,
+        name: &str,
+        channel: &str,
+    ) -> Result<(f64, f64), &'static str> {
+        let own = has_own(&self.sampling.intake, name);
+        let Some((kernel, unit)) = iio::unit(channel).filter(|_| !own) else { return Ok(PLAIN) };
+        let wanted = self.sampling.unit_of(name);
+        let wanted = if wanted.is_empty() { unit } else { wanted };
+        let (factor, offset) = conversion(unit, wanted).ok_or(unit)?;
+        Ok((kernel * factor, offset))
     }
 
     pub(super) fn check(&self, problems: &mut Problems) {
@@ -165,11 +191,22 @@ impl IioConfig {
                 problems.add(&key, format!("{channel:?} {text}"));
             }
             problems.add_if(!plain(of_device), &key, advice);
+            if let Err(kernel) = self.conversion_of(name, of_device) {
+                let unit = self.sampling.unit_of(name);
+                let text =
+                    format!("is {unit:?}, which {channel} in {kernel} cannot be converted to");
+                problems.add(&format!("units.{name}"), format!("{text}; set factors.{name}, too"));
+            }
             let file = of_device.starts_with("in_") || of_device.ends_with("_raw");
             let problem = "is the name of a file; leave out in_ and _raw, such as \"accel_x\"";
             problems.add_if(file, &key, format!("{channel:?} {problem}"));
         }
     }
+}
+
+/// Whether the user has a factor or offset for the channel `name`.
+fn has_own(intake: &IntakeConfig, name: &str) -> bool {
+    intake.factor.is_some() || intake.factors.contains_key(name) || intake.conversion(name) != PLAIN
 }
 
 fn plain(name: &str) -> bool {

@@ -33,9 +33,9 @@ impl Device for Buffered {
                 false => problem,
             };
             let buffer = Buffer::open(config, part).map_err(named)?;
-            if several && !buffer.has_times() {
-                let problem = "its buffer has no timestamp, by which the scans of several devices \
-                               are joined; set source.mode to \"polled\"";
+            if (several || config.sampling.intake.resample) && !buffer.has_times() {
+                let problem = "its buffer has no timestamp, by which scans are resampled, or joined to \
+                               those of other devices; set source.mode to \"polled\"";
                 return Err(named(problem.to_owned()));
             }
             Ok(buffer)

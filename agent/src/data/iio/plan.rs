@@ -70,7 +70,9 @@ impl Plan {
             let unknown = || format!("{channel:?} is of no device of source.devices; correct it");
             let at = part.ok_or_else(unknown)?;
             let terms = parts.get_mut(at).ok_or_else(unknown)?.terms(name, input.mount_matrix)?;
-            let (factor, offset) = config.conversion_of(task, name);
+            let (factor, offset) = config.conversion_of(task, name).map_err(|kernel| {
+                format!("{channel} comes in {kernel}, which cannot be converted; set a factor")
+            })?;
             Ok(Output { part: at, terms, factor, offset })
         });
         let outputs = outputs.collect::<Result<_, String>>()?;

@@ -152,7 +152,7 @@ impl Device for Polled {
         let mut slow = Vec::new();
         for part in &parts {
             let names = part.inputs.iter().map(|input| input.name.as_str());
-            slow.extend(rate::set_at_least(&part.folder, names, config.sampling.rate_hz));
+            slow.extend(rate::set_at_least(&part.folder, None, names, config.sampling.rate_hz));
         }
         let parts = parts.iter().map(|part| {
             part.inputs.iter().map(|input| Channel::open(&part.folder, input)).collect()

@@ -19,28 +19,33 @@ pub(super) fn set<'a>(
     channels: impl Iterator<Item = &'a str>,
     rate_hz: f64,
 ) -> Result<(), String> {
-    let mut files = files(device, channels);
-    files.extend(trigger.map(|trigger| trigger.join(ATTRIBUTE)));
+    let files = files(device, trigger, channels);
     files.iter().filter(|file| file.exists()).try_for_each(|file| set_one(file, rate_hz))
 }
 
-/// Sets each rate that a polled device has to the lowest that gives a new value to each reading.
-/// What runs slower all the same, in words: readings would show old values again.
+/// Sets each rate that the device and its trigger have to the lowest that is not below `rate_hz`.
+/// What runs slower all the same, in words: polled, old values would show again.
 pub(super) fn set_at_least<'a>(
     device: &Path,
+    trigger: Option<&Path>,
     channels: impl Iterator<Item = &'a str>,
     rate_hz: f64,
 ) -> Option<String> {
-    let files = files(device, channels);
+    let files = files(device, trigger, channels);
     files.iter().filter(|file| file.exists()).find_map(|file| raise_one(file, rate_hz))
 }
 
 /// Files that may hold a rate of these channels, each once.
-fn files<'a>(device: &Path, channels: impl Iterator<Item = &'a str>) -> Vec<PathBuf> {
+fn files<'a>(
+    device: &Path,
+    trigger: Option<&Path>,
+    channels: impl Iterator<Item = &'a str>,
+) -> Vec<PathBuf> {
     let names = channels.flat_map(|channel| channel::names(channel, ATTRIBUTE));
     let mut files: Vec<PathBuf> = names.map(|name| device.join(name)).collect();
     files.sort();
     files.dedup();
+    files.extend(trigger.map(|trigger| trigger.join(ATTRIBUTE)));
     files
 }
 
@@ -73,8 +78,9 @@ fn raise_one(file: &Path, rate_hz: f64) -> Option<String> {
     let now = now.map_or("an unknown rate".to_owned(), |now| format!("{now} Hz"));
     let why = written.err().map_or(String::new(), |error| format!(" ({error})"));
     Some(format!(
-        "{}: runs at {now} and does not take {wanted} Hz{why}: readings at {rate_hz} Hz show old \
-         values again; {}; let the agent's user write this file, or lower source.rate_hz",
+        "{}: runs at {now} and does not take {wanted} Hz{why}: too slow for source.rate_hz = \
+         {rate_hz}, old values show again; {}; lower source.rate_hz, or let the agent's user write \
+         this file",
         file.display(),
         available(file)
     ))
@@ -141,7 +147,7 @@ mod tests {
     fn a_polled_device_is_set_to_a_rate_that_is_enough_or_told_of() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("sampling_frequency");
-        let set = |rate_hz| set_at_least(dir.path(), ["accel_x"].into_iter(), rate_hz);
+        let set = |rate_hz| set_at_least(dir.path(), None, ["accel_x"].into_iter(), rate_hz);
         assert_eq!(set(50.0), None, "a device need not have a rate");
         fs::write(&file, "12.500\n").unwrap();
         let list = dir.path().join("sampling_frequency_available");
