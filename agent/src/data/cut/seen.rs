@@ -115,7 +115,7 @@ impl Watch {
     /// is how long the last window was that did not run at its rate.
     pub(super) fn left_out(&self, seen: &Seen, period_ns: u64, window_us: Option<u64>) -> LeftOut {
         let steps = self.window.saturating_sub(1).max(1);
-        let off = window_us.map(|us| us.saturating_mul(1000) / steps);
+        let off = window_us.map(|us| us.saturating_mul(1000) / steps).filter(|ns| *ns > 0);
         let step_ns = off.or_else(|| self.step_ns());
         LeftOut {
             rows_ended: seen.rows_ended,
