@@ -16,6 +16,7 @@ pub mod iio;
 pub mod labels;
 pub mod live;
 mod log_limit;
+pub mod losses;
 pub mod mqtt;
 pub mod ring;
 pub mod store;
@@ -24,6 +25,7 @@ mod window_set;
 
 pub use config::SourceConfig;
 pub use error::DataError;
+pub use losses::{Loss, Losses};
 pub use window_set::{LiveWindow, WindowCounts, WindowSet};
 
 use std::fmt;
@@ -116,12 +118,8 @@ pub struct SourceStatus {
     pub samples: u64,
     /// Rows or other samples taken in.
     pub accepted: u64,
-    /// Rows, readings or messages refused: torn, too long, something missing, not a finite number.
-    pub refused: u64,
-    /// Values outside of what the ring can hold, stored as the nearest that it can.
-    pub saturated: u64,
-    /// Label ranges dropped because too many wait for their samples, or refused as unreadable.
-    pub labels_lost: u64,
+    /// What could not be used, by kind, each with the last detail.
+    pub losses: Losses,
     /// Whether no more samples will come: standard input has ended.
     pub ended: bool,
     /// What stops the source from taking in samples at the moment.
@@ -130,9 +128,7 @@ pub struct SourceStatus {
 
 impl fmt::Display for SourceStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { samples, accepted, refused, saturated, labels_lost, .. } = self;
-        write!(f, "{samples} samples held; rows: {accepted} accepted, {refused} refused")?;
-        write!(f, "; {saturated} values saturated; {labels_lost} label ranges lost")?;
+        write!(f, "{} samples held, {} taken in; {}", self.samples, self.accepted, self.losses)?;
         if self.ended {
             f.write_str("; the input has ended")?;
         }

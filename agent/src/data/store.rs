@@ -1,5 +1,6 @@
 //! Samples, label names and waiting labels of a live source, kept together.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use dunlin_protocol::task::TaskSpec;
@@ -8,7 +9,7 @@ use super::cut::{Counter, Cutting};
 use super::labels::{LabelIndex, LabelRange, LabelTable, WaitingLabels};
 use super::log_limit::{LogLimit, clock};
 use super::ring::{Block, Header, NO_LABEL, Record, Ring};
-use super::{DataError, LiveWindow, SourceStatus, WindowSet, cut};
+use super::{DataError, LiveWindow, Loss, SourceStatus, WindowSet, cut};
 
 /// Label ranges that are applied in one pass over the ring.
 const RANGES_AT_ONCE: usize = 1024;
@@ -19,7 +20,8 @@ pub struct SampleStore {
     ring: Ring,
     table: LabelTable,
     waiting: WaitingLabels,
-    bad_labels: LogLimit,
+    /// What of each kind of loss the log has not told of yet.
+    untold: BTreeMap<Loss, LogLimit>,
     counts: SourceStatus,
 }
 
@@ -35,8 +37,8 @@ impl SampleStore {
         if fresh {
             ring.relabel(|record| (record.label != NO_LABEL).then_some(NO_LABEL))?;
         }
-        let (waiting, bad_labels) = (WaitingLabels::default(), LogLimit::default());
-        Ok(Self { ring, table, waiting, bad_labels, counts: SourceStatus::default() })
+        let (waiting, untold) = (WaitingLabels::default(), BTreeMap::new());
+        Ok(Self { ring, table, waiting, untold, counts: SourceStatus::default() })
     }
 
     /// The samples, those included that are not on disk yet.
@@ -84,21 +86,45 @@ impl SampleStore {
     pub fn label_number(&mut self, text: &str) -> Result<Option<u16>, DataError> {
         let number = self.table.number_of(text)?;
         if number.is_none() {
-            self.lose_label("a label has more than 32 characters, or is the 257th");
+            let why = "has more than 32 characters, control characters, or is the 257th";
+            self.lose(Loss::Label, 1, || format!("label {text:?} {why}"));
         }
         Ok(number)
     }
 
-    /// Counts a label range or text that cannot be used.
-    pub fn lose_label(&mut self, why: &str) {
-        if let Some(count) = self.bad_labels.count(clock()) {
-            log::warn!("{count} labels refused; the last: {why}");
+    /// Counts `count` things of one kind that cannot be used. `detail` says what was wrong with the
+    /// last of them and where, with the text that was found there. The first of a kind is logged at
+    /// once, then at most one line a minute.
+    pub fn lose(&mut self, loss: Loss, count: u64, detail: impl FnOnce() -> String) {
+        self.counts.losses.add(loss, count, detail);
+        if count > 0 && loss.is_fault() {
+            let due = self.untold.entry(loss).or_default().add(count, clock());
+            self.tell(loss, due.unwrap_or(0));
         }
     }
 
-    /// Counts a row that is no sample.
+    /// Counts a sample that cannot be used and of which nothing more is known; see
+    /// [`SampleStore::lose`].
     pub fn refuse_row(&mut self) {
-        self.counts.refused += 1;
+        self.lose(Loss::Number, 1, String::new);
+    }
+
+    /// Logs what was lost since the last line, for kinds whose minute is over.
+    pub(super) fn tell_losses(&mut self) {
+        let now = clock();
+        let due =
+            self.untold.iter_mut().filter_map(|(loss, limit)| Some((*loss, limit.add(0, now)?)));
+        for (loss, count) in due.collect::<Vec<_>>() {
+            self.tell(loss, count);
+        }
+    }
+
+    fn tell(&self, loss: Loss, count: u64) {
+        if count > 0 {
+            let last = self.counts.losses.last(loss).filter(|last| !last.is_empty());
+            let last = last.map_or(String::new(), |last| format!("; the last: {last}"));
+            log::warn!("{count} {}{last}", loss.describe());
+        }
     }
 
     /// Notes what keeps samples from coming in, or that nothing does.
@@ -125,7 +151,12 @@ impl SampleStore {
     pub fn label(&mut self, ranges: &[LabelRange]) -> Result<(), DataError> {
         let times = self.ring.times();
         let newest = times.map_or(i64::MIN, |times| times.newest);
+        let lost = self.waiting.lost();
         ranges.iter().filter(|r| r.end_us > newest).for_each(|&range| self.waiting.add(range));
+        self.lose(Loss::Label, self.waiting.lost() - lost, || {
+            "more than 4096 label ranges wait for their samples; those that begin last are dropped"
+                .to_owned()
+        });
         let Some(times) = times else {
             return Ok(());
         };
@@ -208,11 +239,14 @@ impl SampleStore {
 
     /// How the source is doing.
     pub fn status(&self) -> SourceStatus {
-        SourceStatus {
-            samples: self.ring.len(),
-            saturated: self.ring.saturated(),
-            labels_lost: self.bad_labels.total() + self.waiting.lost(),
-            ..self.counts.clone()
+        SourceStatus { samples: self.ring.len(), ..self.counts.clone() }
+    }
+}
+
+impl Drop for SampleStore {
+    fn drop(&mut self) {
+        for (loss, mut limit) in std::mem::take(&mut self.untold) {
+            self.tell(loss, limit.take());
         }
     }
 }

@@ -141,7 +141,8 @@ fn rate(moments: &[(Duration, u64)], span: Duration) -> Option<f64> {
 
 /// `advice`: what to look at when nothing comes.
 fn flow(seen: &Seen, rate_hz: f64, span: Duration, advice: &str) -> Finding {
-    let SourceStatus { accepted, refused, problem, ended, .. } = &seen.status;
+    let SourceStatus { accepted, losses, problem, ended, .. } = &seen.status;
+    let refused = &losses.faults();
     let seconds = span.as_secs_f64();
     let problem = problem.as_ref().map_or(String::new(), |problem| format!("; {problem}"));
     if *accepted == 0 {

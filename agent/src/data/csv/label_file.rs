@@ -6,6 +6,7 @@ use std::sync::Mutex;
 use super::follow::{Follower, Piece};
 use super::lines::{Line, LineBuffer};
 use super::row::{Splitter, parse_time};
+use crate::data::Loss;
 use crate::data::config::TimeUnit;
 use crate::data::labels::LabelRange;
 use crate::data::live::lock;
@@ -48,7 +49,8 @@ impl LabelReader {
             }
             Ok(Piece::Opened { .. } | Piece::Restarted) => {
                 if self.lines.restart() {
-                    lock(store).lose_label("a line of the label file broke off");
+                    let why = || "a line of the label file broke off".to_owned();
+                    lock(store).lose(Loss::Label, 1, why);
                 }
                 self.first_line = true;
                 true
@@ -76,11 +78,11 @@ impl LabelReader {
             match range {
                 Ok(range) => ranges.push(range),
                 Err(_) if first => {}
-                Err(why) => store.lose_label(&why),
+                Err(why) => store.lose(Loss::Label, 1, || why),
             }
         });
         if let Err(error) = store.label(&ranges) {
-            store.lose_label(&format!("cannot apply labels: {error}"));
+            store.lose(Loss::Label, 1, || format!("cannot apply labels: {error}"));
         }
     }
 }

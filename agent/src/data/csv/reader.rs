@@ -8,9 +8,9 @@ use super::follow::{Follower, Piece};
 use super::lines::{LINE_BYTES_MAX, Line, LineBuffer};
 use super::position::Position;
 use super::row::{Refusal, Row, RowReader};
+use crate::data::Loss;
 use crate::data::config::CsvConfig;
 use crate::data::live::{SampleReader, lock};
-use crate::data::log_limit::{LogLimit, clock};
 use crate::data::store::SampleStore;
 
 /// Times of samples that bring none: one period apart, with a gap wherever rows may be missing.
@@ -37,7 +37,6 @@ pub(super) struct CsvReader {
     line_end: u64,
     resume_sequence: u64,
     saved: Option<Position>,
-    refused: LogLimit,
 }
 
 impl CsvReader {
@@ -72,7 +71,6 @@ impl CsvReader {
             line_end: 0,
             resume_sequence: saved.map_or(0, |position| position.sequence),
             saved,
-            refused: LogLimit::default(),
         })
     }
 
@@ -118,12 +116,12 @@ impl CsvReader {
 
     fn tear(&mut self, store: &mut SampleStore) {
         if self.lines.restart() {
-            refuse(&mut self.refused, store, &self.path, Refusal::Torn);
+            refuse(store, &self.path, Refusal::Torn);
         }
     }
 
     fn take_piece(&mut self, store: &mut SampleStore) {
-        let Self { rows, time, skip, refused, line_end, path, period_ns, .. } = self;
+        let Self { rows, time, skip, line_end, path, period_ns, .. } = self;
         let end = self.follower.offset().unwrap_or(0);
         let begin = end.saturating_sub(self.piece.len() as u64);
         self.lines.feed(&self.piece, |line, used| {
@@ -143,7 +141,7 @@ impl CsvReader {
                 Ok(Row::Refused(refusal)) => {
                     // The sample was taken, only not understood: its time passes.
                     time.steps += u64::from(*skip == 0);
-                    refuse(refused, store, path, refusal);
+                    refuse(store, path, refusal);
                 }
                 Err(problem) => store.set_problem(Some(format!("{}: {problem}", path.display()))),
             }
@@ -215,9 +213,13 @@ impl ImpliedTime {
     }
 }
 
-fn refuse(limit: &mut LogLimit, store: &mut SampleStore, path: &Path, refusal: Refusal) {
-    store.refuse_row();
-    if let Some(count) = limit.count(clock()) {
-        log::warn!("{}: {count} rows refused; the last: {refusal}", path.display());
-    }
+fn refuse(store: &mut SampleStore, path: &Path, refusal: Refusal) {
+    let loss = match refusal {
+        Refusal::TooLong | Refusal::Torn | Refusal::Quote | Refusal::Columns { .. } => {
+            Loss::Columns
+        }
+        Refusal::Number(_) => Loss::Number,
+        Refusal::Time(_) => Loss::Time,
+    };
+    store.lose(loss, 1, || format!("{}: {refusal}", path.display()));
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::*;
 use crate::data::live::{save, settle};
 use crate::data::ring::{NO_LABEL, Record};
-use crate::data::{SourceConfig, SourceStatus, open};
+use crate::data::{Loss, SourceConfig, SourceStatus, open};
 use dunlin_protocol::id::Name;
 use dunlin_protocol::task::{Channel, Features, Input, Target};
 
@@ -116,7 +116,7 @@ fn rows_come_in_as_the_file_grows_and_partial_lines_wait() {
     let last = running.records().pop().unwrap();
     assert_eq!((last.time_us, &last.codes[..], last.label), (40_000, &[2000, -2000][..], NO_LABEL));
     let status = running.status();
-    assert_eq!((status.accepted, status.refused, status.problem), (3, 0, None));
+    assert_eq!((status.accepted, status.losses.faults(), status.problem), (3, 0, None));
 }
 
 #[test]
@@ -126,7 +126,7 @@ fn garbage_is_counted_and_skipped() {
     bench.append("imu.csv", &format!("{}\n0.06,3,3\n", "9".repeat(40_000)));
     let running = bench.run();
     assert_eq!(running.numbers(), [0, 3]);
-    assert_eq!(running.status().refused, 4);
+    assert_eq!(running.status().losses.faults(), 4);
 }
 
 #[test]
@@ -146,7 +146,7 @@ fn noise_never_panics_and_memory_stays_bounded() {
         running.settle();
     }
     let status = running.status();
-    assert!(status.samples <= 1024 && status.refused > 1000, "{status}");
+    assert!(status.samples <= 1024 && status.losses.faults() > 1000, "{status}");
     assert!(lock(&running.store).label_texts().len() <= 256);
     let length = fs::metadata(bench.state().join("samples.ring")).unwrap().len();
     assert!(length <= 4096 + 1024 * 26);
@@ -212,7 +212,7 @@ fn rotated_and_truncated_files_are_followed() {
     bench.rows(4..6);
     running.settle();
     assert_eq!(running.numbers(), [0, 1, 2, 3, 4, 5]);
-    assert_eq!(running.status().refused, 1, "the row that broke off");
+    assert_eq!(running.status().losses.faults(), 1, "the row that broke off");
     drop(running);
     assert_eq!(bench.run().numbers(), [0, 1, 2, 3, 4, 5], "also after a kill");
 }
@@ -235,7 +235,7 @@ fn a_fifo_is_read_from_one_writer_after_the_other() {
         assert!(running.status().problem.unwrap().contains("nobody writes"), "{number}");
     }
     assert_eq!(running.numbers(), [0, 1, 2]);
-    assert_eq!(running.status().refused, 3, "rows that broke off are not guessed");
+    assert_eq!(running.status().losses.faults(), 3, "rows that broke off are not guessed");
 }
 
 #[test]
@@ -253,7 +253,7 @@ fn labels_may_come_late_early_or_be_corrected() {
     running.settle();
     let expected = ["", "walk", "run", "run", "run", "sit", "", ""];
     assert_eq!(running.texts(), expected);
-    assert_eq!(running.status().labels_lost, 2);
+    assert_eq!(running.status().losses.count(Loss::Label), 2);
     drop(running);
     assert_eq!(bench.run().texts(), expected, "reading them again changes nothing");
 }

@@ -12,6 +12,7 @@ use super::channel::Conversion;
 use super::scan::{Layout, ScanType};
 use super::watch::{Device, Now};
 use super::{rate, sysfs};
+use crate::data::Loss;
 use crate::data::config::IioConfig;
 use crate::data::live::{POLL, Pace, lock};
 use crate::data::store::SampleStore;
@@ -241,7 +242,10 @@ impl Scans {
         for (at, conversion) in &self.channels {
             match conversion.value(self.layout.value(*at, scan) as f64) {
                 Some(value) => self.values.push(value),
-                None => return store.refuse_row(),
+                None => {
+                    let detail = || "a value of the buffer is too large".to_owned();
+                    return store.lose(Loss::Number, 1, detail);
+                }
             }
         }
         store.take(time_us, "", &self.values);

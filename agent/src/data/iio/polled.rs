@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 use super::channel::Conversion;
 use super::sysfs;
 use super::watch::{Device, Now};
+use crate::data::Loss;
 use crate::data::config::IioConfig;
 use crate::data::live::{Pace, lock};
-use crate::data::log_limit::LogLimit;
 use crate::data::store::SampleStore;
 
 /// Readings that fail in a row before the source says that it has a problem.
@@ -26,8 +26,6 @@ pub(super) struct Polled {
     period_ns: u64,
     values: Vec<f32>,
     failures: u32,
-    failed: LogLimit,
-    late: LogLimit,
 }
 
 #[derive(Debug)]
@@ -118,10 +116,7 @@ impl Polled {
         self.pace.skip(1);
         self.failures = self.failures.saturating_add(1);
         let mut store = lock(store);
-        store.refuse_row();
-        if let Some(count) = self.failed.count(crate::data::log_limit::clock()) {
-            log::warn!("{count} readings failed; the last: {problem}");
-        }
+        store.lose(Loss::Reading, 1, || problem.clone());
         if self.failures == FAILURES_MAX {
             store.set_problem(Some(problem));
         }
@@ -144,8 +139,6 @@ impl Device for Polled {
             period_ns,
             values: Vec::new(),
             failures: 0,
-            failed: LogLimit::default(),
-            late: LogLimit::default(),
         })
     }
 
@@ -160,12 +153,10 @@ impl Device for Polled {
         let Some(missed) = missed else { return Ok(false) };
         if missed > 0 {
             self.pace.skip(missed);
-            if let Some(count) = self.late.count(now.steady) {
-                log::warn!(
-                    "too late for a reading {count} times; where that goes on, lower rate_hz or \
-                     set mode = \"buffered\""
-                );
-            }
+            lock(store).lose(Loss::Reading, missed, || {
+                "too late for a reading; where that goes on, lower rate_hz or set mode = \"buffered\""
+                    .to_owned()
+            });
         }
         self.take(now.wall_us, store)?;
         Ok(false)

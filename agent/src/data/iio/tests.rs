@@ -12,12 +12,12 @@ use std::time::Duration;
 
 use super::watch::{Device, Now};
 use super::*;
-use crate::data::SourceStatus;
 use crate::data::config::SourceConfig;
 use crate::data::live::lock;
 use crate::data::log_limit::clock;
 use crate::data::ring::Record;
 use crate::data::store::SampleStore;
+use crate::data::{Loss, SourceStatus};
 use dunlin_protocol::id::Name;
 use dunlin_protocol::task::{Channel, Features, Input, Target, TaskSpec};
 

@@ -37,7 +37,7 @@ pub trait SampleReader: Send {
     /// waiting; whether there may be more at once. Then it is asked again without a pause.
     ///
     /// The store is [`lock`]ed for as little as possible: whoever wants windows waits for it. What goes
-    /// wrong is no reason to end: [`SampleStore::set_problem`] tells of it, [`SampleStore::refuse_row`]
+    /// wrong is no reason to end: [`SampleStore::set_problem`] tells of it, [`SampleStore::lose`]
     /// counts what is no sample, and the next poll tries again.
     fn poll(&mut self, store: &Mutex<SampleStore>) -> bool;
 
@@ -200,6 +200,7 @@ fn run(
 /// Hands new samples to the operating system, so that they survive the end of this process.
 pub(super) fn settle(store: &Mutex<SampleStore>) {
     let mut store = lock(store);
+    store.tell_losses();
     if let Err(error) = store.flush() {
         store.set_problem(Some(error.to_string()));
     }

@@ -9,11 +9,10 @@ use dunlin_link::{Link, LinkEvent};
 use dunlin_service::config::Problems;
 
 use super::message::MessageReader;
-use crate::data::DataError;
 use crate::data::config::MqttConfig;
 use crate::data::live::{Pace, SampleReader, lock, wall_us};
-use crate::data::log_limit::{LogLimit, clock};
 use crate::data::store::SampleStore;
+use crate::data::{DataError, Loss};
 
 /// Messages that wait at the most, while windows are cut, say. More are dropped.
 const WAITING_MAX: usize = 128;
@@ -34,7 +33,6 @@ pub(super) struct Messages {
     topic: String,
     reader: MessageReader,
     pace: Pace,
-    refused: LogLimit,
     /// Whether a sample came over this connection.
     heard: bool,
 }
@@ -80,7 +78,6 @@ impl Messages {
             topic: config.input.topic.clone(),
             reader: MessageReader::new(config),
             pace: Pace::new(config.sampling.period_ns()),
-            refused: LogLimit::default(),
             heard: false,
         }
     }
@@ -118,7 +115,7 @@ impl Messages {
             Ok(samples) => samples,
             Err(problem) => {
                 self.pace.skip(1);
-                return self.refuse(store, &problem);
+                return self.refuse(Loss::Message, store, &problem);
             }
         };
         for (sample, left) in samples.iter().zip((0..samples.len()).rev()) {
@@ -132,22 +129,18 @@ impl Messages {
                 Err(refusal) => {
                     // The sample was taken, only not understood: its time passes.
                     self.pace.skip(1);
-                    self.refuse(store, &refusal.to_string());
+                    self.refuse(Loss::Number, store, &refusal.to_string());
                 }
             }
         }
     }
 
-    fn refuse(&mut self, store: &mut SampleStore, problem: &str) {
-        store.refuse_row();
-        if let Some(count) = self.refused.count(clock()) {
-            let Self { url, topic, .. } = self;
-            let text = format!("{url}: {count} samples on {topic} refused; the last: {problem}");
-            if self.heard {
-                log::warn!("{text}");
-            } else {
-                store.set_problem(Some(text));
-            }
+    fn refuse(&mut self, loss: Loss, store: &mut SampleStore, problem: &str) {
+        let Self { url, topic, .. } = self;
+        let text = format!("{url}, {topic}: {problem}");
+        if !self.heard {
+            store.set_problem(Some(text.clone()));
         }
+        store.lose(loss, 1, || text);
     }
 }

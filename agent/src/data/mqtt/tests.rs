@@ -10,7 +10,7 @@ use super::reader::Messages;
 use crate::data::config::{MqttConfig, SourceConfig};
 use crate::data::ring::Record;
 use crate::data::store::SampleStore;
-use crate::data::{WindowSource, open};
+use crate::data::{Loss, WindowSource, open};
 
 fn config(more: &str) -> MqttConfig {
     let text = format!(
@@ -61,7 +61,7 @@ fn samples_have_the_time_of_the_message_or_of_their_arrival() {
     bench.take(r#"[{"a":{"x":5}}]"#, 1_080_000);
     bench.take(r#"[{"a":{"x":6}}]"#, 9_000_000);
     assert_eq!(bench.times(), [1_000_000, 1_020_000, 1_060_000, 1_080_000, 9_000_000]);
-    assert_eq!(bench.store.status().refused, 1);
+    assert_eq!(bench.store.status().losses.count(Loss::Number), 1);
 }
 
 #[test]
@@ -75,7 +75,8 @@ fn messages_that_are_not_understood_are_counted_and_a_problem_until_one_is() {
     bench.take(r#"{"a":{"x":"2.5"}}"#, 40_000);
     bench.take("hello", 60_000);
     let status = bench.store.status();
-    assert_eq!((status.accepted, status.refused, status.problem), (1, 3, None));
+    assert_eq!((status.accepted, status.losses.faults(), status.problem), (1, 3, None));
+    assert_eq!(status.losses.count(Loss::Message), 2);
 }
 
 fn wait(source: &dyn WindowSource, holds: impl Fn(&crate::data::SourceStatus) -> bool) {
