@@ -3,13 +3,18 @@
 mod csv;
 mod filter;
 mod iio;
+mod label_file;
 mod mqtt;
+mod presets;
 mod sampling;
 mod time;
 
-pub use csv::{COLUMNS_MAX, Column, CsvConfig, CsvInput};
+pub use csv::{
+    COLUMNS_MAX, Column, Columns, Comments, CsvConfig, CsvInput, Header, LabelFrom, TextFormat,
+};
 pub use filter::{Wanted, Where};
 pub use iio::{IioConfig, IioInput, IioMode};
+pub use label_file::{LabelBy, LabelFile};
 pub use mqtt::{MqttConfig, MqttInput};
 pub use sampling::{Live, Sampling, TimeUnit};
 pub use time::{TimeField, TimeFormat, TimeKind};
@@ -63,9 +68,18 @@ impl<'de> Deserialize<'de> for SourceConfig {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let mut keys = Table::deserialize(deserializer)?;
         let kind = keys.remove("kind").ok_or_else(|| D::Error::missing_field("kind"))?;
-        Ok(match read::<Kind, _>(kind)? {
+        let word = kind.as_str().unwrap_or_default().to_owned();
+        let kind = read::<Kind, _>(kind)?;
+        presets::apply(&word, &mut keys).map_err(D::Error::custom)?;
+        Ok(match kind {
             Kind::Har => Self::Har(read(keys.into())?),
-            Kind::Csv => Self::Csv(live(keys, "")?),
+            Kind::Csv => {
+                let text = part(&mut keys, &TextFormat::KEYS);
+                let more = format!(", and a csv source {}, format", TextFormat::KEYS.join(", "));
+                let mut config: CsvConfig = live(keys, &more)?;
+                config.input.text = read(text.into())?;
+                Self::Csv(config)
+            }
             Kind::Iio => Self::Iio(live(keys, "")?),
             Kind::Mqtt => {
                 let mut broker = part(&mut keys, &BrokerSection::KEYS);

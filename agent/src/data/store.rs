@@ -6,7 +6,7 @@ use std::path::Path;
 use dunlin_protocol::task::TaskSpec;
 
 use super::cut::{Counter, Cutting};
-use super::labels::{LabelIndex, LabelRange, LabelTable, WaitingLabels};
+use super::labels::{LabelIndex, LabelNames, LabelRange, LabelTable, WaitingLabels};
 use super::log_limit::{LogLimit, clock};
 use super::ring::{Block, Header, NO_LABEL, Record, Ring};
 use super::{DataError, LiveWindow, Loss, SourceStatus, WindowSet, cut};
@@ -19,6 +19,7 @@ const RANGES_AT_ONCE: usize = 1024;
 pub struct SampleStore {
     ring: Ring,
     table: LabelTable,
+    names: LabelNames,
     waiting: WaitingLabels,
     /// What of each kind of loss the log has not told of yet.
     untold: BTreeMap<Loss, LogLimit>,
@@ -38,7 +39,8 @@ impl SampleStore {
             ring.relabel(|record| (record.label != NO_LABEL).then_some(NO_LABEL))?;
         }
         let (waiting, untold) = (WaitingLabels::default(), BTreeMap::new());
-        Ok(Self { ring, table, waiting, untold, counts: SourceStatus::default() })
+        let (names, counts) = (LabelNames::default(), SourceStatus::default());
+        Ok(Self { ring, table, names, waiting, untold, counts })
     }
 
     /// The samples, those included that are not on disk yet.
@@ -79,13 +81,20 @@ impl SampleStore {
         self.set_problem(problem.map(|error| error.to_string()));
     }
 
+    /// Gives labels that come from now on the names of the task.
+    pub fn set_label_names(&mut self, names: LabelNames) {
+        self.names = names;
+    }
+
     /// Number of the label `text`; `None`, counted and logged, when it cannot have one.
     ///
     /// # Errors
     /// [`DataError::Io`] when a new label cannot be written to disk.
     pub fn label_number(&mut self, text: &str) -> Result<Option<u16>, DataError> {
+        let text = self.names.of(text);
         let number = self.table.number_of(text)?;
         if number.is_none() {
+            let text = text.to_owned();
             let why = "has more than 32 characters, control characters, or is the 257th";
             self.lose(Loss::Label, 1, || format!("label {text:?} {why}"));
         }

@@ -7,6 +7,8 @@ use dunlin_protocol::limits::{CHANNELS_MAX, LABEL_CHARS_MAX};
 use dunlin_service::config::Problems;
 use serde::{Deserialize, Serialize};
 
+use super::LabelFile;
+use crate::data::labels::LabelNames;
 use crate::data::ring::{CAPACITY_SAMPLES_MIN, Header, record_bytes};
 
 /// Largest ring that can be configured, in MB (millions of bytes).
@@ -37,6 +39,12 @@ pub struct Sampling<C> {
     pub time_unit: TimeUnit,
     /// File of `start,end,label` rows that may come later than their samples, or before.
     pub labels_path: Option<PathBuf>,
+    /// How the label file is written, where it is not `start,end,label`.
+    pub label_file: Option<LabelFile>,
+    /// What the task calls the labels of the input, in columns and in label files; `*` stands for
+    /// any characters, and labels that are not listed are kept as they are.
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
     /// Resolution of the stored values: samples are kept as 16-bit multiples of this, so the range
     /// is 32767 times as large.
     #[serde(default = "default_quantum")]
@@ -54,11 +62,13 @@ pub struct Sampling<C> {
 }
 
 /// The keys of [`Sampling`] under `[source]`.
-pub(super) const SAMPLING_KEYS: [&str; 9] = [
+pub(super) const SAMPLING_KEYS: [&str; 11] = [
     "rate_hz",
     "channels",
     "time_unit",
     "labels_path",
+    "label_file",
+    "labels",
     "quantum",
     "quanta",
     "capacity_mb",
@@ -136,6 +146,8 @@ impl<C> Sampling<C> {
             channels,
             time_unit: TimeUnit::default(),
             labels_path: None,
+            label_file: None,
+            labels: BTreeMap::new(),
             quantum: default_quantum(),
             quanta: BTreeMap::new(),
             capacity_mb: None,
@@ -204,7 +216,23 @@ impl<C> Sampling<C> {
             let problem = format!("names have 1 to {LABEL_CHARS_MAX} characters; use the task's");
             problems.add_if(bad, &format!("channels.{name}"), problem);
         }
+        if let Some(file) = &self.label_file {
+            file.check(problems, self.labels_path.is_some());
+        }
         self.check_ring(problems);
+    }
+
+    /// Path and form of the label file, where there is one; `delimiter` is what stands between the
+    /// columns of one that says nothing else.
+    pub fn label_file(&self, delimiter: char) -> Option<(PathBuf, LabelFile)> {
+        let form = self.label_file.clone().unwrap_or_else(|| LabelFile::plain(delimiter));
+        let path = form.path.clone().or_else(|| self.labels_path.clone());
+        path.map(|path| (path, form))
+    }
+
+    /// What the task calls the labels of the input.
+    pub fn label_names(&self) -> LabelNames {
+        LabelNames::new(self.labels.clone())
     }
 
     fn check_ring(&self, problems: &mut Problems) {

@@ -1,20 +1,27 @@
 //! Samples from a growing CSV file, a FIFO or standard input.
 //!
-//! Files are followed while they grow; a rotated or truncated file
-//! is read from its start; a FIFO stays open for the next writer. Rows that cannot be understood
-//! are counted, logged at most once a minute, and skipped.
+//! Files are followed while they grow; a rotated, truncated or rewritten file is read from its
+//! start; a FIFO stays open for the next writer; of a folder, one file is read after the other.
+//! Rows that cannot be understood are counted by kind and skipped; the log tells of them at most
+//! once a minute, with line, column and text.
 
+mod clock;
+mod folder;
 mod follow;
 mod label_file;
 mod lines;
 mod position;
 mod reader;
 mod row;
+mod same;
+mod splitter;
+mod table;
 
+pub use folder::recordings;
 pub(super) use label_file::LabelReader;
 
 use std::path::Path;
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 
 use dunlin_protocol::task::TaskSpec;
 
@@ -22,7 +29,7 @@ use self::reader::CsvReader;
 use super::config::CsvConfig;
 use super::live::{LiveSource, SampleReader, lock};
 use super::store::SampleStore;
-use super::{DataError, WindowSet};
+use super::{DataError, SourceStatus, WindowSet};
 
 /// Opens the ring in `state_dir` and starts to read.
 ///
@@ -30,7 +37,7 @@ use super::{DataError, WindowSet};
 /// [`DataError`] when the ring belongs to another configuration or process, when files cannot be
 /// made, or when no thread can be started. A missing input is no error: it may come later.
 pub fn open(config: &CsvConfig, state_dir: &Path) -> Result<LiveSource, DataError> {
-    LiveSource::open(&config.sampling, config.input.delimiter, state_dir, |store| {
+    LiveSource::open(&config.sampling, config.input.text.delimiter, state_dir, |store| {
         Ok(Box::new(CsvReader::open(config, position_path(state_dir), store)?))
     })
 }
@@ -39,23 +46,51 @@ fn position_path(state_dir: &Path) -> std::path::PathBuf {
     state_dir.join("samples.position")
 }
 
-/// The windows for `task` in a file that does not grow; `scratch` is an empty folder for what is
-/// kept on the way.
+/// The windows for `task` in a file or folder that does not grow, and how reading it went; `scratch`
+/// is an empty folder for what is kept on the way.
 ///
 /// # Errors
-/// [`DataError`] when the file is not there, or cannot serve the task.
+/// [`DataError`] when the file is not there, cannot be read as configured, or cannot serve the task.
 pub fn read_file(
     config: &CsvConfig,
     scratch: &Path,
     task: &TaskSpec,
-) -> Result<WindowSet, DataError> {
+) -> Result<(WindowSet, SourceStatus), DataError> {
+    let mut store = read_samples(config, scratch)?;
+    let windows = store.windows(task, config.sampling.values_max())?;
+    Ok((windows, store.status()))
+}
+
+/// The samples of a file or folder that does not grow, with the labels of its label file; `scratch`
+/// as for [`read_file`].
+///
+/// # Errors
+/// [`DataError`] when the file is not there or cannot be read as configured.
+pub fn read_samples(config: &CsvConfig, scratch: &Path) -> Result<SampleStore, DataError> {
     let path = &config.input.path;
     std::fs::metadata(path).map_err(DataError::io(path, "read"))?;
-    let store = SampleStore::open(scratch, config.sampling.header())?;
+    let mut store = SampleStore::open(scratch, config.sampling.header())?;
+    store.set_label_names(config.sampling.label_names());
     let mut reader = CsvReader::open(config, position_path(scratch), &store)?;
     let store = Mutex::new(store);
     while reader.poll(&store) {}
-    lock(&store).windows(task, config.sampling.values_max())
+    reader.finish(&mut lock(&store));
+    let (unit, period_ns) = (config.sampling.time_unit, config.sampling.period_ns());
+    if let Some((path, form)) = config.sampling.label_file(config.input.text.delimiter) {
+        std::fs::metadata(&path).map_err(DataError::io(&path, "read"))?;
+        let mut labels = LabelReader::new(&path, &form, unit, period_ns);
+        while labels.poll(&store) {}
+        labels.finish(&mut lock(&store));
+    }
+    let store = store.into_inner().unwrap_or_else(PoisonError::into_inner);
+    match store.status().problem {
+        Some(problem) => {
+            let named = format!("{}: ", path.display());
+            let problem = problem.strip_prefix(&named).unwrap_or(&problem).to_owned();
+            Err(DataError::Input { path: path.clone(), problem })
+        }
+        None => Ok(store),
+    }
 }
 
 #[cfg(test)]
