@@ -4,6 +4,7 @@ mod csv;
 mod filter;
 mod iio;
 mod label_file;
+mod intake;
 mod mqtt;
 mod presets;
 mod sampling;
@@ -15,6 +16,7 @@ pub use csv::{
 pub use filter::{Wanted, Where};
 pub use iio::{IioConfig, IioInput, IioMode};
 pub use label_file::{LabelBy, LabelFile};
+pub use intake::{Derived, IntakeConfig, Missing, MissingRules};
 pub use mqtt::{MqttConfig, MqttInput};
 pub use sampling::{Live, Sampling, TimeUnit};
 pub use time::{TimeField, TimeFormat, TimeKind};
@@ -27,6 +29,7 @@ use serde::Deserialize;
 use serde::de::{DeserializeOwned, Deserializer, Error};
 use toml::{Table, Value};
 
+use intake::INTAKE_KEYS;
 use sampling::SAMPLING_KEYS;
 
 /// Where windows come from.
@@ -111,11 +114,14 @@ where
     E: Error,
 {
     let shared = part(&mut own, &SAMPLING_KEYS);
+    let intake = part(&mut own, &INTAKE_KEYS);
     let input = read(own.into()).map_err(|error: E| {
-        let shared = SAMPLING_KEYS.join(", ");
+        let shared = [&SAMPLING_KEYS[..], &INTAKE_KEYS[..]].concat().join(", ");
         E::custom(format!("{error}\nbesides, each live source has the keys {shared}{more}"))
     })?;
-    Ok(Live { sampling: read(shared.into())?, input })
+    let mut sampling: Sampling<C> = read(shared.into())?;
+    sampling.intake = read(intake.into())?;
+    Ok(Live { sampling, input })
 }
 
 impl SourceConfig {

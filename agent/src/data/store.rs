@@ -1,11 +1,17 @@
 //! Samples, label names and waiting labels of a live source, kept together.
 
+mod taking;
+
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Instant;
 
 use dunlin_protocol::task::TaskSpec;
 
+use self::taking::Again;
+use super::config::IntakeConfig;
 use super::cut::{Counter, Cutting};
+use super::intake::Intake;
 use super::labels::{LabelIndex, LabelNames, LabelRange, LabelTable, WaitingLabels};
 use super::log_limit::{LogLimit, clock};
 use super::ring::{Block, Header, NO_LABEL, Record, Ring};
@@ -19,11 +25,17 @@ const RANGES_AT_ONCE: usize = 1024;
 pub struct SampleStore {
     ring: Ring,
     table: LabelTable,
-    names: LabelNames,
+    label_names: LabelNames,
     waiting: WaitingLabels,
     /// What of each kind of loss the log has not told of yet.
     untold: BTreeMap<Loss, LogLimit>,
     counts: SourceStatus,
+    /// What samples go through first; taken out only while one does.
+    intake: Option<Box<Intake>>,
+    again: Again,
+    /// Whether samples came since they were looked for last, and since when none do.
+    busy: bool,
+    idle_since: Option<Instant>,
 }
 
 impl SampleStore {
@@ -38,9 +50,28 @@ impl SampleStore {
         if fresh {
             ring.relabel(|record| (record.label != NO_LABEL).then_some(NO_LABEL))?;
         }
-        let (waiting, untold) = (WaitingLabels::default(), BTreeMap::new());
-        let (names, counts) = (LabelNames::default(), SourceStatus::default());
-        Ok(Self { ring, table, names, waiting, untold, counts })
+        let (names, period_ns) = (ring.header().names(), ring.header().period_ns);
+        let intake = Intake::new(&IntakeConfig::default(), &names, period_ns);
+        Ok(Self {
+            ring,
+            table,
+            label_names: LabelNames::default(),
+            waiting: WaitingLabels::default(),
+            untold: BTreeMap::new(),
+            counts: SourceStatus::default(),
+            intake: Some(Box::new(intake)),
+            again: Again::default(),
+            busy: false,
+            idle_since: None,
+        })
+    }
+
+    /// The same store behind `intake`, whose kept channels are those of the ring. Without this, samples
+    /// go through what [`IntakeConfig::default`] asks for.
+    #[must_use]
+    pub fn with_intake(mut self, intake: Intake) -> Self {
+        self.intake = Some(Box::new(intake));
+        self
     }
 
     /// The samples, those included that are not on disk yet.
@@ -74,16 +105,9 @@ impl SampleStore {
         Ok(())
     }
 
-    /// As [`SampleStore::append`]; what goes wrong, or that nothing does, is noted as the problem that
-    /// keeps samples from coming in.
-    pub fn take(&mut self, time_us: i64, label: &str, values: &[f32]) {
-        let problem = self.append(time_us, label, values).err();
-        self.set_problem(problem.map(|error| error.to_string()));
-    }
-
     /// Gives labels that come from now on the names of the task.
     pub fn set_label_names(&mut self, names: LabelNames) {
-        self.names = names;
+        self.label_names = names;
     }
 
     /// Number of the label `text`; `None`, counted and logged, when it cannot have one.
@@ -91,7 +115,7 @@ impl SampleStore {
     /// # Errors
     /// [`DataError::Io`] when a new label cannot be written to disk.
     pub fn label_number(&mut self, text: &str) -> Result<Option<u16>, DataError> {
-        let text = self.names.of(text);
+        let text = self.label_names.of(text);
         let number = self.table.number_of(text)?;
         if number.is_none() {
             let text = text.to_owned();
@@ -248,7 +272,8 @@ impl SampleStore {
 
     /// How the source is doing.
     pub fn status(&self) -> SourceStatus {
-        SourceStatus { samples: self.ring.len(), ..self.counts.clone() }
+        let filled = self.intake.as_ref().map_or(0, |intake| intake.filled());
+        SourceStatus { samples: self.ring.len(), filled, ..self.counts.clone() }
     }
 }
 

@@ -7,7 +7,8 @@ use dunlin_protocol::limits::{CHANNELS_MAX, LABEL_CHARS_MAX};
 use dunlin_service::config::Problems;
 use serde::{Deserialize, Serialize};
 
-use super::LabelFile;
+use super::{IntakeConfig, LabelFile};
+use crate::data::intake::Intake;
 use crate::data::labels::LabelNames;
 use crate::data::ring::{CAPACITY_SAMPLES_MIN, Header, record_bytes};
 
@@ -59,6 +60,9 @@ pub struct Sampling<C> {
     /// Most memory in MB that the windows of one round may take; the newest windows are used.
     #[serde(default = "default_windows_mb")]
     pub windows_mb: u32,
+    /// What happens to samples before they are kept; in the file its keys stand beside the others.
+    #[serde(skip)]
+    pub intake: IntakeConfig,
 }
 
 /// The keys of [`Sampling`] under `[source]`.
@@ -153,6 +157,7 @@ impl<C> Sampling<C> {
             capacity_mb: None,
             capacity_samples: None,
             windows_mb: default_windows_mb(),
+            intake: IntakeConfig::default(),
         }
     }
 
@@ -174,10 +179,22 @@ impl<C> Sampling<C> {
         self.quanta.get(channel).copied().unwrap_or(self.quantum)
     }
 
+    /// The channels that the ring keeps, in the order of their names: those that are read, and those
+    /// that are made from them.
+    pub fn kept(&self) -> Vec<String> {
+        self.intake.kept(self.channels.keys())
+    }
+
+    /// What brings samples into shape before they are kept.
+    pub fn intake(&self) -> Intake {
+        let read: Vec<String> = self.channels.keys().cloned().collect();
+        Intake::new(&self.intake, &read, self.period_ns())
+    }
+
     /// Capacity of the ring in samples.
     pub fn capacity(&self) -> u64 {
         let bytes = u64::from(self.capacity_mb.unwrap_or(64)) * 1_000_000;
-        let samples = bytes / record_bytes(self.channels.len()) as u64;
+        let samples = bytes / record_bytes(self.kept().len()) as u64;
         self.capacity_samples.unwrap_or(samples).max(CAPACITY_SAMPLES_MIN)
     }
 
@@ -185,7 +202,7 @@ impl<C> Sampling<C> {
     pub(in crate::data) fn header(&self) -> Header {
         let quantum = |name: &String| (name.clone(), self.quantum_of(name));
         Header {
-            channels: self.channels.keys().map(quantum).collect(),
+            channels: self.kept().iter().map(quantum).collect(),
             period_ns: self.period_ns(),
             capacity: self.capacity(),
         }
@@ -219,6 +236,7 @@ impl<C> Sampling<C> {
         if let Some(file) = &self.label_file {
             file.check(problems, self.labels_path.is_some());
         }
+        self.intake.check(problems, self.channels.keys(), self.period_ns());
         self.check_ring(problems);
     }
 
@@ -241,13 +259,15 @@ impl<C> Sampling<C> {
         problems.add_if(!usable(self.quantum), "quantum", advice);
         for (name, &quantum) in &self.quanta {
             problems.add_if(!usable(quantum), &format!("quanta.{name}"), advice);
-            self.check_channel(problems, "quanta", name);
+            let unknown = !self.kept().contains(name);
+            let problem = "is no channel of [source.channels]; correct the name";
+            problems.add_if(unknown, &format!("quanta.{name}"), problem);
         }
         let both = self.capacity_mb.is_some() && self.capacity_samples.is_some();
         problems.add_if(both, "capacity_mb", "is set beside capacity_samples; remove one of them");
         let bad_mb = self.capacity_mb.is_some_and(|mb| mb == 0 || mb > CAPACITY_MB_MAX);
         problems.add_if(bad_mb, "capacity_mb", format!("is not in 1 to {CAPACITY_MB_MAX}"));
-        let record = record_bytes(self.channels.len()) as u64;
+        let record = record_bytes(self.kept().len()) as u64;
         let most = u64::from(CAPACITY_MB_MAX) * 1_000_000 / record;
         let range = CAPACITY_SAMPLES_MIN..=most;
         let bad_samples = self.capacity_samples.is_some_and(|n| !range.contains(&n));
@@ -256,13 +276,6 @@ impl<C> Sampling<C> {
             "capacity_samples",
             format!("is not in {CAPACITY_SAMPLES_MIN} to {most}"),
         );
-    }
-
-    /// Adds a problem where the table `table` names a channel that there is not.
-    pub(super) fn check_channel(&self, problems: &mut Problems, table: &str, name: &str) {
-        let unknown = !self.channels.contains_key(name);
-        let problem = "is no channel of [source.channels]; correct the name";
-        problems.add_if(unknown, &format!("{table}.{name}"), problem);
     }
 }
 

@@ -1,4 +1,4 @@
-//! Times of rows that bring none, and which rows are in the ring already.
+//! Times of rows that bring none.
 
 /// Times of samples that bring none: one period apart, with a gap wherever rows may be missing.
 #[derive(Debug, Default)]
@@ -22,56 +22,9 @@ impl ImpliedTime {
     }
 }
 
-/// Rows that are in the ring already: they came after the position that was saved last.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Skip {
-    /// None.
-    Nothing,
-    /// So many good ones.
-    Rows(u64),
-    /// Those of this span, until the first of another time.
-    Until {
-        /// Time where the position was saved, in microseconds.
-        from_us: i64,
-        /// Time of the newest sample in the ring, in microseconds.
-        until_us: i64,
-    },
-}
-
-impl Skip {
-    /// Whether a good row of `time_us` is in the ring already.
-    pub(super) fn takes(&mut self, time_us: i64) -> bool {
-        let takes = match self {
-            Self::Nothing => return false,
-            Self::Rows(rows) => {
-                let some = *rows > 0;
-                *rows = rows.saturating_sub(1);
-                some
-            }
-            Self::Until { from_us, until_us } => (*from_us..=*until_us).contains(&time_us),
-        };
-        if !takes || *self == Self::Rows(0) {
-            *self = Self::Nothing;
-        }
-        takes
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn rows_are_skipped_by_their_times_until_one_is_new() {
-        let mut skip = Skip::Until { from_us: 10, until_us: 30 };
-        assert!(skip.takes(10) && skip.takes(30) && skip.takes(30));
-        assert!(!skip.takes(40) && !skip.takes(20), "nothing is skipped after a new one");
-        let mut skip = Skip::Until { from_us: 10, until_us: 30 };
-        assert!(!skip.takes(5), "a clock that was set back is no reason to skip");
-        let mut skip = Skip::Rows(2);
-        assert_eq!([0, 0, 0].map(|time| skip.takes(time)), [true, true, false]);
-        assert_eq!(skip, Skip::Nothing);
-    }
 
     #[test]
     fn implied_times_stay_exact_over_years() {

@@ -69,12 +69,14 @@ pub fn read_file(
 pub fn read_samples(config: &CsvConfig, scratch: &Path) -> Result<SampleStore, DataError> {
     let path = &config.input.path;
     std::fs::metadata(path).map_err(DataError::io(path, "read"))?;
-    let mut store = SampleStore::open(scratch, config.sampling.header())?;
+    let store = SampleStore::open(scratch, config.sampling.header())?;
+    let mut store = store.with_intake(config.sampling.intake());
     store.set_label_names(config.sampling.label_names());
     let mut reader = CsvReader::open(config, position_path(scratch), &store)?;
     let store = Mutex::new(store);
     while reader.poll(&store) {}
     reader.finish(&mut lock(&store));
+    lock(&store).finish();
     let (unit, period_ns) = (config.sampling.time_unit, config.sampling.period_ns());
     if let Some((path, form)) = config.sampling.label_file(config.input.text.delimiter) {
         std::fs::metadata(&path).map_err(DataError::io(&path, "read"))?;

@@ -32,8 +32,8 @@ pub(super) struct Position {
     pub(super) line: u64,
     /// Number that the next sample had in the ring at that moment.
     pub(super) sequence: u64,
-    /// Time of the newest sample in the ring at that moment, in microseconds.
-    pub(super) newest_us: Option<i64>,
+    /// Time that was read last, in microseconds.
+    pub(super) last_us: Option<i64>,
     /// Time of the next row in microseconds, where rows bring none.
     pub(super) next_us: Option<i64>,
     /// Name of the file, where it is one of a folder.
@@ -71,7 +71,7 @@ impl Position {
             offset,
             line: 0,
             sequence: 0,
-            newest_us: None,
+            last_us: None,
             next_us: None,
             name: String::new(),
         }

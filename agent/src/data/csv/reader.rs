@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 
 use super::DataError;
-use super::clock::{ImpliedTime, Skip};
+use super::clock::ImpliedTime;
 use super::folder::{Folder, file_name};
 use super::follow::{Follower, Opened, Piece};
 use super::lines::{Line, LineBuffer};
@@ -20,6 +20,21 @@ use crate::data::store::SampleStore;
 const HEAD_BYTES: usize = 1 << 20;
 /// Looks at a folder are so many polls apart while nothing comes.
 const FOLDER_POLLS: u32 = 25;
+
+/// A place in the file, from which another program can go on.
+#[derive(Clone, Copy, Debug, Default)]
+struct Mark {
+    /// Bytes before it.
+    offset: u64,
+    /// Number of its line; 0 where lines are not counted from the start.
+    line: u64,
+    /// Number of the next sample in the ring.
+    sequence: u64,
+    /// Time that was read last, in microseconds.
+    last_us: Option<i64>,
+    /// Time of the next row in microseconds, where rows bring none.
+    next_us: Option<i64>,
+}
 
 /// Reads the rows of one input.
 #[derive(Debug)]
@@ -39,13 +54,14 @@ pub(super) struct CsvReader {
     rows: RowReader,
     time: ImpliedTime,
     period_ns: u64,
-    skip: Skip,
     /// Rows up to this time are in the ring already: their file was written anew.
     known_until: Option<i64>,
     /// Whether rows of this file cannot be told from those that are in the ring.
     blocked: bool,
     /// Bytes of the open file up to the end of the last line that was dealt with.
     line_end: u64,
+    /// The last place after which no sample waited for others.
+    settled: Mark,
     resume: Option<Position>,
     saved: Option<Position>,
     quiet_polls: u32,
@@ -95,10 +111,10 @@ impl CsvReader {
             rows: RowReader::new(config),
             time: ImpliedTime::default(),
             period_ns: config.sampling.period_ns(),
-            skip: Skip::Nothing,
             known_until: None,
             blocked: false,
             line_end: 0,
+            settled: Mark::default(),
             resume,
             saved,
             quiet_polls: 0,
@@ -118,29 +134,38 @@ impl CsvReader {
     /// Goes on where an earlier program stopped.
     fn resume(&mut self, store: &mut SampleStore) {
         self.line_end = self.follower.offset().unwrap_or(0);
-        let newest = store.ring().times().map(|times| times.newest);
-        store.set_problem(None);
+        let Some(position) = self.resume.take() else { return };
+        let before = store.resume(position.sequence);
+        store.set_problem(before.as_ref().err().map(ToString::to_string));
         log::info!("{}: goes on at byte {}", self.path.display(), self.line_end);
         self.read_head(store);
-        let Some(position) = self.resume.take() else { return };
         self.counted = position.line > 0;
         self.lines.restart();
         self.lines.count_from(position.line);
-        let rows = store.ring().next_sequence().saturating_sub(position.sequence);
-        let from_us = if self.rows.has_times() { position.newest_us } else { position.next_us };
-        self.skip = match (newest, from_us) {
-            (Some(until_us), Some(from_us)) if rows > 0 => Skip::Until { from_us, until_us },
-            (Some(_), None) => Skip::Rows(rows),
-            _ => Skip::Nothing,
-        };
-        self.time = match (position.next_us, newest) {
+        self.time = match (position.next_us, before.ok().flatten()) {
             (Some(next_us), _) => ImpliedTime { base_us: next_us, steps: 0 },
-            (None, Some(newest)) => ImpliedTime { base_us: newest, steps: 1 },
+            (None, Some(before)) => ImpliedTime { base_us: before, steps: 1 },
             (None, None) => ImpliedTime::default(),
         };
-        if let Some(time_us) = position.newest_us {
+        if let Some(time_us) = position.last_us {
             self.rows.resume(time_us);
         }
+        self.settle(store, position.line);
+    }
+
+    /// Notes that a program could go on here, unless samples still wait.
+    fn settle(&mut self, store: &SampleStore, line: u64) {
+        if !store.is_settled() {
+            return;
+        }
+        let implied = !self.rows.has_times();
+        self.settled = Mark {
+            offset: self.line_end,
+            line: if self.counted { line } else { 0 },
+            sequence: store.next_sequence(),
+            last_us: self.rows.last_us(),
+            next_us: implied.then(|| self.time.now_us(self.period_ns)),
+        };
     }
 
     /// Reads the lines before the first row again, as far as they had been read.
@@ -169,7 +194,7 @@ impl CsvReader {
         }
         self.rows.restart();
         self.counted = true;
-        self.skip = Skip::Nothing;
+        store.gap();
         self.line_end = 0;
         let gap = ImpliedTime::gap_steps(self.period_ns);
         self.time =
@@ -184,6 +209,8 @@ impl CsvReader {
         if anew && newest.is_some() {
             self.tell_rewritten(store);
         }
+        self.settled = Mark { line: 1, sequence: store.next_sequence(), ..Mark::default() };
+        self.settle(store, 1);
         if !self.blocked {
             self.save(store);
         }
@@ -218,6 +245,8 @@ impl CsvReader {
         lines.feed(&piece, |line, used, number| {
             self.take_line(store, &line, number);
             self.line_end = begin + used as u64;
+            let feed = piece.get(used.wrapping_sub(1)) == Some(&b'\n');
+            self.settle(store, number + u64::from(feed));
         });
         (self.piece, self.lines) = (piece, lines);
     }
@@ -245,9 +274,6 @@ impl CsvReader {
             Ok(Row::Sample { time_us, label, values }) => {
                 let at_us = time_us.unwrap_or_else(|| self.time.now_us(self.period_ns));
                 self.time.steps += 1;
-                if self.skip.takes(at_us) {
-                    return;
-                }
                 if time_us.is_some() && self.known_until.is_some_and(|known| at_us <= known) {
                     return self.refuse(store, number, &Refusal::Known);
                 }
@@ -342,6 +368,7 @@ impl SampleReader for CsvReader {
             Ok(Piece::Ended) => {
                 self.tear(&mut store);
                 self.tell_search(&mut store);
+                store.finish();
                 store.set_ended();
                 false
             }
@@ -362,24 +389,23 @@ impl SampleReader for CsvReader {
 
     // Samples of the bytes that will not be read again must be on disk before.
     fn save(&mut self, store: &mut SampleStore) {
-        if self.blocked || self.skip != Skip::Nothing {
+        if self.blocked {
             return;
         }
-        let mut position = match self.follower.position(self.line_end) {
+        self.settle(store, self.lines.number());
+        // What still waits for others is read again after a restart.
+        let Mark { offset, line, sequence, last_us, next_us } = self.settled;
+        let mut position = match self.follower.position(offset) {
             Ok(Some(position)) => position,
             Ok(None) => return,
             Err(error) => {
                 return log::warn!("{}: cannot note the position: {error}", self.path.display());
             }
         };
-        position.line = if self.counted { self.lines.number() } else { 0 };
-        position.sequence = store.ring().next_sequence();
-        position.newest_us = self.rows.last_us();
-        let implied = !self.rows.has_times();
-        position.next_us = implied.then(|| self.time.now_us(self.period_ns));
         if self.folder.is_some() {
             position.name.clone_from(&self.name);
         }
+        position = Position { line, sequence, last_us, next_us, ..position };
         if self.saved.as_ref() == Some(&position) {
             return;
         }

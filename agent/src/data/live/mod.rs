@@ -88,7 +88,8 @@ impl LiveSource {
         if !problems.is_empty() {
             return Err(DataError::Config(problems));
         }
-        let mut store = SampleStore::open(state_dir, sampling.header())?;
+        let store = SampleStore::open(state_dir, sampling.header())?;
+        let mut store = store.with_intake(sampling.intake());
         store.set_label_names(sampling.label_names());
         let reader = open(&store)?;
         let (unit, period_ns) = (sampling.time_unit, sampling.period_ns());
@@ -189,6 +190,9 @@ fn run(
         } else {
             stop.recv_timeout(reader.pause().min(POLL)) != Err(RecvTimeoutError::Timeout)
         };
+        if stopping {
+            lock(store).finish();
+        }
         if stopping || clock().saturating_duration_since(synced) >= SYNC {
             save(store, &mut *reader);
             synced = clock();
