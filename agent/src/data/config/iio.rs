@@ -7,7 +7,6 @@ use dunlin_service::config::Problems;
 use serde::Deserialize;
 
 use super::Live;
-use super::sampling::is_factor;
 use crate::data::iio;
 
 /// Highest rate at which values are read one by one.
@@ -39,11 +38,6 @@ pub struct IioInput {
     /// Whether the mount matrix of a device turns its axes into those of the thing it sits in.
     #[serde(default = "default_mount_matrix")]
     pub mount_matrix: bool,
-    /// Factor from the kernel's units (m/s2, rad/s, V/1000, degrees C/1000) to the task's.
-    pub factor: Option<f32>,
-    /// Factors of single channels of the task, instead of `factor`.
-    #[serde(default)]
-    pub factors: BTreeMap<String, f32>,
     /// Where sysfs is mounted.
     #[serde(default = "default_sysfs")]
     pub sysfs: PathBuf,
@@ -100,9 +94,11 @@ impl IioConfig {
     /// Factor and offset from the kernel's unit of the device's `channel` to the unit in which the
     /// task's channel `name` is kept: 1 and 0 where the user has a factor, which is the kernel's.
     pub(in crate::data) fn conversion_of(&self, name: &str, channel: &str) -> (f64, f64) {
-        let own = self.input.factors.get(name).copied().or(self.input.factor);
-        let usual = || iio::unit(channel).map_or(1.0, |(factor, _)| factor);
-        (own.map_or_else(usual, f64::from), 0.0)
+        let intake = &self.sampling.intake;
+        if intake.factor.is_some() || intake.factors.contains_key(name) {
+            return (1.0, 0.0);
+        }
+        (iio::unit(channel).map_or(1.0, |(factor, _)| factor), 0.0)
     }
 
     pub(super) fn check(&self, problems: &mut Problems) {
@@ -119,12 +115,6 @@ impl IioConfig {
         let problem = format!("is over {POLLED_HZ_MAX}; set mode = \"buffered\" for such rates");
         problems.add_if(polled_fast, "rate_hz", problem);
         self.check_channels(problems, &advice);
-        let factor = "must be a number other than 0, such as 0.101972 from m/s2 to g";
-        problems.add_if(input.factor.is_some_and(|own| !is_factor(own)), "factor", factor);
-        for (name, &value) in &input.factors {
-            problems.add_if(!is_factor(value), &format!("factors.{name}"), factor);
-            self.sampling.check_channel(problems, "factors", name);
-        }
         for (key, path) in [("sysfs", &input.sysfs), ("dev", &input.dev)] {
             let empty = path.as_os_str().is_empty();
             problems.add_if(empty, key, "is empty; remove it for the usual place");

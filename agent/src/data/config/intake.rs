@@ -127,7 +127,9 @@ impl<'de> Deserialize<'de> for MissingRules {
         impl<'de> Visitor<'de> for RulesVisitor {
             type Value = MissingRules;
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("\"refuse\", \"hold\" or \"interpolate\", or a table of channels to them")
+                f.write_str(
+                    "\"refuse\", \"hold\" or \"interpolate\", or a table of channels to them",
+                )
             }
             fn visit_str<E: Error>(self, text: &str) -> Result<MissingRules, E> {
                 let others = Missing::deserialize(serde::de::value::StrDeserializer::new(text))?;
@@ -190,7 +192,8 @@ impl IntakeConfig {
             problems.add_if(!(limit > 0.0 && limit <= MISSING_MAX_S), "missing_max_s", range);
             let rules = self.missing.channels.values().chain([&self.missing.others]);
             let unused = !self.resample && rules.copied().all(|rule| rule == Missing::Refuse);
-            let advice = "has no use; set missing = \"hold\" or \"interpolate\" besides, or remove it";
+            let advice =
+                "has no use; set missing = \"hold\" or \"interpolate\" besides, or remove it";
             problems.add_if(unused, "missing_max_s", advice);
         }
         self.check_derived(problems, &read, period_ns);
@@ -243,7 +246,8 @@ impl IntakeConfig {
         }
         let count = read.len() + self.derive.len();
         let many = count > CHANNELS_MAX && read.len() <= CHANNELS_MAX;
-        let problem = format!("makes {count} channels with those that are read; {CHANNELS_MAX} fit");
+        let problem =
+            format!("makes {count} channels with those that are read; {CHANNELS_MAX} fit");
         problems.add_if(many, "derive", problem);
     }
 }

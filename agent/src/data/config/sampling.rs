@@ -280,6 +280,6 @@ impl<C> Sampling<C> {
 }
 
 /// Whether values can be multiplied by `factor` and mean something.
-pub(super) fn is_factor(factor: f32) -> bool {
+fn is_factor(factor: f32) -> bool {
     factor.is_normal() && factor.abs() <= FACTOR_MAX
 }

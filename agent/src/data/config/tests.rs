@@ -115,11 +115,11 @@ fn all_problems_of_an_iio_source_are_listed() {
             "source.trigger",
             "source.trigger",
             "source.rate_hz",
-            "source.channels.x",
-            "source.channels.y",
             "source.factor",
             "source.factors.z",
             "source.factors.z",
+            "source.channels.x",
+            "source.channels.y",
             "source.sysfs",
             "source.dev",
         ]

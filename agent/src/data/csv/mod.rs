@@ -70,6 +70,7 @@ pub fn read_samples(config: &CsvConfig, scratch: &Path) -> Result<SampleStore, D
     let path = &config.input.path;
     std::fs::metadata(path).map_err(DataError::io(path, "read"))?;
     let store = SampleStore::open(scratch, config.sampling.header())?;
+<<<<<<< HEAD
     let mut store = store.with_intake(config.sampling.intake());
     store.set_label_names(config.sampling.label_names());
     let mut reader = CsvReader::open(config, position_path(scratch), &store)?;
@@ -93,6 +94,14 @@ pub fn read_samples(config: &CsvConfig, scratch: &Path) -> Result<SampleStore, D
         }
         None => Ok(store),
     }
+=======
+    let store = store.with_intake(config.sampling.intake());
+    let mut reader = CsvReader::open(config, position_path(scratch), &store)?;
+    let store = Mutex::new(store);
+    while reader.poll(&store) {}
+    lock(&store).finish();
+    lock(&store).windows(task, config.sampling.values_max())
+>>>>>>> w14-intake
 }
 
 #[cfg(test)]

@@ -121,6 +121,7 @@ impl<D: Device> Bench<D> {
     fn new(config: &IioConfig) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let store = SampleStore::open(dir.path(), config.sampling.header()).unwrap();
+        let store = store.with_intake(config.sampling.intake());
         Self {
             store: Mutex::new(store),
             watch: Watch::new(config),

@@ -72,7 +72,7 @@ impl Batches {
         let steps = pairs.map(|(a, b)| b.time_us.saturating_sub(a.time_us)).filter(|&us| us > 0);
         let mut steps: Vec<i64> = steps.collect();
         steps.sort_unstable();
-        let usual_us = i128::from(*steps.get(steps.len() / 2)?);
+        let usual_us = i128::from(*steps.get(steps.len().checked_sub(1)? / 2)?);
         Some(usual_us * 10_000 <= i128::from(self.period_ns) * OWN_TIMES_TENTHS)
     }
 }

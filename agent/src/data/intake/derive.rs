@@ -69,14 +69,7 @@ impl Deriver {
         });
         let kept = kept.collect();
         let step_max_us = i64::try_from(period_ns.saturating_mul(3) / 2000).unwrap_or(i64::MAX);
-        Self {
-            kept,
-            filters,
-            gravity: Vec::new(),
-            values: Vec::new(),
-            step_max_us,
-            last_us: None,
-        }
+        Self { kept, filters, gravity: Vec::new(), values: Vec::new(), step_max_us, last_us: None }
     }
 
     /// The sample with the kept channels.

@@ -26,9 +26,8 @@ pub(super) struct Filler {
 impl Filler {
     /// A filler for samples that come every `period_ns` nanoseconds.
     pub(super) fn new(period_ns: u64) -> Self {
-        let halves = |count: u64| {
-            i64::try_from(period_ns.saturating_mul(count) / 2000).unwrap_or(i64::MAX)
-        };
+        let halves =
+            |count: u64| i64::try_from(period_ns.saturating_mul(count) / 2000).unwrap_or(i64::MAX);
         Self {
             ordinary_us: halves(3),
             longest_us: halves(5),

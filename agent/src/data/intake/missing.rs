@@ -104,7 +104,13 @@ impl Mender {
         self.values.clear();
         for (at, (&value, channel)) in row.values.iter().zip(&mut self.channels).enumerate() {
             if value.is_finite() {
-                interpolate(&mut self.waiting, at, channel, (row.time_us, value), self.interpolate_us);
+                interpolate(
+                    &mut self.waiting,
+                    at,
+                    channel,
+                    (row.time_us, value),
+                    self.interpolate_us,
+                );
                 channel.known = Some((row.time_us, value));
                 self.values.push(value);
                 continue;

@@ -207,6 +207,7 @@ fn run(
 pub(super) fn settle(store: &Mutex<SampleStore>) {
     let mut store = lock(store);
     store.tell_losses();
+    store.rest(clock());
     if let Err(error) = store.flush() {
         store.set_problem(Some(error.to_string()));
     }

@@ -32,6 +32,7 @@ impl Bench {
     fn new(more: &str) -> Self {
         let (dir, config) = (tempfile::tempdir().unwrap(), config(more));
         let store = SampleStore::open(dir.path(), config.sampling.header()).unwrap();
+        let store = store.with_intake(config.sampling.intake());
         Self { store, messages: Messages::new(&config), _dir: dir }
     }
 

@@ -41,6 +41,7 @@ impl SampleStore {
     /// Says that the next sample does not continue the one before, as with another file.
     pub fn gap(&mut self) {
         self.pass(Intake::gap);
+        self.again = Again::default();
     }
 
     /// Appends the samples that still wait in the [`Intake`], because no more will come for now.
