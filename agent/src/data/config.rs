@@ -3,8 +3,8 @@
 mod csv;
 mod filter;
 mod iio;
-mod label_file;
 mod intake;
+mod label_file;
 mod mqtt;
 mod presets;
 mod sampling;
@@ -15,8 +15,8 @@ pub use csv::{
 };
 pub use filter::{Wanted, Where};
 pub use iio::{IioConfig, IioInput, IioMode};
-pub use label_file::{LabelBy, LabelFile};
 pub use intake::{Derived, IntakeConfig, Missing, MissingRules};
+pub use label_file::{LabelBy, LabelFile};
 pub use mqtt::{MqttConfig, MqttInput};
 pub use sampling::{Live, Sampling, TimeUnit};
 pub use time::{TimeField, TimeFormat, TimeKind};

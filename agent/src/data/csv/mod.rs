@@ -29,7 +29,7 @@ use self::reader::CsvReader;
 use super::config::CsvConfig;
 use super::live::{LiveSource, SampleReader, lock};
 use super::store::SampleStore;
-use super::{DataError, SourceStatus, WindowSet};
+use super::{DataError, WindowSet};
 
 /// Opens the ring in `state_dir` and starts to read.
 ///
@@ -46,8 +46,8 @@ fn position_path(state_dir: &Path) -> std::path::PathBuf {
     state_dir.join("samples.position")
 }
 
-/// The windows for `task` in a file or folder that does not grow, and how reading it went; `scratch`
-/// is an empty folder for what is kept on the way.
+/// The windows for `task` in a file or folder that does not grow; `scratch` is an empty folder for
+/// what is kept on the way.
 ///
 /// # Errors
 /// [`DataError`] when the file is not there, cannot be read as configured, or cannot serve the task.
@@ -55,10 +55,8 @@ pub fn read_file(
     config: &CsvConfig,
     scratch: &Path,
     task: &TaskSpec,
-) -> Result<(WindowSet, SourceStatus), DataError> {
-    let mut store = read_samples(config, scratch)?;
-    let windows = store.windows(task, config.sampling.values_max())?;
-    Ok((windows, store.status()))
+) -> Result<WindowSet, DataError> {
+    read_samples(config, scratch)?.windows(task, config.sampling.values_max())
 }
 
 /// The samples of a file or folder that does not grow, with the labels of its label file; `scratch`
@@ -70,7 +68,6 @@ pub fn read_samples(config: &CsvConfig, scratch: &Path) -> Result<SampleStore, D
     let path = &config.input.path;
     std::fs::metadata(path).map_err(DataError::io(path, "read"))?;
     let store = SampleStore::open(scratch, config.sampling.header())?;
-<<<<<<< HEAD
     let mut store = store.with_intake(config.sampling.intake());
     store.set_label_names(config.sampling.label_names());
     let mut reader = CsvReader::open(config, position_path(scratch), &store)?;
@@ -94,14 +91,6 @@ pub fn read_samples(config: &CsvConfig, scratch: &Path) -> Result<SampleStore, D
         }
         None => Ok(store),
     }
-=======
-    let store = store.with_intake(config.sampling.intake());
-    let mut reader = CsvReader::open(config, position_path(scratch), &store)?;
-    let store = Mutex::new(store);
-    while reader.poll(&store) {}
-    lock(&store).finish();
-    lock(&store).windows(task, config.sampling.values_max())
->>>>>>> w14-intake
 }
 
 #[cfg(test)]

@@ -54,7 +54,6 @@ pub(super) struct CsvReader {
     rows: RowReader,
     time: ImpliedTime,
     period_ns: u64,
-<<<<<<< HEAD
     /// Rows up to this time are in the ring already: their file was written anew.
     known_until: Option<i64>,
     /// Whether rows of this file cannot be told from those that are in the ring.
@@ -64,14 +63,6 @@ pub(super) struct CsvReader {
     /// The last place after which no sample waited for others.
     settled: Mark,
     resume: Option<Position>,
-=======
-    /// Bytes of the open file up to the end of the last line that was dealt with.
-    line_end: u64,
-    /// The end of the last line whose sample went into the ring with none left waiting, and the number
-    /// of the next sample then: from there a later program goes on and finds the same.
-    settled: (u64, u64),
-    resume_sequence: u64,
->>>>>>> w14-intake
     saved: Option<Position>,
     quiet_polls: u32,
 }
@@ -120,17 +111,11 @@ impl CsvReader {
             rows: RowReader::new(config),
             time: ImpliedTime::default(),
             period_ns: config.sampling.period_ns(),
-<<<<<<< HEAD
             known_until: None,
             blocked: false,
             line_end: 0,
             settled: Mark::default(),
             resume,
-=======
-            line_end: 0,
-            settled: (0, 0),
-            resume_sequence: saved.map_or(0, |position| position.sequence),
->>>>>>> w14-intake
             saved,
             quiet_polls: 0,
         };
@@ -149,19 +134,9 @@ impl CsvReader {
     /// Goes on where an earlier program stopped.
     fn resume(&mut self, store: &mut SampleStore) {
         self.line_end = self.follower.offset().unwrap_or(0);
-<<<<<<< HEAD
         let Some(position) = self.resume.take() else { return };
         let before = store.resume(position.sequence);
         store.set_problem(before.as_ref().err().map(ToString::to_string));
-=======
-        self.settled = (self.line_end, self.resume_sequence);
-        let before = store.resume(self.resume_sequence);
-        let problem = before.as_ref().err().map(ToString::to_string);
-        let before = before.ok().flatten();
-        self.time =
-            ImpliedTime { base_us: before.unwrap_or(0), steps: u64::from(before.is_some()) };
-        store.set_problem(problem);
->>>>>>> w14-intake
         log::info!("{}: goes on at byte {}", self.path.display(), self.line_end);
         self.read_head(store);
         self.counted = position.line > 0;
@@ -175,22 +150,27 @@ impl CsvReader {
         if let Some(time_us) = position.last_us {
             self.rows.resume(time_us);
         }
-        self.settle(store, position.line);
+        let Position { offset, line, sequence, last_us, next_us, .. } = position;
+        self.settled = Mark { offset, line, sequence, last_us, next_us };
     }
 
-    /// Notes that a program could go on here, unless samples still wait.
+    /// Notes that a program could go on here, where a sample went into the ring since the last time
+    /// and none waits.
     fn settle(&mut self, store: &SampleStore, line: u64) {
-        if !store.is_settled() {
-            return;
+        if store.next_sequence() > self.settled.sequence && store.is_settled() {
+            self.settled = self.mark(store, line);
         }
+    }
+
+    fn mark(&self, store: &SampleStore, line: u64) -> Mark {
         let implied = !self.rows.has_times();
-        self.settled = Mark {
+        Mark {
             offset: self.line_end,
             line: if self.counted { line } else { 0 },
             sequence: store.next_sequence(),
             last_us: self.rows.last_us(),
             next_us: implied.then(|| self.time.now_us(self.period_ns)),
-        };
+        }
     }
 
     /// Reads the lines before the first row again, as far as they had been read.
@@ -234,14 +214,12 @@ impl CsvReader {
         if anew && newest.is_some() {
             self.tell_rewritten(store);
         }
-        self.settled = Mark { line: 1, sequence: store.next_sequence(), ..Mark::default() };
-        self.settle(store, 1);
+        self.settled = self.mark(store, 1);
         if !self.blocked {
             self.save(store);
         }
     }
 
-<<<<<<< HEAD
     /// Says what becomes of a file that was written anew though samples of it are held.
     fn tell_rewritten(&mut self, store: &mut SampleStore) {
         let path = self.path.display();
@@ -255,26 +233,6 @@ impl CsvReader {
         let problem =
             "its rows have no times, so nothing tells which of them are new: none is read";
         store.set_problem(Some(format!("{path}: {stay}; {problem}; {advice}")));
-=======
-    /// Another file or writer: what comes does not continue what was.
-    fn restart(&mut self, store: &mut SampleStore) {
-        self.tear(store);
-        self.rows.restart();
-        store.gap();
-        self.line_end = 0;
-        self.settled = (0, store.next_sequence());
-        self.time = match store.ring().times() {
-            Some(times) => ImpliedTime { base_us: times.newest, steps: self.gap_steps() },
-            None => ImpliedTime::default(),
-        };
-        store.set_problem(None);
-        self.save(store);
-    }
-
-    /// Periods in at least one second, and at least two: more than a row of samples may miss.
-    fn gap_steps(&self) -> u64 {
-        (1_000_000_000 / self.period_ns.max(1)).max(2)
->>>>>>> w14-intake
     }
 
     fn tear(&mut self, store: &mut SampleStore) {
@@ -285,7 +243,6 @@ impl CsvReader {
     }
 
     fn take_piece(&mut self, store: &mut SampleStore) {
-<<<<<<< HEAD
         let end = self.follower.offset().unwrap_or(0);
         let begin = end.saturating_sub(self.piece.len() as u64);
         let (piece, mut lines) = (std::mem::take(&mut self.piece), std::mem::take(&mut self.lines));
@@ -323,32 +280,6 @@ impl CsvReader {
                 self.time.steps += 1;
                 if time_us.is_some() && self.known_until.is_some_and(|known| at_us <= known) {
                     return self.refuse(store, number, &Refusal::Known);
-=======
-        let Self { rows, time, settled, line_end, path, period_ns, .. } = self;
-        let end = self.follower.offset().unwrap_or(0);
-        let begin = end.saturating_sub(self.piece.len() as u64);
-        self.lines.feed(&self.piece, |line, used| {
-            *line_end = begin + used as u64;
-            let row = match line {
-                Line::Whole(line) => rows.read(line),
-                Line::TooLong => Ok(Row::Refused(Refusal::TooLong)),
-            };
-            match row {
-                Ok(Row::Header | Row::Blank) => {}
-                Ok(Row::Sample { time_us, label, values }) => {
-                    let time_us = time_us.unwrap_or_else(|| time.now_us(*period_ns));
-                    time.steps += 1;
-                    let before = store.next_sequence();
-                    store.take(time_us, label, values);
-                    if store.next_sequence() > before && store.is_settled() {
-                        *settled = (*line_end, store.next_sequence());
-                    }
-                }
-                Ok(Row::Refused(refusal)) => {
-                    // The sample was taken, only not understood: its time passes.
-                    time.steps += 1;
-                    refuse(store, path, refusal);
->>>>>>> w14-intake
                 }
                 store.take(at_us, self.label.as_deref().unwrap_or(label), values);
             }
@@ -440,10 +371,7 @@ impl SampleReader for CsvReader {
             Ok(Piece::Nothing) => self.wait(&mut store),
             Ok(Piece::Ended) => {
                 self.tear(&mut store);
-<<<<<<< HEAD
                 self.tell_search(&mut store);
-=======
->>>>>>> w14-intake
                 store.finish();
                 store.set_ended();
                 false
@@ -465,7 +393,6 @@ impl SampleReader for CsvReader {
 
     // Samples of the bytes that will not be read again must be on disk before.
     fn save(&mut self, store: &mut SampleStore) {
-<<<<<<< HEAD
         if self.blocked {
             return;
         }
@@ -475,16 +402,6 @@ impl SampleReader for CsvReader {
         let mut position = match self.follower.position(offset) {
             Ok(Some(position)) => position,
             Ok(None) => return,
-=======
-        // What still waits for others is read again after a restart, unless all was made to come out.
-        if store.next_sequence() > self.settled.1 && store.is_settled() {
-            self.settled = (self.line_end, store.next_sequence());
-        }
-        let (line_end, sequence) = self.settled;
-        let position = match self.follower.position(line_end, sequence) {
-            Ok(Some(position)) if self.saved != Some(position) => position,
-            Ok(_) => return,
->>>>>>> w14-intake
             Err(error) => {
                 return log::warn!("{}: cannot note the position: {error}", self.path.display());
             }

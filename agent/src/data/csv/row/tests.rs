@@ -77,7 +77,9 @@ fn missing_values_are_no_numbers_and_words_may_have_values() {
     let mut rows = reader("header = false\ntext = { Low = 39, High = 401 }\n[channels]\nx = 0\n");
     for text in ["NaN", "na", "N/A", "null", "", "\"\"", "-", "?"] {
         let line = format!("{text},1");
-        let Ok(Row::Sample { values, .. }) = rows.read(line.as_bytes(), 1) else { panic!("{text}") };
+        let Ok(Row::Sample { values, .. }) = rows.read(line.as_bytes(), 1) else {
+            panic!("{text}")
+        };
         assert!(values[0].is_nan(), "{text}");
     }
     let found = steps(&mut rows, &["Low", "High,", "low"]);
@@ -114,7 +116,8 @@ fn the_header_is_found_by_its_names_behind_other_lines() {
     let mut rows = reader(&format!("header = 'auto'\ncomment = ['#', '//']\n{NAMED}"));
     let lines =
         ["Made by X,,,", "# t,ax,ay,what", "", "t,ax", "\"t", "t,ax,ay,what", "# no", "20,1,2,w"];
-    let expected = ["head", "blank", "blank", "head", "head", "head", "blank", "20000 w [1.0, 2.0]"];
+    let expected =
+        ["head", "blank", "blank", "head", "head", "head", "blank", "20000 w [1.0, 2.0]"];
     assert_eq!(steps(&mut rows, &lines), expected);
     let mut rows = reader(&format!("header = 'auto'\n{NAMED}"));
     let found = steps(&mut rows, &["t,ax,ay", "x"]);
@@ -141,7 +144,11 @@ fn the_first_lines_may_have_start_and_rate() {
     let found = steps(&mut reader(own), &["1600000000.5, 1", "50.0, 50.0", "7"]);
     assert_eq!(found, ["start 1600000000500000", "head", "-1  [7.0]"]);
     let found = steps(&mut reader(own), &["1600000000.5", "32.0", "7"]);
-    assert!(found[1].contains("line 2 says \"32.0\" Hz, the configuration 50.000 Hz"), "{}", found[1]);
+    assert!(
+        found[1].contains("line 2 says \"32.0\" Hz, the configuration 50.000 Hz"),
+        "{}",
+        found[1]
+    );
     assert!(found[2].contains("without a header"), "{}", found[2]);
     let found = steps(&mut reader(own), &["soon", "50"]);
     assert!(found[0].contains("line 1: \"soon\" is not a number"), "{}", found[0]);
@@ -160,7 +167,13 @@ fn a_comma_may_stand_before_decimals_also_in_times() {
 #[test]
 fn rows_are_chosen_and_times_may_be_in_two_columns() {
     let own = "time = { column = ['day', 'clock'], format = 'iso' }\nwhere = { kind = 'EGV', 0 = [1, 2] }\n[channels]\nx = 'x'\n";
-    let lines = ["id,day,clock,kind,x", "1,1970-01-01,00:00:01,EGV,5", "3,,,EGV,5", "2,,,Alert,5", "2.0,1970-01-01,x,EGV,5"];
+    let lines = [
+        "id,day,clock,kind,x",
+        "1,1970-01-01,00:00:01,EGV,5",
+        "3,,,EGV,5",
+        "2,,,Alert,5",
+        "2.0,1970-01-01,x,EGV,5",
+    ];
     let found = steps(&mut reader(own), &lines);
     assert_eq!(found[..4], ["head", "1000000  [5.0]", "filtered", "filtered"]);
     assert!(found[4].contains("column 1 (\"day\")"), "{}", found[4]);
@@ -190,7 +203,11 @@ fn without_a_header_rows_need_the_columns_in_use_or_an_exact_number() {
 fn noise_never_panics() {
     let mut rng = dunlin_protocol::rng::Rng::new(6);
     let alphabet = b"0123456789.,,,\"-+eE \rnaif\xff\x00t;=#";
-    let more = ["", "header = 'auto'\n", "header = 'auto'\nwhere = { t = 1 }\ndecimal = ','\ndelimiter = ';'\n"];
+    let more = [
+        "",
+        "header = 'auto'\n",
+        "header = 'auto'\nwhere = { t = 1 }\ndecimal = ','\ndelimiter = ';'\n",
+    ];
     let mut readers: Vec<RowReader> = more.map(|more| reader(&format!("{more}{NAMED}"))).into();
     for round in 0..30_000 {
         let rows = &mut readers[round % 3];
