@@ -26,25 +26,25 @@ pub fn same_label(a: &str, b: &str) -> bool {
 
 /// Whether `text` is `pattern`, in which each `*` stands for any characters.
 pub fn matches_pattern(pattern: &str, text: &str) -> bool {
-    let mut parts = pattern.split('*');
-    let first = parts.next().unwrap_or("");
-    let Some(mut rest) = text.strip_prefix(first) else {
-        return false;
-    };
-    let mut parts = parts.peekable();
-    if parts.peek().is_none() {
-        return rest.is_empty();
-    }
+    captures(pattern, text).is_some()
+}
+
+/// What each `*` of `pattern` stands for in `text`, as short as possible from the left; `None` where
+/// the text is not as the pattern says.
+pub fn captures<'t>(pattern: &str, text: &'t str) -> Option<Vec<&'t str>> {
+    let mut parts = pattern.split('*').peekable();
+    let mut rest = text.strip_prefix(parts.next()?)?;
+    let mut found = Vec::new();
     while let Some(part) = parts.next() {
         if parts.peek().is_none() {
-            return rest.ends_with(part);
+            found.push(rest.strip_suffix(part)?);
+            return Some(found);
         }
-        match rest.split_once(part) {
-            Some((_, after)) => rest = after,
-            None => return false,
-        }
+        let (before, after) = rest.split_once(part)?;
+        found.push(before);
+        rest = after;
     }
-    true
+    rest.is_empty().then_some(found)
 }
 
 /// Other names of labels: what the input says to what the task calls it. A name with `*` stands for
@@ -323,6 +323,9 @@ mod tests {
         let fits = |pattern| matches_pattern(pattern, "acc_exp01_user01.txt");
         assert!(fits("acc_*.txt") && fits("*") && fits("*exp*user01*") && !fits("*.csv"));
         assert!(!fits("acc") && fits("acc_exp01_user01.txt") && !fits("gyro*"));
+        assert_eq!(captures("acc_exp*_user*.txt", "acc_exp01_user02.txt"), Some(vec!["01", "02"]));
+        assert_eq!(captures("a*b", "a"), None);
+        assert_eq!(captures("ab*b", "ab"), None, "nothing is counted twice");
     }
 
     #[test]

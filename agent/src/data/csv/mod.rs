@@ -20,16 +20,23 @@ mod table;
 pub use folder::recordings;
 pub(super) use label_file::LabelReader;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use dunlin_protocol::task::TaskSpec;
 
+use self::follow::{Follower, Piece};
+use self::lines::{Line, LineBuffer};
 use self::reader::CsvReader;
-use super::config::CsvConfig;
+use self::table::{Step, Table};
+use super::config::{Column, CsvConfig};
 use super::live::{LiveSource, SampleReader, lock};
 use super::store::SampleStore;
 use super::{DataError, WindowSet};
+
+/// Most texts of a column that are told apart.
+const TEXTS_MAX: usize = 100_000;
 
 /// Opens the ring in `state_dir` and starts to read.
 ///
@@ -90,6 +97,45 @@ pub fn read_samples(config: &CsvConfig, scratch: &Path) -> Result<SampleStore, D
             Err(DataError::Input { path: path.clone(), problem })
         }
         None => Ok(store),
+    }
+}
+
+/// The texts of `column` in a file that does not grow, sorted; those of rows that `where` leaves out
+/// and of broken rows included.
+///
+/// # Errors
+/// [`DataError`] when the file cannot be read, has no such column, or over 100,000 texts.
+pub fn texts_of(config: &CsvConfig, column: &Column) -> Result<BTreeSet<String>, DataError> {
+    let path = &config.input.path;
+    let (wanted, columns) = (vec![column.clone()], config.input.columns);
+    let mut table = Table::new(&config.input.text, wanted, columns, "the column");
+    let mut lines = LineBuffer::new(config.input.text.row_end);
+    let mut follower = Follower::file(path, None);
+    let (mut piece, mut texts, mut problem) = (Vec::new(), BTreeSet::new(), None);
+    loop {
+        let read = follower.read(&mut piece).map_err(DataError::io(path, "read"))?;
+        let last = match read {
+            Piece::Bytes => None,
+            Piece::Opened(_) => continue,
+            _ => Some([lines.finish().unwrap_or_default(), b"\n".to_vec()].concat()),
+        };
+        lines.feed(last.as_ref().unwrap_or(&piece), |line, _, number| {
+            let Line::Whole(line) = line else { return };
+            match table.read(line, number) {
+                Ok(Step::Row) => texts.extend(table.field(0).map(str::to_owned)),
+                Ok(_) => {}
+                Err(text) => problem = Some(text),
+            }
+        });
+        if texts.len() > TEXTS_MAX {
+            problem = Some(format!("{column} has over {TEXTS_MAX} texts"));
+        }
+        if let Some(problem) = problem {
+            return Err(DataError::Input { path: path.clone(), problem });
+        }
+        if last.is_some() {
+            return Ok(texts);
+        }
     }
 }
 
