@@ -104,7 +104,14 @@ impl Buffer {
         // Labels have the time of the wall clock. Old kernels have no other.
         let _ = sysfs::write(&device.join("current_timestamp_clock"), "realtime");
         let names = part.inputs.iter().map(|input| input.name.as_str());
-        rate::set(device, trigger.as_deref(), names, sampling.rate_hz)?;
+        let trigger = trigger.as_deref();
+        if sampling.intake.resample {
+            // A rate of its own will do, since samples are brought to the wanted one.
+            rate::set(device, trigger, std::iter::empty(), sampling.rate_hz)?;
+            rate::set_at_least(device, names, sampling.rate_hz).map_or(Ok(()), Err)?;
+        } else {
+            rate::set(device, trigger, names, sampling.rate_hz)?;
+        }
         let scans = Scans::set_up(part, sampling.period_ns())?;
         let pause = set_length(device, sampling.rate_hz);
         let node = input.dev.join(device.file_name().unwrap_or_default());

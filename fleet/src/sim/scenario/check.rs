@@ -79,7 +79,7 @@ impl Scenario {
     fn learning_problems(&self, found: &mut Found) {
         let learning = &self.learning;
         let invented = INVENTED.contains(&learning.task_name());
-        let named = ["har-cnn", "har-mlp"].contains(&learning.task_name());
+        let named = dunlin_models::tasks::NAMES.contains(&learning.task_name());
         let task = match &learning.data {
             None => invented,
             Some(Data::Har { .. }) => named || learning.is_task_file(),
@@ -87,8 +87,9 @@ impl Scenario {
         };
         if !task {
             let text = format!(
-                "without learning.data one of {}; with it har-cnn, har-mlp or a task file (.toml)",
-                INVENTED.join(", ")
+                "without learning.data one of {}; with it one of {} or a task file (.toml)",
+                INVENTED.join(", "),
+                dunlin_models::tasks::NAMES.join(", ")
             );
             let name = format!("{:?}", learning.task_name());
             found.0.add_value("learning.task", name, text);

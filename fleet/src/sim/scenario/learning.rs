@@ -15,8 +15,8 @@ pub(super) const INVENTED: [&str; 4] = ["toy", "wrist", "flute-lr", "har-like"];
 pub struct Learning {
     /// With invented data: `toy` (exact arithmetic, no network), `wrist` (a watch's motion, each
     /// device a person), `flute-lr` (784 values, ten classes) or `har-like` (`har-cnn` on windows
-    /// of nine channels in which each class has a rhythm). With `data`: `har-cnn`, `har-mlp` or the
-    /// path of a task file; a relative path starts at the scenario's folder.
+    /// of nine channels in which each class has a rhythm). With `data`: `har-cnn`, `har-mlp`, `acc-cnn`
+    /// or the path of a task file; a relative path starts at the scenario's folder.
     pub task: PathBuf,
     /// Recorded data, where they are not invented.
     pub data: Option<Data>,
