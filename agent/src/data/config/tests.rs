@@ -15,7 +15,8 @@ fn a_short_configuration_gets_the_documented_defaults() {
     let Live { sampling, input } = &config;
     assert_eq!(sampling.channels["acc_x"], Column::Name("ax".into()));
     assert_eq!(sampling.channels["acc_y"], Column::Index(1));
-    assert!(input.header && input.delimiter == ',' && sampling.time_unit == TimeUnit::Seconds);
+    assert_eq!(input.text, TextFormat::default());
+    assert_eq!(sampling.time_unit, TimeUnit::Seconds);
     assert_eq!(
         (sampling.quantum, sampling.windows_mb, sampling.period_ns()),
         (None, 64, 20_000_000)

@@ -59,8 +59,9 @@ impl Bench {
         let store = SampleStore::open(&self.state(), self.config.sampling.header()).unwrap();
         let store = store.with_intake(self.config.sampling.intake());
         let reader = CsvReader::open(&self.config, position_path(&self.state()), &store).unwrap();
-        let labels = self.config.sampling.labels_path.as_ref().unwrap();
-        let labels = LabelReader::new(labels, ',', self.config.sampling.time_unit);
+        let sampling = &self.config.sampling;
+        let (path, form) = sampling.label_file(self.config.input.text.delimiter).unwrap();
+        let labels = LabelReader::new(&path, &form, sampling.time_unit, sampling.period_ns());
         let mut running = Running { store: Mutex::new(store), reader, labels };
         running.settle();
         running
