@@ -333,6 +333,9 @@ impl CsvConfig {
             let text = "must be a finite number";
             problems.add_if(!value.is_finite(), &format!("text.{word}"), text);
         }
+        let blind = self.sampling.intake.resample && input.time.is_none();
+        let text = "goes by the times of rows, and there are none: set source.time, or remove it";
+        problems.add_if(blind, "resample", text);
         let two_starts = input.start_line.is_some() && input.time.is_some();
         problems.add_if(two_starts, "start_line", "has no use beside time; remove one of them");
         for (key, line) in [("start_line", input.start_line), ("rate_line", input.rate_line)] {
