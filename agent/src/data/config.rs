@@ -4,15 +4,20 @@ mod csv;
 mod filter;
 mod iio;
 mod intake;
+mod label_file;
 mod mqtt;
 mod period;
+mod presets;
 mod sampling;
 mod time;
 
-pub use csv::{COLUMNS_MAX, Column, CsvConfig, CsvInput};
+pub use csv::{
+    COLUMNS_MAX, Column, Columns, Comments, CsvConfig, CsvInput, Header, LabelFrom, TextFormat,
+};
 pub use filter::{Wanted, Where};
 pub use iio::{IioConfig, IioInput, IioMode};
 pub use intake::{Derived, IntakeConfig, Missing, MissingRules};
+pub use label_file::{LabelBy, LabelFile};
 pub use mqtt::{ByTopic, MqttChannel, MqttConfig, MqttInput};
 pub use period::Period;
 pub use sampling::{Live, Sampling, TimeUnit};
@@ -70,9 +75,18 @@ impl<'de> Deserialize<'de> for SourceConfig {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let mut keys = Table::deserialize(deserializer)?;
         let kind = keys.remove("kind").ok_or_else(|| D::Error::missing_field("kind"))?;
-        Ok(match read::<Kind, _>(kind)? {
+        let word = kind.as_str().unwrap_or_default().to_owned();
+        let kind = read::<Kind, _>(kind)?;
+        presets::apply(&word, &mut keys).map_err(D::Error::custom)?;
+        Ok(match kind {
             Kind::Har => Self::Har(read(keys.into())?),
-            Kind::Csv => Self::Csv(live(keys, "")?),
+            Kind::Csv => {
+                let text = part(&mut keys, &TextFormat::KEYS);
+                let more = format!(", and a csv source {}, format", TextFormat::KEYS.join(", "));
+                let mut config: CsvConfig = live(keys, &more)?;
+                config.input.text = read(text.into())?;
+                Self::Csv(config)
+            }
             Kind::Iio => {
                 let mut config: IioConfig = live(keys, "")?;
                 config.fill_units();

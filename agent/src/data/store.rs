@@ -14,7 +14,7 @@ use super::config::IntakeConfig;
 use super::cut::{Counter, Cutting};
 use super::files;
 use super::intake::Intake;
-use super::labels::{LabelIndex, LabelRange, LabelTable, WaitingLabels};
+use super::labels::{LabelIndex, LabelNames, LabelRange, LabelTable, WaitingLabels};
 use super::log_limit::{LogLimit, clock};
 use super::ring::{Block, Header, NO_LABEL, Record, Ring};
 use super::{DataError, LiveWindow, Loss, SourceStatus, WindowSet, cut};
@@ -27,6 +27,7 @@ const RANGES_AT_ONCE: usize = 1024;
 pub struct SampleStore {
     ring: Ring,
     table: LabelTable,
+    label_names: LabelNames,
     waiting: WaitingLabels,
     /// What of each kind of loss the log has not told of yet.
     untold: BTreeMap<Loss, LogLimit>,
@@ -56,6 +57,7 @@ impl SampleStore {
         Ok(Self {
             ring,
             table,
+            label_names: LabelNames::default(),
             waiting: WaitingLabels::default(),
             untold: BTreeMap::new(),
             counts: SourceStatus::default(),
@@ -117,13 +119,20 @@ impl SampleStore {
         Ok(())
     }
 
+    /// Gives labels that come from now on the names of the task.
+    pub fn set_label_names(&mut self, names: LabelNames) {
+        self.label_names = names;
+    }
+
     /// Number of the label `text`; `None`, counted and logged, when it cannot have one.
     ///
     /// # Errors
     /// [`DataError::Io`] when a new label cannot be written to disk.
     pub fn label_number(&mut self, text: &str) -> Result<Option<u16>, DataError> {
+        let text = self.label_names.of(text);
         let number = self.table.number_of(text)?;
         if number.is_none() {
+            let text = text.to_owned();
             let why = "has more than 32 characters, control characters, or is the 257th";
             self.lose(Loss::Label, 1, || format!("label {text:?} {why}"));
         }

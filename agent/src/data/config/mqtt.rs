@@ -155,6 +155,10 @@ impl MqttConfig {
         if let Some(time) = &input.time {
             time.format.check(problems, "time");
         }
+        let blind = self.sampling.intake.resample && input.time.is_none();
+        let text =
+            "goes by the times of samples, not of their arrival: set source.time, or remove it";
+        problems.add_if(blind, "resample", text);
         input.filter.check(problems);
         for (word, value) in &input.words {
             let text = "must be a finite number";

@@ -7,8 +7,9 @@ use dunlin_protocol::limits::{CHANNELS_MAX, LABEL_CHARS_MAX};
 use dunlin_service::config::Problems;
 use serde::{Deserialize, Serialize};
 
-use super::{IntakeConfig, Period};
+use super::{IntakeConfig, LabelFile, Period};
 use crate::data::intake::Intake;
+use crate::data::labels::LabelNames;
 use crate::data::ring::{CAPACITY_SAMPLES_MIN, Header, RingChannel, record_bytes};
 
 /// Largest ring that can be configured, in MB (millions of bytes).
@@ -43,6 +44,12 @@ pub struct Sampling<C> {
     pub time_unit: TimeUnit,
     /// File of `start,end,label` rows that may come later than their samples, or before.
     pub labels_path: Option<PathBuf>,
+    /// How the label file is written, where it is not `start,end,label`.
+    pub label_file: Option<LabelFile>,
+    /// What the task calls the labels of the input, in columns and in label files; `*` stands for
+    /// any characters, and labels that are not listed are kept as they are.
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
     /// Resolution of the stored values: samples are kept as 16-bit multiples of this, so the range
     /// is 32767 times as large, and values outside of it spoil their windows. Without it, values are
     /// kept exactly, in twice the room.
@@ -68,12 +75,14 @@ pub struct Sampling<C> {
 }
 
 /// The keys of [`Sampling`] under `[source]`.
-pub(super) const SAMPLING_KEYS: [&str; 12] = [
+pub(super) const SAMPLING_KEYS: [&str; 14] = [
     "rate_hz",
     "period",
     "channels",
     "time_unit",
     "labels_path",
+    "label_file",
+    "labels",
     "quantum",
     "quanta",
     "unit",
@@ -150,6 +159,8 @@ impl<C> Sampling<C> {
             channels,
             time_unit: TimeUnit::default(),
             labels_path: None,
+            label_file: None,
+            labels: BTreeMap::new(),
             quantum: None,
             quanta: BTreeMap::new(),
             unit: None,
@@ -270,8 +281,24 @@ impl<C> Sampling<C> {
             let problem = format!("names have 1 to {LABEL_CHARS_MAX} characters; use the task's");
             problems.add_if(bad, &format!("channels.{name}"), problem);
         }
+        if let Some(file) = &self.label_file {
+            file.check(problems, self.labels_path.is_some());
+        }
         self.intake.check(problems, self.channels.keys(), self.period_ns());
         self.check_ring(problems);
+    }
+
+    /// Path and form of the label file, where there is one; `delimiter` is what stands between the
+    /// columns of one that says nothing else.
+    pub fn label_file(&self, delimiter: char) -> Option<(PathBuf, LabelFile)> {
+        let form = self.label_file.clone().unwrap_or_else(|| LabelFile::plain(delimiter));
+        let path = form.path.clone().or_else(|| self.labels_path.clone());
+        path.map(|path| (path, form))
+    }
+
+    /// What the task calls the labels of the input.
+    pub fn label_names(&self) -> LabelNames {
+        LabelNames::new(self.labels.clone())
     }
 
     fn check_ring(&self, problems: &mut Problems) {

@@ -1,5 +1,8 @@
 #![allow(clippy::cast_possible_truncation)]
 
+mod left_out;
+mod units;
+
 use super::*;
 use crate::data::ring::{NO_LABEL, RingChannel, record_bytes};
 use dunlin_protocol::id::Name;

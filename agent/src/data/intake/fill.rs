@@ -20,6 +20,8 @@ pub(super) struct Filler {
     before: Vec<f32>,
     between: Vec<f32>,
     credit: u32,
+    /// Whether a sample was filled in before the last one.
+    bridged: bool,
     filled: u64,
 }
 
@@ -35,6 +37,7 @@ impl Filler {
             before: Vec::new(),
             between: Vec::new(),
             credit: 0,
+            bridged: false,
             filled: 0,
         }
     }
@@ -42,6 +45,7 @@ impl Filler {
     /// Takes the next sample.
     pub(super) fn take(&mut self, row: Reading<'_>, next: &mut Next<'_>) {
         let step_us = self.last_us.map(|last| row.time_us.saturating_sub(last));
+        self.bridged = false;
         match step_us {
             Some(us) if (0..=self.ordinary_us).contains(&us) => {
                 self.credit = (self.credit + 1).min(CREDIT_MAX);
@@ -49,6 +53,7 @@ impl Filler {
             Some(us) if us > self.ordinary_us && us <= self.longest_us && self.credit > 0 => {
                 self.credit -= 1;
                 self.filled += 1;
+                self.bridged = true;
                 self.between.clear();
                 self.between.extend(self.before.iter().zip(row.values).map(middle));
                 next(Reading { time_us: row.time_us - us / 2, values: &self.between, ..row });
@@ -65,11 +70,16 @@ impl Filler {
         self.before.extend_from_slice(values);
     }
 
-    /// Takes this sample to have come.
-    pub(super) fn prime(&mut self, time_us: i64, values: &[f32]) {
+    /// Takes this sample to have come, a step of `step_us` microseconds after the one before it.
+    pub(super) fn prime(&mut self, step_us: Option<i64>, time_us: i64, values: &[f32]) {
         self.remember(time_us, values);
-        // Where a row was broken off, it is rather a sample missing than another rate.
-        self.credit = 1;
+        let ordinary = step_us.is_some_and(|us| (0..=self.ordinary_us).contains(&us));
+        self.credit = if ordinary { CREDIT_MAX } else { 0 };
+    }
+
+    /// Whether the last two samples tell all that is known, as [`Filler::prime`] takes them.
+    pub(super) fn is_settled(&self) -> bool {
+        self.credit == CREDIT_MAX || (self.credit == 0 && !self.bridged)
     }
 
     /// Forgets the sample before.

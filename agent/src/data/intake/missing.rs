@@ -180,6 +180,14 @@ impl Mender {
         self.waiting.is_empty()
     }
 
+    /// Whether no sample waits and the last one tells all that is known.
+    pub(super) fn is_settled(&self) -> bool {
+        let fresh = |channel: &Channel| {
+            channel.rule == Missing::Refuse || channel.known.map(|(at, _)| at) == self.newest_us
+        };
+        self.waiting.is_empty() && (self.refuses || self.channels.iter().all(fresh))
+    }
+
     fn refuse_oldest(&mut self) {
         if let Some(row) = self.waiting.pop_front() {
             let at = row.values.iter().position(|value| !value.is_finite());

@@ -78,6 +78,8 @@ pub struct Intake {
     converted: Vec<f32>,
     spread: Option<Spreader>,
     rest: Rest,
+    /// Whether everything was flushed since the last sample.
+    flushed: bool,
 }
 
 /// The stages behind the spreading.
@@ -120,6 +122,7 @@ impl Intake {
                 grid,
                 derive: derives.then(|| Deriver::new(&config.derive, channels, period_ns)),
             },
+            flushed: false,
         }
     }
 
@@ -132,12 +135,13 @@ impl Intake {
     /// Takes the next sample; `out` gets what can go on to the ring, with time, label and the values
     /// of the kept channels in the order of their names. May give none, or several.
     pub fn take(&mut self, reading: Reading<'_>, out: &mut Out<'_>) {
+        self.flushed = false;
         let Self { conversion, converted, spread, rest, .. } = self;
         let mut out = |row: Reading<'_>| out(row.time_us, row.label, row.values);
         let row = match conversion {
             Some(pairs) => {
                 converted.clear();
-                converted.extend(reading.values.iter().zip(pairs).map(convert));
+                converted.extend(reading.values.iter().zip(pairs.iter()).map(convert));
                 Reading { values: converted, ..reading }
             }
             None => reading,
@@ -164,6 +168,7 @@ impl Intake {
         self.pause(out);
         let mut out = |row: Reading<'_>| out(row.time_us, row.label, row.values);
         self.rest.flush(&mut out);
+        self.flushed = true;
     }
 
     /// Says that what comes does not continue what was, as with another file: everything that waits
@@ -176,9 +181,9 @@ impl Intake {
         self.rest.restart();
     }
 
-    /// Remembers `row` as the sample before the next one: it was taken in by an earlier program, and
-    /// is not given again. Its values are those of the kept channels.
-    pub fn prime(&mut self, time_us: i64, values: &[f32]) {
+    /// Remembers a sample of the ring as the one before the next: an earlier program has taken it in,
+    /// `step_us` microseconds after the one before it. Its values are those of the kept channels.
+    pub fn prime(&mut self, step_us: Option<i64>, time_us: i64, values: &[f32]) {
         if let Some(spread) = &mut self.spread {
             spread.prime(time_us);
         }
@@ -186,19 +191,23 @@ impl Intake {
         if self.rest.derive.is_none() {
             self.rest.missing.prime(time_us, values);
             if let Grid::Fill(fill) = &mut self.rest.grid {
-                fill.prime(time_us, values);
+                fill.prime(step_us, time_us, values);
             }
         }
     }
 
-    /// Whether nothing waits: a program that begins with the next sample gives the same.
+    /// Whether nothing waits, and a program that begins with the next sample would give the same after
+    /// [`Intake::prime`]; but for filters of derived channels, which begin anew. After
+    /// [`Intake::flush`], whether nothing waits.
     pub fn is_settled(&self) -> bool {
         let grid = match &self.rest.grid {
-            Grid::AsIs | Grid::Fill(_) => true,
+            Grid::AsIs => true,
+            Grid::Fill(fill) => self.flushed || fill.is_settled(),
             Grid::Resample(resample) => resample.is_empty(),
         };
-        grid && self.rest.missing.is_empty()
-            && self.spread.as_ref().is_none_or(Spreader::is_settled)
+        let missing = &self.rest.missing;
+        let missing = if self.flushed { missing.is_empty() } else { missing.is_settled() };
+        grid && missing && self.spread.as_ref().is_none_or(Spreader::is_settled)
     }
 
     /// Samples that were filled in so far.

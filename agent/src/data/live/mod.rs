@@ -91,10 +91,12 @@ impl LiveSource {
             return Err(DataError::Config(problems));
         }
         let store = SampleStore::open(state_dir, sampling.header())?;
-        let store = store.with_intake(sampling.intake());
+        let mut store = store.with_intake(sampling.intake());
+        store.set_label_names(sampling.label_names());
         let reader = open(&store)?;
-        let labels = sampling.labels_path.as_ref();
-        let labels = labels.map(|path| LabelReader::new(path, delimiter, sampling.time_unit));
+        let (unit, period_ns) = (sampling.time_unit, sampling.period_ns());
+        let labels = sampling.label_file(delimiter);
+        let labels = labels.map(|(path, form)| LabelReader::new(&path, &form, unit, period_ns));
         let store = Arc::new(Mutex::new(store));
         let (stop, stopped) = channel();
         let shared = Arc::clone(&store);

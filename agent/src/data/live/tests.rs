@@ -1,5 +1,7 @@
 //! One source that several threads ask.
 
+mod kept;
+
 use std::cell::Cell;
 use std::io::Write;
 use std::path::Path;
@@ -10,7 +12,7 @@ use std::time::Duration;
 use dunlin_protocol::id::Name;
 use dunlin_protocol::task::{Channel, Features, Input, Rate, Target, TaskSpec};
 
-use crate::data::{DataError, SourceConfig, WindowSource, open};
+use crate::data::{DataError, Loss, SourceConfig, WindowSource, open, reset};
 
 /// Windows of four samples of one channel, one behind the other, at 50 Hz.
 fn task() -> TaskSpec {

@@ -83,16 +83,17 @@ impl SampleStore {
         let latest_us = self.ring.times().map_or(i64::MIN, |times| times.latest);
         // Times without a column may differ by their rounding.
         self.again = Again { count, until_us: latest_us.saturating_add(period_us / 2) };
-        let mut before = None;
-        if let Some(wanted) = sequence.checked_sub(1) {
-            self.ring.scan(wanted, |record| {
-                if record.sequence == wanted {
-                    before = Some(record.clone());
-                }
-            })?;
-        }
+        let (mut before, mut step_us) = (None::<Record>, None);
+        let first = sequence.saturating_sub(2);
+        self.ring.scan(first, |record| {
+            if record.sequence < sequence {
+                step_us = before.as_ref().map(|last| record.time_us.saturating_sub(last.time_us));
+                before = Some(record.clone());
+            }
+        })?;
+        let before = before.filter(|record| record.sequence + 1 == sequence);
         if let (Some(record), Some(intake)) = (&before, &mut self.intake) {
-            intake.prime(record.time_us, &record.values);
+            intake.prime(step_us, record.time_us, &record.values);
         }
         let newest_us = self.ring.times().map(|times| times.newest);
         let passed_us = period_us.saturating_mul(i64::try_from(count).unwrap_or(i64::MAX));
