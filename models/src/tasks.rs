@@ -4,7 +4,7 @@ use alloc::string::ToString;
 use alloc::vec;
 
 use dunlin_protocol::id::Name;
-use dunlin_protocol::task::{Channel, Features, Input, Layer, Op, Share, Target, TaskSpec};
+use dunlin_protocol::task::{Channel, Features, Input, Layer, Op, Rate, Share, Target, TaskSpec};
 
 /// Names of the tasks that [`task`] knows.
 pub const NAMES: [&str; 3] = ["har-cnn", "har-mlp", "acc-cnn"];
@@ -109,7 +109,7 @@ fn har_input() -> Input {
         channel("total_acc_y", "g", 0.0, 2.5),
         channel("total_acc_z", "g", 0.0, 2.5),
     ];
-    Input { channels, rate_millihertz: 50_000, window: 128, hop: 64 }
+    Input { channels, rate: Rate::from_millihertz(50_000), window: 128, hop: 64 }
 }
 
 #[allow(clippy::expect_used)]

@@ -11,10 +11,12 @@ pub mod config;
 pub mod csv;
 pub mod cut;
 mod error;
+mod files;
 pub mod har;
 pub mod iio;
 pub mod intake;
 pub mod labels;
+mod left_out;
 pub mod live;
 mod log_limit;
 pub mod losses;
@@ -22,10 +24,13 @@ pub mod mqtt;
 pub mod ring;
 pub mod store;
 pub mod time;
+pub mod units;
 mod window_set;
 
 pub use config::SourceConfig;
 pub use error::DataError;
+pub use files::reset;
+pub use left_out::LeftOut;
 pub use losses::{Loss, Losses};
 pub use window_set::{LiveWindow, WindowCounts, WindowSet};
 

@@ -3,6 +3,7 @@
 mod taking;
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::path::Path;
 use std::time::Instant;
 
@@ -11,6 +12,7 @@ use dunlin_protocol::task::TaskSpec;
 use self::taking::Again;
 use super::config::IntakeConfig;
 use super::cut::{Counter, Cutting};
+use super::files;
 use super::intake::Intake;
 use super::labels::{LabelIndex, LabelNames, LabelRange, LabelTable, WaitingLabels};
 use super::log_limit::{LogLimit, clock};
@@ -44,9 +46,9 @@ impl SampleStore {
     /// # Errors
     /// [`DataError`] of [`Ring::open`] and [`LabelTable::open`].
     pub fn open(state_dir: &Path, header: Header) -> Result<Self, DataError> {
-        std::fs::create_dir_all(state_dir).map_err(DataError::io(state_dir, "create"))?;
-        let mut ring = Ring::open(&state_dir.join("samples.ring"), header)?;
-        let (table, fresh) = LabelTable::open(&state_dir.join("samples.labels"))?;
+        fs::create_dir_all(state_dir).map_err(DataError::io(state_dir, "create"))?;
+        let mut ring = Ring::open(&state_dir.join(files::RING), header)?;
+        let (table, fresh) = LabelTable::open(&state_dir.join(files::LABELS))?;
         if fresh {
             ring.relabel(|record| (record.label != NO_LABEL).then_some(NO_LABEL))?;
         }
@@ -88,20 +90,32 @@ impl SampleStore {
     /// where they are people's. A label range that waits for its time wins over `label`, a text of at
     /// most 32 characters; an empty one is none.
     ///
-    /// `values`: `[channels]` in the order of the ring, that of the names, finite, each in the unit that
-    /// the task gives its channel. What lies outside of the ring's range is stored as the nearest value
-    /// that it can hold. One that is no number would be stored as 0: refuse the sample instead.
+    /// `values`: `[channels]` in the order of the ring, that of the names, each in the unit that the
+    /// configuration gives its channel, or else the task's. One outside of the ring's range is counted
+    /// and spoils the windows that it is in. With one that is no finite number the sample is not taken,
+    /// but counted as missing a value.
     ///
     /// # Errors
     /// [`DataError::Io`] when the disk takes nothing more, [`DataError::State`] when there are not as
     /// many values as channels; the sample is then lost.
     pub fn append(&mut self, time_us: i64, label: &str, values: &[f32]) -> Result<(), DataError> {
+        if let Some(at) = values.iter().position(|value| !value.is_finite()) {
+            let name = self.ring.header().channels.get(at).map(|channel| channel.name.clone());
+            self.lose(Loss::Missing, 1, || format!("{} at {time_us} us", name.unwrap_or_default()));
+            return Ok(());
+        }
         let label = match self.waiting.label_at(time_us) {
             Some(label) => label,
             None => self.label_number(label)?.unwrap_or(NO_LABEL),
         };
+        let before = self.ring.cut();
         self.ring.append(time_us, label, values)?;
         self.counts.accepted += 1;
+        let cut = self.ring.cut() - before;
+        if cut > 0 {
+            let detail = cut_value(self.ring.header(), values);
+            self.lose(Loss::Cut, cut, || detail);
+        }
         Ok(())
     }
 
@@ -275,6 +289,21 @@ impl SampleStore {
         let filled = self.intake.as_ref().map_or(0, |intake| intake.filled());
         SourceStatus { samples: self.ring.len(), filled, ..self.counts.clone() }
     }
+}
+
+/// Which value its channel cannot hold.
+fn cut_value(header: &Header, values: &[f32]) -> String {
+    let mut both = header.channels.iter().zip(values);
+    let outside = both.find(|(channel, value)| {
+        channel.quantum > 0.0 && (**value / channel.quantum).round().abs() > f32::from(i16::MAX)
+    });
+    outside.map_or(String::new(), |(channel, value)| {
+        let (name, quantum, most) = (&channel.name, channel.quantum, channel.most());
+        format!(
+            "{name} = {value}: with quantum {quantum} the ring holds -{most} to {most}; remove the \
+             quantum, or set a larger one and empty the ring: dunlin-agent data reset"
+        )
+    })
 }
 
 impl Drop for SampleStore {

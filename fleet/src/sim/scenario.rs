@@ -7,8 +7,8 @@ mod learning;
 
 pub use class::Class;
 pub use faults::{Faults, Partition};
-pub use learning::{By, ColumnKey, CsvData, Data, Learning};
 pub(super) use learning::labels_of;
+pub use learning::{By, ColumnKey, CsvData, Data, Learning};
 
 use std::path::{Path, PathBuf};
 

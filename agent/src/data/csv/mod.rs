@@ -50,7 +50,7 @@ pub fn open(config: &CsvConfig, state_dir: &Path) -> Result<LiveSource, DataErro
 }
 
 fn position_path(state_dir: &Path) -> std::path::PathBuf {
-    state_dir.join("samples.position")
+    state_dir.join(super::files::POSITION)
 }
 
 /// The windows for `task` in a file or folder that does not grow; `scratch` is an empty folder for

@@ -12,7 +12,7 @@ use crate::data::live::{save, settle};
 use crate::data::ring::{NO_LABEL, Record};
 use crate::data::{Loss, SourceConfig, SourceStatus, open};
 use dunlin_protocol::id::Name;
-use dunlin_protocol::task::{Channel, Features, Input, Target};
+use dunlin_protocol::task::{Channel, Features, Input, Rate, Target};
 
 /// A folder with an input, a label file and a state folder, at 50 Hz.
 struct Bench {
@@ -83,7 +83,7 @@ impl Running {
 
     /// First value of each sample, as the integer that the rows count with.
     fn numbers(&self) -> Vec<u32> {
-        let number = |record: &Record| u32::from(record.codes[0].unsigned_abs()) / 1000;
+        let number = |record: &Record| record.values[0].abs() as u32;
         self.records().iter().map(number).collect()
     }
 
@@ -118,7 +118,7 @@ fn rows_come_in_as_the_file_grows_and_partial_lines_wait() {
     bench.append("imu.csv", "4,2,-2\n");
     running.settle();
     let last = running.records().pop().unwrap();
-    assert_eq!((last.time_us, &last.codes[..], last.label), (40_000, &[2000, -2000][..], NO_LABEL));
+    assert_eq!((last.time_us, &last.values[..], last.label), (40_000, &[2.0, -2.0][..], NO_LABEL));
     let status = running.status();
     assert_eq!((status.accepted, status.losses.faults(), status.problem), (3, 0, None));
 }
@@ -302,7 +302,7 @@ fn task() -> TaskSpec {
         name: Name::new("test").unwrap(),
         input: Input {
             channels: vec![channel("y"), channel("x")],
-            rate_millihertz: 50_000,
+            rate: Rate::from_millihertz(50_000),
             window: 4,
             hop: 4,
         },

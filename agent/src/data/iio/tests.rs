@@ -147,8 +147,12 @@ impl<D: Device> Bench<D> {
         records
     }
 
-    fn codes(&self) -> Vec<Vec<i16>> {
-        self.records().into_iter().map(|record| record.codes).collect()
+    /// The values of each sample in thousandths.
+    #[allow(clippy::cast_possible_truncation)]
+    fn codes(&self) -> Vec<Vec<i32>> {
+        let thousandths = |value: f32| (value * 1000.0).round() as i32;
+        let record = |record: Record| record.values.into_iter().map(thousandths).collect();
+        self.records().into_iter().map(record).collect()
     }
 
     fn status(&self) -> SourceStatus {

@@ -22,9 +22,9 @@ use dunlin_protocol::task::TaskSpec;
 use super::config::Sampling;
 use super::csv::LabelReader;
 use super::cut::Counter;
-use super::log_limit::clock;
+use super::log_limit::{LogLimit, clock};
 use super::store::SampleStore;
-use super::{DataError, LiveWindow, SourceStatus, WindowCounts, WindowSet, WindowSource};
+use super::{DataError, LeftOut, LiveWindow, SourceStatus, WindowCounts, WindowSet, WindowSource};
 
 /// Wait between two looks at inputs that had nothing.
 pub(super) const POLL: Duration = Duration::from_millis(200);
@@ -61,6 +61,8 @@ pub struct LiveSource {
     values_max: usize,
     /// The windows that were counted last.
     counted: Mutex<Option<Counter>>,
+    /// That there are no windows, and why, is told once a minute.
+    no_windows: Mutex<LogLimit>,
     /// Dropped to end the thread.
     stop: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
@@ -103,8 +105,25 @@ impl LiveSource {
             .spawn(move || run(&shared, reader, labels, &stopped))
             .map_err(DataError::io(state_dir, "start a thread"))?;
         let values_max = sampling.values_max();
-        let (counted, stop, thread) = (Mutex::default(), Some(stop), Some(thread));
-        Ok(Self { store, values_max, counted, stop, thread })
+        let (stop, thread) = (Some(stop), Some(thread));
+        let (counted, no_windows) = (Mutex::default(), Mutex::default());
+        Ok(Self { store, values_max, counted, no_windows, stop, thread })
+    }
+
+    /// Says why there are no windows, if there are none.
+    fn tell(&self, left_out: &LeftOut) {
+        if left_out.found > 0 || left_out.samples == 0 {
+            return;
+        }
+        let mut limit = self.no_windows.lock().unwrap_or_else(PoisonError::into_inner);
+        if limit.count(clock()).is_none() {
+            return;
+        }
+        if left_out.is_trouble() {
+            log::warn!("{left_out}");
+        } else {
+            log::info!("{left_out}");
+        }
     }
 }
 
@@ -120,7 +139,10 @@ impl WindowSource for LiveSource {
     ) -> Result<WindowSet, DataError> {
         // Nobody must wait for the whole ring: each block is a lock of its own.
         let cutting = lock(&self.store).begin_cut(task, self.values_max)?;
-        cutting.finish(task, stop, |block, end| lock(&self.store).read_block(block, end))
+        let set =
+            cutting.finish(task, stop, |block, end| lock(&self.store).read_block(block, end))?;
+        self.tell(&set.left_out);
+        Ok(set)
     }
 
     fn count(&self, task: &TaskSpec, stop: &dyn Fn() -> bool) -> Result<WindowCounts, DataError> {
@@ -130,7 +152,9 @@ impl WindowSource for LiveSource {
         let oldest = lock(&self.store).ring().oldest_sequence();
         let counts = counter.counts(oldest, self.values_max);
         *counted = Some(counter);
-        counts
+        let counts = counts?;
+        self.tell(&counts.left_out);
+        Ok(counts)
     }
 
     fn newest_window(&self, task: &TaskSpec) -> Result<Option<LiveWindow>, DataError> {

@@ -11,6 +11,7 @@ use dunlin_service::config::Problems;
 use super::message::MessageReader;
 use crate::data::config::MqttConfig;
 use crate::data::live::{Pace, SampleReader, lock, wall_us};
+use crate::data::log_limit::{LogLimit, clock};
 use crate::data::store::SampleStore;
 use crate::data::{DataError, Loss};
 
@@ -33,6 +34,8 @@ pub(super) struct Messages {
     topic: String,
     reader: MessageReader,
     pace: Pace,
+    /// Limits how often what is wrong with messages becomes the source's problem.
+    refused: LogLimit,
     /// Whether a sample came over this connection.
     heard: bool,
 }
@@ -78,6 +81,7 @@ impl Messages {
             topic: config.input.topic.clone(),
             reader: MessageReader::new(config),
             pace: Pace::new(config.sampling.period_ns()),
+            refused: LogLimit::default(),
             heard: false,
         }
     }
@@ -138,7 +142,7 @@ impl Messages {
     fn refuse(&mut self, loss: Loss, store: &mut SampleStore, problem: &str) {
         let Self { url, topic, .. } = self;
         let text = format!("{url}, {topic}: {problem}");
-        if !self.heard {
+        if !self.heard && self.refused.count(clock()).is_some() {
             store.set_problem(Some(text.clone()));
         }
         store.lose(loss, 1, || text);

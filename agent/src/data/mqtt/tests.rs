@@ -130,8 +130,8 @@ fn samples_come_in_over_a_broker_also_after_it_was_restarted() {
     let store = dir.path().join("state");
     let mut store = SampleStore::open(&store, config("").sampling.header()).unwrap();
     let mut samples = Vec::new();
-    store.scan(|r| samples.push((r.time_us, r.codes[0], r.label))).unwrap();
-    let expected: Vec<_> = (0..8i16).map(|n| (i64::from(n) * 20_000, n * 1000, 0)).collect();
+    store.scan(|r| samples.push((r.time_us, r.values[0], r.label))).unwrap();
+    let expected: Vec<_> = (0..8i16).map(|n| (i64::from(n) * 20_000, f32::from(n), 0)).collect();
     assert_eq!(samples, expected);
     assert_eq!(store.label_texts(), ["walk"]);
 }

@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 use super::SampleStore;
 use crate::data::DataError;
 use crate::data::intake::{Intake, Out, OwnedReading, Reading};
-use crate::data::ring::{Header, Record};
 
 /// Nothing came for so long, or for 20 periods: rows of one time are complete.
 const PAUSE: Duration = Duration::from_secs(5);
@@ -94,7 +93,7 @@ impl SampleStore {
         })?;
         let before = before.filter(|record| record.sequence + 1 == sequence);
         if let (Some(record), Some(intake)) = (&before, &mut self.intake) {
-            intake.prime(step_us, record.time_us, &values(self.ring.header(), record));
+            intake.prime(step_us, record.time_us, &record.values);
         }
         let newest_us = self.ring.times().map(|times| times.newest);
         let passed_us = period_us.saturating_mul(i64::try_from(count).unwrap_or(i64::MAX));
@@ -122,10 +121,4 @@ impl SampleStore {
         let problem = self.append(time_us, label, values).err();
         self.set_problem(problem.map(|error| error.to_string()));
     }
-}
-
-/// The values of `record` in a ring with this header.
-fn values(header: &Header, record: &Record) -> Vec<f32> {
-    let pairs = record.codes.iter().zip(&header.channels);
-    pairs.map(|(&code, (_, quantum))| f32::from(code) * quantum).collect()
 }

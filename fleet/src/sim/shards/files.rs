@@ -88,7 +88,8 @@ fn files(data: &CsvData, dir: &Path) -> Result<Vec<File>, String> {
         if suffix.is_some_and(|suffix| name.ends_with(suffix)) {
             continue;
         }
-        if let Some(labels) = suffix.map(|suffix| labels_of(&path, suffix)).filter(|l| !l.is_file()) {
+        if let Some(labels) = suffix.map(|suffix| labels_of(&path, suffix)).filter(|l| !l.is_file())
+        {
             let labels = labels.display();
             return Err(format!("{}: its label file {labels} is not there", path.display()));
         }
@@ -101,7 +102,8 @@ fn files(data: &CsvData, dir: &Path) -> Result<Vec<File>, String> {
 
 /// Each folder in the folder.
 fn folders(data: &CsvData) -> Result<Vec<Part>, String> {
-    let named = |error: std::io::Error| format!("learning.data.dir {}: {error}", data.dir.display());
+    let named =
+        |error: std::io::Error| format!("learning.data.dir {}: {error}", data.dir.display());
     let mut dirs = Vec::new();
     for entry in std::fs::read_dir(&data.dir).map_err(named)? {
         dirs.push(entry.map_err(named)?.path());

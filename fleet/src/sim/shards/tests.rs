@@ -41,7 +41,11 @@ fn shards_are_read_by_the_keys_of_a_source_with_a_label_file_each() {
     for (name, first) in [("a", 0), ("b", 100)] {
         let path = |ending: &str| dir.path().join(format!("{name}{ending}"));
         let body = rows(first, 8).replace('.', ",");
-        fs::write(path(".txt"), format!("# made by us\nof {name}\nvalue;y\n{}", body.replace('\n', ";1\n"))).unwrap();
+        fs::write(
+            path(".txt"),
+            format!("# made by us\nof {name}\nvalue;y\n{}", body.replace('\n', ";1\n")),
+        )
+        .unwrap();
         fs::write(path(".labels.csv"), "from,lasts,what\n0,0.4,1\n0.4,0.4,2\n").unwrap();
     }
     let keys = "files = '*.txt'\nlabels_suffix = '.labels.csv'\nrate_hz = 10\nheader = 'auto'\ncomment = '#'\n\
@@ -74,7 +78,8 @@ fn a_shard_that_does_not_fit_is_an_error_and_no_data_are_given_twice_unasked() {
     fs::write(dir.path().join("b.csv"), "x,l\n1,walk\nnonsense,walk\n").unwrap();
     let problem = load(&data(dir.path(), keys), 2).unwrap_err();
     assert!(problem.contains("b.csv has no window") && problem.contains("line 3"), "{problem}");
-    let problem = load(&data(dir.path(), "files = '*.dat'\nrate_hz = 10\nchannels = { x = 'x' }"), 1);
+    let problem =
+        load(&data(dir.path(), "files = '*.dat'\nrate_hz = 10\nchannels = { x = 'x' }"), 1);
     assert!(problem.unwrap_err().contains("*.dat"));
 }
 

@@ -66,7 +66,7 @@ fn compare(keys: &str, text: &str, end: End, tolerance_us: u64, rng: &mut Rng) {
     let expected = read(keys, text, None, rng);
     let found = read(keys, text, Some(end), rng);
     assert!(expected.len() > 200, "{keys}: {}", expected.len());
-    let bare = |record: &Record| (record.sequence, record.label, record.codes.clone());
+    let bare = |record: &Record| (record.sequence, record.label, record.values.clone());
     let (a, b): (Vec<_>, Vec<_>) =
         (expected.iter().map(bare).collect(), found.iter().map(bare).collect());
     assert!(a == b, "{keys}: {} samples of {}", found.len(), expected.len());

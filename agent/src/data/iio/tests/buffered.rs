@@ -30,7 +30,7 @@ fn a_buffer_is_set_up_read_and_switched_off() {
     assert_eq!(tree.read("current_timestamp_clock"), "realtime");
     assert_eq!(tree.read("buffer/enable"), "1");
     let record = bench.records().pop().unwrap();
-    assert_eq!(record.codes, [6000, -20, 20_470]);
+    assert_eq!(bench.codes().pop().unwrap(), [6000, -20, 20_470]);
     assert_eq!(record.time_us, 1_700_000_000_123_456);
     drop(bench);
     assert_eq!(tree.read("buffer/enable"), "0");
@@ -47,7 +47,7 @@ fn scans_that_come_in_pieces_are_put_together() {
         node.write_all(piece).unwrap();
         bench.poll();
     }
-    let expected: Vec<Vec<i16>> = (0..20).map(|n| vec![10_000, n * 10, -n * 10]).collect();
+    let expected: Vec<Vec<i32>> = (0..20).map(|n| vec![10_000, n * 10, -n * 10]).collect();
     assert_eq!(bench.codes(), expected);
     let times: Vec<i64> = bench.records().iter().map(|record| record.time_us / 1000).collect();
     assert_eq!(times, (0..20).map(|n| n * 20).collect::<Vec<_>>());
@@ -185,7 +185,7 @@ fn task(window: u16) -> TaskSpec {
         name: Name::new("test").unwrap(),
         input: Input {
             channels: vec![channel("x"), channel("z")],
-            rate_millihertz: 50_000,
+            rate: dunlin_protocol::task::Rate::from_millihertz(50_000),
             window,
             hop: window,
         },
