@@ -96,7 +96,7 @@ fn read(data: &CsvData, parts: &[Part], task: &TaskSpec) -> Result<Vec<WindowSet
         let mut last = String::new();
         for file in &part.files {
             let (more, status) = read_file(data, part, file, task)?;
-            last = format!("{}: {}", file.path.display(), tell(&status));
+            last = format!("{}: {}; {}", file.path.display(), tell(&status), more.left_out);
             append(&mut windows, &more);
         }
         if windows.is_empty() {

@@ -114,7 +114,7 @@ impl<'de> Deserialize<'de> for LabelFile {
         let has_header = table.contains_key("header");
         let text: Table =
             TextFormat::KEYS.iter().filter_map(|key| table.remove_entry(*key)).collect();
-        let mut text: TextFormat = Value::Table(text).try_into().map_err(plain)?;
+        let mut text: TextFormat = Value::Table(text).try_into().map_err(plain::<D::Error>)?;
         let keys: Keys = Value::Table(table).try_into().map_err(|error: toml::de::Error| {
             let more = TextFormat::KEYS.join(", ");
             D::Error::custom(format!(

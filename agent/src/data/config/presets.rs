@@ -19,7 +19,7 @@ const fn csv(name: &'static str, keys: &'static str) -> Preset {
 }
 
 /// All formats. In front of each, what its maker writes.
-const PRESETS: [Preset; 12] = [
+static PRESETS: [Preset; 12] = [
     // Empatica E4, ACC.csv: line 1 the start in seconds since 1970, line 2 the rate (32 Hz), then
     // x,y,z in 1/64 g. Other files of the E4 have one column, other rates, and no factor.
     csv(
@@ -105,7 +105,7 @@ const PRESETS: [Preset; 12] = [
 ///
 /// # Errors
 /// When there is no such format, with those that there are.
-pub fn apply(kind: &str, keys: &mut Table) -> Result<(), String> {
+pub(super) fn apply(kind: &str, keys: &mut Table) -> Result<(), String> {
     let Some(format) = keys.remove("format") else {
         return Ok(());
     };
@@ -238,7 +238,7 @@ mod tests {
 
     #[test]
     fn each_format_makes_a_source_without_problems() {
-        for preset in PRESETS {
+        for preset in &PRESETS {
             let own = match preset.kind {
                 "mqtt" => "topic = 't'\nrate_hz = 50\nchannels = { x = 'values.x' }",
                 _ => "path = '-'\nchannels = { x = 3 }",

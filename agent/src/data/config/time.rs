@@ -94,10 +94,11 @@ impl<'de> Deserialize<'de> for TimeFormat {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Ok(match Value::deserialize(deserializer)? {
             table @ Value::Table(_) => {
-                let Keys { format, unit, zone, start } = table.try_into().map_err(plain)?;
+                let Keys { format, unit, zone, start } =
+                    table.try_into().map_err(plain::<D::Error>)?;
                 Self { kind: format, unit, zone, start }
             }
-            text => Self { kind: text.try_into().map_err(plain)?, ..Self::default() },
+            text => Self { kind: text.try_into().map_err(plain::<D::Error>)?, ..Self::default() },
         })
     }
 }
@@ -148,11 +149,11 @@ impl<'de, C: DeserializeOwned> Deserialize<'de> for TimeField<C> {
                 let place = table.remove("column").or_else(|| table.remove("place"));
                 let place = place.ok_or_else(|| D::Error::missing_field("column"))?;
                 Ok(Self {
-                    place: place.try_into().map_err(plain)?,
-                    format: Value::Table(table).try_into().map_err(plain)?,
+                    place: place.try_into().map_err(plain::<D::Error>)?,
+                    format: Value::Table(table).try_into().map_err(plain::<D::Error>)?,
                 })
             }
-            place => Ok(Self::epoch(place.try_into().map_err(plain)?)),
+            place => Ok(Self::epoch(place.try_into().map_err(plain::<D::Error>)?)),
         }
     }
 }

@@ -30,7 +30,7 @@ impl Folder {
 
     /// Path of the file named `name`; of no file, what is waited for.
     pub(super) fn path(&self, name: &str) -> PathBuf {
-        self.dir.join(if name.is_empty() { &self.files } else { name })
+        self.dir.join(if name.is_empty() { self.files.as_str() } else { name })
     }
 
     fn names(&self) -> Vec<String> {

@@ -326,7 +326,7 @@ impl CsvReader {
             return false;
         };
         // While none is there yet, the name is the pattern of those that are waited for.
-        let known = if folder.path("") == self.path { "" } else { &self.name };
+        let known = if folder.path("") == self.path { "" } else { self.name.as_str() };
         let Some(name) = folder.after(known).filter(|name| *name != self.name) else {
             return false;
         };

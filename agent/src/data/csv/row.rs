@@ -63,7 +63,7 @@ impl RowReader {
         let input = &config.input;
         let mut wanted: Vec<Column> = config.sampling.channels.values().cloned().collect();
         let channels = wanted.len();
-        let times = input.time.as_ref().map_or(&[][..], |time| &time.place.0);
+        let times = input.time.as_ref().map_or(&[][..], |time| time.place.0.as_slice());
         wanted.extend_from_slice(times);
         let label = input.label.as_ref().map(|_| wanted.len());
         wanted.extend(input.label.clone());

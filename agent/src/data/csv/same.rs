@@ -87,7 +87,7 @@ impl Known {
         }
         let same = data.len() >= offset
             && match &self.whole {
-                Some(whole) => has_checksum(file, offset, &whole.clone())?,
+                Some(whole) => has_checksum(file, offset, whole)?,
                 None => {
                     let start = offset.saturating_sub(self.tail.len() as u64);
                     read_at(file, 0, self.head.len())? == self.head

@@ -1,6 +1,10 @@
 //! The whole way from rows to samples, without a thread where none is needed.
 
+mod folder;
+mod inputs;
+mod label_files;
 mod resume;
+mod rewritten;
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;
