@@ -31,7 +31,7 @@ use serde::Deserialize;
 use serde::de::{DeserializeOwned, Deserializer, Error};
 use toml::{Table, Value};
 
-use super::ring::Header;
+use super::ring::Header as RingHeader;
 use super::{DataError, files};
 use intake::INTAKE_KEYS;
 use sampling::SAMPLING_KEYS;
@@ -182,7 +182,7 @@ impl SourceConfig {
     }
 
     /// What the ring of a live source must hold.
-    fn ring_header(&self) -> Option<Header> {
+    fn ring_header(&self) -> Option<RingHeader> {
         match self {
             Self::Har(_) => None,
             Self::Csv(config) => Some(config.sampling.header()),

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use super::SampleStore;
 use crate::data::DataError;
 use crate::data::intake::{Intake, Out, OwnedReading, Reading};
+use crate::data::ring::Record;
 
 /// Nothing came for so long, or for 20 periods: rows of one time are complete.
 const PAUSE: Duration = Duration::from_secs(5);
