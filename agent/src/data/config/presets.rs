@@ -180,7 +180,7 @@ fn put_time(keys: &mut Table, default: Value) {
     }
     // What belongs to one format has no meaning in another.
     if own.contains_key("format") {
-        time.retain(|key, _| matches!(&**key, "column" | "place"));
+        time.retain(|key, _| matches!(key, "column" | "place"));
     }
     time.extend(own);
     if place(&time) {
