@@ -91,7 +91,12 @@ pub fn wrist(devices: u32, seed: u64) -> Experiment {
     let scaled = |person: u32, n: usize, mix: Mix| {
         let (mut values, labels) = synthetic::person_windows(seed, person, n, mix);
         task.scale(&mut values);
-        WindowSet { values, labels, window_values: synthetic::WINDOW_VALUES }
+        WindowSet {
+            values,
+            labels,
+            window_values: synthetic::WINDOW_VALUES,
+            ..WindowSet::default()
+        }
     };
     let devices_data = (0..devices).map(|person| DeviceData {
         name: format!("wrist-{person:02}"),

@@ -1,16 +1,29 @@
 //! The `[source]` section of the agent's configuration.
 
 mod csv;
+mod filter;
 mod iio;
+mod intake;
+mod label_file;
 mod mqtt;
+mod period;
+mod presets;
 mod sampling;
+mod time;
 
-pub use csv::{COLUMNS_MAX, Column, CsvConfig, CsvInput};
+pub use csv::{
+    COLUMNS_MAX, Column, Columns, Comments, CsvConfig, CsvInput, Header, LabelFrom, TextFormat,
+};
+pub use filter::{Wanted, Where};
 pub use iio::{IioConfig, IioInput, IioMode};
-pub use mqtt::{MqttConfig, MqttInput};
+pub use intake::{Derived, IntakeConfig, Missing, MissingRules};
+pub use label_file::{LabelBy, LabelFile};
+pub use mqtt::{ByTopic, MqttChannel, MqttConfig, MqttInput};
+pub use period::Period;
 pub use sampling::{Live, Sampling, TimeUnit};
+pub use time::{TimeField, TimeFormat, TimeKind};
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use dunlin_link::BrokerSection;
 use dunlin_service::config::Problems;
@@ -18,6 +31,9 @@ use serde::Deserialize;
 use serde::de::{DeserializeOwned, Deserializer, Error};
 use toml::{Table, Value};
 
+use super::ring::Header as RingHeader;
+use super::{DataError, files};
+use intake::INTAKE_KEYS;
 use sampling::SAMPLING_KEYS;
 
 /// Where windows come from.
@@ -59,15 +75,29 @@ impl<'de> Deserialize<'de> for SourceConfig {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let mut keys = Table::deserialize(deserializer)?;
         let kind = keys.remove("kind").ok_or_else(|| D::Error::missing_field("kind"))?;
-        Ok(match read::<Kind, _>(kind)? {
+        let word = kind.as_str().unwrap_or_default().to_owned();
+        let kind = read::<Kind, _>(kind)?;
+        presets::apply(&word, &mut keys).map_err(D::Error::custom)?;
+        Ok(match kind {
             Kind::Har => Self::Har(read(keys.into())?),
-            Kind::Csv => Self::Csv(live(keys, "")?),
-            Kind::Iio => Self::Iio(live(keys, "")?),
+            Kind::Csv => {
+                let text = part(&mut keys, &TextFormat::KEYS);
+                let more = format!(", and a csv source {}, format", TextFormat::KEYS.join(", "));
+                let mut config: CsvConfig = live(keys, &more)?;
+                config.input.text = read(text.into())?;
+                Self::Csv(config)
+            }
+            Kind::Iio => {
+                let mut config: IioConfig = live(keys, "")?;
+                config.fill_units();
+                Self::Iio(config)
+            }
             Kind::Mqtt => {
                 let mut broker = part(&mut keys, &BrokerSection::KEYS);
                 broker.entry("url").or_insert_with(|| mqtt::LOCAL_URL.into());
                 let mut config: MqttConfig = live(keys, ", and an mqtt source those of [broker]")?;
                 config.input.broker = read(broker.into())?;
+                config.fill_missing();
                 Self::Mqtt(config)
             }
         })
@@ -92,12 +122,32 @@ where
     I: DeserializeOwned,
     E: Error,
 {
-    let shared = part(&mut own, &SAMPLING_KEYS);
+    let mut shared = part(&mut own, &SAMPLING_KEYS);
+    let intake = part(&mut own, &INTAKE_KEYS);
     let input = read(own.into()).map_err(|error: E| {
-        let shared = SAMPLING_KEYS.join(", ");
+        let shared = [&SAMPLING_KEYS[..], &INTAKE_KEYS[..]].concat().join(", ");
         E::custom(format!("{error}\nbesides, each live source has the keys {shared}{more}"))
     })?;
-    Ok(Live { sampling: read(shared.into())?, input })
+    rate_of_period(&mut shared)?;
+    let mut sampling: Sampling<C> = read(shared.into())?;
+    sampling.intake = read(intake.into())?;
+    Ok(Live { sampling, input })
+}
+
+/// Sets `rate_hz` by `period` where the table has that, and not both.
+fn rate_of_period<E: Error>(shared: &mut Table) -> Result<(), E> {
+    match (shared.get("period"), shared.contains_key("rate_hz")) {
+        (Some(_), true) => Err(E::custom("rate_hz and period are both set; remove one of them")),
+        (Some(period), false) => {
+            let period: Period = read(period.clone())?;
+            shared.insert("rate_hz".to_owned(), period.rate_hz().into());
+            Ok(())
+        }
+        (None, false) => {
+            Err(E::custom("missing field `rate_hz`, or `period` where samples are rare"))
+        }
+        (None, true) => Ok(()),
+    }
 }
 
 impl SourceConfig {
@@ -116,6 +166,29 @@ impl SourceConfig {
             Self::Mqtt(config) => config.check(&mut problems),
         }
         problems.under("source")
+    }
+
+    /// Compares the ring in the folder `state_dir` with this configuration, as opening the source would,
+    /// but neither locks nor changes it. Nothing is wrong where there is no ring, or the source has none.
+    ///
+    /// # Errors
+    /// [`DataError::Ring`] when its samples are not those of this configuration: what differs, and what
+    /// to do; [`DataError::Io`].
+    pub fn check_ring(&self, state_dir: &Path) -> Result<(), DataError> {
+        match self.ring_header() {
+            Some(header) => files::check_ring(state_dir, &header),
+            None => Ok(()),
+        }
+    }
+
+    /// What the ring of a live source must hold.
+    fn ring_header(&self) -> Option<RingHeader> {
+        match self {
+            Self::Har(_) => None,
+            Self::Csv(config) => Some(config.sampling.header()),
+            Self::Iio(config) => Some(config.sampling.header()),
+            Self::Mqtt(config) => Some(config.sampling.header()),
+        }
     }
 }
 

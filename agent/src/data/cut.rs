@@ -1,7 +1,9 @@
 //! Cuts the samples of a ring into windows, and counts them.
 
 mod count;
+mod places;
 mod row;
+mod seen;
 
 pub use count::Counter;
 
@@ -11,13 +13,15 @@ use dunlin_protocol::task::TaskSpec;
 
 use super::labels::match_labels;
 use super::ring::{Block, Header, Record, Ring};
-use super::{DataError, LiveWindow, WindowSet};
+use super::{DataError, LeftOut, LiveWindow, WindowSet};
+use places::{Places, fit};
 use row::{Judged, LabelMap, Row, Step};
 
 /// All windows in `ring` that fit `task`, oldest first, scaled.
 ///
 /// A window is `window` samples in a row; a missing sample, a step of more than 1.5 periods or a
-/// clock set back ends a row. Within a row, windows begin `hop` samples apart. A window's label is
+/// clock set back ends a row. A window with a value that the ring could not hold is left out, in a
+/// channel of the task. Within a row, windows begin `hop` samples apart. A window's label is
 /// the one that at least 8 in 10 of its samples carry; a task with labels skips the others, a task
 /// without labels takes every window. `texts` are the label texts by number. When the windows would
 /// take more than `values_max` values, the newest are kept.
@@ -67,9 +71,9 @@ impl Cutting {
         task: &TaskSpec,
         values_max: usize,
     ) -> Result<Self, DataError> {
-        let channels = fit(ring.header(), task)?;
-        let row = Row::new(ring.header(), task, label_map(texts, task)?);
-        let cutter = Cutter::new(ring.header(), task, channels, row, values_max);
+        let places = fit(ring.header(), task, true)?;
+        let labels = label_map(texts, task)?;
+        let cutter = Cutter::new(ring.header(), task, places, labels, values_max);
         Ok(Self { cutter, end: ring.next_sequence() })
     }
 
@@ -105,9 +109,8 @@ impl Cutting {
 /// [`DataError`] when the ring lacks a channel or has another rate (more than 1 % apart), or cannot
 /// be read.
 pub fn newest(ring: &mut Ring, task: &TaskSpec) -> Result<Option<LiveWindow>, DataError> {
-    let channels = fit(ring.header(), task)?;
-    let row = Row::new(ring.header(), task, None);
-    let mut cutter = Cutter::new(ring.header(), task, channels, row, usize::MAX);
+    let places = fit(ring.header(), task, false)?;
+    let mut cutter = Cutter::new(ring.header(), task, places, None, usize::MAX);
     let first = ring.next_sequence().saturating_sub(cutter.row.window() as u64);
     ring.scan(first, |record| cutter.take(record))?;
     let Some(end_us) = cutter.row.newest_us().filter(|_| !cutter.found.is_empty()) else {
@@ -116,29 +119,6 @@ pub fn newest(ring: &mut Ring, task: &TaskSpec) -> Result<Option<LiveWindow>, Da
     let mut values = Vec::from(cutter.found);
     task.scale(&mut values);
     Ok(Some(LiveWindow { end_us, values }))
-}
-
-/// For each channel of `task`: its place in a ring with this header, and the value of one step.
-///
-/// # Errors
-/// [`DataError`] when the ring lacks a channel or has another rate (more than 1 % apart).
-fn fit(header: &Header, task: &TaskSpec) -> Result<Vec<(usize, f32)>, DataError> {
-    let (wanted, has) = (task.input.rate_millihertz, header.rate_millihertz());
-    if u64::from(wanted.abs_diff(has)) * 100 > u64::from(wanted) {
-        return Err(DataError::Rate { task: wanted, has });
-    }
-    let mut channels = Vec::new();
-    let mut missing = Vec::new();
-    for channel in &task.input.channels {
-        match header.channels.iter().position(|(name, _)| *name == channel.name) {
-            Some(at) => channels.push((at, header.channels[at].1)),
-            None => missing.push(channel.name.clone()),
-        }
-    }
-    if !missing.is_empty() || channels.is_empty() {
-        return Err(DataError::Channels { missing, has: header.names() });
-    }
-    Ok(channels)
 }
 
 /// For each label number in the ring, whose texts these are, the label of `task`; `None` for a task
@@ -156,20 +136,20 @@ fn windows_max(task: &TaskSpec, values_max: usize) -> usize {
 }
 
 struct Cutter {
-    /// For each channel of the task: its place in the ring, and the value of one step.
-    channels: Vec<(usize, f32)>,
+    places: Places,
     row: Row,
     hop: usize,
     windows_max: usize,
-    rate_millihertz: u32,
     /// Values of the row's last `window` samples.
     values: VecDeque<f32>,
+    /// The values that are asked for, at its newest sample.
+    asked: Vec<f32>,
     /// Samples until the next window may end.
     wait: usize,
     found: VecDeque<f32>,
     found_labels: VecDeque<u16>,
     off_rate: u64,
-    measured: u64,
+    cut: u64,
     unlabelled: u64,
     crowded_out: u64,
 }
@@ -178,22 +158,23 @@ impl Cutter {
     fn new(
         header: &Header,
         task: &TaskSpec,
-        channels: Vec<(usize, f32)>,
-        row: Row,
+        places: Places,
+        labels: Option<LabelMap>,
         values_max: usize,
     ) -> Self {
+        let row = Row::new(header, task, &places, labels);
         Self {
-            channels,
+            asked: Vec::with_capacity(places.values.len()),
+            places,
             hop: usize::from(task.input.hop).max(1),
             windows_max: windows_max(task, values_max),
-            rate_millihertz: header.rate_millihertz(),
             values: VecDeque::new(),
             wait: row.window(),
             row,
             found: VecDeque::new(),
             found_labels: VecDeque::new(),
             off_rate: 0,
-            measured: 0,
+            cut: 0,
             unlabelled: 0,
             crowded_out: 0,
         }
@@ -206,10 +187,12 @@ impl Cutter {
                 self.wait = self.row.window();
             }
             Step::Grows => {}
-            Step::Moves => drop(self.values.drain(..self.channels.len())),
+            Step::Moves => drop(self.values.drain(..self.places.channels.len())),
         }
-        let value = |&(at, quantum): &(usize, f32)| f32::from(record.codes[at]) * quantum;
-        self.values.extend(self.channels.iter().map(value));
+        let Places { channels, values } = &self.places;
+        self.values.extend(channels.iter().map(|place| place.value(record)));
+        self.asked.clear();
+        self.asked.extend(values.iter().map(|place| place.value(record)));
         self.wait -= 1;
         if self.wait == 0 {
             self.wait = self.hop;
@@ -221,16 +204,14 @@ impl Cutter {
         match self.row.judge() {
             Judged::Window(label) => self.keep(label),
             Judged::Unlabelled => self.unlabelled += 1,
-            Judged::OffRate => {
-                self.off_rate += 1;
-                self.measured = self.row.measured_millihertz();
-            }
+            Judged::Cut => self.cut += 1,
+            Judged::OffRate => self.off_rate += 1,
         }
     }
 
     /// Keeps the window that ends now, and the newest ones of those before.
     fn keep(&mut self, label: Option<u16>) {
-        let values = self.values.len();
+        let values = self.values.len() + self.asked.len();
         if self.found.len() >= self.windows_max.saturating_mul(values) {
             self.found.drain(..values);
             self.found_labels.pop_front();
@@ -238,27 +219,34 @@ impl Cutter {
         }
         self.found_labels.extend(label);
         self.found.extend(&self.values);
+        self.found.extend(&self.asked);
     }
 
-    fn finish(self, task: &TaskSpec) -> Result<WindowSet, DataError> {
-        if self.found.is_empty() && self.unlabelled == 0 && self.off_rate > 0 {
-            let (windows, measured) = (self.off_rate, self.measured);
-            return Err(DataError::Clock { windows, measured, configured: self.rate_millihertz });
+    fn finish(mut self, task: &TaskSpec) -> Result<WindowSet, DataError> {
+        let Places { channels, values } = &self.places;
+        let window_values = self.row.window() * channels.len() + values.len();
+        let seen = self.row.take_seen();
+        let left_out = LeftOut {
+            found: (self.found.len() / window_values.max(1)) as u64,
+            unlabelled: self.unlabelled,
+            off_rate: self.off_rate,
+            cut: self.cut,
+            crowded_out: self.crowded_out,
+            ..self.row.left_out(&seen, self.off_rate > 0)
+        };
+        if left_out.is_other_rate() {
+            return Err(DataError::Clock(Box::new(left_out)));
+        }
+        if left_out.found > 0 {
+            log::info!("from the ring: {left_out}");
         }
         let mut set = WindowSet {
             values: self.found.into(),
             labels: self.found_labels.into(),
-            window_values: self.row.window() * self.channels.len(),
+            window_values,
+            left_out,
         };
         task.scale(&mut set.values);
-        log::info!(
-            "{} windows from the ring; left out: {} without label, {} off the rate, {} older than \
-             fit into memory",
-            set.len(),
-            self.unlabelled,
-            self.off_rate,
-            self.crowded_out
-        );
         Ok(set)
     }
 }

@@ -5,6 +5,9 @@ use std::path::{Path, PathBuf};
 
 use dunlin_service::config::Problems;
 
+use super::LeftOut;
+use super::ring::pace;
+
 /// Why there are no windows. Each text names what, where, and what to do next.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -58,34 +61,22 @@ pub enum DataError {
         /// Names of the channels that the source has.
         has: Vec<String>,
     },
-    /// The task wants another sampling rate. Rates in thousandths of a hertz.
+    /// The task wants another sampling rate.
     #[error(
-        "the task wants {} Hz, the source has {} Hz; they may differ by 1 %: set the sensor to the \
-         rate of the task or offer a task with this rate",
-        hertz(u64::from(*.task)),
-        hertz(u64::from(*.has))
+        "the task wants {}, the source has {}; they may differ by 1 %: set the sensor to the rate of \
+         the task or offer a task with this rate",
+        pace(*.task_ns),
+        pace(*.has_ns)
     )]
     Rate {
-        /// Rate that the task wants.
-        task: u32,
-        /// Rate that the source has.
-        has: u32,
+        /// Nanoseconds between samples that the task wants.
+        task_ns: u64,
+        /// Nanoseconds between samples of the source.
+        has_ns: u64,
     },
-    /// The time column does not run at the sampling rate that the configuration names.
-    #[error(
-        "none of {windows} windows runs at the configured {} Hz: by their times, samples come at {} \
-         Hz; correct rate_hz or time_unit",
-        hertz(u64::from(*.configured)),
-        hertz(*.measured)
-    )]
-    Clock {
-        /// Windows that were looked at; none ran at the right rate.
-        windows: u64,
-        /// Rate of the newest of them in thousandths of a hertz.
-        measured: u64,
-        /// Rate in the configuration in thousandths of a hertz.
-        configured: u32,
-    },
+    /// The times of the samples do not run at the sampling rate that the configuration names.
+    #[error("{0}")]
+    Clock(Box<LeftOut>),
     /// The source has windows of another length. Lengths in samples.
     #[error("the task wants windows of {task} samples, the source has windows of {has}")]
     Window {
@@ -113,6 +104,28 @@ pub enum DataError {
         path: PathBuf,
         /// What is wrong and what to do.
         problem: String,
+    },
+    /// A ring holds other samples than the configuration says, or has a version that is not known.
+    #[error("{}: {problem}", .path.display())]
+    Ring {
+        /// The ring, `samples.ring` in the state folder.
+        path: PathBuf,
+        /// What differs and what to do.
+        problem: String,
+    },
+    /// A channel of the source has another unit than the task's, and the two cannot be converted.
+    #[error(
+        "channel {channel} is in {has:?} by the configuration of the source, the task wants {task:?}, \
+         and how to convert these is not known; correct source.unit or source.units, with a factor and \
+         an offset where needed"
+    )]
+    Unit {
+        /// Name of the channel.
+        channel: String,
+        /// Unit that the source has.
+        has: String,
+        /// Unit that the task wants.
+        task: String,
     },
     /// The input of a live source cannot be used as it is.
     #[error("{}: {problem}", .path.display())]
@@ -146,9 +159,4 @@ impl DataError {
     pub(super) fn line(path: &Path, line: usize, problem: impl Into<String>) -> Self {
         Self::Line { path: path.to_owned(), line, problem: problem.into() }
     }
-}
-
-/// Thousandths of a hertz as text in hertz.
-fn hertz(millihertz: u64) -> String {
-    format!("{}.{:03}", millihertz / 1000, millihertz % 1000)
 }

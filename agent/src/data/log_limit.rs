@@ -8,7 +8,6 @@ const SPAN: Duration = Duration::from_secs(60);
 /// Counts events of one kind and says when it is time to log the count.
 #[derive(Debug, Default)]
 pub(super) struct LogLimit {
-    total: u64,
     logged: Option<Instant>,
     unlogged: u64,
 }
@@ -17,18 +16,22 @@ impl LogLimit {
     /// Counts one event. Gives how many happened since the last log line when it is time for one:
     /// at the first event, then at most once a minute.
     pub(super) fn count(&mut self, now: Instant) -> Option<u64> {
-        self.total += 1;
-        self.unlogged += 1;
+        self.add(1, now)
+    }
+
+    /// Counts `count` events, as [`LogLimit::count`].
+    pub(super) fn add(&mut self, count: u64, now: Instant) -> Option<u64> {
+        self.unlogged = self.unlogged.saturating_add(count);
         let due = self.logged.is_none_or(|last| now.saturating_duration_since(last) >= SPAN);
-        due.then(|| {
+        (due && self.unlogged > 0).then(|| {
             self.logged = Some(now);
-            std::mem::take(&mut self.unlogged)
+            self.take()
         })
     }
 
-    /// Events that were counted so far, logged or not.
-    pub(super) fn total(&self) -> u64 {
-        self.total
+    /// Events that no log line has told of yet, which are then told of.
+    pub(super) fn take(&mut self) -> u64 {
+        std::mem::take(&mut self.unlogged)
     }
 }
 
@@ -50,6 +53,10 @@ mod tests {
         assert_eq!(limit.count(start + Duration::from_secs(1)), None);
         assert_eq!(limit.count(start + Duration::from_secs(59)), None);
         assert_eq!(limit.count(start + Duration::from_secs(60)), Some(3));
-        assert_eq!(limit.total(), 4);
+        assert_eq!(limit.add(7, start + Duration::from_secs(61)), None);
+        assert_eq!(limit.add(0, start + Duration::from_secs(120)), Some(7), "told late");
+        assert_eq!(limit.add(0, start + Duration::from_secs(500)), None, "nothing is new");
+        assert_eq!(limit.add(2, start + Duration::from_secs(500)), Some(2));
+        assert_eq!((limit.add(3, start + Duration::from_secs(501)), limit.take()), (None, 3));
     }
 }

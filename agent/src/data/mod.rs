@@ -2,8 +2,8 @@
 //!
 //! A [`WindowSource`] gives the windows that a task asks for. [`har`] reads a published data set.
 //! The others are [`live`]: [`csv`] follows a growing file, a FIFO or standard input, [`iio`] reads
-//! a sensor that Linux has a driver for, [`mqtt`] listens to a topic of a broker. A thread keeps
-//! their samples in a bounded [`ring`] on disk, which survives restarts and power cuts. [`cut`]
+//! a sensor that Linux has a driver for, [`mqtt`] listens to a topic of a broker. A thread brings
+//! their samples into shape ([`intake`]) and keeps them in a bounded [`ring`] on disk, which survives restarts and power cuts. [`cut`]
 //! makes windows from the ring; [`labels`] names them, also after the fact. Nothing here leaves
 //! the device. For a sensor of another kind see [`live::SampleReader`].
 
@@ -11,18 +11,27 @@ pub mod config;
 pub mod csv;
 pub mod cut;
 mod error;
+mod files;
 pub mod har;
 pub mod iio;
+pub mod intake;
 pub mod labels;
+mod left_out;
 pub mod live;
 mod log_limit;
+pub mod losses;
 pub mod mqtt;
 pub mod ring;
 pub mod store;
+pub mod time;
+pub mod units;
 mod window_set;
 
 pub use config::SourceConfig;
 pub use error::DataError;
+pub use files::reset;
+pub use left_out::LeftOut;
+pub use losses::{Loss, Losses};
 pub use window_set::{LiveWindow, WindowCounts, WindowSet};
 
 use std::fmt;
@@ -115,12 +124,10 @@ pub struct SourceStatus {
     pub samples: u64,
     /// Rows or other samples taken in.
     pub accepted: u64,
-    /// Rows, readings or messages refused: torn, too long, something missing, not a finite number.
-    pub refused: u64,
-    /// Values outside of what the ring can hold, stored as the nearest that it can.
-    pub saturated: u64,
-    /// Label ranges dropped because too many wait for their samples, or refused as unreadable.
-    pub labels_lost: u64,
+    /// Single missing samples that were filled in; they are among the accepted ones.
+    pub filled: u64,
+    /// What could not be used, by kind, each with the last detail.
+    pub losses: Losses,
     /// Whether no more samples will come: standard input has ended.
     pub ended: bool,
     /// What stops the source from taking in samples at the moment.
@@ -129,9 +136,10 @@ pub struct SourceStatus {
 
 impl fmt::Display for SourceStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { samples, accepted, refused, saturated, labels_lost, .. } = self;
-        write!(f, "{samples} samples held; rows: {accepted} accepted, {refused} refused")?;
-        write!(f, "; {saturated} values saturated; {labels_lost} label ranges lost")?;
+        write!(f, "{} samples held, {} taken in; {}", self.samples, self.accepted, self.losses)?;
+        if self.filled > 0 {
+            write!(f, "; {} filled in where one was missing", self.filled)?;
+        }
         if self.ended {
             f.write_str("; the input has ended")?;
         }

@@ -1,14 +1,23 @@
 //! Samples, label names and waiting labels of a live source, kept together.
 
+mod taking;
+
+use std::collections::BTreeMap;
+use std::fs;
 use std::path::Path;
+use std::time::Instant;
 
 use dunlin_protocol::task::TaskSpec;
 
+use self::taking::Again;
+use super::config::IntakeConfig;
 use super::cut::{Counter, Cutting};
-use super::labels::{LabelIndex, LabelRange, LabelTable, WaitingLabels};
+use super::files;
+use super::intake::Intake;
+use super::labels::{LabelIndex, LabelNames, LabelRange, LabelTable, WaitingLabels};
 use super::log_limit::{LogLimit, clock};
 use super::ring::{Block, Header, NO_LABEL, Record, Ring};
-use super::{DataError, LiveWindow, SourceStatus, WindowSet, cut};
+use super::{DataError, LiveWindow, Loss, SourceStatus, WindowSet, cut};
 
 /// Label ranges that are applied in one pass over the ring.
 const RANGES_AT_ONCE: usize = 1024;
@@ -18,9 +27,17 @@ const RANGES_AT_ONCE: usize = 1024;
 pub struct SampleStore {
     ring: Ring,
     table: LabelTable,
+    label_names: LabelNames,
     waiting: WaitingLabels,
-    bad_labels: LogLimit,
+    /// What of each kind of loss the log has not told of yet.
+    untold: BTreeMap<Loss, LogLimit>,
     counts: SourceStatus,
+    /// What samples go through first; taken out only while one does.
+    intake: Option<Box<Intake>>,
+    again: Again,
+    /// Whether samples came since they were looked for last, and since when none do.
+    busy: bool,
+    idle_since: Option<Instant>,
 }
 
 impl SampleStore {
@@ -29,14 +46,34 @@ impl SampleStore {
     /// # Errors
     /// [`DataError`] of [`Ring::open`] and [`LabelTable::open`].
     pub fn open(state_dir: &Path, header: Header) -> Result<Self, DataError> {
-        std::fs::create_dir_all(state_dir).map_err(DataError::io(state_dir, "create"))?;
-        let mut ring = Ring::open(&state_dir.join("samples.ring"), header)?;
-        let (table, fresh) = LabelTable::open(&state_dir.join("samples.labels"))?;
+        fs::create_dir_all(state_dir).map_err(DataError::io(state_dir, "create"))?;
+        let mut ring = Ring::open(&state_dir.join(files::RING), header)?;
+        let (table, fresh) = LabelTable::open(&state_dir.join(files::LABELS))?;
         if fresh {
             ring.relabel(|record| (record.label != NO_LABEL).then_some(NO_LABEL))?;
         }
-        let (waiting, bad_labels) = (WaitingLabels::default(), LogLimit::default());
-        Ok(Self { ring, table, waiting, bad_labels, counts: SourceStatus::default() })
+        let (names, period_ns) = (ring.header().names(), ring.header().period_ns);
+        let intake = Intake::new(&IntakeConfig::default(), &names, period_ns);
+        Ok(Self {
+            ring,
+            table,
+            label_names: LabelNames::default(),
+            waiting: WaitingLabels::default(),
+            untold: BTreeMap::new(),
+            counts: SourceStatus::default(),
+            intake: Some(Box::new(intake)),
+            again: Again::default(),
+            busy: false,
+            idle_since: None,
+        })
+    }
+
+    /// The same store behind `intake`, whose kept channels are those of the ring. Without this, samples
+    /// go through what [`IntakeConfig::default`] asks for.
+    #[must_use]
+    pub fn with_intake(mut self, intake: Intake) -> Self {
+        self.intake = Some(Box::new(intake));
+        self
     }
 
     /// The samples, those included that are not on disk yet.
@@ -53,28 +90,38 @@ impl SampleStore {
     /// where they are people's. A label range that waits for its time wins over `label`, a text of at
     /// most 32 characters; an empty one is none.
     ///
-    /// `values`: `[channels]` in the order of the ring, that of the names, finite, each in the unit that
-    /// the task gives its channel. What lies outside of the ring's range is stored as the nearest value
-    /// that it can hold. One that is no number would be stored as 0: refuse the sample instead.
+    /// `values`: `[channels]` in the order of the ring, that of the names, each in the unit that the
+    /// configuration gives its channel, or else the task's. One outside of the ring's range is counted
+    /// and spoils the windows that it is in. With one that is no finite number the sample is not taken,
+    /// but counted as missing a value.
     ///
     /// # Errors
     /// [`DataError::Io`] when the disk takes nothing more, [`DataError::State`] when there are not as
     /// many values as channels; the sample is then lost.
     pub fn append(&mut self, time_us: i64, label: &str, values: &[f32]) -> Result<(), DataError> {
+        if let Some(at) = values.iter().position(|value| !value.is_finite()) {
+            let name = self.ring.header().channels.get(at).map(|channel| channel.name.clone());
+            self.lose(Loss::Missing, 1, || format!("{} at {time_us} us", name.unwrap_or_default()));
+            return Ok(());
+        }
         let label = match self.waiting.label_at(time_us) {
             Some(label) => label,
             None => self.label_number(label)?.unwrap_or(NO_LABEL),
         };
+        let before = self.ring.cut();
         self.ring.append(time_us, label, values)?;
         self.counts.accepted += 1;
+        let cut = self.ring.cut() - before;
+        if cut > 0 {
+            let detail = cut_value(self.ring.header(), values);
+            self.lose(Loss::Cut, cut, || detail);
+        }
         Ok(())
     }
 
-    /// As [`SampleStore::append`]; what goes wrong, or that nothing does, is noted as the problem that
-    /// keeps samples from coming in.
-    pub fn take(&mut self, time_us: i64, label: &str, values: &[f32]) {
-        let problem = self.append(time_us, label, values).err();
-        self.set_problem(problem.map(|error| error.to_string()));
+    /// Gives labels that come from now on the names of the task.
+    pub fn set_label_names(&mut self, names: LabelNames) {
+        self.label_names = names;
     }
 
     /// Number of the label `text`; `None`, counted and logged, when it cannot have one.
@@ -82,23 +129,49 @@ impl SampleStore {
     /// # Errors
     /// [`DataError::Io`] when a new label cannot be written to disk.
     pub fn label_number(&mut self, text: &str) -> Result<Option<u16>, DataError> {
+        let text = self.label_names.of(text);
         let number = self.table.number_of(text)?;
         if number.is_none() {
-            self.lose_label("a label has more than 32 characters, or is the 257th");
+            let text = text.to_owned();
+            let why = "has more than 32 characters, control characters, or is the 257th";
+            self.lose(Loss::Label, 1, || format!("label {text:?} {why}"));
         }
         Ok(number)
     }
 
-    /// Counts a label range or text that cannot be used.
-    pub fn lose_label(&mut self, why: &str) {
-        if let Some(count) = self.bad_labels.count(clock()) {
-            log::warn!("{count} labels refused; the last: {why}");
+    /// Counts `count` things of one kind that cannot be used. `detail` says what was wrong with the
+    /// last of them and where, with the text that was found there. The first of a kind is logged at
+    /// once, then at most one line a minute.
+    pub fn lose(&mut self, loss: Loss, count: u64, detail: impl FnOnce() -> String) {
+        self.counts.losses.add(loss, count, detail);
+        if count > 0 && loss.is_fault() {
+            let due = self.untold.entry(loss).or_default().add(count, clock());
+            self.tell(loss, due.unwrap_or(0));
         }
     }
 
-    /// Counts a row that is no sample.
+    /// Counts a sample that cannot be used and of which nothing more is known; see
+    /// [`SampleStore::lose`].
     pub fn refuse_row(&mut self) {
-        self.counts.refused += 1;
+        self.lose(Loss::Number, 1, String::new);
+    }
+
+    /// Logs what was lost since the last line, for kinds whose minute is over.
+    pub(super) fn tell_losses(&mut self) {
+        let now = clock();
+        let due =
+            self.untold.iter_mut().filter_map(|(loss, limit)| Some((*loss, limit.add(0, now)?)));
+        for (loss, count) in due.collect::<Vec<_>>() {
+            self.tell(loss, count);
+        }
+    }
+
+    fn tell(&self, loss: Loss, count: u64) {
+        if count > 0 {
+            let last = self.counts.losses.last(loss).filter(|last| !last.is_empty());
+            let last = last.map_or(String::new(), |last| format!("; the last: {last}"));
+            log::warn!("{count} {}{last}", loss.describe());
+        }
     }
 
     /// Notes what keeps samples from coming in, or that nothing does.
@@ -125,7 +198,12 @@ impl SampleStore {
     pub fn label(&mut self, ranges: &[LabelRange]) -> Result<(), DataError> {
         let times = self.ring.times();
         let newest = times.map_or(i64::MIN, |times| times.newest);
+        let lost = self.waiting.lost();
         ranges.iter().filter(|r| r.end_us > newest).for_each(|&range| self.waiting.add(range));
+        self.lose(Loss::Label, self.waiting.lost() - lost, || {
+            "more than 4096 label ranges wait for their samples; those that begin last are dropped"
+                .to_owned()
+        });
         let Some(times) = times else {
             return Ok(());
         };
@@ -208,11 +286,30 @@ impl SampleStore {
 
     /// How the source is doing.
     pub fn status(&self) -> SourceStatus {
-        SourceStatus {
-            samples: self.ring.len(),
-            saturated: self.ring.saturated(),
-            labels_lost: self.bad_labels.total() + self.waiting.lost(),
-            ..self.counts.clone()
+        let filled = self.intake.as_ref().map_or(0, |intake| intake.filled());
+        SourceStatus { samples: self.ring.len(), filled, ..self.counts.clone() }
+    }
+}
+
+/// Which value its channel cannot hold.
+fn cut_value(header: &Header, values: &[f32]) -> String {
+    let mut both = header.channels.iter().zip(values);
+    let outside = both.find(|(channel, value)| {
+        channel.quantum > 0.0 && (**value / channel.quantum).round().abs() > f32::from(i16::MAX)
+    });
+    outside.map_or(String::new(), |(channel, value)| {
+        let (name, quantum, most) = (&channel.name, channel.quantum, channel.most());
+        format!(
+            "{name} = {value}: with quantum {quantum} the ring holds -{most} to {most}; remove the \
+             quantum, or set a larger one and empty the ring: dunlin-agent data reset"
+        )
+    })
+}
+
+impl Drop for SampleStore {
+    fn drop(&mut self) {
+        for (loss, mut limit) in std::mem::take(&mut self.untold) {
+            self.tell(loss, limit.take());
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Scaled windows, ready for training.
 
+use super::LeftOut;
 use crate::holdout::{Holdout, for_training};
 
 /// Scaled windows of one task.
@@ -11,11 +12,17 @@ pub struct WindowSet {
     pub labels: Vec<u16>,
     /// Values of one window: `window * channels`.
     pub window_values: usize,
+    /// What the source left out, and why.
+    pub left_out: LeftOut,
 }
 
 /// How many windows there are of each label.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct WindowCounts(Vec<usize>);
+pub struct WindowCounts {
+    by_label: Vec<usize>,
+    /// What the source left out, and why.
+    pub left_out: LeftOut,
+}
 
 impl WindowCounts {
     /// Counts by label, in the order of the task's labels; one count where it has none.
@@ -23,15 +30,21 @@ impl WindowCounts {
         while by_label.last() == Some(&0) {
             by_label.pop();
         }
-        Self(by_label)
+        Self { by_label, left_out: LeftOut::default() }
+    }
+
+    /// The same windows, beside which the source left this out.
+    pub fn with_left_out(self, left_out: LeftOut) -> Self {
+        Self { left_out, ..self }
     }
 
     /// The windows of `set`.
     pub fn of(set: &WindowSet) -> Self {
-        match set.labels.as_slice() {
+        let counts = match set.labels.as_slice() {
             [] => Self::new(vec![set.len()]),
             labels => Self::of_labels(labels.iter().copied()),
-        }
+        };
+        counts.with_left_out(set.left_out.clone())
     }
 
     /// Windows with these labels.
@@ -41,17 +54,23 @@ impl WindowCounts {
             by_label.resize(by_label.len().max(label + 1), 0);
             by_label[label] += 1;
         }
-        Self(by_label)
+        Self { by_label, left_out: LeftOut::default() }
+    }
+
+    /// Windows of each label, in the order of the task's labels: those of the last labels may be missing
+    /// where there are none. One count where the task has no labels.
+    pub fn by_label(&self) -> &[usize] {
+        &self.by_label
     }
 
     /// Windows of all labels together.
     pub fn total(&self) -> usize {
-        self.0.iter().sum()
+        self.by_label.iter().sum()
     }
 
     /// Those to train on: as many as [`WindowSet::split`] leaves.
     pub fn for_training(&self, holdout: f32) -> usize {
-        self.0.iter().map(|&count| for_training(count, holdout)).sum()
+        self.by_label.iter().map(|&count| for_training(count, holdout)).sum()
     }
 }
 
@@ -74,7 +93,7 @@ impl WindowSet {
 
     /// A set without windows, whose windows would have `window_values` values.
     pub fn empty(window_values: usize) -> Self {
-        Self { values: Vec::new(), labels: Vec::new(), window_values }
+        Self { window_values, ..Self::default() }
     }
 
     /// Number of windows in the set.
@@ -137,7 +156,7 @@ mod tests {
 
     fn set(labels: &[u16]) -> WindowSet {
         let values = (0..labels.len()).flat_map(|w| [w as f32, w as f32]).collect();
-        WindowSet { values, labels: labels.to_vec(), window_values: 2 }
+        WindowSet { values, labels: labels.to_vec(), window_values: 2, ..WindowSet::default() }
     }
 
     fn numbers(set: &WindowSet) -> Vec<f32> {

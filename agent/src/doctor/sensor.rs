@@ -9,7 +9,6 @@ use super::now;
 use super::report::{Finding, Outcome};
 use crate::config::AgentConfig;
 use crate::data::config::Sampling;
-use crate::data::ring::record_bytes;
 use crate::data::{SourceConfig, SourceStatus, WindowSource};
 use crate::instance::InstanceLock;
 
@@ -45,7 +44,7 @@ impl Expected {
     }
 
     fn live<C>(sampling: &Sampling<C>) -> Self {
-        let record = record_bytes(sampling.channels.len()) as u64;
+        let record = sampling.record_bytes() as u64;
         let ring_bytes = sampling.capacity().saturating_mul(record);
         Self { rate_hz: Some(sampling.rate_hz), ring_bytes, stdin: false }
     }
@@ -141,7 +140,8 @@ fn rate(moments: &[(Duration, u64)], span: Duration) -> Option<f64> {
 
 /// `advice`: what to look at when nothing comes.
 fn flow(seen: &Seen, rate_hz: f64, span: Duration, advice: &str) -> Finding {
-    let SourceStatus { accepted, refused, problem, ended, .. } = &seen.status;
+    let SourceStatus { accepted, losses, problem, ended, .. } = &seen.status;
+    let refused = &losses.faults();
     let seconds = span.as_secs_f64();
     let problem = problem.as_ref().map_or(String::new(), |problem| format!("; {problem}"));
     if *accepted == 0 {
@@ -245,11 +245,16 @@ mod tests {
 
     fn task(channel: &str, rate_millihertz: u32) -> TaskSpec {
         use dunlin_protocol::id::Name;
-        use dunlin_protocol::task::{Channel, Features, Input, Target};
+        use dunlin_protocol::task::{Channel, Features, Input, Rate, Target};
         let channel = Channel { name: channel.into(), unit: "g".into(), offset: 0.0, scale: 1.0 };
         TaskSpec {
             name: Name::new("walk").unwrap(),
-            input: Input { channels: vec![channel], rate_millihertz, window: 10, hop: 5 },
+            input: Input {
+                channels: vec![channel],
+                rate: Rate::from_millihertz(rate_millihertz),
+                window: 10,
+                hop: 5,
+            },
             features: Features::Raw,
             layers: vec![],
             target: Target::Reconstruct,
@@ -291,7 +296,7 @@ mod tests {
         assert!(finding.text.contains("channels that the source lacks: y"), "{finding:?}");
         rows(dir.path(), 300);
         let finding = check(&config, Some(&task("x", 100_000)), SPAN);
-        assert!(finding.text.contains("the task wants 100.000 Hz"), "{finding:?}");
+        assert!(finding.text.contains("the task wants 100 Hz"), "{finding:?}");
     }
 
     #[test]

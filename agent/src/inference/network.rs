@@ -61,7 +61,7 @@ mod tests {
     use super::*;
     use crate::job::KeptModel;
     use dunlin_protocol::id::{Lineage, ModelVersion, Name};
-    use dunlin_protocol::task::{Channel, Features, Input, Layer, Op, Share, Task, TaskSpec};
+    use dunlin_protocol::task::{Channel, Features, Input, Layer, Op, Rate, Share, Task, TaskSpec};
     use std::sync::Arc;
 
     /// A task on windows of 2 samples of one channel.
@@ -70,7 +70,12 @@ mod tests {
         let layer = |&(out, share): &(u16, Share)| Layer { op: Op::Dense { out }, share };
         TaskSpec {
             name: Name::new("test").unwrap(),
-            input: Input { channels: vec![channel], rate_millihertz: 50_000, window: 2, hop: 2 },
+            input: Input {
+                channels: vec![channel],
+                rate: Rate::from_millihertz(50_000),
+                window: 2,
+                hop: 2,
+            },
             features: Features::Raw,
             layers: layers.iter().map(layer).collect(),
             target,

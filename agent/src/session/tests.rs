@@ -16,7 +16,8 @@ use dunlin_protocol::object::{Chunk, ObjectRef};
 use dunlin_protocol::plan::{ModelEntry, Plan, WorkItem};
 use dunlin_protocol::report::Report;
 use dunlin_protocol::task::{
-    Channel, Features, Input as TaskInput, Layer, Op, ParamLayout, Share, Target, Task, TaskSpec,
+    Channel, Features, Input as TaskInput, Layer, Op, ParamLayout, Rate, Share, Target, Task,
+    TaskSpec,
 };
 use dunlin_protocol::topic::Topics;
 use dunlin_protocol::wire;
@@ -44,7 +45,7 @@ fn task(wide: bool) -> TaskSpec {
         name: name("toy"),
         input: TaskInput {
             channels: vec![channel],
-            rate_millihertz: 50_000,
+            rate: Rate::from_millihertz(50_000),
             window: if wide { 1000 } else { 100 },
             hop: 50,
         },

@@ -10,7 +10,7 @@ use core::fmt;
 use dunlin_models::ReadWindows;
 use dunlin_protocol::crc32;
 use dunlin_protocol::limits::CHANNELS_MAX;
-use dunlin_protocol::task::TaskSpec;
+use dunlin_protocol::task::{Rate, TaskSpec};
 use serde::{Deserialize, Serialize};
 
 const MAGIC: &[u8; 8] = b"DUNLINR1";
@@ -114,8 +114,9 @@ impl<'a> Recording<'a> {
         &'b self,
         task: &'b TaskSpec,
     ) -> Result<RecordedWindows<'b>, RecordingError> {
-        let (wanted, has) = (task.input.rate_millihertz, self.header.rate_millihertz);
-        if u64::from(wanted.abs_diff(has)) * 100 > u64::from(wanted) {
+        let wanted = task.input.period_ns();
+        let has = Rate::from_millihertz(self.header.rate_millihertz).period_ns();
+        if u128::from(wanted.abs_diff(has)) * 100 > u128::from(wanted) {
             return Err(RecordingError::Rate);
         }
         let place = |(at, channel): (usize, &dunlin_protocol::task::Channel)| {
@@ -244,10 +245,10 @@ mod tests {
         changed[100] ^= 4;
         assert_eq!(Recording::open(&changed).err(), Some(RecordingError::Damaged));
         let mut task = dunlin_models::tasks::har_cnn();
-        task.input.rate_millihertz = 20_000;
+        task.input.rate = Rate::from_millihertz(20_000);
         let recording = Recording::open(&bytes).unwrap();
         assert_eq!(recording.windows(&task).err(), Some(RecordingError::Rate));
-        task.input.rate_millihertz = 50_000;
+        task.input.rate = Rate::from_millihertz(50_000);
         task.input.channels[2].name = "heart".into();
         assert_eq!(recording.windows(&task).err(), Some(RecordingError::Channel(2)));
     }

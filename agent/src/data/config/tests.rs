@@ -15,12 +15,13 @@ fn a_short_configuration_gets_the_documented_defaults() {
     let Live { sampling, input } = &config;
     assert_eq!(sampling.channels["acc_x"], Column::Name("ax".into()));
     assert_eq!(sampling.channels["acc_y"], Column::Index(1));
-    assert!(input.header && input.delimiter == ',' && sampling.time_unit == TimeUnit::Seconds);
+    assert_eq!(input.text, TextFormat::default());
+    assert_eq!(sampling.time_unit, TimeUnit::Seconds);
     assert_eq!(
         (sampling.quantum, sampling.windows_mb, sampling.period_ns()),
-        (0.001, 64, 20_000_000)
+        (None, 64, 20_000_000)
     );
-    assert_eq!(sampling.capacity(), 64_000_000 / 26);
+    assert_eq!(sampling.capacity(), 64_000_000 / 30);
     assert!(SourceConfig::Csv(config).check().is_empty());
 }
 
@@ -55,7 +56,7 @@ fn the_optional_keys_of_the_example_are_known() {
 fn all_problems_are_listed_with_their_keys() {
     assert_eq!(keys("kind = 'har'\ndir = ''\nperson = 0"), ["source.dir", "source.person"]);
     let text = "kind = 'csv'\npath = ''\nrate_hz = 0\nheader = false\ndelimiter = 'é'\n\
-        quantum = -1.0\nwindows_mb = 0\ncapacity_mb = 1\ncapacity_samples = 2\ncolumns = 2\n\
+        quantum = -1.0\nunit = ''\nunits = { acc_z = 'g' }\nwindows_mb = 0\ncapacity_mb = 1\ncapacity_samples = 2\ncolumns = 2\n\
         time = 2\n[channels]\nacc_x = 'ax'\n[quanta]\nacc_z = nan\n";
     assert_eq!(
         keys(text),
@@ -67,6 +68,8 @@ fn all_problems_are_listed_with_their_keys() {
             "source.quantum",
             "source.quanta.acc_z",
             "source.quanta.acc_z",
+            "source.unit",
+            "source.units.acc_z",
             "source.capacity_mb",
             "source.capacity_samples",
             "source.channels.acc_x",
@@ -77,7 +80,7 @@ fn all_problems_are_listed_with_their_keys() {
 }
 
 /// Every key that all live sources share.
-const SHARED: &str = "rate_hz = 50\nquantum = 0.01\ncapacity_samples = 2000\nwindows_mb = 32\n\
+const SHARED: &str = "rate_hz = 50\nquantum = 0.01\nunit = 'g'\nunits = { x = 'm/s2' }\ncapacity_samples = 2000\nwindows_mb = 32\n\
     time_unit = 'us'\nlabels_path = 'l'\nquanta = { x = 0.1 }\nchannels = { x = 'accel_x' }\n";
 
 #[test]
@@ -114,11 +117,11 @@ fn all_problems_of_an_iio_source_are_listed() {
             "source.trigger",
             "source.trigger",
             "source.rate_hz",
-            "source.channels.x",
-            "source.channels.y",
             "source.factor",
             "source.factors.z",
             "source.factors.z",
+            "source.channels.x",
+            "source.channels.y",
             "source.sysfs",
             "source.dev",
         ]
@@ -164,4 +167,89 @@ fn times_become_microseconds_where_they_stay_exact() {
     for time in [f64::NAN, f64::INFINITY, 1e300] {
         assert_eq!(TimeUnit::Seconds.to_us(time), None);
     }
+}
+
+#[test]
+fn a_period_stands_for_a_rate_that_hertz_cannot_tell() {
+    let of =
+        |rate: &str| parse(&format!("kind = 'csv'\npath = '-'\n{rate}\n[channels]\nx = 'x'\n"));
+    let sampling = |rate: &str| match of(rate) {
+        Ok(SourceConfig::Csv(config)) => config.sampling,
+        other => panic!("{rate}: {other:?}"),
+    };
+    assert_eq!(sampling("period = '5 min'").period_ns(), 300_000_000_000);
+    assert_eq!(sampling("period = '1 month'").period_ns(), 2_629_746_000_000_000);
+    assert_eq!(sampling("period = '20 ms'").rate_hz, 50.0);
+    assert_eq!(sampling("rate_hz = 62.4").period_ns(), 16_025_641);
+    for rate in ["period = '1 month'", "rate_hz = 3.8e-7", "period = '1 us'"] {
+        assert_eq!(of(rate).unwrap().check().0, [], "{rate}");
+    }
+    let both = of("rate_hz = 50\nperiod = '20 ms'").unwrap_err().to_string();
+    assert!(both.contains("rate_hz and period are both set"), "{both}");
+    let neither = of("").unwrap_err().to_string();
+    assert!(neither.contains("`rate_hz`") && neither.contains("`period`"), "{neither}");
+    let bad = of("period = '5 lightyears'").unwrap_err().to_string();
+    assert!(bad.contains("5 lightyears") && bad.contains("15 min"), "{bad}");
+    let keys =
+        |rate: &str| of(rate).unwrap().check().into_iter().map(|p| p.key).collect::<Vec<_>>();
+    assert_eq!(keys("period = '40 d'"), ["source.period"]);
+    assert_eq!(keys("period = '0.5 us'"), ["source.period"]);
+    assert_eq!(keys("rate_hz = 1e-7"), ["source.rate_hz"]);
+}
+
+#[test]
+fn records_are_as_long_as_their_quanta_say() {
+    let text = "kind = 'csv'\npath = '-'\nrate_hz = 50\ncapacity_mb = 1\nunit = 'g'\n[channels]\n\
+        x = 'x'\ny = 'y'\n[quanta]\ny = 0.5\n[units]\ny = ' m/s2 '\n";
+    let SourceConfig::Csv(config) = parse(text).unwrap() else { panic!("another kind") };
+    let sampling = &config.sampling;
+    assert_eq!((sampling.record_bytes(), sampling.capacity()), (22 + 4 + 2, 1_000_000 / 28));
+    let header = sampling.header();
+    let both: Vec<(f32, &str)> =
+        header.channels.iter().map(|channel| (channel.quantum, channel.unit.as_str())).collect();
+    assert_eq!(both, [(0.0, "g"), (0.5, "m/s2")]);
+}
+
+#[test]
+fn the_readmes_iio_example_has_the_channels_units_and_rate_of_a_shipped_task() {
+    let readme = include_str!("../../../../README.md");
+    let start = readme.find("[source]\nkind = \"iio\"").unwrap();
+    let example = readme[start..].split("```").next().unwrap();
+    let text = example.replace("[source]\n", "").replace("[source.", "[");
+    let config = parse(&text).unwrap();
+    assert_eq!(config.check().0, []);
+    let SourceConfig::Iio(config) = config else { panic!("another kind") };
+    let task = include_str!("../../../../models/tasks/acc-cnn.toml");
+    let task: dunlin_protocol::task::TaskSpec = toml::from_str(task).unwrap();
+    for channel in &task.input.channels {
+        let header = config.sampling.header();
+        let kept = header.channels.iter().find(|kept| kept.name == channel.name).unwrap();
+        assert!(crate::data::units::conversion(&kept.unit, &channel.unit).is_some());
+    }
+    assert_eq!(config.sampling.period_ns(), 20_000_000);
+}
+
+#[test]
+fn all_problems_of_what_samples_go_through_are_listed() {
+    let text = "kind = 'csv'\npath = '-'\nrate_hz = 50\nresample = true\nfactor = 0\noffset = nan\n\
+        missing_max_s = -1\nmissing = { z = 'hold' }\n[channels]\nx = 'x'\n[factors]\nx = inf\n\
+        [offsets]\ny = 1e31\n";
+    assert_eq!(
+        keys(text),
+        [
+            "source.factor",
+            "source.offset",
+            "source.factors.x",
+            "source.offsets.y",
+            "source.offsets.y",
+            "source.missing.z",
+            "source.missing_max_s",
+            "source.resample",
+        ]
+    );
+    let unused = "kind = 'csv'\npath = '-'\nrate_hz = 50\nmissing_max_s = 1\n[channels]\nx = 'x'\n";
+    assert_eq!(keys(unused), ["source.missing_max_s"]);
+    let wrong = unused.replace("missing_max_s = 1", "missing = 'guess'");
+    let error = parse(&wrong).unwrap_err().to_string();
+    assert!(error.contains("guess") && error.contains("interpolate"), "{error}");
 }

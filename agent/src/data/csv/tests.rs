@@ -1,5 +1,11 @@
 //! The whole way from rows to samples, without a thread where none is needed.
 
+mod folder;
+mod inputs;
+mod label_files;
+mod resume;
+mod rewritten;
+
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::path::PathBuf;
@@ -8,9 +14,9 @@ use std::time::Duration;
 use super::*;
 use crate::data::live::{save, settle};
 use crate::data::ring::{NO_LABEL, Record};
-use crate::data::{SourceConfig, SourceStatus, open};
+use crate::data::{Loss, SourceConfig, SourceStatus, open};
 use dunlin_protocol::id::Name;
-use dunlin_protocol::task::{Channel, Features, Input, Target};
+use dunlin_protocol::task::{Channel, Features, Input, Rate, Target};
 
 /// A folder with an input, a label file and a state folder, at 50 Hz.
 struct Bench {
@@ -55,9 +61,11 @@ impl Bench {
 
     fn run(&self) -> Running {
         let store = SampleStore::open(&self.state(), self.config.sampling.header()).unwrap();
+        let store = store.with_intake(self.config.sampling.intake());
         let reader = CsvReader::open(&self.config, position_path(&self.state()), &store).unwrap();
-        let labels = self.config.sampling.labels_path.as_ref().unwrap();
-        let labels = LabelReader::new(labels, ',', self.config.sampling.time_unit);
+        let sampling = &self.config.sampling;
+        let (path, form) = sampling.label_file(self.config.input.text.delimiter).unwrap();
+        let labels = LabelReader::new(&path, &form, sampling.time_unit, sampling.period_ns());
         let mut running = Running { store: Mutex::new(store), reader, labels };
         running.settle();
         running
@@ -79,7 +87,7 @@ impl Running {
 
     /// First value of each sample, as the integer that the rows count with.
     fn numbers(&self) -> Vec<u32> {
-        let number = |record: &Record| u32::from(record.codes[0].unsigned_abs()) / 1000;
+        let number = |record: &Record| record.values[0].abs() as u32;
         self.records().iter().map(number).collect()
     }
 
@@ -114,9 +122,9 @@ fn rows_come_in_as_the_file_grows_and_partial_lines_wait() {
     bench.append("imu.csv", "4,2,-2\n");
     running.settle();
     let last = running.records().pop().unwrap();
-    assert_eq!((last.time_us, &last.codes[..], last.label), (40_000, &[2000, -2000][..], NO_LABEL));
+    assert_eq!((last.time_us, &last.values[..], last.label), (40_000, &[2.0, -2.0][..], NO_LABEL));
     let status = running.status();
-    assert_eq!((status.accepted, status.refused, status.problem), (3, 0, None));
+    assert_eq!((status.accepted, status.losses.faults(), status.problem), (3, 0, None));
 }
 
 #[test]
@@ -126,7 +134,7 @@ fn garbage_is_counted_and_skipped() {
     bench.append("imu.csv", &format!("{}\n0.06,3,3\n", "9".repeat(40_000)));
     let running = bench.run();
     assert_eq!(running.numbers(), [0, 3]);
-    assert_eq!(running.status().refused, 4);
+    assert_eq!(running.status().losses.faults(), 4);
 }
 
 #[test]
@@ -146,7 +154,7 @@ fn noise_never_panics_and_memory_stays_bounded() {
         running.settle();
     }
     let status = running.status();
-    assert!(status.samples <= 1024 && status.refused > 1000, "{status}");
+    assert!(status.samples <= 1024 && status.losses.faults() > 1000, "{status}");
     assert!(lock(&running.store).label_texts().len() <= 256);
     let length = fs::metadata(bench.state().join("samples.ring")).unwrap().len();
     assert!(length <= 4096 + 1024 * 26);
@@ -154,7 +162,7 @@ fn noise_never_panics_and_memory_stays_bounded() {
 
 #[test]
 fn a_restart_neither_repeats_nor_skips_rows() {
-    for times in [TIMED, ""] {
+    for times in [TIMED, "fill = false"] {
         let bench = Bench::new(times);
         bench.append("imu.csv", "t,x,y\n");
         bench.rows(0..10);
@@ -179,7 +187,7 @@ fn a_restart_neither_repeats_nor_skips_rows() {
 
 #[test]
 fn without_a_time_column_samples_are_a_period_apart_and_bad_rows_leave_a_gap() {
-    let bench = Bench::new("");
+    let bench = Bench::new("fill = false");
     bench.append("imu.csv", "x,y\n1,1\n2,2\n?,?\n3,3\n");
     let mut running = bench.run();
     let times = |running: &Running| -> Vec<i64> {
@@ -212,7 +220,7 @@ fn rotated_and_truncated_files_are_followed() {
     bench.rows(4..6);
     running.settle();
     assert_eq!(running.numbers(), [0, 1, 2, 3, 4, 5]);
-    assert_eq!(running.status().refused, 1, "the row that broke off");
+    assert_eq!(running.status().losses.faults(), 1, "the row that broke off");
     drop(running);
     assert_eq!(bench.run().numbers(), [0, 1, 2, 3, 4, 5], "also after a kill");
 }
@@ -235,7 +243,7 @@ fn a_fifo_is_read_from_one_writer_after_the_other() {
         assert!(running.status().problem.unwrap().contains("nobody writes"), "{number}");
     }
     assert_eq!(running.numbers(), [0, 1, 2]);
-    assert_eq!(running.status().refused, 3, "rows that broke off are not guessed");
+    assert_eq!(running.status().losses.faults(), 3, "rows that broke off are not guessed");
 }
 
 #[test]
@@ -253,7 +261,7 @@ fn labels_may_come_late_early_or_be_corrected() {
     running.settle();
     let expected = ["", "walk", "run", "run", "run", "sit", "", ""];
     assert_eq!(running.texts(), expected);
-    assert_eq!(running.status().labels_lost, 2);
+    assert_eq!(running.status().losses.count(Loss::Label), 2);
     drop(running);
     assert_eq!(bench.run().texts(), expected, "reading them again changes nothing");
 }
@@ -298,7 +306,7 @@ fn task() -> TaskSpec {
         name: Name::new("test").unwrap(),
         input: Input {
             channels: vec![channel("y"), channel("x")],
-            rate_millihertz: 50_000,
+            rate: Rate::from_millihertz(50_000),
             window: 4,
             hop: 4,
         },

@@ -9,14 +9,19 @@ use std::collections::VecDeque;
 
 use dunlin_protocol::task::TaskSpec;
 
+use super::places::fit;
 use super::row::{Judged, Row, Step};
-use super::{fit, label_map, windows_max};
+use super::seen::Seen;
+use super::{label_map, windows_max};
 use crate::data::ring::{Block, Record, Ring};
-use crate::data::{DataError, WindowCounts};
+use crate::data::{DataError, LeftOut, WindowCounts};
 
 /// Runs that are kept at the most, the newest ones: a megabyte. A change of label or a gap makes two;
 /// what would be more is not counted.
 const RUNS_MAX: usize = 32 * 1024;
+/// Stretches at the most into which the ring is parted: what was seen in one is forgotten when the ring
+/// holds none of its samples any more.
+const STRETCHES: u64 = 32;
 
 /// Neighbouring places in one row where a window could begin that would be the same.
 #[derive(Debug)]
@@ -57,10 +62,14 @@ struct Places {
     /// Number of the first sample of the row.
     row_first: u64,
     runs: VecDeque<Run>,
-    /// Rate of the newest window that was off the rate, and that of the ring, in thousandths of a
-    /// hertz.
-    measured: u64,
-    configured: u32,
+    /// What the samples looked like in each stretch that is over, and the number of the sample behind
+    /// it.
+    stretches: VecDeque<(u64, Seen)>,
+    /// What they look like in the one that is not.
+    seen: Seen,
+    /// Samples of a stretch, and the number of the sample with which the next one begins.
+    stretch: u64,
+    stretch_end: u64,
 }
 
 impl Counter {
@@ -75,7 +84,7 @@ impl Counter {
         texts: &[String],
         task: &TaskSpec,
     ) -> Result<Self, DataError> {
-        fit(ring.header(), task)?;
+        let found = fit(ring.header(), task, true)?;
         let labels = label_map(texts, task)?;
         let (relabelled, end) = (ring.relabelled(), ring.next_sequence());
         let kept = kept.filter(|kept| {
@@ -85,10 +94,17 @@ impl Counter {
             kept.places.row.set_labels(labels);
             return Ok(Self { end, ..kept });
         }
-        let (row, configured) =
-            (Row::new(ring.header(), task, labels), ring.header().rate_millihertz());
-        let runs = VecDeque::new();
-        let places = Places { row, row_first: 0, runs, measured: 0, configured };
+        let row = Row::new(ring.header(), task, &found, labels);
+        let stretch = (ring.header().capacity / STRETCHES).max(1);
+        let places = Places {
+            row,
+            row_first: 0,
+            runs: VecDeque::new(),
+            stretches: VecDeque::new(),
+            seen: Seen::default(),
+            stretch,
+            stretch_end: ring.oldest_sequence() + stretch,
+        };
         let (task, block) = (task.clone(), Block::before_all());
         Ok(Self { task, relabelled, end, block, places })
     }
@@ -121,36 +137,72 @@ impl Counter {
     /// # Errors
     /// [`DataError::Clock`], as a cut.
     pub fn counts(&mut self, oldest: u64, values_max: usize) -> Result<WindowCounts, DataError> {
-        let Places { runs, measured, configured, .. } = &mut self.places;
-        while runs.front().is_some_and(|run| run.end <= oldest) {
-            runs.pop_front();
-        }
+        let places = &mut self.places;
+        places.forget(oldest);
         let hop = u64::from(self.task.input.hop.max(1));
         let most = windows_max(&self.task, values_max);
         let mut by_label = vec![0; self.task.labels().len().max(1)];
-        let (mut room, mut off_rate, mut unlabelled) = (most, 0, 0);
-        for run in runs.iter().rev() {
+        let mut room = most;
+        let (mut off_rate, mut cut, mut unlabelled, mut crowded_out) = (0, 0, 0, 0);
+        for run in places.runs.iter().rev() {
             let windows = run.windows(oldest, hop);
             match run.is {
                 Judged::OffRate => off_rate += windows,
+                Judged::Cut => cut += windows,
                 Judged::Unlabelled => unlabelled += windows,
                 Judged::Window(label) => {
-                    let windows = usize::try_from(windows).unwrap_or(usize::MAX).min(room);
-                    room -= windows;
-                    by_label[label.map_or(0, usize::from)] += windows;
+                    let kept = usize::try_from(windows).unwrap_or(usize::MAX).min(room);
+                    room -= kept;
+                    crowded_out += windows - kept as u64;
+                    if let Some(count) = by_label.get_mut(label.map_or(0, usize::from)) {
+                        *count += kept;
+                    }
                 }
             }
         }
-        if room == most && unlabelled == 0 && off_rate > 0 {
-            let (measured, configured) = (*measured, *configured);
-            return Err(DataError::Clock { windows: off_rate, measured, configured });
+        let found = (most - room) as u64;
+        let seen = places.seen();
+        let left_out = LeftOut {
+            found,
+            unlabelled,
+            off_rate,
+            cut,
+            crowded_out,
+            ..places.row.left_out(&seen, off_rate > 0)
+        };
+        if left_out.is_other_rate() {
+            return Err(DataError::Clock(Box::new(left_out)));
         }
-        Ok(WindowCounts::new(by_label))
+        Ok(WindowCounts::new(by_label).with_left_out(left_out))
     }
 }
 
 impl Places {
+    /// Forgets what lies before sample `oldest`.
+    fn forget(&mut self, oldest: u64) {
+        while self.runs.front().is_some_and(|run| run.end <= oldest) {
+            self.runs.pop_front();
+        }
+        while self.stretches.front().is_some_and(|(end, _)| *end <= oldest) {
+            self.stretches.pop_front();
+        }
+    }
+
+    /// What the samples looked like in all stretches together.
+    fn seen(&mut self) -> Seen {
+        self.seen.add(&self.row.take_seen());
+        let mut all = self.seen;
+        self.stretches.iter().for_each(|(_, seen)| all.add(seen));
+        all
+    }
+
     fn take(&mut self, record: &Record) {
+        if record.sequence >= self.stretch_end {
+            let mut seen = std::mem::take(&mut self.seen);
+            seen.add(&self.row.take_seen());
+            self.stretches.push_back((record.sequence, seen));
+            self.stretch_end = record.sequence + self.stretch;
+        }
         if self.row.take(record) == Step::Begins {
             self.row_first = record.sequence;
         }
@@ -158,9 +210,6 @@ impl Places {
             return;
         }
         let is = self.row.judge();
-        if is == Judged::OffRate {
-            self.measured = self.row.measured_millihertz();
-        }
         let end = record.sequence + 1;
         let first = end - self.row.window() as u64;
         match self.runs.back_mut() {

@@ -4,6 +4,9 @@ use std::collections::VecDeque;
 
 use dunlin_protocol::task::TaskSpec;
 
+use super::places::Places;
+use super::seen::{Seen, Watch};
+use crate::data::LeftOut;
 use crate::data::ring::{Header, Record};
 
 /// Share of a window's samples that must carry its label, in tenths.
@@ -32,6 +35,8 @@ pub(super) enum Judged {
     Unlabelled,
     /// One that lasts longer or shorter than the rate says.
     OffRate,
+    /// One with a value that the ring could not hold.
+    Cut,
 }
 
 /// The end of a row: as many samples as a window has, or fewer where the row has just begun.
@@ -50,11 +55,28 @@ pub(super) struct Row {
     tally: Vec<usize>,
     leader: Option<u16>,
     next_sequence: u64,
+    /// Places in the ring of the channels that the network sees, and of those that are asked for.
+    channels: Vec<usize>,
+    asked: Vec<usize>,
+    /// Whether a value that is asked for is not known at the newest sample.
+    unknown: bool,
+    /// Number of the newest sample with a value that the ring could not hold.
+    cut_at: Option<u64>,
+    watch: Watch,
+    period_ns: u64,
+    /// How long the last window was that did not run at its rate, in microseconds.
+    off_us: Option<u64>,
 }
 
 impl Row {
-    /// A row without samples yet, of a ring with this `header`, for windows of `task`.
-    pub(super) fn new(header: &Header, task: &TaskSpec, labels: Option<LabelMap>) -> Self {
+    /// A row without samples yet, of a ring with this `header`, for windows of `task`, which come from
+    /// `places` in the ring.
+    pub(super) fn new(
+        header: &Header,
+        task: &TaskSpec,
+        places: &Places,
+        labels: Option<LabelMap>,
+    ) -> Self {
         let window = task.input.window.max(1);
         let span_us = header.span_us(u64::from(window) - 1);
         Self {
@@ -68,6 +90,13 @@ impl Row {
             tally: vec![0; task.labels().len()],
             leader: None,
             next_sequence: 0,
+            channels: places.channels.iter().map(|place| place.at).collect(),
+            asked: places.values.iter().map(|place| place.at).collect(),
+            unknown: false,
+            cut_at: None,
+            watch: Watch::new(header.span_us(1), window.into()),
+            period_ns: header.period_ns,
+            off_us: None,
         }
     }
 
@@ -95,7 +124,13 @@ impl Row {
     pub(super) fn take(&mut self, record: &Record) -> Step {
         let step_us = self.newest_us().map(|last| record.time_us.saturating_sub(last));
         let follows = step_us.is_some_and(|us| us >= 0 && us <= self.step_max_us);
-        let step = if !follows || record.sequence != self.next_sequence {
+        let missing = match step_us {
+            Some(_) => record.sequence.saturating_sub(self.next_sequence),
+            None => 0,
+        };
+        let begins = !follows || record.sequence != self.next_sequence;
+        self.watch.note(step_us, missing, begins);
+        let step = if begins {
             self.clear();
             Step::Begins
         } else if self.is_whole() {
@@ -108,6 +143,11 @@ impl Row {
         self.next_sequence = record.sequence.wrapping_add(1);
         self.times.push_back(record.time_us);
         self.mark(record.label);
+        let is_cut = |at: &usize| record.values.get(*at).is_none_or(|value| value.is_nan());
+        if self.channels.iter().any(is_cut) {
+            self.cut_at = Some(record.sequence);
+        }
+        self.unknown = self.asked.iter().any(is_cut);
         step
     }
 
@@ -159,9 +199,16 @@ impl Row {
     ///
     /// A window lasts as long as the rate says, to a tenth or two periods. Its label is the one
     /// that at least 8 in 10 of its samples carry.
-    pub(super) fn judge(&self) -> Judged {
-        if (self.lasts_us() - self.span_us).abs() > self.tolerance_us {
+    pub(super) fn judge(&mut self) -> Judged {
+        let lasts_us = self.lasts_us();
+        if lasts_us.saturating_sub(self.span_us).saturating_abs() > self.tolerance_us {
+            self.off_us = Some(lasts_us.unsigned_abs());
             return Judged::OffRate;
+        }
+        // Samples of a row have neighbouring numbers.
+        let first = self.next_sequence.saturating_sub(self.window as u64);
+        if self.unknown || self.cut_at.is_some_and(|at| at >= first) {
+            return Judged::Cut;
         }
         match (&self.labels, self.leader) {
             (Some(_), None) => Judged::Unlabelled,
@@ -170,9 +217,14 @@ impl Row {
         }
     }
 
-    /// The rate of the whole window that it holds by its times, in thousandths of a hertz.
-    pub(super) fn measured_millihertz(&self) -> u64 {
-        let steps = u64::try_from(self.window).unwrap_or(u64::MAX).saturating_sub(1);
-        steps.saturating_mul(1_000_000_000) / self.lasts_us().max(1).unsigned_abs()
+    /// What was seen of the samples since this was asked last.
+    pub(super) fn take_seen(&mut self) -> Seen {
+        self.watch.take_seen()
+    }
+
+    /// What `seen`, all that was seen of the samples, says of them; counts of windows are left at 0.
+    /// `off_rate`: whether there are windows that did not run at their rate.
+    pub(super) fn left_out(&self, seen: &Seen, off_rate: bool) -> LeftOut {
+        self.watch.left_out(seen, self.period_ns, self.off_us.filter(|_| off_rate))
     }
 }

@@ -24,8 +24,8 @@ use self::files::{
 use self::lines::Lines;
 use super::DataError;
 
-/// Sampling rate of the data set in thousandths of a hertz.
-pub const RATE_MILLIHERTZ: u32 = 50_000;
+/// Nanoseconds between the samples of the data set, which is at 50 Hz.
+pub const PERIOD_NS: u64 = 20_000_000;
 
 /// The part of the data set that a person belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

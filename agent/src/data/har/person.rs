@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use dunlin_protocol::task::TaskSpec;
 
-use super::{Person, RATE_MILLIHERTZ};
+use super::{PERIOD_NS, Person};
 use crate::data::labels::match_labels;
 use crate::data::{DataError, LiveWindow, WindowCounts, WindowSet};
 
@@ -99,7 +99,7 @@ impl PersonWindows {
         let mut values: Vec<f32> = self.pick(values, &places).collect();
         task.scale(&mut values);
         let samples = (played as u64).saturating_add(1).saturating_mul(self.window as u64);
-        let us = samples.saturating_mul(1_000_000_000 / u64::from(RATE_MILLIHERTZ));
+        let us = samples.saturating_mul(PERIOD_NS / 1000);
         Ok(Some(LiveWindow { end_us: i64::try_from(us).unwrap_or(i64::MAX), values }))
     }
 
@@ -114,9 +114,9 @@ impl PersonWindows {
     /// # Errors
     /// As [`PersonWindows::for_task`], but for labels.
     fn places_for(&self, task: &TaskSpec) -> Result<Vec<usize>, DataError> {
-        let rate = task.input.rate_millihertz;
-        if u64::from(rate.abs_diff(RATE_MILLIHERTZ)) * 100 > u64::from(rate) {
-            return Err(DataError::Rate { task: rate, has: RATE_MILLIHERTZ });
+        let (task_ns, has_ns) = (task.input.period_ns(), PERIOD_NS);
+        if task_ns.abs_diff(has_ns).saturating_mul(100) > task_ns {
+            return Err(DataError::Rate { task_ns, has_ns });
         }
         let window = usize::from(task.input.window);
         if window != self.window {

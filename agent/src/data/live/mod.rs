@@ -22,9 +22,9 @@ use dunlin_protocol::task::TaskSpec;
 use super::config::Sampling;
 use super::csv::LabelReader;
 use super::cut::Counter;
-use super::log_limit::clock;
+use super::log_limit::{LogLimit, clock};
 use super::store::SampleStore;
-use super::{DataError, LiveWindow, SourceStatus, WindowCounts, WindowSet, WindowSource};
+use super::{DataError, LeftOut, LiveWindow, SourceStatus, WindowCounts, WindowSet, WindowSource};
 
 /// Wait between two looks at inputs that had nothing.
 pub(super) const POLL: Duration = Duration::from_millis(200);
@@ -37,7 +37,7 @@ pub trait SampleReader: Send {
     /// waiting; whether there may be more at once. Then it is asked again without a pause.
     ///
     /// The store is [`lock`]ed for as little as possible: whoever wants windows waits for it. What goes
-    /// wrong is no reason to end: [`SampleStore::set_problem`] tells of it, [`SampleStore::refuse_row`]
+    /// wrong is no reason to end: [`SampleStore::set_problem`] tells of it, [`SampleStore::lose`]
     /// counts what is no sample, and the next poll tries again.
     fn poll(&mut self, store: &Mutex<SampleStore>) -> bool;
 
@@ -61,6 +61,8 @@ pub struct LiveSource {
     values_max: usize,
     /// The windows that were counted last.
     counted: Mutex<Option<Counter>>,
+    /// That there are no windows, and why, is told once a minute.
+    no_windows: Mutex<LogLimit>,
     /// Dropped to end the thread.
     stop: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
@@ -89,9 +91,12 @@ impl LiveSource {
             return Err(DataError::Config(problems));
         }
         let store = SampleStore::open(state_dir, sampling.header())?;
+        let mut store = store.with_intake(sampling.intake());
+        store.set_label_names(sampling.label_names());
         let reader = open(&store)?;
-        let labels = sampling.labels_path.as_ref();
-        let labels = labels.map(|path| LabelReader::new(path, delimiter, sampling.time_unit));
+        let (unit, period_ns) = (sampling.time_unit, sampling.period_ns());
+        let labels = sampling.label_file(delimiter);
+        let labels = labels.map(|(path, form)| LabelReader::new(&path, &form, unit, period_ns));
         let store = Arc::new(Mutex::new(store));
         let (stop, stopped) = channel();
         let shared = Arc::clone(&store);
@@ -100,8 +105,25 @@ impl LiveSource {
             .spawn(move || run(&shared, reader, labels, &stopped))
             .map_err(DataError::io(state_dir, "start a thread"))?;
         let values_max = sampling.values_max();
-        let (counted, stop, thread) = (Mutex::default(), Some(stop), Some(thread));
-        Ok(Self { store, values_max, counted, stop, thread })
+        let (stop, thread) = (Some(stop), Some(thread));
+        let (counted, no_windows) = (Mutex::default(), Mutex::default());
+        Ok(Self { store, values_max, counted, no_windows, stop, thread })
+    }
+
+    /// Says why there are no windows, if there are none.
+    fn tell(&self, left_out: &LeftOut) {
+        if left_out.found > 0 || left_out.samples == 0 {
+            return;
+        }
+        let mut limit = self.no_windows.lock().unwrap_or_else(PoisonError::into_inner);
+        if limit.count(clock()).is_none() {
+            return;
+        }
+        if left_out.is_trouble() {
+            log::warn!("{left_out}");
+        } else {
+            log::info!("{left_out}");
+        }
     }
 }
 
@@ -117,7 +139,10 @@ impl WindowSource for LiveSource {
     ) -> Result<WindowSet, DataError> {
         // Nobody must wait for the whole ring: each block is a lock of its own.
         let cutting = lock(&self.store).begin_cut(task, self.values_max)?;
-        cutting.finish(task, stop, |block, end| lock(&self.store).read_block(block, end))
+        let set =
+            cutting.finish(task, stop, |block, end| lock(&self.store).read_block(block, end))?;
+        self.tell(&set.left_out);
+        Ok(set)
     }
 
     fn count(&self, task: &TaskSpec, stop: &dyn Fn() -> bool) -> Result<WindowCounts, DataError> {
@@ -127,7 +152,9 @@ impl WindowSource for LiveSource {
         let oldest = lock(&self.store).ring().oldest_sequence();
         let counts = counter.counts(oldest, self.values_max);
         *counted = Some(counter);
-        counts
+        let counts = counts?;
+        self.tell(&counts.left_out);
+        Ok(counts)
     }
 
     fn newest_window(&self, task: &TaskSpec) -> Result<Option<LiveWindow>, DataError> {
@@ -187,6 +214,9 @@ fn run(
         } else {
             stop.recv_timeout(reader.pause().min(POLL)) != Err(RecvTimeoutError::Timeout)
         };
+        if stopping {
+            lock(store).finish();
+        }
         if stopping || clock().saturating_duration_since(synced) >= SYNC {
             save(store, &mut *reader);
             synced = clock();
@@ -200,6 +230,8 @@ fn run(
 /// Hands new samples to the operating system, so that they survive the end of this process.
 pub(super) fn settle(store: &Mutex<SampleStore>) {
     let mut store = lock(store);
+    store.tell_losses();
+    store.rest(clock());
     if let Err(error) = store.flush() {
         store.set_problem(Some(error.to_string()));
     }

@@ -2,6 +2,9 @@
 //!
 //! `magic [8] | version u16 | length u32 | postcard of the header | crc32 u32`, then zeros up to a
 //! multiple of 4096 bytes, where the records begin.
+//!
+//! Version 1 has a name and a quantum for each channel and nothing else, and marks no values that were
+//! cut: those are at the end of the range.
 
 use std::fs::File;
 use std::io::Read;
@@ -11,57 +14,98 @@ use dunlin_protocol::limits::{CHANNELS_MAX, LABEL_CHARS_MAX};
 use dunlin_service::file::{Durability, replace};
 use serde::{Deserialize, Serialize};
 
-use super::DataError;
+use super::record::Layout;
+use super::{DataError, record};
 
 const MAGIC: &[u8; 8] = b"DUNLRING";
-const VERSION: u16 = 1;
+/// Version that is written, and the one before, which is read.
+pub(super) const VERSION: u16 = 2;
+pub(super) const VERSION_1: u16 = 1;
 const FIXED_BYTES: usize = 14;
 const ALIGN_BYTES: usize = 4096;
-/// Longest header body in bytes: 64 names of 32 characters of 4 bytes, and their numbers.
-const BODY_BYTES_MAX: usize = CHANNELS_MAX * (LABEL_CHARS_MAX * 4 + 8) + 64;
+/// Longest header body in bytes: 64 names and units of 32 characters of 4 bytes, and their numbers.
+const BODY_BYTES_MAX: usize = CHANNELS_MAX * (LABEL_CHARS_MAX * 8 + 28) + 64;
+
+/// What one channel of a ring holds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RingChannel {
+    /// Name of the channel, as the task has it.
+    pub name: String,
+    /// Value of one step where values are kept as 16-bit multiples; 0 where they are kept as they are,
+    /// as 32-bit floats.
+    pub quantum: f32,
+    /// What the source's numbers were multiplied by; 1 for nothing.
+    pub factor: f64,
+    /// What was added after that; 0 for nothing.
+    pub offset: f64,
+    /// Unit of the values kept, as the configuration names it; empty where it names none.
+    pub unit: String,
+}
 
 /// What the records of a ring mean.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Header {
-    /// Name and quantum (value of one step, in the unit of the channel) of each channel.
-    pub channels: Vec<(String, f32)>,
+    /// The channels, in the order of their values.
+    pub channels: Vec<RingChannel>,
     /// Nanoseconds from one sample to the next.
     pub period_ns: u64,
     /// Samples that the ring holds at the most.
     pub capacity: u64,
 }
 
+/// The header of version 1.
+#[derive(Deserialize)]
+struct HeaderV1 {
+    channels: Vec<(String, f32)>,
+    period_ns: u64,
+    capacity: u64,
+}
+
 /// What stands at the beginning of a file.
 pub(super) enum Found {
     /// A header of this version.
     Header(Header),
+    /// A header of version 1: of its channels only name and quantum are known.
+    Version1(Header),
     /// A ring of a version that this program does not know.
     Version(u16),
     /// Nothing that can be read.
     Damaged,
 }
 
+impl RingChannel {
+    /// A channel with values kept as they are if `quantum` is 0, or as 16-bit multiples of `quantum`;
+    /// its unit is not known.
+    pub fn new(name: impl Into<String>, quantum: f32) -> Self {
+        Self { name: name.into(), quantum, factor: 1.0, offset: 0.0, unit: String::new() }
+    }
+
+    /// Largest value that the channel can hold, in its unit; the smallest is the negative of it.
+    pub fn most(&self) -> f32 {
+        if self.quantum > 0.0 { f32::from(i16::MAX) * self.quantum } else { f32::MAX }
+    }
+}
+
 impl Header {
     /// Names of the channels.
     pub fn names(&self) -> Vec<String> {
-        self.channels.iter().map(|(name, _)| name.clone()).collect()
+        self.channels.iter().map(|channel| channel.name.clone()).collect()
     }
 
-    /// Sampling rate in thousandths of a hertz, rounded.
-    pub fn rate_millihertz(&self) -> u32 {
-        let period = self.period_ns.max(1);
-        u32::try_from((1_000_000_000_000 + period / 2) / period).unwrap_or(u32::MAX)
+    /// Bytes of one record on disk.
+    pub fn record_bytes(&self) -> usize {
+        record::record_bytes(self.channels.iter().map(|channel| channel.quantum))
+    }
+
+    /// How records of this header lie on disk.
+    pub(super) fn layout(&self) -> Layout {
+        Layout::new(self.channels.iter().map(|channel| channel.quantum))
     }
 
     /// Microseconds that `steps` sampling periods last, at least 1.
     pub fn span_us(&self, steps: u64) -> i64 {
-        let span = self.period_ns.saturating_mul(steps) / 1000;
+        let span = u128::from(self.period_ns) * u128::from(steps) / 1000;
         i64::try_from(span).unwrap_or(i64::MAX).max(1)
-    }
-
-    /// Whether records made under `other` mean the same; the capacity does not matter.
-    pub(super) fn agrees_with(&self, other: &Self) -> bool {
-        self.channels == other.channels && self.period_ns == other.period_ns
     }
 
     /// Bytes in front of the first record.
@@ -103,18 +147,33 @@ impl Header {
             return None;
         }
         let version = u16::from_le_bytes(*version);
-        if version != VERSION {
+        if !(VERSION_1..=VERSION).contains(&version) {
             return Some((Found::Version(version), 0));
         }
         let length = usize::try_from(u32::from_le_bytes(*length)).ok()?;
         let body = rest.get(..length)?;
         let crc = rest.get(length..length.checked_add(4)?)?;
-        if crc32fast::hash(&bytes[..FIXED_BYTES + length]).to_le_bytes() != crc {
+        if crc32fast::hash(bytes.get(..FIXED_BYTES + length)?).to_le_bytes() != crc {
             return None;
         }
-        let (header, rest) = postcard::take_from_bytes::<Self>(body).ok()?;
+        let (header, rest) = if version == VERSION_1 {
+            let (old, rest) = postcard::take_from_bytes::<HeaderV1>(body).ok()?;
+            (old.into(), rest)
+        } else {
+            postcard::take_from_bytes::<Self>(body).ok()?
+        };
         let sound = rest.is_empty() && header.capacity > 0 && !header.channels.is_empty();
         let start = (FIXED_BYTES + length + 4).next_multiple_of(ALIGN_BYTES);
-        sound.then_some((Found::Header(header), start as u64))
+        let found =
+            if version == VERSION_1 { Found::Version1(header) } else { Found::Header(header) };
+        sound.then_some((found, start as u64))
+    }
+}
+
+impl From<HeaderV1> for Header {
+    fn from(old: HeaderV1) -> Self {
+        let channel = |(name, quantum): (String, f32)| RingChannel::new(name, quantum);
+        let channels = old.channels.into_iter().map(channel).collect();
+        Self { channels, period_ns: old.period_ns, capacity: old.capacity }
     }
 }

@@ -1,4 +1,5 @@
-//! The bounded store of samples on disk: an append-only ring of 16-bit values.
+//! The bounded store of samples on disk: an append-only ring. Values are kept as they are, or as
+//! 16-bit multiples of a quantum.
 //!
 //! One file: a header, then `capacity` places for records of one size; sample `n` lies in place
 //! `n % capacity`. Nothing says where the ring ends: on opening, every record with a right checksum
@@ -6,21 +7,26 @@
 //! costs that sample and nothing else. Appends are collected in memory and written in blocks;
 //! [`Ring::flush`] makes them survive the end of the process, [`Ring::sync`] a power cut.
 
+mod compare;
 mod header;
 mod record;
 mod resize;
 mod scan;
 
-pub use header::Header;
+pub use header::{Header, RingChannel};
 pub use record::{NO_LABEL, Record, record_bytes};
 pub use scan::Block;
+
+pub(in crate::data) use compare::pace;
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use super::DataError;
+use compare::{Compared, compare};
 use header::Found;
+use record::Layout;
 
 /// Smallest capacity in samples.
 pub const CAPACITY_SAMPLES_MIN: u64 = 1024;
@@ -35,8 +41,8 @@ pub struct Ring {
     header: Header,
     /// Byte in the file where place 0 begins.
     start: u64,
-    /// Bytes of one record.
-    stride: usize,
+    /// How records lie in the file.
+    layout: Layout,
     /// Number of the next sample.
     next: u64,
     /// Lowest number that is still held, if its record is whole.
@@ -44,7 +50,7 @@ pub struct Ring {
     /// Records that are not in the file yet: the last ones before `next`.
     pending: Vec<u8>,
     times: Option<Times>,
-    saturated: u64,
+    cut: u64,
     /// Blocks in which labels were changed since the ring was opened.
     relabelled: u64,
     scratch: Record,
@@ -63,55 +69,84 @@ pub struct Times {
 
 impl Ring {
     /// Opens the ring at `path`, or makes an empty one. Reads the whole file once. Another capacity
-    /// than the file's moves the newest samples into a file of that capacity; a file that cannot be
-    /// read at all is moved aside, because nobody may be near to do it.
+    /// than the file's moves the newest samples into a file of that capacity. So does a file of the
+    /// version before, and one whose values are multiples of a quantum where `header` has none: nothing
+    /// of the samples is lost. A file that cannot be read at all is moved aside, because nobody may be
+    /// near to do it.
     ///
     /// # Errors
-    /// [`DataError::State`] when the file holds other channels, another rate or another version, or
-    /// when another process has it open; [`DataError::Io`].
+    /// [`DataError::Ring`] when the samples in the file are others than `header` says, or it has a
+    /// version that this program does not know: it is then as it was. [`DataError::State`] when another
+    /// process has it open; [`DataError::Io`].
     pub fn open(path: &Path, header: Header) -> Result<Self, DataError> {
         if !path.try_exists().map_err(DataError::io(path, "look for the file"))? {
             header.create(path)?;
         }
         let mut file = open_file(path)?;
         let (found, start) = Header::read(&mut file).map_err(DataError::io(path, "read"))?;
-        let state = |problem| DataError::State { path: path.to_owned(), problem };
-        let ring = match found {
-            Found::Damaged => {
-                drop(file);
-                set_aside(path)?;
-                header.create(path)?;
-                return Self::open(path, header);
+        if matches!(found, Found::Damaged) {
+            drop(file);
+            set_aside(path)?;
+            header.create(path)?;
+            return Self::open(path, header);
+        }
+        let compared = compare(&found, &header);
+        let differs = |problem| DataError::Ring { path: path.to_owned(), problem };
+        if let Compared::Differs(problem) = compared {
+            return Err(differs(problem));
+        }
+        let (on_disk, layout) = match found {
+            Found::Header(on_disk) => {
+                let layout = on_disk.layout();
+                (on_disk, layout)
             }
-            Found::Version(version) => {
-                return Err(state(format!(
-                    "has version {version}, this program reads version 1; run the newer program \
-                     or move the file away to start with an empty one"
-                )));
+            Found::Version1(on_disk) => {
+                let layout = on_disk.layout().of_version_1();
+                (on_disk, layout)
             }
-            Found::Header(on_disk) if !on_disk.agrees_with(&header) => {
-                return Err(state(other_channels(&on_disk, &header)));
-            }
-            Found::Header(on_disk) => Self::scan_file(path, file, on_disk, start)?,
+            Found::Damaged | Found::Version(_) => return Err(differs(compare::unknown_version(0))),
         };
-        if ring.header.capacity == header.capacity { Ok(ring) } else { ring.resized(header) }
+        let same = compared == Compared::Same && on_disk.capacity == header.capacity;
+        let ring = Self::scan_file(path, file, (on_disk, layout), start)?;
+        if same { Ok(ring) } else { ring.brought_over(header) }
     }
 
-    fn scan_file(path: &Path, file: File, header: Header, start: u64) -> Result<Self, DataError> {
-        let channels = header.channels.len();
-        let scratch = Record { sequence: 0, time_us: 0, label: 0, codes: vec![0; channels] };
+    /// Compares the ring at `path` with `header` as [`Ring::open`] would, but neither locks nor changes
+    /// it. Nothing is wrong where there is no ring yet.
+    ///
+    /// # Errors
+    /// [`DataError::Ring`] as [`Ring::open`], and [`DataError::Io`].
+    pub fn check(path: &Path, header: &Header) -> Result<(), DataError> {
+        let mut file = match File::open(path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(DataError::io(path, "open")(error)),
+        };
+        let (found, _) = Header::read(&mut file).map_err(DataError::io(path, "read"))?;
+        match compare(&found, header) {
+            Compared::Differs(problem) => Err(DataError::Ring { path: path.to_owned(), problem }),
+            Compared::Same | Compared::BringOver => Ok(()),
+        }
+    }
+
+    fn scan_file(
+        path: &Path,
+        file: File,
+        (header, layout): (Header, Layout),
+        start: u64,
+    ) -> Result<Self, DataError> {
         let mut ring = Self {
             path: path.to_owned(),
             file,
             start,
-            stride: record_bytes(channels),
             next: 0,
             oldest: 0,
             pending: Vec::new(),
             times: None,
-            saturated: 0,
+            cut: 0,
             relabelled: 0,
-            scratch,
+            scratch: layout.blank(),
+            layout,
             header,
         };
         ring.recover().map_err(DataError::io(path, "read"))?;
@@ -154,9 +189,9 @@ impl Ring {
         self.times
     }
 
-    /// Values that had to be cut to the range of their channel since the ring was opened.
-    pub fn saturated(&self) -> u64 {
-        self.saturated
+    /// Values that the ring could not hold since it was opened. They read as NaN.
+    pub fn cut(&self) -> u64 {
+        self.cut
     }
 
     /// A number that changes whenever a sample gets another label than it had.
@@ -167,7 +202,8 @@ impl Ring {
     /// Appends a sample; the oldest one makes room. In memory until [`Ring::flush`], which this
     /// does itself once a block is full.
     ///
-    /// `values`: `[channels]` in the order of the header, finite; `label`: index or [`NO_LABEL`].
+    /// `values`: `[channels]` in the order of the header; `label`: index or [`NO_LABEL`]. A value
+    /// outside of the range of its channel, or that is no finite number, reads as NaN.
     ///
     /// # Errors
     /// [`DataError::Io`] when a full block cannot be written, [`DataError::State`] when `values`
@@ -181,26 +217,13 @@ impl Ring {
             );
             return Err(DataError::State { path: self.path.clone(), problem });
         }
-        let mut codes = Vec::with_capacity(values.len());
-        let mut saturated = 0;
-        for (&value, (_, quantum)) in values.iter().zip(&self.header.channels) {
-            let (code, cut) = record::quantize(value, *quantum);
-            codes.push(code);
-            saturated += u64::from(cut);
-        }
-        self.push(Record { sequence: self.next, time_us, label, codes })?;
-        self.saturated += saturated;
-        Ok(())
-    }
-
-    fn push(&mut self, record: Record) -> Result<(), DataError> {
-        if self.pending.len() + self.stride > BLOCK_BYTES {
+        if self.pending.len() + self.layout.bytes() > BLOCK_BYTES {
             self.flush()?;
         }
-        record.write(&mut self.pending);
+        self.cut += self.layout.write((self.next, time_us, label), values, &mut self.pending);
         self.next += 1;
         self.oldest = self.oldest.max(self.next.saturating_sub(self.header.capacity));
-        self.note_time(record.time_us);
+        self.note_time(time_us);
         Ok(())
     }
 
@@ -210,11 +233,11 @@ impl Ring {
     /// [`DataError::Io`]; what was not written stays collected, so that a later call can try again.
     pub fn flush(&mut self) -> Result<(), DataError> {
         while !self.pending.is_empty() {
-            let count = (self.pending.len() / self.stride) as u64;
+            let count = (self.pending.len() / self.layout.bytes()) as u64;
             let place = (self.next - count) % self.header.capacity;
             let fits = count.min(self.header.capacity - place);
-            let bytes = usize::try_from(fits).unwrap_or(0) * self.stride;
-            let at = SeekFrom::Start(self.start + place * self.stride as u64);
+            let bytes = usize::try_from(fits).unwrap_or(0) * self.layout.bytes();
+            let at = SeekFrom::Start(self.start + place * self.layout.bytes() as u64);
             let write =
                 self.file.seek(at).and_then(|_| self.file.write_all(&self.pending[..bytes]));
             write.map_err(DataError::io(&self.path, "write"))?;
@@ -245,7 +268,8 @@ impl Drop for Ring {
     }
 }
 
-fn open_file(path: &Path) -> Result<File, DataError> {
+/// Opens and locks a ring.
+pub(in crate::data) fn open_file(path: &Path) -> Result<File, DataError> {
     let file = OpenOptions::new().read(true).write(true).open(path);
     let file = file.map_err(DataError::io(path, "open"))?;
     match file.try_lock() {
@@ -269,20 +293,6 @@ fn set_aside(path: &Path) -> Result<(), DataError> {
         aside.display()
     );
     fs::rename(path, &aside).map_err(DataError::io(path, "move aside"))
-}
-
-fn other_channels(on_disk: &Header, wanted: &Header) -> String {
-    let describe = |header: &Header| {
-        let rate = f64::from(header.rate_millihertz()) / 1000.0;
-        let channels = header.channels.iter().map(|(name, quantum)| format!("{name} by {quantum}"));
-        format!("[{}] at {rate} Hz", channels.collect::<Vec<_>>().join(", "))
-    };
-    format!(
-        "holds samples of {}, the configuration wants {}; set the configuration back, or move the \
-         file away to start with an empty one",
-        describe(on_disk),
-        describe(wanted)
-    )
 }
 
 #[cfg(test)]

@@ -2,7 +2,8 @@
 
 use std::io::{self, Read, Seek, SeekFrom, Write};
 
-use super::{BLOCK_BYTES, Record, Ring, record_bytes};
+use super::record::{self, Layout};
+use super::{BLOCK_BYTES, Record, Ring};
 use crate::data::DataError;
 
 /// Neighbouring samples as they lie on disk.
@@ -12,22 +13,23 @@ pub struct Block {
     /// Number of the first sample, and of the one after the last.
     first: u64,
     next: u64,
+    layout: Layout,
     record: Record,
 }
 
 impl Block {
     /// An empty block; the next one read begins with the oldest sample.
     pub fn before_all() -> Self {
-        let record = Record { sequence: 0, time_us: 0, label: 0, codes: Vec::new() };
-        Self { bytes: Vec::new(), first: 0, next: 0, record }
+        let layout = Layout::none();
+        Self { bytes: Vec::new(), first: 0, next: 0, record: layout.blank(), layout }
     }
 
     /// Shows every whole sample to `visit`, oldest first.
     pub fn visit(&mut self, mut visit: impl FnMut(&Record)) {
-        let stride = record_bytes(self.record.codes.len());
-        for (number, bytes) in (self.first..self.next).zip(self.bytes.chunks_exact(stride)) {
-            if self.record.read(bytes) && self.record.sequence == number {
-                visit(&self.record);
+        let Self { bytes, first, next, layout, record } = self;
+        for (number, bytes) in (*first..*next).zip(bytes.chunks_exact(layout.bytes())) {
+            if layout.read(bytes, record) && record.sequence == number {
+                visit(record);
             }
         }
     }
@@ -37,14 +39,14 @@ impl Ring {
     /// Finds the newest sample by looking at every place once.
     pub(super) fn recover(&mut self) -> io::Result<()> {
         let length = self.file.metadata()?.len().saturating_sub(self.start);
-        let places = (length / self.stride as u64).min(self.header.capacity);
+        let places = (length / self.layout.bytes() as u64).min(self.header.capacity);
         let mut newest = None;
         let mut block = Vec::new();
         let mut place = 0;
         while place < places {
             let count = self.read_places(place, places - place, &mut block)?;
-            for bytes in block.chunks_exact(self.stride) {
-                let whole = self.scratch.read(bytes);
+            for bytes in block.chunks_exact(self.layout.bytes()) {
+                let whole = self.layout.read(bytes, &mut self.scratch);
                 let (at, time) = (self.scratch.sequence, self.scratch.time_us);
                 if whole && at % self.header.capacity == place && at < u64::MAX {
                     self.note_time(time);
@@ -68,10 +70,10 @@ impl Ring {
 
     /// Reads up to a block of whole records from `place` on; gives how many.
     fn read_places(&mut self, place: u64, most: u64, block: &mut Vec<u8>) -> io::Result<u64> {
-        let count = most.min((BLOCK_BYTES / self.stride).max(1) as u64);
-        let bytes = usize::try_from(count).unwrap_or(0) * self.stride;
+        let count = most.min((BLOCK_BYTES / self.layout.bytes()).max(1) as u64);
+        let bytes = usize::try_from(count).unwrap_or(0) * self.layout.bytes();
         block.resize(bytes, 0);
-        self.file.seek(SeekFrom::Start(self.start + place * self.stride as u64))?;
+        self.file.seek(SeekFrom::Start(self.start + place * self.layout.bytes() as u64))?;
         let mut filled = 0;
         while filled < bytes {
             match self.file.read(&mut block[filled..])? {
@@ -112,7 +114,9 @@ impl Ring {
         let read = self.read_places(place, most, &mut block.bytes);
         let count = read.map_err(DataError::io(&self.path, "read"))?;
         (block.first, block.next) = (at, at + count);
-        block.record.codes.resize(self.header.channels.len(), 0);
+        if block.record.values.is_empty() {
+            (block.layout, block.record) = (self.layout.clone(), self.layout.blank());
+        }
         Ok(count > 0)
     }
 
@@ -143,7 +147,7 @@ impl Ring {
             let count = read.map_err(DataError::io(&self.path, "read"))?;
             if let Some((first, end)) = self.relabel_block(at, &mut block, &mut relabel) {
                 self.relabelled += 1;
-                let begin = self.start + place * self.stride as u64 + first as u64;
+                let begin = self.start + place * self.layout.bytes() as u64 + first as u64;
                 let seek = self.file.seek(SeekFrom::Start(begin));
                 let write = seek.and_then(|_| self.file.write_all(&block[first..end]));
                 write.map_err(DataError::io(&self.path, "write"))?;
@@ -161,21 +165,18 @@ impl Ring {
         relabel: &mut impl FnMut(&Record) -> Option<u16>,
     ) -> Option<(usize, usize)> {
         let mut changed: Option<(usize, usize)> = None;
-        let mut fresh = Vec::with_capacity(self.stride);
+        let stride = self.layout.bytes();
         for ((number, bytes), begin) in
-            (at..).zip(block.chunks_exact_mut(self.stride)).zip((0..).step_by(self.stride))
+            (at..).zip(block.chunks_exact_mut(stride)).zip((0..).step_by(stride))
         {
-            if !self.scratch.read(bytes) || self.scratch.sequence != number {
+            if !self.layout.read(bytes, &mut self.scratch) || self.scratch.sequence != number {
                 continue;
             }
             let label = relabel(&self.scratch).filter(|&label| label != self.scratch.label);
             if let Some(label) = label {
-                self.scratch.label = label;
-                fresh.clear();
-                self.scratch.write(&mut fresh);
-                bytes.copy_from_slice(&fresh);
+                record::relabel(bytes, label);
                 let first = changed.map_or(begin, |(first, _)| first);
-                changed = Some((first, begin + self.stride));
+                changed = Some((first, begin + stride));
             }
         }
         changed

@@ -2,8 +2,10 @@
 
 use super::*;
 
+mod older;
+
 fn header(capacity: u64) -> Header {
-    let channels = vec![("acc_x".to_owned(), 0.001), ("acc_y".to_owned(), 0.5)];
+    let channels = vec![RingChannel::new("acc_x", 0.0), RingChannel::new("acc_y", 0.5)];
     Header { channels, period_ns: 20_000_000, capacity }
 }
 
@@ -45,7 +47,7 @@ fn samples_survive_a_restart() {
     let times = Times { earliest: 0, latest: 180_000, newest: 180_000 };
     assert_eq!((ring.len(), ring.next_sequence(), ring.times()), (10, 10, Some(times)));
     let record = &records(&mut ring)[7];
-    assert_eq!((record.time_us, &record.codes[..]), (140_000, &[7, -2][..]));
+    assert_eq!((record.time_us, &record.values[..]), (140_000, &[7.0 * 0.001, -1.0][..]));
     fill(&mut ring, 10..12);
     assert_eq!(sequences(&mut ring), (0..12).collect::<Vec<_>>());
 }
@@ -82,7 +84,7 @@ fn a_torn_tail_is_dropped_and_written_over() {
     fill(&mut ring, 0..50);
     drop(ring);
     let length = fs::metadata(&path).unwrap().len();
-    for cut in 1..record_bytes(2) as u64 {
+    for cut in 1..record_bytes([0.0, 0.5]) as u64 {
         OpenOptions::new().write(true).open(&path).unwrap().set_len(length - cut).unwrap();
         let mut ring = Ring::open(&path, header(1024)).unwrap();
         assert_eq!(sequences(&mut ring), (0..49).collect::<Vec<_>>(), "{cut} bytes are missing");
@@ -95,7 +97,7 @@ fn a_torn_tail_is_dropped_and_written_over() {
 fn a_record_torn_in_the_middle_costs_that_sample_only() {
     let (_dir, path, mut ring) = ring();
     fill(&mut ring, 0..1500);
-    let place = ring.start + 600 * ring.stride as u64;
+    let place = ring.start + 600 * ring.layout.bytes() as u64;
     drop(ring);
     let mut file = OpenOptions::new().write(true).open(&path).unwrap();
     file.seek(SeekFrom::Start(place + 5)).unwrap();
@@ -111,10 +113,10 @@ fn other_channels_are_refused_and_the_samples_stay() {
     fill(&mut ring, 0..5);
     drop(ring);
     let mut other = header(1024);
-    other.channels[1].0 = "gyro_y".to_owned();
+    other.channels[1].name = "gyro_y".to_owned();
     let error = Ring::open(&path, other).unwrap_err().to_string();
     assert!(error.contains("gyro_y") && error.contains("acc_y"), "{error}");
-    assert!(error.contains("move the file away") && error.contains("samples.ring"), "{error}");
+    assert!(error.contains("data reset") && error.contains("samples.ring"), "{error}");
     let other = Header { period_ns: 10_000_000, ..header(1024) };
     assert!(Ring::open(&path, other).unwrap_err().to_string().contains("100 Hz"));
     assert_eq!(Ring::open(&path, header(1024)).unwrap().len(), 5);
@@ -159,12 +161,25 @@ fn labels_are_changed_in_place() {
 }
 
 #[test]
-fn saturation_is_counted_and_wrong_lengths_are_refused() {
+fn values_that_a_channel_cannot_hold_are_counted_and_read_as_nan() {
+    let (_dir, path, mut ring) = ring();
+    ring.append(0, NO_LABEL, &[100_000.0, 16_383.5]).unwrap();
+    ring.append(1, NO_LABEL, &[1.0, -16_384.0]).unwrap();
+    ring.append(2, NO_LABEL, &[f32::NAN, f32::INFINITY]).unwrap();
+    assert_eq!(ring.cut(), 3);
+    drop(ring);
+    let mut ring = Ring::open(&path, header(1024)).unwrap();
+    let values: Vec<Vec<f32>> = records(&mut ring).into_iter().map(|r| r.values).collect();
+    assert_eq!(values[0], [100_000.0, 16_383.5]);
+    assert!(values[1][0] == 1.0 && values[1][1].is_nan(), "{values:?}");
+    assert!(values[2].iter().all(|value| value.is_nan()), "{values:?}");
+}
+
+#[test]
+fn a_sample_of_another_length_is_refused() {
     let (_dir, _path, mut ring) = ring();
-    ring.append(0, NO_LABEL, &[100.0, 1.0]).unwrap();
-    assert_eq!((ring.saturated(), records(&mut ring)[0].codes[0]), (1, 32767));
     assert!(ring.append(0, NO_LABEL, &[1.0]).is_err());
-    assert_eq!(ring.len(), 1);
+    assert!(ring.is_empty());
 }
 
 #[test]
@@ -179,10 +194,10 @@ fn files_that_are_no_rings_are_moved_aside_and_newer_rings_are_left_alone() {
         assert_eq!(fs::read(path.with_extension("damaged")).unwrap(), noise);
     }
     let mut newer = fs::read(&path).unwrap();
-    newer[8] = 2;
+    newer[8] = 3;
     fs::write(&path, &newer).unwrap();
     let error = Ring::open(&path, header(1024)).unwrap_err().to_string();
-    assert!(error.contains("version 2"), "{error}");
+    assert!(error.contains("version 3"), "{error}");
     assert_eq!(fs::read(&path).unwrap(), newer);
 }
 
