@@ -19,7 +19,7 @@ pub(super) struct Known {
     head: Vec<u8>,
     tail: Vec<u8>,
     /// Checksum of all bytes, while they are few.
-    whole: Option<crc32fast::Hasher>,
+    whole: Option<u32>,
     bytes: u64,
     kept_bytes: u64,
     /// Time of the last change in nanoseconds and length, when the file was last looked at.
@@ -29,7 +29,7 @@ pub(super) struct Known {
 impl Known {
     /// Nothing was read yet. Each change among the first `kept_bytes` bytes will be noticed.
     pub(super) fn new(kept_bytes: u64) -> Self {
-        let (head, tail, whole) = (Vec::new(), Vec::new(), Some(crc32fast::Hasher::new()));
+        let (head, tail, whole) = (Vec::new(), Vec::new(), Some(crc32fast::hash(&[])));
         Self { head, tail, whole, bytes: 0, kept_bytes, seen: None }
     }
 
@@ -45,13 +45,13 @@ impl Known {
         self.tail.extend_from_slice(bytes);
         let old = self.tail.len().saturating_sub(TAIL_BYTES_MAX);
         self.tail.drain(..old);
+        let before = self.bytes;
         self.bytes += bytes.len() as u64;
-        if self.bytes > self.kept_bytes {
-            self.whole = None;
-        }
-        if let Some(whole) = &mut self.whole {
-            whole.update(bytes);
-        }
+        self.whole = self.whole.filter(|_| self.bytes <= self.kept_bytes).map(|whole| {
+            let mut hasher = crc32fast::Hasher::new_with_initial_len(whole, before);
+            hasher.update(bytes);
+            hasher.finalize()
+        });
     }
 
     /// Takes the first `offset` bytes of `file` for read.
@@ -87,7 +87,7 @@ impl Known {
         }
         let same = data.len() >= offset
             && match &self.whole {
-                Some(whole) => has_checksum(file, offset, whole)?,
+                Some(whole) => has_checksum(file, offset, *whole)?,
                 None => {
                     let start = offset.saturating_sub(self.tail.len() as u64);
                     read_at(file, 0, self.head.len())? == self.head
@@ -102,7 +102,7 @@ impl Known {
 }
 
 /// Whether the first `bytes` bytes of `file` have the checksum `expected`.
-fn has_checksum(file: &File, bytes: u64, expected: &crc32fast::Hasher) -> io::Result<bool> {
+fn has_checksum(file: &File, bytes: u64, expected: u32) -> io::Result<bool> {
     let (mut at, mut hasher) = (0, crc32fast::Hasher::new());
     while at < bytes {
         let most = usize::try_from(bytes - at).unwrap_or(PIECE_BYTES).min(PIECE_BYTES);
@@ -113,5 +113,5 @@ fn has_checksum(file: &File, bytes: u64, expected: &crc32fast::Hasher) -> io::Re
         at += piece.len() as u64;
         hasher.update(&piece);
     }
-    Ok(hasher.finalize() == expected.clone().finalize())
+    Ok(hasher.finalize() == expected)
 }
