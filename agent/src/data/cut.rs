@@ -7,7 +7,7 @@ pub use count::Counter;
 
 use std::collections::VecDeque;
 
-use dunlin_protocol::task::TaskSpec;
+use dunlin_protocol::task::{Channel, TaskSpec};
 
 use super::labels::match_labels;
 use super::ring::{Block, Header, Record, Ring};
@@ -69,7 +69,8 @@ impl Cutting {
     ) -> Result<Self, DataError> {
         let channels = fit(ring.header(), task)?;
         let row = Row::new(ring.header(), task, label_map(texts, task)?);
-        let cutter = Cutter::new(ring.header(), task, channels, row, values_max);
+        let mut cutter = Cutter::new(ring.header(), task, channels, row, values_max);
+        cutter.asked = places(ring.header(), task.value_channels().iter())?;
         Ok(Self { cutter, end: ring.next_sequence() })
     }
 
@@ -114,6 +115,8 @@ pub fn newest(ring: &mut Ring, task: &TaskSpec) -> Result<Option<LiveWindow>, Da
         return Ok(None);
     };
     let mut values = Vec::from(cutter.found);
+    // What is asked for is not measured: a network does not look at it.
+    values.resize(task.window_values(), 0.0);
     task.scale(&mut values);
     Ok(Some(LiveWindow { end_us, values }))
 }
@@ -128,15 +131,30 @@ fn fit(header: &Header, task: &TaskSpec) -> Result<Vec<(usize, f32)>, DataError>
         let task = task.input.nearest_millihertz();
         return Err(DataError::Rate { task, has: header.rate_millihertz() });
     }
+    let channels = places(header, task.input.channels.iter())?;
+    if channels.is_empty() {
+        return Err(DataError::Channels { missing: Vec::new(), has: header.names() });
+    }
+    Ok(channels)
+}
+
+/// For each of `channels` its place in a ring with this header, and the value of one step.
+///
+/// # Errors
+/// [`DataError::Channels`] names those that the ring lacks.
+fn places<'a>(
+    header: &Header,
+    wanted: impl Iterator<Item = &'a Channel>,
+) -> Result<Vec<(usize, f32)>, DataError> {
     let mut channels = Vec::new();
     let mut missing = Vec::new();
-    for channel in &task.input.channels {
+    for channel in wanted {
         match header.channels.iter().position(|(name, _)| *name == channel.name) {
             Some(at) => channels.push((at, header.channels[at].1)),
             None => missing.push(channel.name.clone()),
         }
     }
-    if !missing.is_empty() || channels.is_empty() {
+    if !missing.is_empty() {
         return Err(DataError::Channels { missing, has: header.names() });
     }
     Ok(channels)
@@ -159,6 +177,10 @@ fn windows_max(task: &TaskSpec, values_max: usize) -> usize {
 struct Cutter {
     /// For each channel of the task: its place in the ring, and the value of one step.
     channels: Vec<(usize, f32)>,
+    /// The same for the values that the task asks for beside its channels.
+    asked: Vec<(usize, f32)>,
+    /// These values at the newest sample.
+    answers: Vec<f32>,
     row: Row,
     hop: usize,
     windows_max: usize,
@@ -185,6 +207,8 @@ impl Cutter {
     ) -> Self {
         Self {
             channels,
+            asked: Vec::new(),
+            answers: Vec::new(),
             hop: usize::from(task.input.hop).max(1),
             windows_max: windows_max(task, values_max),
             rate_millihertz: header.rate_millihertz(),
@@ -211,6 +235,8 @@ impl Cutter {
         }
         let value = |&(at, quantum): &(usize, f32)| f32::from(record.codes[at]) * quantum;
         self.values.extend(self.channels.iter().map(value));
+        self.answers.clear();
+        self.answers.extend(self.asked.iter().map(value));
         self.wait -= 1;
         if self.wait == 0 {
             self.wait = self.hop;
@@ -231,7 +257,7 @@ impl Cutter {
 
     /// Keeps the window that ends now, and the newest ones of those before.
     fn keep(&mut self, label: Option<u16>) {
-        let values = self.values.len();
+        let values = self.values.len() + self.answers.len();
         if self.found.len() >= self.windows_max.saturating_mul(values) {
             self.found.drain(..values);
             self.found_labels.pop_front();
@@ -239,6 +265,7 @@ impl Cutter {
         }
         self.found_labels.extend(label);
         self.found.extend(&self.values);
+        self.found.extend(&self.answers);
     }
 
     fn finish(self, task: &TaskSpec) -> Result<WindowSet, DataError> {
@@ -249,7 +276,7 @@ impl Cutter {
         let mut set = WindowSet {
             values: self.found.into(),
             labels: self.found_labels.into(),
-            window_values: self.row.window() * self.channels.len(),
+            window_values: task.window_values(),
         };
         task.scale(&mut set.values);
         log::info!(

@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 use dunlin_protocol::task::TaskSpec;
 
 use super::row::{Judged, Row, Step};
-use super::{fit, label_map, windows_max};
+use super::{fit, label_map, places, windows_max};
 use crate::data::ring::{Block, Record, Ring};
 use crate::data::{DataError, WindowCounts};
 
@@ -76,6 +76,7 @@ impl Counter {
         task: &TaskSpec,
     ) -> Result<Self, DataError> {
         fit(ring.header(), task)?;
+        places(ring.header(), task.value_channels().iter())?;
         let labels = label_map(texts, task)?;
         let (relabelled, end) = (ring.relabelled(), ring.next_sequence());
         let kept = kept.filter(|kept| {
