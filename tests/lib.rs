@@ -72,6 +72,7 @@ impl Executor for ToyTrainer {
             train_loss: 0.5,
             before: score,
             after: if training { score } else { Score::default() },
+            ..Trained::default()
         };
         Ok(trained.into())
     }

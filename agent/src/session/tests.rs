@@ -234,6 +234,7 @@ impl Bench {
             train_loss: 0.7,
             before: score,
             after: score,
+            ..Trained::default()
         };
         self.step(Input::Done { work: work(1), outcome: Ok(trained.into()) })
     }

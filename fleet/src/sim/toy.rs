@@ -70,7 +70,15 @@ impl Learner for ToyLearner {
         let after = if training { score } else { Score::default() };
         let examples = if training { windows } else { score.windows };
         let local = vec![];
-        let trained = Trained { delta, local, examples, train_loss: 0.5, before: score, after };
+        let trained = Trained {
+            delta,
+            local,
+            examples,
+            train_loss: 0.5,
+            before: score,
+            after,
+            ..Trained::default()
+        };
         Ok(trained.into())
     }
 }

@@ -138,6 +138,8 @@ impl PersonWindows {
                 None => missing.push(channel.name.clone()),
             }
         }
+        // The data set has no values to ask for.
+        missing.extend(task.value_channels().iter().map(|channel| channel.name.clone()));
         (places, missing)
     }
 }

@@ -53,8 +53,15 @@ impl Executor for Stepper {
         }
         let score = Score::default();
         let (delta, local) = (vec![], vec![]);
-        let trained =
-            Trained { delta, local, examples: 1, train_loss: 0.0, before: score, after: score };
+        let trained = Trained {
+            delta,
+            local,
+            examples: 1,
+            train_loss: 0.0,
+            before: score,
+            after: score,
+            ..Trained::default()
+        };
         Ok(trained.into())
     }
 }
