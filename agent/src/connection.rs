@@ -2,13 +2,18 @@
 
 use std::time::{Duration, Instant as Clock};
 
-use dunlin_link::{Counters, Link, LinkConfig, LinkError, Will};
+use dunlin_link::{Counters, Dialer, Link, LinkConfig, LinkError, Will};
 
 use crate::ports::{Connect, Events, Message, Transport};
 
+/// Connections in a row that must end over a packet before it counts as too long.
+const OVERSIZE_TIMES: u32 = 2;
+
 /// The device's connection to its broker by MQTT, or the time of the next.
 struct Connection {
-    config: LinkConfig,
+    /// What earlier links have found out: files as they were when they could be read, the broker
+    /// that answers.
+    dialer: Dialer,
     events: Events,
     link: Option<Link>,
     wake: Option<Clock>,
@@ -29,7 +34,8 @@ impl Connect for LinkConfig {
     ) -> Result<Box<dyn Transport>, LinkError> {
         self.will = Some(will);
         let (wake, before) = (None, Counters::default());
-        let mut connection = Connection { config: *self, events, link: None, wake, before };
+        let dialer = Dialer::new(*self)?;
+        let mut connection = Connection { dialer, events, link: None, wake, before };
         connection.open()?;
         Ok(Box::new(connection))
     }
@@ -38,7 +44,7 @@ impl Connect for LinkConfig {
 impl Connection {
     fn open(&mut self) -> Result<(), LinkError> {
         let events = self.events.clone();
-        self.link = Some(Link::open(self.config.clone(), move |event| events(event))?);
+        self.link = Some(Link::open_with(&self.dialer, move |event| events(event))?);
         Ok(())
     }
 }
@@ -54,6 +60,17 @@ impl Transport for Connection {
         if let Some(link) = &self.link {
             link.subscribe(topic);
         }
+    }
+
+    fn subscribe_once(&mut self, topic: String) {
+        if let Some(link) = &self.link {
+            link.subscribe_once(topic);
+        }
+    }
+
+    fn oversize(&self) -> Option<usize> {
+        let oversize = self.link.as_ref().and_then(Link::oversize)?;
+        (oversize.times >= OVERSIZE_TIMES).then_some(oversize.bytes)
     }
 
     fn unsubscribe(&mut self, topic: String) {

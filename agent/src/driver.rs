@@ -210,7 +210,11 @@ impl Device {
             match events.recv_timeout(wait) {
                 Ok(Event::Link(event)) => {
                     credentials_refused = matches!(event, LinkEvent::Refused { .. });
+                    let lost = matches!(event, LinkEvent::Disconnected { .. });
                     self.on_link(now(), event);
+                    if let Some(bytes) = transport.oversize().filter(|_| lost) {
+                        self.session.handle(now(), Input::Oversize(bytes));
+                    }
                 }
                 Ok(Event::Survey(Ok(survey))) => {
                     self.session.handle(now(), Input::Survey(survey));
@@ -329,7 +333,13 @@ impl Ports for DevicePorts<'_, '_> {
 
     fn subscribe(&mut self, topic: &Topic) -> bool {
         if let Some(transport) = &mut self.transport {
-            transport.subscribe(self.hands.topics.name(topic));
+            let name = self.hands.topics.name(topic);
+            // A chunk that is lost is asked for again.
+            if matches!(topic, Topic::Object(..)) {
+                transport.subscribe_once(name);
+            } else {
+                transport.subscribe(name);
+            }
         }
         true
     }

@@ -4,6 +4,7 @@
 //! call again with [`Input::Tick`] at [`Session::next_deadline`] at the latest.
 
 mod check_in;
+mod chunk_size;
 mod data_budget;
 mod eligibility;
 mod feedback;
@@ -31,6 +32,7 @@ use alloc::collections::VecDeque;
 use alloc::{boxed::Box, string::String, vec::Vec};
 
 use dunlin_protocol::id::Lineage;
+use dunlin_protocol::limits::CHUNK_BYTES_MAX;
 use dunlin_protocol::message::{Outcome, Refusal};
 use dunlin_protocol::presence::{Presence, State};
 use dunlin_protocol::rng::Rng;
@@ -75,6 +77,8 @@ pub struct Session {
     budget: DataBudget,
     eligibility: Eligibility,
     counters: SessionCounters,
+    /// Longest chunk in bytes that the broker may be expected to let through.
+    chunk_bytes_max: u32,
     /// What is needed to classify between rounds, if the device does.
     inference: Option<Box<inference::Inference>>,
 }
@@ -101,6 +105,7 @@ impl Session {
             budget,
             eligibility: Eligibility::default(),
             counters: SessionCounters::default(),
+            chunk_bytes_max: CHUNK_BYTES_MAX,
             inference: None,
         };
         this.restore_task();
@@ -123,6 +128,7 @@ impl Session {
             Input::Survey(survey) => self.survey = Some(survey),
             Input::Done { work, outcome } => self.on_done(now, work, outcome),
             Input::Ineligible(held) => self.on_held(now, held),
+            Input::Oversize(bytes) => self.on_oversize(now, bytes),
             Input::Tick => {}
             // The last word: nothing is begun or said behind it.
             Input::Stop => return self.say_state(State::Offline),
@@ -277,6 +283,7 @@ impl Session {
             }
             Phase::FetchingTask(download) | Phase::FetchingModel { download, .. } => {
                 download.retry.again(now, &mut self.rng);
+                self.say_missing(now);
                 self.restart_download();
             }
             Phase::Waiting | Phase::Training { .. } => {}

@@ -5,6 +5,7 @@ use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 
+use dunlin_protocol::limits::CHUNK_BYTES_MAX;
 use dunlin_protocol::message::WorkRef;
 use dunlin_protocol::plan::Plan;
 use dunlin_protocol::rng::Rng;
@@ -96,6 +97,7 @@ impl Session {
             budget,
             eligibility: Eligibility::default(),
             counters: idle.counters,
+            chunk_bytes_max: CHUNK_BYTES_MAX,
             inference: None,
         }
     }

@@ -62,6 +62,9 @@ pub enum Input<'a> {
     },
     /// Why the device must not work now, by its own rules; `None` when it may. It may at first.
     Ineligible(Option<Ineligible>),
+    /// The broker has ended several connections in a row over a packet of so many bytes: chunks of
+    /// updates are made smaller.
+    Oversize(usize),
     /// Time has passed, and nothing else happened.
     Tick,
     /// The program is about to stop.

@@ -76,6 +76,7 @@ impl Session {
             self.enter(Phase::Waiting);
             self.fetch_again();
         }
+        self.take_cut(now, &plan);
         self.planner.take(plan);
         self.use_task(now);
     }

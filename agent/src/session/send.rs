@@ -121,7 +121,8 @@ impl Session {
     }
 
     pub(super) fn send(&mut self, now: Instant, work: WorkRef, deadline: Instant, object: Vec<u8>) {
-        let Some(chunk_bytes) = self.planner.plan().map(|plan| plan.chunk_bytes) else { return };
+        let Some(planned) = self.planner.plan().map(|plan| plan.chunk_bytes) else { return };
+        let chunk_bytes = planned.min(self.chunk_bytes_max);
         match Upload::new(object, chunk_bytes, now, &mut self.rng) {
             Ok(upload) => {
                 self.enter(Phase::Sending { work, deadline, upload });

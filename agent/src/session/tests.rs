@@ -26,6 +26,7 @@ use super::*;
 use crate::job::Trained;
 
 mod check_in;
+mod chunk_size;
 mod inference;
 mod memory;
 mod peers;
@@ -209,7 +210,8 @@ impl Bench {
         self.step(Input::Survey(Survey::of(40)))
     }
 
-    fn go(&mut self, answer: Answer) -> Vec<Output> {
+    /// Hears the answer to its claim; nothing that it then asks for comes.
+    fn hear_go(&mut self, answer: Answer) -> Vec<Output> {
         let (now, deadline) = (Instant(1_900_000_000_000), Instant(1_900_000_060_000));
         let go = wire::encode(&Go {
             work: work(1),
@@ -219,7 +221,11 @@ impl Bench {
             extensions: Extensions::NONE,
         })
         .unwrap();
-        let outputs = self.hear(&Topic::Down(name("wrist-1"), Down::Go), &go);
+        self.hear(&Topic::Down(name("wrist-1"), Down::Go), &go)
+    }
+
+    fn go(&mut self, answer: Answer) -> Vec<Output> {
+        let outputs = self.hear_go(answer);
         self.serve(outputs)
     }
 
