@@ -219,7 +219,7 @@ impl Device {
                 Ok(Event::Survey(Ok(survey))) => {
                     self.session.handle(now(), Input::Survey(survey));
                 }
-                Ok(Event::Survey(Err(JobFailure(why)))) => {
+                Ok(Event::Survey(Err(JobFailure { why, .. }))) => {
                     warn!("no training windows: {why}");
                     self.session.handle(now(), Input::Survey(Survey::NOTHING));
                 }

@@ -1,6 +1,7 @@
 //! Fetching: the task when a plan names a new one, the base version when a round begins.
 
 use alloc::sync::Arc;
+use dunlin_protocol::give_up::GiveUp;
 use dunlin_protocol::id::{ModelVersion, ShortDigest};
 use dunlin_protocol::limits::FETCH_TOPICS;
 use dunlin_protocol::object::{Chunk, ObjectRef};
@@ -117,7 +118,7 @@ impl Session {
                     FetchPath { lineage, version, remaining, from_anchor },
                 );
             }
-            None => self.abandon("its base version is no longer offered"),
+            None => self.abandon(Some(GiveUp::Base), "its base version is no longer offered"),
         }
     }
 
@@ -130,7 +131,8 @@ impl Session {
             };
         };
         if !self.has_memory_for_model(&reference) {
-            return self.abandon("there is no memory to fetch its base version");
+            return self
+                .abandon(Some(GiveUp::Memory), "there is no memory to fetch its base version");
         }
         let download = Download::new(reference, now, &mut self.rng);
         self.enter(Phase::FetchingModel { item, deadline, download, path });
@@ -240,7 +242,7 @@ impl Session {
         if item.is_none() {
             self.fetch_later(now);
         }
-        self.abandon("its base version came spoiled each time");
+        self.abandon(Some(GiveUp::Base), "its base version came spoiled each time");
     }
 
     fn on_object(
@@ -282,7 +284,7 @@ impl Session {
                     self.settings.device
                 );
                 self.holding.take_model();
-                self.abandon("its model does not fit the task");
+                self.abandon(Some(GiveUp::Misfit), "its model does not fit the task");
             }
         }
         Ok(())

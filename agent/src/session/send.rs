@@ -1,6 +1,7 @@
 //! Sending: from what the trainer gave to the verdict.
 
 use alloc::vec::Vec;
+use dunlin_protocol::give_up::GiveUp;
 use dunlin_protocol::message::{Ack, WorkRef};
 use dunlin_protocol::report::{Report, ReportHeader};
 use dunlin_protocol::rng::Rng;
@@ -39,12 +40,13 @@ impl Session {
         let (item, deadline) = (item.clone(), *deadline);
         let outcome = match outcome {
             Ok(outcome) => outcome,
-            Err(JobFailure(why)) => {
-                warn!("{}: training failed: {why}", self.settings.device);
-                return self.abandon("its training failed");
+            Err(JobFailure { reason, why }) => {
+                warn!("{}: its work failed: {why}", self.settings.device);
+                return self.abandon(Some(reason), &why);
             }
         };
         self.log_outcome(&item, &outcome);
+        let reason = if outcome.has_diverged() { GiveUp::Diverged } else { GiveUp::Misfit };
         match self.write_report(&item, outcome) {
             Ok(pending) => {
                 let object = pending.object.clone();
@@ -54,7 +56,8 @@ impl Session {
             }
             Err(error) => {
                 warn!("{}: the update cannot be written: {error}", self.settings.device);
-                self.abandon("its update cannot be written");
+                let why = alloc::format!("the update cannot be written: {error}");
+                self.abandon(Some(reason), &why);
             }
         }
     }
@@ -132,7 +135,8 @@ impl Session {
             }
             Err(error) => {
                 warn!("{}: the update cannot be sent: {error}", self.settings.device);
-                self.abandon("its update cannot be sent");
+                let why = alloc::format!("the update cannot be sent: {error}");
+                self.abandon(Some(GiveUp::Other), &why);
             }
         }
     }
