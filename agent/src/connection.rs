@@ -14,6 +14,7 @@ struct Connection {
     /// What earlier links have found out: files as they were when they could be read, the broker
     /// that answers.
     dialer: Dialer,
+    will: Will,
     events: Events,
     link: Option<Link>,
     wake: Option<Clock>,
@@ -28,14 +29,13 @@ fn now() -> Clock {
 
 impl Connect for LinkConfig {
     fn connect(
-        mut self: Box<Self>,
+        self: Box<Self>,
         will: Will,
         events: Events,
     ) -> Result<Box<dyn Transport>, LinkError> {
-        self.will = Some(will);
         let (wake, before) = (None, Counters::default());
         let dialer = Dialer::new(*self)?;
-        let mut connection = Connection { dialer, events, link: None, wake, before };
+        let mut connection = Connection { dialer, will, events, link: None, wake, before };
         connection.open()?;
         Ok(Box::new(connection))
     }
@@ -44,7 +44,9 @@ impl Connect for LinkConfig {
 impl Connection {
     fn open(&mut self) -> Result<(), LinkError> {
         let events = self.events.clone();
-        self.link = Some(Link::open_with(&self.dialer, move |event| events(event))?);
+        self.link = Some(Link::open_with(&self.dialer, Some(self.will.clone()), move |event| {
+            events(event)
+        })?);
         Ok(())
     }
 }
@@ -60,6 +62,13 @@ impl Transport for Connection {
         if let Some(link) = &self.link {
             link.subscribe(topic);
         }
+    }
+
+    fn set_will(&mut self, will: Will) {
+        if let Some(link) = &self.link {
+            link.set_will(will.clone());
+        }
+        self.will = will;
     }
 
     fn subscribe_once(&mut self, topic: String) {

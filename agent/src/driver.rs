@@ -211,7 +211,13 @@ impl Device {
                 Ok(Event::Link(event)) => {
                     credentials_refused = matches!(event, LinkEvent::Refused { .. });
                     let lost = matches!(event, LinkEvent::Disconnected { .. });
+                    let connected = event == LinkEvent::Connected;
                     self.on_link(now(), event);
+                    if connected {
+                        let (topic, payload) = self.session.last_will();
+                        let topic = self.hands.topics.name(&topic);
+                        transport.set_will(Will { topic, payload });
+                    }
                     if let Some(bytes) = transport.oversize().filter(|_| lost) {
                         self.session.handle(now(), Input::Oversize(bytes));
                     }

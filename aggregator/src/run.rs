@@ -200,6 +200,9 @@ impl Shell<'_> {
         match event {
             LinkEvent::Connected => {
                 self.core.handle(now, Input::Connected);
+                let (topic, payload) = self.core.last_will();
+                let will = Will { topic: self.topics.name(&topic), payload };
+                self.link.iter().for_each(|link| link.set_will(will.clone()));
             }
             LinkEvent::Disconnected { reason } => {
                 log::warn!("not connected to {reason}");

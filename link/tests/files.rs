@@ -89,7 +89,7 @@ fn a_link_that_is_opened_again_by_its_dialer_survives_files_that_cannot_be_read(
     let dialer = Dialer::new(client_of(&broker)).unwrap();
     let connect = || {
         let (sink, events) = channel();
-        let link = Link::open_with(&dialer, move |event| sink.send(event).is_ok()).unwrap();
+        let link = Link::open_with(&dialer, None, move |event| sink.send(event).is_ok()).unwrap();
         let event = events.recv_timeout(Duration::from_secs(60)).unwrap();
         assert_eq!(event, LinkEvent::Connected);
         assert!(link.close(Vec::new()));
