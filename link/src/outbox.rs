@@ -6,8 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
-use crate::config::QueueLimits;
-use crate::config::{PUBLISH_HEADER_BYTES, Will};
+use crate::config::{PUBLISH_HEADER_BYTES, QueueLimits, Will};
 use crate::counters::{Backlog, Counters, Oversize};
 use crate::item::{Item, Next};
 

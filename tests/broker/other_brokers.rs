@@ -140,7 +140,7 @@ impl OtherBroker {
             }
             Kind::Aedes => {
                 write("package.json", include_str!("aedes/package.json"));
-                write("broker.mjs", include_str!("aedes/broker.mjs"));
+                write("broker.cjs", include_str!("aedes/broker.cjs"));
                 let mut npm = Command::new("npm");
                 npm.args(["install", "--no-audit", "--no-fund", "--ignore-scripts"]);
                 let output = npm.current_dir(self.folder.path()).output();
@@ -170,7 +170,7 @@ impl OtherBroker {
             }
             Kind::Aedes => {
                 let port = self.ports[0].to_string();
-                self.spawn("node", &["broker.mjs", &port]);
+                self.spawn("node", &["broker.cjs", &port]);
             }
         }
         self.wait_port(self.ports[0]);

@@ -1,8 +1,7 @@
 // An aedes broker on 127.0.0.1; the port is the argument. Says "listening" when it is up.
-import { createServer } from 'node:net'
-import { Aedes } from 'aedes'
+const { createServer } = require('net')
+const broker = require('aedes')()
 
-const broker = await Aedes.createBroker()
 createServer(socket => {
   socket.setNoDelay(true)
   broker.handle(socket)
