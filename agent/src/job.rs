@@ -2,6 +2,7 @@
 
 use alloc::{string::String, sync::Arc, vec::Vec};
 
+use dunlin_protocol::give_up::GiveUp;
 use dunlin_protocol::id::{LayoutHash, Lineage, ModelVersion};
 use dunlin_protocol::message::WorkRef;
 use dunlin_protocol::task::{Task, TaskDigest};
@@ -70,6 +71,14 @@ impl Survey {
         Self::new(windows, &WorkKind::ALL)
     }
 
+    /// An executor with `train` training windows that measures on `held` others: with none of them it
+    /// evaluates nothing, and does all other work.
+    pub fn of_split(train: usize, held: usize) -> Self {
+        let all = Self::of(u32::try_from(train).unwrap_or(u32::MAX));
+        let measures = 1 << (WorkKind::Evaluate as u32);
+        Self { kinds: if held > 0 { all.kinds } else { all.kinds & !measures }, ..all }
+    }
+
     /// Whether work of this kind can be done with what is there.
     pub fn allows(&self, kind: WorkKind) -> bool {
         self.kinds & 1 << (kind as u32) != 0 && (self.windows > 0 || !kind.needs_windows())
@@ -84,6 +93,18 @@ pub enum Outcome {
     Trained(Trained),
     /// Of sums, in the order of the work's vector.
     Sums(Vec<i128>),
+}
+
+impl Outcome {
+    /// Whether a figure of it is no number.
+    pub(crate) fn has_diverged(&self) -> bool {
+        match self {
+            Self::Trained(trained) => {
+                trained.figures().is_err() || trained.delta.iter().any(|value| !value.is_finite())
+            }
+            Self::Sums(_) => false,
+        }
+    }
 }
 
 impl From<Trained> for Outcome {
@@ -153,7 +174,37 @@ pub struct ModelInUse {
     pub local: Option<Vec<f32>>,
 }
 
-/// Why a job gave nothing, in words for the log.
+/// Why a job gave nothing.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct JobFailure(pub String);
+#[error("{why}")]
+pub struct JobFailure {
+    /// The reason that others are told.
+    pub reason: GiveUp,
+    /// In words for the log, and for others up to [`dunlin_protocol::give_up::TEXT_CHARS_MAX`].
+    pub why: String,
+}
+
+impl JobFailure {
+    /// Nothing came of it for `reason`, in words `why`.
+    pub fn new(reason: GiveUp, why: impl Into<String>) -> Self {
+        Self { reason, why: why.into() }
+    }
+
+    /// Nothing came of it for a reason that has only words.
+    pub fn other(why: impl Into<String>) -> Self {
+        Self::new(GiveUp::Other, why)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_device_without_windows_held_back_trains_and_answers_and_does_not_evaluate() {
+        let allowed = |survey: Survey| WorkKind::ALL.map(|kind| survey.allows(kind));
+        assert_eq!(allowed(Survey::of_split(10, 2)), [true, true, true]);
+        assert_eq!(allowed(Survey::of_split(10, 0)), [true, false, true]);
+        assert_eq!(allowed(Survey::of_split(0, 0)), [false, false, true]);
+    }
+}

@@ -5,7 +5,8 @@ use alloc::string::ToString;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use dunlin_models::{Backend, Network, Windows};
+use dunlin_models::{Backend, ModelError, Network, Windows};
+use dunlin_protocol::give_up::GiveUp;
 use dunlin_protocol::limits::PARAMS_MAX;
 use dunlin_protocol::task::{ParamLayout, Share, Task};
 use dunlin_protocol::work::{Fit, Score};
@@ -37,12 +38,12 @@ impl NetworkTrainer {
         if self.network.as_ref().is_none_or(|(known, _)| known != task) {
             // The old one goes first: there may be no room for both.
             self.network = None;
-            let mut network = Network::new(task, self.backend).map_err(failure)?;
+            let mut network = Network::new(task, self.backend).map_err(model_failure)?;
             self.memory.iter().for_each(|&bytes| network.bound_memory(bytes));
             self.network = Some((task.clone(), network));
         }
         let network = self.network.as_mut().map(|(_, network)| network);
-        network.ok_or_else(|| JobFailure("no network".into()))
+        network.ok_or_else(|| JobFailure::other("no network"))
     }
 
     /// Does `job`: trains on the windows of `train`, measures on those of `held`.
@@ -56,16 +57,19 @@ impl NetworkTrainer {
         held: &Windows<'_>,
         stop: &dyn Fn() -> bool,
     ) -> Result<Trained, JobFailure> {
+        if job.training().is_none() && held.len() == 0 {
+            return Err(JobFailure::new(GiveUp::NoData, "no windows are held back to measure on"));
+        }
         let task = job.task.clone();
         let layout = task.layout();
         let local = job.local.as_deref();
         let before_params = all_params(&job.model, local, job.seed, layout)?;
         let network = self.network(&task)?;
-        network.set_params(&before_params).map_err(failure)?;
+        network.set_params(&before_params).map_err(model_failure)?;
         let mut should_stop = || stop();
         let mut score = |network: &Network| match held.len() {
             0 => Ok((Score::default(), Fit::new(&task))),
-            _ => network.measure(held, &mut should_stop).map_err(failure),
+            _ => network.measure(held, &mut should_stop).map_err(model_failure),
         };
         let (before, fit_before) = score(network)?;
         let Some(training) = job.training() else {
@@ -76,7 +80,7 @@ impl NetworkTrainer {
         };
         let report = network
             .train_from(&before_params, train, training, job.seed, &mut || stop())
-            .map_err(failure)?;
+            .map_err(model_failure)?;
         let (after, fit_after) = score(network)?;
         let params = network.params();
         Ok(Trained {
@@ -104,14 +108,32 @@ impl NetworkTrainer {
     ) -> Result<(Score, Fit), JobFailure> {
         let params = whole_params(model, seed, task.layout())?;
         let network = self.network(task)?;
-        network.set_params(&params).map_err(failure)?;
-        network.measure(windows, &mut || false).map_err(failure)
+        network.set_params(&params).map_err(model_failure)?;
+        network.measure(windows, &mut || false).map_err(model_failure)
     }
 }
 
-/// A failure in the words of `error`.
+/// A failure in the words of `error`, for no reason that others would know.
 pub fn failure(error: impl core::fmt::Display) -> JobFailure {
-    JobFailure(error.to_string())
+    JobFailure::other(error.to_string())
+}
+
+/// A failure of the source of windows, in its words.
+pub fn no_data(error: impl core::fmt::Display) -> JobFailure {
+    JobFailure::new(GiveUp::NoData, error.to_string())
+}
+
+/// What the network refused, in its words.
+#[allow(clippy::needless_pass_by_value)] // stands in `map_err`
+pub fn model_failure(error: ModelError) -> JobFailure {
+    let reason = match error {
+        ModelError::Diverged { .. } => GiveUp::Diverged,
+        ModelError::BatchTooLarge { .. } => GiveUp::Memory,
+        ModelError::NoWindows | ModelError::SampleNotFinite { .. } => GiveUp::NoData,
+        ModelError::Stopped | ModelError::Backend(_) => GiveUp::Other,
+        _ => GiveUp::Misfit,
+    };
+    JobFailure::new(reason, error.to_string())
 }
 
 /// All parameters of a model, `[n_params]`; those that are not in it are drawn from `seed`.
@@ -121,7 +143,7 @@ fn whole_params<'a>(
     layout: &ParamLayout,
 ) -> Result<Cow<'a, [f32]>, JobFailure> {
     if model.len() != layout.n_model() || layout.n_params() > PARAMS_MAX {
-        return Err(JobFailure("the model does not have the task's length".into()));
+        return Err(JobFailure::new(GiveUp::Misfit, "the model does not have the task's length"));
     }
     if layout.n_model() == layout.n_params() {
         return Ok(Cow::Borrowed(model));

@@ -4,6 +4,7 @@
 //! call again with [`Input::Tick`] at [`Session::next_deadline`] at the latest.
 
 mod check_in;
+mod chunk_size;
 mod data_budget;
 mod eligibility;
 mod feedback;
@@ -25,12 +26,16 @@ mod send;
 pub(crate) mod tests;
 mod transfer;
 mod uplink;
+mod voice;
+mod waiting;
 mod work;
 
 use alloc::collections::VecDeque;
 use alloc::{boxed::Box, string::String, vec::Vec};
 
+use dunlin_protocol::give_up::GiveUp;
 use dunlin_protocol::id::Lineage;
+use dunlin_protocol::limits::CHUNK_BYTES_MAX;
 use dunlin_protocol::message::{Outcome, Refusal};
 use dunlin_protocol::presence::{Presence, State};
 use dunlin_protocol::rng::Rng;
@@ -53,7 +58,10 @@ pub use memory::{batch_bytes, training_kib, windows_max};
 pub use perform::Ports;
 use phase::Phase;
 use planner::Planner;
+pub use uplink::KnownServer;
 use uplink::Uplink;
+use voice::Voice;
+pub use waiting::Waiting;
 
 /// How long after a connection a missing plan is worth a warning.
 const PLAN_WAIT_MS: u64 = 60_000;
@@ -74,7 +82,11 @@ pub struct Session {
     now: Instant,
     budget: DataBudget,
     eligibility: Eligibility,
+    voice: Voice,
+    told: waiting::Told,
     counters: SessionCounters,
+    /// Longest chunk in bytes that the broker may be expected to let through.
+    chunk_bytes_max: u32,
     /// What is needed to classify between rounds, if the device does.
     inference: Option<Box<inference::Inference>>,
 }
@@ -100,7 +112,10 @@ impl Session {
             now: Instant(0),
             budget,
             eligibility: Eligibility::default(),
+            voice: Voice::default(),
+            told: waiting::Told::default(),
             counters: SessionCounters::default(),
+            chunk_bytes_max: CHUNK_BYTES_MAX,
             inference: None,
         };
         this.restore_task();
@@ -123,6 +138,8 @@ impl Session {
             Input::Survey(survey) => self.survey = Some(survey),
             Input::Done { work, outcome } => self.on_done(now, work, outcome),
             Input::Ineligible(held) => self.on_held(now, held),
+            Input::Oversize(bytes) => self.on_oversize(now, bytes),
+            Input::DataTrouble(trouble) => self.on_trouble(trouble),
             Input::Tick => {}
             // The last word: nothing is begun or said behind it.
             Input::Stop => return self.say_state(State::Offline),
@@ -130,9 +147,10 @@ impl Session {
         self.check_time(now);
         self.check_room(now);
         self.look_for_work(now);
-        self.say_held();
+        self.check_voice(now);
         self.look_for_model(now);
         self.offer_model();
+        self.explain_waiting(now);
         self.rest(now);
     }
 
@@ -153,7 +171,8 @@ impl Session {
         let since = self.uplink.since().filter(|_| waits);
         let patience = since.map(|at| at.after(PLAN_WAIT_MS)).filter(|at| *at > self.now);
         let (phase, fetch) = (self.phase.deadline(), self.fetch_at());
-        let times = [phase, retry, self.uplink.plan_due(), self.budget.room_at(), patience, fetch];
+        let (plan, room, voice) = (self.uplink.plan_due(), self.budget.room_at(), self.voice_due());
+        let times = [phase, retry, plan, room, patience, fetch, voice];
         times.into_iter().flatten().min()
     }
 
@@ -184,9 +203,11 @@ impl Session {
         line
     }
 
-    /// The topic and payload that the broker publishes when the device is lost.
+    /// The topic and payload that the broker publishes when the device's next connection is lost: each
+    /// connection has a last will of its own, which is to be set before it is made.
     pub fn last_will(&self) -> (Topic, Vec<u8>) {
-        let presence = Presence::new(State::Lost, self.state.boot);
+        let connection = self.voice.connection.saturating_add(1);
+        let presence = Presence::new(State::Lost, self.state.boot).on(connection);
         (Topic::DeviceState(self.settings.device.clone()), presence.encode().into())
     }
 
@@ -198,14 +219,6 @@ impl Session {
     /// What the device remembers: what is to be kept when [`Output::Save`] comes up.
     pub fn state(&self) -> &DeviceState {
         &self.state
-    }
-
-    fn say_state(&mut self, state: State) {
-        let topic = Topic::DeviceState(self.settings.device.clone());
-        let held = self.eligibility.say(self.phase.work().is_some());
-        let presence = Presence { state, boot: self.state.boot, held };
-        let payload = presence.encode().into();
-        self.push(Output::Publish { topic: topic.into(), payload, retain: true });
     }
 
     fn subscribe(&mut self, topic: Topic) {
@@ -235,7 +248,10 @@ impl Session {
     fn on_connected(&mut self, now: Instant) {
         self.uplink = Uplink::connected(now, now.after(PLAN_WAIT_MS));
         self.spend(CONNECT_BYTES);
+        self.begin_voice();
         self.say_state(State::Online);
+        // Behind its own word, so that the broker gives that back and not one of before.
+        self.subscribe(Topic::DeviceState(self.settings.device.clone()));
         for down in Down::ALL {
             self.subscribe(Topic::Down(self.settings.device.clone(), down));
         }
@@ -259,7 +275,9 @@ impl Session {
             );
         }
         if self.phase.deadline().is_some_and(|deadline| deadline <= now) {
-            self.abandon("its deadline has passed");
+            let fetches = matches!(self.phase, Phase::FetchingModel { .. });
+            let reason = if fetches { GiveUp::Base } else { GiveUp::Deadline };
+            self.abandon(Some(reason), "its deadline has passed");
         }
         if !self.can_talk() || self.phase.retry_at().is_none_or(|at| at > now) {
             return;
@@ -277,6 +295,7 @@ impl Session {
             }
             Phase::FetchingTask(download) | Phase::FetchingModel { download, .. } => {
                 download.retry.again(now, &mut self.rng);
+                self.say_missing(now);
                 self.restart_download();
             }
             Phase::Waiting | Phase::Training { .. } => {}

@@ -30,7 +30,7 @@ pub fn add_up(
     }
     visit(&unscaled(task, Target::Reconstruct), &mut |window, _| sums.window(window))?;
     if sums.labelled > sums.windows {
-        return Err(JobFailure("the windows changed while they were counted".into()));
+        return Err(JobFailure::other("the windows changed while they were counted"));
     }
     Ok(sums.values)
 }

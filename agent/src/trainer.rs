@@ -7,7 +7,7 @@ use dunlin_protocol::task::{Task, TaskSpec};
 
 use crate::data::{DataError, WindowSet, WindowSource};
 use crate::job::{Job, JobFailure, JobSpec, Outcome, Survey};
-use crate::network::{NetworkTrainer, failure};
+use crate::network::{NetworkTrainer, model_failure, no_data};
 use crate::ports::Executor;
 use crate::sums;
 
@@ -47,14 +47,14 @@ impl BurnTrainer {
 /// # Errors
 /// When they do not suit the task.
 pub fn view<'a>(set: &'a WindowSet, task: &TaskSpec) -> Result<Windows<'a>, JobFailure> {
-    Windows::new(task, &set.values, &set.labels).map_err(failure)
+    Windows::new(task, &set.values, &set.labels).map_err(model_failure)
 }
 
 impl Executor for BurnTrainer {
     fn survey(&mut self, task: &Arc<Task>, stop: &dyn Fn() -> bool) -> Result<Survey, JobFailure> {
-        let counts = self.source.count(task, stop).map_err(failure)?;
-        let windows = counts.for_training(self.holdout);
-        Ok(Survey::of(u32::try_from(windows).unwrap_or(u32::MAX)))
+        let counts = self.source.count(task, stop).map_err(no_data)?;
+        let train = counts.for_training(self.holdout);
+        Ok(Survey::of_split(train, counts.total().saturating_sub(train)))
     }
 
     fn run(&mut self, job: &Job, stop: &dyn Fn() -> bool) -> Result<Outcome, JobFailure> {
@@ -64,14 +64,14 @@ impl Executor for BurnTrainer {
                 let all = match source.windows_unless(task, stop) {
                     // A device without labels can still say what its channels measure.
                     Err(DataError::Labels { .. }) => return Ok(()),
-                    all => all.map_err(failure)?,
+                    all => all.map_err(no_data)?,
                 };
                 all.iter().for_each(|(window, label)| each(window, label));
                 Ok(())
             });
             return sums.map(Outcome::Sums);
         }
-        let all = self.source.windows_unless(&job.task, stop).map_err(failure)?;
+        let all = self.source.windows_unless(&job.task, stop).map_err(no_data)?;
         let (train, held) = all.split(self.holdout);
         let (train, held) = (view(&train, &job.task)?, view(&held, &job.task)?);
         self.trainer.run(job, &train, &held, stop).map(Outcome::Trained)

@@ -197,9 +197,10 @@ impl<'a, P: Port, F: NorFlash> Device<'a, P, F> {
         let order = core.borrow_mut().orders.pop_front();
         match order {
             Some(Order::UseTask(task)) => {
-                let found = sensor.with_windows(&task, |train, _| Ok(train.len()));
-                let found = found.map(|len| Survey::of(u32::try_from(len).unwrap_or(u32::MAX)));
-                let survey = found.unwrap_or_else(|JobFailure(why)| {
+                let found = sensor.with_windows(&task, |train, held| {
+                    Ok(Survey::of_split(train.len(), held.len()))
+                });
+                let survey = found.unwrap_or_else(|JobFailure { why, .. }| {
                     warn!("no training windows: {why}");
                     Survey::NOTHING
                 });

@@ -10,7 +10,7 @@ use alloc::vec::Vec;
 
 use dunlin_agent::holdout::Holdout;
 use dunlin_agent::job::JobFailure;
-use dunlin_agent::network::failure;
+use dunlin_agent::network::{model_failure, no_data};
 use dunlin_models::{ReadWindows, Windows};
 use dunlin_protocol::task::TaskSpec;
 
@@ -50,15 +50,15 @@ impl<'a> Sensor<'a> {
     ) -> Result<T, JobFailure> {
         let split = |all: &dyn ReadWindows| {
             let (train, held) = Part::split(all, self.windows_max, self.held_back_percent);
-            let train = Windows::reading(task, &train).map_err(failure)?;
-            let held = Windows::reading(task, &held).map_err(failure)?;
+            let train = Windows::reading(task, &train).map_err(model_failure)?;
+            let held = Windows::reading(task, &held).map_err(model_failure)?;
             act(&train, &held)
         };
         match self.source {
             Source::Generator { seed, windows } => split(&Generator::new(task, seed, windows)),
             Source::Recording => {
-                let recording = self.recording.as_ref().map_err(failure)?;
-                split(&recording.windows(task).map_err(failure)?)
+                let recording = self.recording.as_ref().map_err(no_data)?;
+                split(&recording.windows(task).map_err(no_data)?)
             }
         }
     }
@@ -79,7 +79,7 @@ impl<'a> Sensor<'a> {
         let mut show = |all: &dyn ReadWindows| {
             for index in 0..all.len() {
                 if stop() {
-                    return Err(JobFailure("given up".into()));
+                    return Err(JobFailure::other("given up"));
                 }
                 all.read(index, &mut window);
                 each(&window, all.label(index));
@@ -90,8 +90,8 @@ impl<'a> Sensor<'a> {
             // What it makes up depends on the task's classes.
             Source::Generator { seed, windows } => show(&Generator::new(task, seed, windows)),
             Source::Recording => {
-                let recording = self.recording.as_ref().map_err(failure)?;
-                show(&recording.windows(spec).map_err(failure)?)
+                let recording = self.recording.as_ref().map_err(no_data)?;
+                show(&recording.windows(spec).map_err(no_data)?)
             }
         }
     }

@@ -2,9 +2,11 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use dunlin_protocol::limits::PACKET_BYTES_MAX;
 
+use crate::dialer::Dialer;
 use crate::error::LinkError;
 use crate::url::BrokerUrl;
 
@@ -14,6 +16,12 @@ pub const KEEP_ALIVE_S_MIN: u16 = 5;
 pub const KEEP_ALIVE_S_MAX: u16 = 1160;
 /// Keep-alive in seconds where nobody says otherwise.
 pub(crate) const KEEP_ALIVE_S_DEFAULT: u16 = 30;
+/// Most URLs of one link.
+const URLS_MAX: usize = 16;
+/// How often files are looked at where nobody says otherwise.
+const LOOK: Duration = Duration::from_secs(60);
+const LOOK_MIN: Duration = Duration::from_millis(100);
+const LOOK_MAX: Duration = Duration::from_secs(86_400);
 /// Longest client id and user name in bytes.
 const NAME_BYTES_MAX: usize = 256;
 /// Longest password in bytes: some brokers take a signed token there.
@@ -21,20 +29,24 @@ const PASSWORD_BYTES_MAX: usize = 8 * 1024;
 /// Longest topic in bytes; ours stay below 256.
 pub(crate) const TOPIC_BYTES_MAX: usize = 512;
 /// Fixed header, topic length and packet identifier of a PUBLISH in bytes at the most.
-const PUBLISH_HEADER_BYTES: usize = 9;
+pub(crate) const PUBLISH_HEADER_BYTES: usize = 9;
 
 /// Everything that a link needs to know before it dials.
 #[derive(Clone)]
 pub struct LinkConfig {
     /// Where the broker is.
     pub url: BrokerUrl,
+    /// Where it may be instead, tried in this order when `url` is dead; the one that works is kept.
+    pub more_urls: Vec<BrokerUrl>,
     /// The client id: the device's or the aggregator's own name.
     pub client_id: String,
     /// User name, where the broker asks for one.
     pub username: Option<String>,
     /// Password; only with a user name.
     pub password: Option<String>,
-    /// Certificates and key, read when the link opens; only with `mqtts`.
+    /// File with the password, read for each attempt to connect; then `password` is not used.
+    pub password_file: Option<PathBuf>,
+    /// Certificates and key, read for each attempt to connect; only with `mqtts`.
     pub tls: Option<TlsFiles>,
     /// Seconds between pings, 5 to 1160. A dead connection is noticed after at most twice as long,
     /// and the longest packet must pass within that time.
@@ -43,6 +55,9 @@ pub struct LinkConfig {
     pub will: Option<Will>,
     /// How much may wait to be sent.
     pub queue: QueueLimits,
+    /// How often to look, while connected, whether one of the files has changed: then the link
+    /// connects anew in a quiet moment. 100 ms to a day.
+    pub look: Duration,
 }
 
 /// Files of a TLS connection, all PEM.
@@ -98,14 +113,22 @@ impl LinkConfig {
     pub fn new(url: BrokerUrl, client_id: impl Into<String>) -> Self {
         Self {
             url,
+            more_urls: Vec::new(),
             client_id: client_id.into(),
             username: None,
             password: None,
+            password_file: None,
             tls: None,
             keep_alive_s: KEEP_ALIVE_S_DEFAULT,
             will: None,
             queue: QueueLimits::default(),
+            look: LOOK,
         }
+    }
+
+    /// All URLs, in the order in which they are tried.
+    pub fn urls(&self) -> impl Iterator<Item = &BrokerUrl> {
+        std::iter::once(&self.url).chain(&self.more_urls)
     }
 
     /// Checks every setting; the error names the setting and its range.
@@ -124,19 +147,21 @@ impl LinkConfig {
             let problem = format!("it must hold one packet of {PACKET_BYTES_MAX} bytes at least");
             return Err(LinkError::setting("queue", problem));
         }
+        if self.more_urls.len() >= URLS_MAX {
+            return Err(LinkError::setting("urls", format!("at most {URLS_MAX}")));
+        }
+        if !(LOOK_MIN..=LOOK_MAX).contains(&self.look) {
+            return Err(LinkError::setting("look", "100 ms to a day"));
+        }
         self.check_tls()
     }
 
-    /// Reads the certificates and the key that TLS needs, as a connection would.
+    /// Reads certificates, key and password file, as a connection would.
     ///
     /// # Errors
     /// The file that cannot be used, and what to do.
     pub fn check_files(&self) -> Result<(), LinkError> {
-        #[cfg(feature = "tls")]
-        if self.url.tls() {
-            crate::tls::of_link(self)?;
-        }
-        Ok(())
+        Dialer::new(self.clone()).map(|_| ())
     }
 
     fn check_names(&self) -> Result<(), LinkError> {
@@ -153,22 +178,23 @@ impl LinkConfig {
                 return Err(LinkError::setting(name, problem));
             }
         }
-        match (&self.username, &self.password) {
-            (None, Some(_)) => {
+        let password = self.password.as_ref();
+        match (&self.username, password) {
+            (None, _) if password.is_some() || self.password_file.is_some() => {
                 Err(LinkError::setting("password", "MQTT takes no password without a user name"))
             }
             (Some(_), Some(password)) if password.len() > PASSWORD_BYTES_MAX => {
                 let problem = format!("it is longer than {PASSWORD_BYTES_MAX} bytes");
                 Err(LinkError::setting("password", problem))
             }
-            (_, None) | (Some(_), Some(_)) => Ok(()),
+            (None | Some(_), _) => Ok(()),
         }
     }
 
     fn check_tls(&self) -> Result<(), LinkError> {
         let Some(files) = &self.tls else { return Ok(()) };
-        if !self.url.tls() {
-            let problem = "certificates are given, but the URL says mqtt://; write mqtts://";
+        if !self.urls().all(BrokerUrl::tls) {
+            let problem = "certificates are given, but a URL says mqtt://; write mqtts://";
             return Err(LinkError::setting("url", problem));
         }
         match (&files.cert, &files.key) {
@@ -188,8 +214,10 @@ impl fmt::Debug for LinkConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("LinkConfig")
             .field("url", &self.url)
+            .field("more_urls", &self.more_urls)
             .field("client_id", &self.client_id)
             .field("username", &self.username)
+            .field("password_file", &self.password_file)
             .field("tls", &self.tls)
             .field("keep_alive_s", &self.keep_alive_s)
             .field("will", &self.will.as_ref().map(|will| &will.topic))

@@ -2,8 +2,11 @@
 //! nothing of rumqttc's state outlives it: neither requests that it would silently forget, nor a
 //! packet identifier that it would wait for for ever.
 
+use std::cell::Cell;
+use std::io;
 use std::time::Duration;
 
+use rumqttc::mqttbytes;
 use rumqttc::{
     AsyncClient, ClientError, ConnectReturnCode, ConnectionError, Event, EventLoop, LastWill,
     MqttOptions, NetworkOptions, Outgoing, Packet, Publish, QoS, StateError, SubscribeReasonCode,
@@ -12,10 +15,12 @@ use rumqttc::{
 
 use dunlin_protocol::limits::PACKET_BYTES_MAX;
 
-use crate::config::LinkConfig;
+use crate::config::{LinkConfig, Will};
+use crate::dialer::Dialer;
 use crate::item::{Item, Next};
 use crate::link::LinkEvent;
 use crate::outbox::{Leave, Outbox};
+use crate::url::BrokerUrl;
 
 /// What rumqttc reads and writes at the most, in bytes: above our own limit, so that one oversized
 /// message of a peer costs that message and not the connection.
@@ -28,6 +33,12 @@ const IN_FLIGHT: u16 = 16;
 const REQUESTS: usize = 4;
 /// How long a good-bye may take: for the acknowledgements and for the broker to hang up.
 const CLOSE_WAIT: Duration = Duration::from_secs(2);
+/// A broker that does not answer for so long while there are others to try is left, in seconds.
+const DIAL_S: u64 = 15;
+/// A connection on which nothing has passed for so long may be ended for new files.
+const QUIET: Duration = Duration::from_secs(2);
+/// It is ended after so many looks, quiet or not: ten minutes.
+const QUIET_LOOKS: u32 = 300;
 /// After so many events in a row the other futures get their turn.
 const EVENTS_IN_A_ROW: u32 = 8;
 
@@ -36,6 +47,10 @@ const EVENTS_IN_A_ROW: u32 = 8;
 pub(crate) enum End {
     /// It was lost, never came about, or the user wanted no more of it.
     Lost(String),
+    /// The other side ended it while it stood.
+    Cut(String),
+    /// We ended it, to connect anew with the files as they are now.
+    Renewed,
     /// The broker does not want us.
     Refused(String),
 }
@@ -44,8 +59,14 @@ pub(crate) enum End {
 pub(crate) type Sink = dyn FnMut(LinkEvent) -> bool + Send;
 
 /// rumqttc's options; the configuration has been checked, so none of them panics.
-pub(crate) fn options(config: &LinkConfig, transport: Transport) -> MqttOptions {
-    let mut options = MqttOptions::new(&config.client_id, config.url.host(), config.url.port());
+pub(crate) fn options(
+    config: &LinkConfig,
+    url: &BrokerUrl,
+    password: Option<&str>,
+    transport: Transport,
+    will: Option<&Will>,
+) -> MqttOptions {
+    let mut options = MqttOptions::new(&config.client_id, url.host(), url.port());
     options
         .set_transport(transport)
         .set_clean_session(true)
@@ -53,9 +74,9 @@ pub(crate) fn options(config: &LinkConfig, transport: Transport) -> MqttOptions 
         .set_max_packet_size(WIRE_BYTES_MAX, WIRE_BYTES_MAX)
         .set_inflight(IN_FLIGHT);
     if let Some(username) = &config.username {
-        options.set_credentials(username, config.password.as_deref().unwrap_or_default());
+        options.set_credentials(username, password.unwrap_or_default());
     }
-    if let Some(will) = &config.will {
+    if let Some(will) = will {
         let will = LastWill::new(&will.topic, will.payload.clone(), QoS::AtLeastOnce, true);
         options.set_last_will(will);
     }
@@ -64,12 +85,14 @@ pub(crate) fn options(config: &LinkConfig, transport: Transport) -> MqttOptions 
 
 /// Dials and serves one connection until it ends; `on_connected` runs once, when it stands.
 pub(crate) async fn serve(
-    options: MqttOptions,
+    dialer: &Dialer,
     outbox: &Outbox,
     sink: &mut Sink,
     on_connected: &mut (dyn FnMut() + Send),
 ) -> End {
+    let options = dialer.options(outbox.will().as_ref());
     let patience = options.keep_alive();
+    let leaving = Cell::new(false);
     let (client, mut event_loop) = AsyncClient::new(options, REQUESTS);
     let mut network = NetworkOptions::new();
     network.set_connection_timeout(NETWORK_TIMEOUT_S);
@@ -77,12 +100,15 @@ pub(crate) async fn serve(
     event_loop.set_network_options(network);
     // Each future is made once and dropped with the connection: a `poll` that is dropped half-way
     // would leave half a packet in the socket.
-    tokio::select! {
+    let end = tokio::select! {
         end = receive(&mut event_loop, outbox, sink, on_connected) => end,
         end = feed(&client, outbox) => end,
         end = stalled(outbox, patience) => end,
         end = left(outbox) => end,
-    }
+        end = silent(outbox, dialer) => end,
+        end = renewed(&client, dialer, outbox, &leaving) => end,
+    };
+    if leaving.get() && !outbox.ending() { End::Renewed } else { end }
 }
 
 /// Polls rumqttc and hands events to the user. It never waits for the client: that would be a
@@ -93,6 +119,7 @@ async fn receive(
     sink: &mut Sink,
     on_connected: &mut (dyn FnMut() + Send),
 ) -> End {
+    let patience = event_loop.mqtt_options.keep_alive();
     let mut in_a_row = 0;
     loop {
         match event_loop.poll().await {
@@ -104,7 +131,7 @@ async fn receive(
                 }
             }
             Ok(Event::Incoming(Packet::Publish(publish))) => deliver(publish, outbox, sink),
-            Ok(Event::Incoming(Packet::PubAck(_))) => outbox.acknowledged(),
+            Ok(Event::Incoming(Packet::PubAck(answer))) => outbox.acknowledged(answer.pkid),
             Ok(Event::Incoming(Packet::SubAck(answer))) => {
                 let topic = outbox.subscribe_answered(answer.pkid);
                 if answer.return_codes.contains(&SubscribeReasonCode::Failure) {
@@ -113,10 +140,10 @@ async fn receive(
                     sink(LinkEvent::SubscribeRefused { topic });
                 }
             }
-            Ok(Event::Outgoing(Outgoing::Publish(_))) => outbox.published(),
+            Ok(Event::Outgoing(Outgoing::Publish(packet))) => outbox.published(packet),
             Ok(Event::Outgoing(Outgoing::Subscribe(packet))) => outbox.subscribe_written(packet),
             Ok(Event::Incoming(_) | Event::Outgoing(_)) => {}
-            Err(error) => return failure(&error),
+            Err(error) => return failure(&error, patience.as_secs()),
         }
         in_a_row += 1;
         if in_a_row == EVENTS_IN_A_ROW {
@@ -146,7 +173,7 @@ async fn feed(client: &AsyncClient, outbox: &Outbox) -> End {
             Next::Item(Item::Publish { topic, payload, retain }) => {
                 client.publish(topic, QoS::AtLeastOnce, retain, payload).await
             }
-            Next::Item(Item::Subscribe(topic)) => client.subscribe(topic, QoS::AtLeastOnce).await,
+            Next::Item(Item::Subscribe(topic, qos)) => client.subscribe(topic, qos).await,
             Next::Item(Item::Unsubscribe(topic)) => client.unsubscribe(topic).await,
             Next::Wait => {
                 outbox.work.notified().await;
@@ -183,6 +210,46 @@ async fn stalled(outbox: &Outbox, patience: Duration) -> End {
     }
 }
 
+/// Ends an attempt that is not answered, where there are other brokers to try.
+async fn silent(outbox: &Outbox, dialer: &Dialer) -> End {
+    tokio::time::sleep(Duration::from_secs(DIAL_S)).await;
+    if dialer.config().urls().count() == 1 || outbox.is_connected() {
+        std::future::pending::<()>().await;
+    }
+    End::Lost(format!("no answer within {DIAL_S} s"))
+}
+
+/// Says good-bye in a quiet moment once the files of the connection have changed, so that the last
+/// will stays unsaid and nothing on its way is lost.
+async fn renewed(
+    client: &AsyncClient,
+    dialer: &Dialer,
+    outbox: &Outbox,
+    leaving: &Cell<bool>,
+) -> End {
+    loop {
+        tokio::time::sleep(dialer.config().look).await;
+        if outbox.is_connected() && dialer.has_new_files() {
+            break;
+        }
+    }
+    let mut last = outbox.traffic();
+    for _ in 0..QUIET_LOOKS {
+        tokio::time::sleep(QUIET).await;
+        let now = outbox.traffic();
+        let (.., waiting) = now;
+        if now == last && !waiting {
+            break;
+        }
+        last = now;
+    }
+    leaving.set(true);
+    if client.disconnect().await.is_ok() {
+        tokio::time::sleep(CLOSE_WAIT).await;
+    }
+    End::Renewed
+}
+
 /// Ends when the user wants to leave, or when the queue ran over.
 async fn left(outbox: &Outbox) -> End {
     loop {
@@ -205,21 +272,54 @@ async fn left(outbox: &Outbox) -> End {
 }
 
 /// Tells a refusal, which a person has to mend, from everything that mends itself.
-fn failure(error: &ConnectionError) -> End {
+fn failure(error: &ConnectionError, keep_alive_s: u64) -> End {
     if let ConnectionError::ConnectionRefused(code) = error {
         let why = match code {
             ConnectReturnCode::BadUserNamePassword | ConnectReturnCode::NotAuthorized => {
                 "user name, password or certificate are not accepted; compare them with the broker's"
+                    .to_owned()
             }
-            ConnectReturnCode::BadClientId => "it does not accept this client id",
-            ConnectReturnCode::RefusedProtocolVersion => "it does not speak MQTT 3.1.1",
+            // The code means the client id; Mosquitto gives it for the keep-alive, too.
+            ConnectReturnCode::BadClientId => format!(
+                "it does not accept this client id, or no keep-alive as long as keep_alive_s = \
+                 {keep_alive_s} (max_keepalive in Mosquitto)"
+            ),
+            ConnectReturnCode::RefusedProtocolVersion => "it does not speak MQTT 3.1.1".to_owned(),
             ConnectReturnCode::ServiceUnavailable | ConnectReturnCode::Success => {
                 return End::Lost("the broker is not available now".into());
             }
         };
         return End::Refused(format!("the broker refused the connection: {why}"));
     }
-    End::Lost(describe(error))
+    if is_cut(error) { End::Cut(describe(error)) } else { End::Lost(describe(error)) }
+}
+
+/// What the system said of the connection, wherever rumqttc has put it.
+#[allow(clippy::wildcard_enum_match_arm)] // rumqttc's errors depend on its features
+fn io_error(error: &ConnectionError) -> Option<&io::Error> {
+    match error {
+        ConnectionError::Io(error)
+        | ConnectionError::MqttState(
+            StateError::Io(error) | StateError::Deserialization(mqttbytes::Error::Io(error)),
+        ) => Some(error),
+        _ => None,
+    }
+}
+
+/// Whether the other side ended the connection.
+fn is_cut(error: &ConnectionError) -> bool {
+    use io::ErrorKind as Kind;
+    let hung_up = |error: &io::Error| {
+        matches!(
+            error.kind(),
+            Kind::ConnectionReset
+                | Kind::BrokenPipe
+                | Kind::ConnectionAborted
+                | Kind::UnexpectedEof
+        )
+    };
+    matches!(error, ConnectionError::MqttState(StateError::ConnectionAborted))
+        || io_error(error).is_some_and(hung_up)
 }
 
 /// What happened, in words; rumqttc's own where they say it well.
@@ -236,6 +336,16 @@ fn describe(error: &ConnectionError) -> String {
         ConnectionError::NetworkTimeout => format!("no answer within {NETWORK_TIMEOUT_S} s"),
         ConnectionError::FlushTimeout => {
             format!("a packet could not be written within {NETWORK_TIMEOUT_S} s")
+        }
+        ConnectionError::MqttState(StateError::Deserialization(
+            mqttbytes::Error::PayloadSizeLimitExceeded(bytes),
+        )) => format!("the broker sent a packet of {bytes} bytes, over {WIRE_BYTES_MAX}"),
+        ConnectionError::MqttState(StateError::Io(error))
+        | ConnectionError::MqttState(StateError::Deserialization(mqttbytes::Error::Io(error))) => {
+            format!("the connection broke: {error}")
+        }
+        ConnectionError::MqttState(StateError::Deserialization(error)) => {
+            format!("what the broker sent is not MQTT 3.1.1: {error}")
         }
         ConnectionError::NotConnAck(_) => "what answered is not an MQTT 3.1.1 broker".into(),
         other => other.to_string(),
@@ -263,7 +373,7 @@ mod tests {
         outbox.connected();
         outbox.push(Item::Publish { topic: "t".into(), payload: vec![], retain: false });
         outbox.next();
-        outbox.published();
+        outbox.published(1);
         outbox
     }
 
@@ -280,9 +390,9 @@ mod tests {
         let moving = async {
             for _ in 0..100 {
                 tokio::time::sleep(Duration::from_secs(29)).await;
-                outbox.published();
+                outbox.published(1);
             }
-            outbox.acknowledged();
+            outbox.acknowledged(1);
             tokio::time::sleep(Duration::from_secs(3600)).await;
             End::Lost("the test is over".into())
         };
@@ -297,9 +407,31 @@ mod tests {
 
     #[test]
     fn a_refusal_that_mends_itself_is_no_refusal() {
-        let end = |code| failure(&ConnectionError::ConnectionRefused(code));
+        let end = |code| failure(&ConnectionError::ConnectionRefused(code), 30);
         assert!(matches!(end(ConnectReturnCode::NotAuthorized), End::Refused(_)));
         assert!(matches!(end(ConnectReturnCode::BadClientId), End::Refused(_)));
         assert!(matches!(end(ConnectReturnCode::ServiceUnavailable), End::Lost(_)));
+    }
+
+    #[test]
+    fn a_refused_client_id_may_be_a_refused_keep_alive() {
+        let refused = ConnectionError::ConnectionRefused(ConnectReturnCode::BadClientId);
+        let End::Refused(why) = failure(&refused, 900) else { panic!("no refusal") };
+        assert!(why.contains("client id") && why.contains("keep_alive_s = 900"), "{why}");
+    }
+
+    #[test]
+    fn a_connection_that_breaks_is_told_in_words() {
+        let reset = || io::Error::from(io::ErrorKind::ConnectionReset);
+        let state = |error| ConnectionError::MqttState(StateError::Deserialization(error));
+        let End::Cut(why) = failure(&state(mqttbytes::Error::Io(reset())), 30) else {
+            panic!("not cut")
+        };
+        assert!(why.starts_with("the connection broke") && !why.contains("serial"), "{why}");
+        let End::Lost(why) = failure(&state(mqttbytes::Error::MalformedPacket), 30) else {
+            panic!("cut")
+        };
+        assert!(why.contains("not MQTT 3.1.1"), "{why}");
+        assert!(matches!(failure(&ConnectionError::Io(reset()), 30), End::Cut(_)));
     }
 }

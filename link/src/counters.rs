@@ -17,6 +17,18 @@ pub struct Counters {
     pub reconnects: u64,
 }
 
+/// Packets that a broker may be refusing: connections in a row ended while a packet was longer than
+/// all that it had acknowledged before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Oversize {
+    /// The longest packet that was written and not acknowledged in the last of them, in bytes.
+    pub bytes: usize,
+    /// The longest that was acknowledged before it, in bytes; 0 where there was none.
+    pub passed: usize,
+    /// How many connections in a row ended so.
+    pub times: u32,
+}
+
 /// What waits to be sent or acknowledged.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Backlog {

@@ -1,10 +1,17 @@
 //! What can be sent.
 
+use rumqttc::QoS;
+
 /// One thing to send.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Item {
-    Publish { topic: String, payload: Vec<u8>, retain: bool },
-    Subscribe(String),
+    Publish {
+        topic: String,
+        payload: Vec<u8>,
+        retain: bool,
+    },
+    /// With the highest QoS that is wanted.
+    Subscribe(String, QoS),
     Unsubscribe(String),
 }
 
@@ -13,7 +20,7 @@ impl Item {
     pub(crate) fn bytes(&self) -> usize {
         match self {
             Self::Publish { topic, payload, .. } => topic.len() + payload.len(),
-            Self::Subscribe(topic) | Self::Unsubscribe(topic) => topic.len(),
+            Self::Subscribe(topic, _) | Self::Unsubscribe(topic) => topic.len(),
         }
     }
 
@@ -21,7 +28,7 @@ impl Item {
     pub(crate) fn publications(&self) -> u64 {
         match self {
             Self::Publish { .. } => 1,
-            Self::Subscribe(_) | Self::Unsubscribe(_) => 0,
+            Self::Subscribe(..) | Self::Unsubscribe(_) => 0,
         }
     }
 }

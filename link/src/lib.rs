@@ -1,6 +1,6 @@
 //! The MQTT connection of Dunlin's programs: one thread that dials, keeps, loses and rebuilds it.
 //!
-//! MQTT 3.1.1, QoS 1, clean session. What a broker may remember of a session is never relied on:
+//! MQTT 3.1.1, QoS 1 but for what is asked for again anyway, clean session. What a broker may remember of a session is never relied on:
 //! **after every [`LinkEvent::Connected`] the user says everything again**, subscriptions and
 //! publications. What is given while there is no connection, and what is still queued when one is
 //! lost, is dropped and counted. Nothing here blocks the user and nothing grows without a limit.
@@ -23,10 +23,12 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod attempts;
 mod backoff;
 mod config;
 mod connection;
 mod counters;
+mod dialer;
 mod driver;
 mod error;
 mod handshake;
@@ -45,7 +47,8 @@ mod url;
 pub use config::{
     KEEP_ALIVE_S_MAX, KEEP_ALIVE_S_MIN, LinkConfig, QueueLimits, TlsFiles, Will, check_filter,
 };
-pub use counters::{Backlog, Counters};
+pub use counters::{Backlog, Counters, Oversize};
+pub use dialer::Dialer;
 pub use error::LinkError;
 pub use handshake::{HandshakeError, handshake};
 pub use link::{Link, LinkEvent, LinkSender};

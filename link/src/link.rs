@@ -3,8 +3,11 @@
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use crate::config::{LinkConfig, check_filter, check_publish};
-use crate::counters::{Backlog, Counters};
+use rumqttc::QoS;
+
+use crate::config::{LinkConfig, Will, check_filter, check_publish};
+use crate::counters::{Backlog, Counters, Oversize};
+use crate::dialer::Dialer;
 use crate::driver;
 use crate::error::LinkError;
 use crate::item::Item;
@@ -15,7 +18,8 @@ use crate::outbox::Outbox;
 pub enum LinkEvent {
     /// A new connection stands, and the broker remembers nothing: say everything again.
     Connected,
-    /// The connection was lost, or an attempt failed; the next follows after 1 to 60 s.
+    /// The connection was lost, or an attempt failed; the next follows after 1 to 60 s, or at once
+    /// where there is another URL to try.
     Disconnected {
         /// What happened, for the log.
         reason: String,
@@ -66,9 +70,28 @@ impl Link {
         config: LinkConfig,
         sink: impl FnMut(LinkEvent) -> bool + Send + 'static,
     ) -> Result<Self, LinkError> {
-        config.check()?;
-        let outbox = Arc::new(Outbox::new(config.queue));
-        let thread = driver::start(&config, Arc::clone(&outbox), Box::new(sink))?;
+        let dialer = Dialer::new(config)?;
+        let will = dialer.config().will.clone();
+        Self::open_with(&dialer, will, sink)
+    }
+
+    /// Like [`Link::open`], with what an earlier link of this dialer has found out: the URL that
+    /// works, and files that could be read when those of now cannot. `will`: the last will.
+    ///
+    /// # Errors
+    /// A last will that cannot be published, or when the system gives no thread.
+    pub fn open_with(
+        dialer: &Dialer,
+        will: Option<Will>,
+        sink: impl FnMut(LinkEvent) -> bool + Send + 'static,
+    ) -> Result<Self, LinkError> {
+        if let Some(will) = &will {
+            check_publish(&will.topic, will.payload.len())
+                .map_err(|problem| LinkError::setting("will", problem))?;
+        }
+        let outbox = Arc::new(Outbox::new(dialer.config().queue));
+        will.into_iter().for_each(|will| outbox.set_will(will));
+        let thread = driver::start(dialer.clone(), Arc::clone(&outbox), Box::new(sink))?;
         Ok(Self { sender: LinkSender(outbox), thread: Some(thread) })
     }
 
@@ -87,6 +110,11 @@ impl Link {
         self.sender.subscribe(topic);
     }
 
+    /// Queues a subscription with QoS 0; see [`LinkSender::subscribe_once`].
+    pub fn subscribe_once(&self, topic: String) {
+        self.sender.subscribe_once(topic);
+    }
+
     /// Queues the end of a subscription.
     pub fn unsubscribe(&self, topic: String) {
         self.sender.unsubscribe(topic);
@@ -95,6 +123,19 @@ impl Link {
     /// What has gone through since the link was opened.
     pub fn counters(&self) -> Counters {
         self.sender.counters()
+    }
+
+    /// Gives the connections to come another last will; that of this one stays.
+    pub fn set_will(&self, will: Will) {
+        match check_publish(&will.topic, will.payload.len()) {
+            Ok(()) => self.sender.0.set_will(will),
+            Err(problem) => log::error!("no other last will: {problem}"),
+        }
+    }
+
+    /// What the broker may be refusing for its length; see [`Oversize`].
+    pub fn oversize(&self) -> Option<Oversize> {
+        self.sender.0.oversize()
     }
 
     /// What waits to be sent or acknowledged now; bulk senders pace themselves by it.
@@ -163,7 +204,17 @@ impl LinkSender {
     /// Queues a subscription with QoS 1 to a topic filter. Dropped without a connection.
     pub fn subscribe(&self, topic: String) {
         match check_filter(&topic) {
-            Ok(()) => self.0.push(Item::Subscribe(topic)),
+            Ok(()) => self.0.push(Item::Subscribe(topic, QoS::AtLeastOnce)),
+            Err(problem) => log::error!("not subscribed: {problem}"),
+        }
+    }
+
+    /// Queues a subscription with QoS 0, for messages that the user asks for again when they do not
+    /// come: brokers count those of QoS 1 against limits of their queues. Dropped without a
+    /// connection.
+    pub fn subscribe_once(&self, topic: String) {
+        match check_filter(&topic) {
+            Ok(()) => self.0.push(Item::Subscribe(topic, QoS::AtMostOnce)),
             Err(problem) => log::error!("not subscribed: {problem}"),
         }
     }

@@ -6,8 +6,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
-use crate::config::QueueLimits;
-use crate::counters::{Backlog, Counters};
+use crate::config::{PUBLISH_HEADER_BYTES, QueueLimits, Will};
+use crate::counters::{Backlog, Counters, Oversize};
 use crate::item::{Item, Next};
 
 /// Why the thread should leave its connection.
@@ -22,14 +22,28 @@ pub(crate) enum Leave {
     Abort,
 }
 
+/// Bytes of a publication.
+#[derive(Clone, Copy)]
+struct Length {
+    payload: usize,
+    packet: usize,
+}
+
 struct State {
     connected: bool,
     ever_connected: bool,
     leave: Leave,
     items: VecDeque<Item>,
     bytes: usize,
-    /// Payload lengths of publications handed to rumqttc and not yet written, in order.
-    handed: VecDeque<usize>,
+    /// Publications handed to rumqttc and not yet written, in order.
+    handed: VecDeque<Length>,
+    /// Packets written and not yet acknowledged: identifier and length.
+    written: VecDeque<(u16, usize)>,
+    /// The longest packet that this connection's broker has acknowledged.
+    passed: usize,
+    oversize: Option<Oversize>,
+    /// The last will of the connections to come.
+    will: Option<Will>,
     /// Topics of subscriptions handed to rumqttc and not yet written, in order.
     subscribing: VecDeque<String>,
     /// Subscriptions written and not yet answered, by packet identifier.
@@ -62,6 +76,10 @@ impl Outbox {
             items: VecDeque::new(),
             bytes: 0,
             handed: VecDeque::new(),
+            written: VecDeque::new(),
+            passed: 0,
+            oversize: None,
+            will: None,
             subscribing: VecDeque::new(),
             subscribed: VecDeque::new(),
             unacknowledged: 0,
@@ -119,11 +137,12 @@ impl Outbox {
         };
         state.bytes -= item.bytes();
         match &item {
-            Item::Publish { payload, .. } => {
-                state.handed.push_back(payload.len());
+            Item::Publish { topic, payload, .. } => {
+                let packet = topic.len() + payload.len() + PUBLISH_HEADER_BYTES;
+                state.handed.push_back(Length { payload: payload.len(), packet });
                 state.unacknowledged += 1;
             }
-            Item::Subscribe(topic) => state.subscribing.push_back(topic.clone()),
+            Item::Subscribe(topic, _) => state.subscribing.push_back(topic.clone()),
             Item::Unsubscribe(_) => {}
         }
         Next::Item(item)
@@ -137,35 +156,42 @@ impl Outbox {
         state.ever_connected = true;
     }
 
-    /// The connection is gone, and with it everything that was to go over it.
-    pub(crate) fn disconnected(&self) {
+    /// The connection is gone, and with it everything that was to go over it. `cut`: the other side
+    /// ended it. What it may have been too long for the broker, if anything.
+    pub(crate) fn disconnected(&self, cut: bool) -> Option<Oversize> {
         let mut state = self.lock();
+        let oversize = if cut && state.connected { state.judge() } else { None };
         state.connected = false;
         state.drop_queue();
         state.counters.dropped += state.handed.len() as u64;
         state.handed.clear();
+        state.written.clear();
+        state.passed = 0;
         state.subscribing.clear();
         state.subscribed.clear();
         state.unacknowledged = 0;
         if state.leave == Leave::Overflow {
             state.leave = Leave::No;
         }
+        oversize
     }
 
-    /// A publication was written.
-    pub(crate) fn published(&self) {
+    /// A publication was written with this packet identifier.
+    pub(crate) fn published(&self, packet: u16) {
         let mut state = self.lock();
         state.progress += 1;
         if let Some(bytes) = state.handed.pop_front() {
-            state.counters.payload_bytes_up += bytes as u64;
+            state.written.push_back((packet, bytes.packet));
+            state.counters.payload_bytes_up += bytes.payload as u64;
             state.counters.messages_up += 1;
         }
     }
 
-    /// The broker acknowledged a publication.
-    pub(crate) fn acknowledged(&self) {
+    /// The broker acknowledged the publication with this packet identifier.
+    pub(crate) fn acknowledged(&self, packet: u16) {
         let mut state = self.lock();
         state.progress += 1;
+        state.passes(packet);
         state.unacknowledged = state.unacknowledged.saturating_sub(1);
         if state.leave == Leave::Close {
             self.work.notify_one();
@@ -244,6 +270,27 @@ impl Outbox {
         matches!(self.leave(), Leave::Close | Leave::Abort)
     }
 
+    /// Gives the connections to come another last will.
+    pub(crate) fn set_will(&self, will: Will) {
+        self.lock().will = Some(will);
+    }
+
+    /// The last will of the next connection.
+    pub(crate) fn will(&self) -> Option<Will> {
+        self.lock().will.clone()
+    }
+
+    /// What the broker may be refusing for its length.
+    pub(crate) fn oversize(&self) -> Option<Oversize> {
+        self.lock().oversize
+    }
+
+    /// What has come and gone, and whether anything waits to be sent or acknowledged.
+    pub(crate) fn traffic(&self) -> (u64, u64, bool) {
+        let state = self.lock();
+        (state.progress, state.counters.messages_down, state.waiting())
+    }
+
     /// How far sending has come, and whether anything waits to be sent or acknowledged.
     pub(crate) fn progress(&self) -> (u64, bool) {
         let state = self.lock();
@@ -274,6 +321,27 @@ impl State {
         !self.items.is_empty() || !self.subscribing.is_empty() || self.unacknowledged > 0
     }
 
+    /// A packet was acknowledged: it is not too long, nor is any that is shorter.
+    fn passes(&mut self, packet: u16) {
+        let Some(at) = self.written.iter().position(|(of, _)| *of == packet) else { return };
+        let Some((_, bytes)) = self.written.remove(at) else { return };
+        self.passed = self.passed.max(bytes);
+        if self.oversize.is_some_and(|oversize| oversize.bytes <= self.passed) {
+            self.oversize = None;
+        }
+    }
+
+    /// The other side ends a connection: which packet may have been too long for it, if any.
+    fn judge(&mut self) -> Option<Oversize> {
+        let longest = self.written.iter().map(|(_, bytes)| *bytes).max().unwrap_or(0);
+        if longest <= self.passed {
+            return None;
+        }
+        let times = self.oversize.map_or(0, |oversize| oversize.times).saturating_add(1);
+        self.oversize = Some(Oversize { bytes: longest, passed: self.passed, times });
+        self.oversize
+    }
+
     fn drop_queue(&mut self) {
         self.counters.dropped += self.items.iter().map(Item::publications).sum::<u64>();
         self.items = VecDeque::new();
@@ -284,6 +352,7 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rumqttc::QoS;
 
     fn publish(bytes: usize) -> Item {
         Item::Publish { topic: "t".into(), payload: vec![0; bytes], retain: false }
@@ -299,7 +368,7 @@ mod tests {
     fn what_is_given_without_a_connection_is_dropped_and_counted() {
         let outbox = Outbox::new(QueueLimits { messages: 4, bytes: 100 });
         outbox.push(publish(1));
-        outbox.push(Item::Subscribe("a".into()));
+        outbox.push(Item::Subscribe("a".into(), QoS::AtLeastOnce));
         assert_eq!(outbox.next(), Next::Wait);
         assert_eq!(outbox.counters().dropped, 1);
     }
@@ -313,7 +382,7 @@ mod tests {
             assert_eq!(outbox.leave(), Leave::Overflow);
             assert_eq!(outbox.backlog(), Backlog::default());
             assert_eq!(outbox.counters().dropped, 3);
-            outbox.disconnected();
+            outbox.disconnected(false);
             assert_eq!(outbox.leave(), Leave::No);
         }
     }
@@ -325,9 +394,9 @@ mod tests {
         outbox.push(publish(20));
         assert!(matches!(outbox.next(), Next::Item(_)) && matches!(outbox.next(), Next::Item(_)));
         assert_eq!(outbox.counters().payload_bytes_up, 0);
-        outbox.published();
+        outbox.published(1);
         assert_eq!(outbox.counters().payload_bytes_up, 10);
-        outbox.disconnected();
+        outbox.disconnected(false);
         let counters = outbox.counters();
         assert_eq!((counters.messages_up, counters.dropped), (1, 1));
     }
@@ -340,9 +409,9 @@ mod tests {
         outbox.push(publish(3)); // too late
         assert!(matches!(outbox.next(), Next::Item(_)) && matches!(outbox.next(), Next::Item(_)));
         assert_eq!(outbox.next(), Next::Wait);
-        outbox.acknowledged();
+        outbox.acknowledged(1);
         assert_eq!(outbox.next(), Next::Wait);
-        outbox.acknowledged();
+        outbox.acknowledged(1);
         assert_eq!(outbox.next(), Next::Disconnect);
     }
 
@@ -350,7 +419,7 @@ mod tests {
     fn an_answer_belongs_to_the_oldest_subscription_with_its_identifier() {
         let outbox = connected(10, 1000);
         for topic in ["a", "b", "c"] {
-            outbox.push(Item::Subscribe(topic.into()));
+            outbox.push(Item::Subscribe(topic.into(), QoS::AtLeastOnce));
             outbox.next();
         }
         for packet in [1, 2, 1] {
@@ -359,5 +428,46 @@ mod tests {
         assert_eq!(outbox.subscribe_answered(1).as_deref(), Some("a"));
         assert_eq!(outbox.subscribe_answered(1).as_deref(), Some("c"));
         assert_eq!(outbox.subscribe_answered(1), None);
+    }
+
+    /// A connection that takes packets of at most `limit` bytes of payload, and ends over others.
+    fn connection(outbox: &Outbox, payloads: &[usize], limit: usize) -> Option<Oversize> {
+        outbox.connected();
+        for (packet, bytes) in (1..).zip(payloads) {
+            outbox.push(publish(*bytes));
+            outbox.next();
+            outbox.published(packet);
+            if *bytes > limit {
+                return outbox.disconnected(true);
+            }
+            outbox.acknowledged(packet);
+        }
+        outbox.disconnected(false)
+    }
+
+    #[test]
+    fn a_packet_longer_than_all_before_is_suspected_and_counted_until_it_passes() {
+        let outbox = Outbox::new(QueueLimits { messages: 10, bytes: 100_000 });
+        let first = connection(&outbox, &[10, 4000, 20], 100).unwrap();
+        assert_eq!(first, Oversize { bytes: 4010, passed: 20, times: 1 });
+        assert_eq!(connection(&outbox, &[10, 4000], 100).unwrap().times, 2);
+        assert_eq!(connection(&outbox, &[10, 2000], 100).unwrap().bytes, 2010);
+        assert_eq!(outbox.oversize().unwrap().times, 3);
+        connection(&outbox, &[10, 2000], 9000);
+        assert_eq!(outbox.oversize(), None);
+    }
+
+    #[test]
+    fn a_connection_that_ends_over_a_short_packet_or_by_itself_suspects_none() {
+        let outbox = Outbox::new(QueueLimits { messages: 10, bytes: 100_000 });
+        outbox.connected();
+        for (packet, bytes) in [(1, 50), (2, 40)] {
+            outbox.push(publish(bytes));
+            outbox.next();
+            outbox.published(packet);
+        }
+        outbox.acknowledged(1);
+        assert_eq!(outbox.disconnected(true), None);
+        assert_eq!(connection(&outbox, &[10, 4000], 9000), None);
     }
 }

@@ -10,7 +10,7 @@ use serde::de::{Deserializer, Error};
 
 use crate::config::{KEEP_ALIVE_S_DEFAULT, LinkConfig, TlsFiles};
 use crate::error::LinkError;
-use crate::url::BrokerUrl;
+use crate::url::{BrokerUrl, UrlError};
 
 /// Longest password file in bytes.
 const PASSWORD_FILE_BYTES_MAX: u64 = 16 * 1024;
@@ -20,8 +20,12 @@ const PASSWORD_FILE_BYTES_MAX: u64 = 16 * 1024;
 #[derive(Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BrokerSection {
-    /// `mqtt://host:port` or `mqtts://host:port`.
+    /// `mqtt://host:port` or `mqtts://host:port`; empty with [`urls`](Self::urls).
+    #[serde(default)]
     pub url: String,
+    /// Several, instead of `url`: when one is dead, the next is tried.
+    #[serde(default)]
+    pub urls: Vec<String>,
     /// User name, where the broker asks for one.
     pub username: Option<String>,
     /// Password of the account; not beside `password_file`.
@@ -59,13 +63,23 @@ fn default_keep_alive() -> u16 {
 
 impl BrokerSection {
     /// The keys that may be in the section, for files where it shares a table with other keys.
-    pub const KEYS: [&str; 8] =
-        ["url", "username", "password", "password_file", "ca", "cert", "key", "keep_alive_s"];
+    pub const KEYS: [&str; 9] = [
+        "url",
+        "urls",
+        "username",
+        "password",
+        "password_file",
+        "ca",
+        "cert",
+        "key",
+        "keep_alive_s",
+    ];
 
     /// The broker at `url`, without anything else.
     pub fn new(url: impl Into<String>) -> Self {
         Self {
             url: url.into(),
+            urls: Vec::new(),
             username: None,
             password: None,
             password_file: None,
@@ -104,15 +118,18 @@ impl BrokerSection {
         &self,
         client_id: impl Into<String>,
     ) -> Result<LinkConfig, Vec<(&'static str, String)>> {
-        let url = self.url.parse::<BrokerUrl>();
-        let url = url.map_err(|error| vec![("url", error.to_string())])?;
+        let (url, more_urls) = self.read_urls().map_err(|problem| vec![problem])?;
         let mut link = LinkConfig::new(url, client_id);
+        link.more_urls = more_urls;
         let mut problems = Vec::new();
         link.username.clone_from(&self.username);
         link.keep_alive_s = self.keep_alive_s;
         link.tls = TlsFiles::of(&self.ca, &self.cert, &self.key);
-        match self.read_password() {
-            Ok(password) => link.password = password,
+        match self.password() {
+            Ok(password) => {
+                link.password = password;
+                link.password_file.clone_from(&self.password_file);
+            }
             Err(problem) => problems.push(("password_file", problem)),
         }
         match link.check() {
@@ -125,22 +142,51 @@ impl BrokerSection {
         if problems.is_empty() { Ok(link) } else { Err(problems) }
     }
 
+    /// The first URL and the others.
+    fn read_urls(&self) -> Result<(BrokerUrl, Vec<BrokerUrl>), (&'static str, String)> {
+        if self.urls.is_empty() {
+            if self.url.is_empty() {
+                let text = "it is missing; write url = \"mqtt://host:1883\", or urls = [...]";
+                return Err(("url", text.to_owned()));
+            }
+            let url = self.url.parse().map_err(|error: UrlError| ("url", error.to_string()))?;
+            return Ok((url, Vec::new()));
+        }
+        if !self.url.is_empty() {
+            return Err(("urls", "give this or `url`, not both".to_owned()));
+        }
+        let urls: Result<Vec<BrokerUrl>, UrlError> =
+            self.urls.iter().map(|url| url.parse()).collect();
+        let mut urls = urls.map_err(|error| ("urls", error.to_string()))?;
+        let url = urls.remove(0);
+        Ok((url, urls))
+    }
+
     /// The password, wherever it is.
-    fn read_password(&self) -> Result<Option<String>, String> {
+    fn password(&self) -> Result<Option<String>, String> {
         let Some(path) = &self.password_file else { return Ok(self.password.clone()) };
         if self.password.is_some() {
             return Err("give this or `password`, not both".to_owned());
         }
-        let named = |problem: &dyn fmt::Display| format!("{}: {problem}", path.display());
-        let file = File::open(path).map_err(|error| named(&error))?;
-        let mut text = String::new();
-        let read = file.take(PASSWORD_FILE_BYTES_MAX + 1).read_to_string(&mut text);
-        if read.map_err(|error| named(&error))? as u64 > PASSWORD_FILE_BYTES_MAX {
-            let problem = format!("longer than {PASSWORD_FILE_BYTES_MAX} bytes");
-            return Err(named(&format!("{problem}; is this the right file?")));
-        }
-        Ok(Some(text.trim_end_matches(['\r', '\n']).to_owned()))
+        let read = read_password(path);
+        read.map(Some).map_err(|problem| format!("{}: {problem}", path.display()))
     }
+}
+
+/// The password in the file at `path`, or what is wrong with it.
+pub(crate) fn read_password(path: &Path) -> Result<String, String> {
+    let file = File::open(path).map_err(|error| error.to_string())?;
+    let mut text = String::new();
+    let read = file.take(PASSWORD_FILE_BYTES_MAX + 1).read_to_string(&mut text);
+    if read.map_err(|error| error.to_string())? as u64 > PASSWORD_FILE_BYTES_MAX {
+        let problem = format!("longer than {PASSWORD_FILE_BYTES_MAX} bytes");
+        return Err(format!("{problem}; is this the right file?"));
+    }
+    let password = text.trim_end_matches(['\r', '\n']);
+    if password.is_empty() {
+        return Err("there is no password in it".to_owned());
+    }
+    Ok(password.to_owned())
 }
 
 /// Leaves the password out.
@@ -148,6 +194,7 @@ impl fmt::Debug for BrokerSection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("BrokerSection")
             .field("url", &self.url)
+            .field("urls", &self.urls)
             .field("username", &self.username)
             .field("password", &self.password.as_ref().map(|_| "secret"))
             .field("password_file", &self.password_file)
@@ -195,6 +242,17 @@ mod tests {
         assert_eq!(files.cert, Some(folder.path().join("b")));
         assert_eq!(files.key.as_deref(), Some(Path::new("/c")));
         assert_eq!(link.keep_alive_s, 60);
+    }
+
+    #[test]
+    fn several_urls_stand_in_their_order() {
+        let link = parse("urls = ['mqtt://a', 'mqtt://b:2', 'mqtt://c']").link("wrist-1").unwrap();
+        let hosts: Vec<_> = link.urls().map(|url| url.host()).collect();
+        assert_eq!(hosts, ["a", "b", "c"]);
+        assert_eq!(keys(""), ["url"]);
+        assert_eq!(keys("url = 'mqtt://a'\nurls = ['mqtt://b']"), ["urls"]);
+        assert_eq!(keys("urls = ['mqtt://a', 'http://b']"), ["urls"]);
+        assert_eq!(keys("urls = ['mqtts://a', 'mqtt://b']\nca = 'a'"), ["url"]);
     }
 
     #[test]

@@ -19,7 +19,7 @@ const FILE_BYTES_MAX: u64 = 2 * 1024 * 1024;
 
 /// The configuration of every connection of the link that `config` describes.
 pub(crate) fn of_link(config: &LinkConfig) -> Result<Arc<ClientConfig>, LinkError> {
-    if config.url.host().starts_with('[') {
+    if config.urls().any(|url| url.tls() && url.host().starts_with('[')) {
         let problem = "TLS needs a host name or an IPv4 address; give the broker a name";
         return Err(LinkError::setting("url", problem));
     }

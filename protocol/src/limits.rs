@@ -14,7 +14,7 @@ pub const PACKET_BYTES_MAX: usize = CHUNK_BYTES_MAX as usize + 4 * 1024;
 pub const OBJECT_BYTES_MAX: u32 = 16 * 1024 * 1024;
 /// Chunks of one object at the most.
 pub const CHUNKS_MAX: u32 = OBJECT_BYTES_MAX / CHUNK_BYTES_MIN;
-/// Longest control message (plan, claim, go, ack, verdict) in bytes.
+/// Longest control message (plan, claim, go, ack, verdict, gave up) in bytes.
 pub const CONTROL_BYTES_MAX: usize = 8 * 1024;
 /// Longest task description in bytes.
 pub const TASK_BYTES_MAX: usize = 64 * 1024;

@@ -1,5 +1,11 @@
 //! Presence: who is there. The one message in JSON, for people and dashboards.
 
+mod data_trouble;
+#[cfg(test)]
+mod tests;
+
+pub use data_trouble::{DataTrouble, TROUBLES_MAX, Word};
+
 use alloc::string::{String, ToString};
 use core::fmt;
 
@@ -100,8 +106,16 @@ pub struct Presence {
     pub state: State,
     /// Number of the start that speaks: a last will of another start is ignored.
     pub boot: u32,
+    /// Number of the connection of this start, from 1, also in the connection's last will: one of an
+    /// earlier connection is ignored. 0 where that is not said.
+    pub connection: u32,
+    /// Of an aggregator: how often it has asked on this connection that all devices say their state
+    /// again. A device answers each number once.
+    pub call: u32,
     /// Why it takes no new work; `None` when it does.
     pub held: Option<Ineligible>,
+    /// What its own data lack, if anything.
+    pub data: Option<DataTrouble>,
 }
 
 impl fmt::Display for Presence {
@@ -114,17 +128,36 @@ impl fmt::Display for Presence {
         };
         let (boot, schema) = (self.boot, crate::wire::SCHEMA);
         write!(f, r#"{{"state":"{state}","boot":{boot},"schema":{schema}"#)?;
+        for (name, number) in [("connection", self.connection), ("call", self.call)] {
+            if number > 0 {
+                write!(f, r#","{name}":{number}"#)?;
+            }
+        }
         if let Some(held) = self.held {
             write!(f, r#","held":"{held}""#)?;
+        }
+        if let Some(data) = &self.data {
+            write!(f, r#","data":{data}"#)?;
         }
         f.write_str("}")
     }
 }
 
 impl Presence {
-    /// The presence of somebody who takes work, if it is there.
+    /// The presence of somebody who takes work, if it is there; of no connection in particular.
     pub fn new(state: State, boot: u32) -> Self {
-        Self { state, boot, held: None }
+        Self { state, boot, connection: 0, call: 0, held: None, data: None }
+    }
+
+    /// The same of the connection with this number.
+    #[must_use]
+    pub fn on(self, connection: u32) -> Self {
+        Self { connection, ..self }
+    }
+
+    /// When it was said, to be compared: the start first, then its connection.
+    pub fn order(&self) -> (u32, u32) {
+        (self.boot, self.connection)
     }
 
     /// The payload of a state topic: one JSON object without line breaks.
@@ -132,15 +165,18 @@ impl Presence {
         self.to_string()
     }
 
-    /// Reads a presence message: a JSON object with a text `state`, a number `boot` and perhaps a
-    /// text `held`; other fields are skipped, whatever they hold. `None` for anything else.
+    /// Reads a presence message: a JSON object with a text `state`, a number `boot` and perhaps numbers
+    /// `connection` and `call`, a text `held` and an object `data`; other fields are skipped, whatever
+    /// they hold. `None` for anything else.
     pub fn decode(bytes: &[u8]) -> Option<Self> {
         if bytes.len() > PRESENCE_BYTES_MAX {
             return None;
         }
         let text = core::str::from_utf8(bytes).ok()?.as_bytes().trim_ascii();
         let inner = text.strip_prefix(b"{")?.strip_suffix(b"}")?;
-        let (mut state, mut boot, mut held) = (None, None, None);
+        let (mut state, mut boot, mut held, mut data) = (None, None, None, None);
+        let (mut connection, mut call) = (0, 0);
+        let number = |text| core::str::from_utf8(text).ok()?.parse().ok();
         for field in fields(inner) {
             let colon = field.iter().position(|byte| *byte == b':')?;
             match (field[..colon].trim_ascii(), field[colon + 1..].trim_ascii()) {
@@ -148,12 +184,15 @@ impl Presence {
                 (br#""state""#, br#""offline""#) => state = Some(State::Offline),
                 (br#""state""#, br#""asleep""#) => state = Some(State::Asleep),
                 (br#""state""#, br#""lost""#) => state = Some(State::Lost),
-                (br#""boot""#, number) => boot = core::str::from_utf8(number).ok()?.parse().ok(),
+                (br#""boot""#, text) => boot = number(text),
+                (br#""connection""#, text) => connection = number(text).unwrap_or(0),
+                (br#""call""#, text) => call = number(text).unwrap_or(0),
                 (br#""held""#, reason) => held = Ineligible::of_json(reason),
+                (br#""data""#, object) => data = DataTrouble::of_json(object),
                 _ => {}
             }
         }
-        Some(Self { state: state?, boot: boot?, held })
+        Some(Self { state: state?, boot: boot?, connection, call, held, data })
     }
 }
 
@@ -174,102 +213,4 @@ fn fields(object: &[u8]) -> impl Iterator<Item = &[u8]> {
         }
         depth == 0 && *byte == b','
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn presence_reads_back_and_skips_fields_it_does_not_know() {
-        let presence = Presence::new(State::Lost, 17);
-        assert_eq!(Presence::decode(presence.encode().as_bytes()), Some(presence.clone()));
-        let longer = br#" {"state": "lost", "boot": 17, "ver": "0.2"} "#;
-        assert_eq!(Presence::decode(longer), Some(presence));
-        assert_eq!(Presence::decode(b"{}"), None);
-        assert_eq!(Presence::decode(b"\xff"), None);
-    }
-
-    #[test]
-    fn fields_of_a_newer_peer_are_skipped_whatever_they_hold() {
-        let known = Presence { held: Some(Ineligible::Hot), ..Presence::new(State::Online, 17) };
-        for field in [
-            r#""site":"Bern, second floor""#,
-            r#""note":"a colon: and {braces}, [brackets}""#,
-            r#""note":"she said \"hello, world\", and \\""#,
-            r#""no colon":"none here""#,
-            r#""a, b: c":7"#,
-            r#""list":[1,2,"three, four",[5,{"six":6}]]"#,
-            r#""more":{"battery":80,"state":"lost","boot":3,"held":"busy"}"#,
-            r#""empty":[],"none":null,"true":true,"real":-1.5e3"#,
-            r#""name":"Zürich, 東京""#,
-        ] {
-            let fields = [
-                r#""state":"online""#,
-                r#""boot": 17"#,
-                r#""held" :"hot""#,
-                field,
-                r#""schema":9"#,
-            ];
-            for turn in 0..fields.len() {
-                let mut fields = fields;
-                fields.rotate_left(turn);
-                let text = alloc::format!("{{{}}}", fields.join(","));
-                assert_eq!(Presence::decode(text.as_bytes()), Some(known.clone()), "{text}");
-            }
-        }
-        let deep = alloc::format!("{}{}", "[".repeat(200), "]".repeat(200));
-        let text = alloc::format!(r#"{{"deep":{deep},"state":"online","boot":17,"held":"hot"}}"#);
-        assert_eq!(Presence::decode(text.as_bytes()), Some(known));
-    }
-
-    #[test]
-    fn what_is_no_object_or_lacks_a_field_is_no_presence() {
-        for text in [
-            "",
-            "{}",
-            "[]",
-            r#""state""#,
-            r#"{"state":"online"}"#,
-            r#"{"boot":1}"#,
-            r#"{"state":"online","boot":-1}"#,
-            r#"{"state":"online","boot":"1"}"#,
-            r#"{"state":"away","boot":1}"#,
-            r#"{"state":"online","boot":1,}"#,
-            r#"{"state":"online","boot":1"#,
-            r#"{"note":"open,"state":"online","boot":1}"#,
-            r#"{"more":{"state":"online","boot":1}}"#,
-            r#"{"more":[{"state":"online","boot":1}"#,
-        ] {
-            assert_eq!(Presence::decode(text.as_bytes()), None, "{text}");
-        }
-    }
-
-    #[test]
-    fn a_device_that_is_held_says_why_and_readers_know_each_word() {
-        for held in Ineligible::KNOWN {
-            let presence = Presence { held: Some(held), ..Presence::new(State::Online, 3) };
-            assert_eq!(Presence::decode(presence.encode().as_bytes()), Some(presence));
-        }
-        let text = Presence { held: Some(Ineligible::Battery), ..Presence::new(State::Online, 3) };
-        assert_eq!(text.encode(), r#"{"state":"online","boot":3,"schema":2,"held":"battery"}"#);
-        assert_eq!(
-            Presence::new(State::Online, 3).encode(),
-            r#"{"state":"online","boot":3,"schema":2}"#,
-            "nothing is added for a device that takes work"
-        );
-    }
-
-    #[test]
-    fn a_reason_of_a_newer_device_holds_too() {
-        let held = |value: &str| {
-            let text = alloc::format!(r#"{{"state":"online","boot":1,"held":{value}}}"#);
-            Presence::decode(text.as_bytes()).map(|presence| presence.held)
-        };
-        assert_eq!(held(r#""hot""#), Some(Some(Ineligible::Hot)));
-        assert_eq!(held(r#""weather""#), Some(Some(Ineligible::Other)));
-        assert_eq!(held("7"), Some(Some(Ineligible::Other)));
-        assert_eq!(held("\""), Some(Some(Ineligible::Other)));
-        assert_eq!(held("null"), Some(None));
-    }
 }

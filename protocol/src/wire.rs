@@ -39,6 +39,8 @@ pub enum Kind {
     /// A message with its signer and signature around it. Reserved: this program has no keys yet
     /// and refuses it as [`WireError::Signed`].
     Signed = 7,
+    /// A [`crate::give_up::GaveUp`]: a device sends nothing for work that it was told to do.
+    GaveUp = 8,
     /// A [`crate::task::TaskSpec`]: what is learned. An object.
     Task = 16,
     /// A [`crate::model::Model`]: all parameters of a version. An object.

@@ -66,7 +66,7 @@ impl Executor for Gated {
 
     fn run(&mut self, job: &Job, stop: &dyn Fn() -> bool) -> Result<Outcome, JobFailure> {
         if job.training().is_some() && !self.gate.pass(stop) {
-            return Err(JobFailure("given up at the gate".into()));
+            return Err(JobFailure::other("given up at the gate"));
         }
         self.toy.run(job, stop)
     }

@@ -6,12 +6,14 @@ use dunlin_agent::sums::add_up;
 use dunlin_aggregator::collect::Table;
 use dunlin_protocol::codec::{Codec, CodecSpec, Seeds};
 use dunlin_protocol::delta::Delta;
+use dunlin_protocol::give_up::GaveUp;
 use dunlin_protocol::id::{Digest, LayoutHash, Lineage, ModelVersion, RoundId};
 use dunlin_protocol::lottery::LotteryKey;
 use dunlin_protocol::message::{Ack, Claim, Go, Verdict};
 use dunlin_protocol::model::Model;
 use dunlin_protocol::object::{Assembly, Chunk, ObjectRef};
 use dunlin_protocol::plan::Plan;
+use dunlin_protocol::presence::Presence;
 use dunlin_protocol::report::Report;
 use dunlin_protocol::rng::Rng;
 use dunlin_protocol::seeded::Seeded;
@@ -54,6 +56,11 @@ fn read_and_write(kind: &str, bytes: &[u8]) -> Result<Vec<u8>, WireError> {
         "go" => again::<Go>(bytes),
         "ack" => again::<Ack>(bytes),
         "verdict" => again::<Verdict>(bytes),
+        "gave_up" => again::<GaveUp>(bytes),
+        "presence" => {
+            let presence = Presence::decode(bytes).ok_or(WireError::Malformed)?;
+            Ok(presence.encode().into_bytes())
+        }
         "task" => again::<TaskSpec>(bytes),
         "model" => Model::decode(bytes)?.encode(),
         "seeded" => again::<Seeded>(bytes),

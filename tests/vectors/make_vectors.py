@@ -17,7 +17,7 @@ import numpy as np
 from codecs_numpy import Rng, decode, encode, seeds_of_delta, seeds_of_update
 
 SCHEMA = 2
-PLAN, CLAIM, GO, ACK, VERDICT, CHUNK, SIGNED = 1, 2, 3, 4, 5, 6, 7
+PLAN, CLAIM, GO, ACK, VERDICT, CHUNK, SIGNED, GAVE_UP = 1, 2, 3, 4, 5, 6, 7, 8
 TASK, MODEL, UPDATE, DELTA, SEEDED = 16, 17, 18, 19, 20
 OUT = Path(__file__).parent / "v2"
 
@@ -256,6 +256,14 @@ def work_item(kind, body, more=b"\0"):
     return head + bytes([kind]) + blob(body) + more
 
 
+def presence(state, boot, connection=0, call=0, held=None, data=None):
+    """One JSON object without spaces; what is 0 or missing is left out."""
+    fields = {"state": state, "boot": boot, "schema": SCHEMA, "connection": connection,
+              "call": call, "held": held, "data": data}
+    said = {name: value for name, value in fields.items() if value}
+    return json.dumps(said, separators=(",", ":")).encode()
+
+
 def messages():
     ref = work_ref(LINEAGE, 3, 1)
     short = hashlib.sha256(b"dunlin").digest()[:8]
@@ -271,6 +279,8 @@ def messages():
     ack = envelope(ACK, short + varint(10) + blob(bytes([0b101, 0b11])))
     accepted = envelope(VERDICT, ref + short + b"\0")
     refused = envelope(VERDICT, ref + short + b"\1" + bytes([13]))
+    gave_up = ref + bytes([1]) + text("the training diverged after 1 step") + b"\0"
+    lacking = {"cut": 18_000, "time": 619, "off_rate": 2, "windows": 0}
     good_plan = plan([work_item(1, train_work()), work_item(2, b""), work_item(77, b"new")])
     def tag(kind):
         return (LINEAGE[:4] + varint(3) + bytes([kind]) + varint(7)
@@ -295,6 +305,16 @@ def messages():
         case("claim", claim, kind="claim"), case("go", go, kind="go"),
         case("no go", no_go, kind="go"), case("ack", ack, kind="ack"),
         case("accepted", accepted, kind="verdict"), case("refused", refused, kind="verdict"),
+        case("gave up", envelope(GAVE_UP, gave_up), kind="gave_up"),
+        case("gave up without a word", envelope(GAVE_UP, ref + b"\0\0\0"), kind="gave_up"),
+        case("gave up with extensions", envelope(GAVE_UP, gave_up[:-1] + more), kind="gave_up"),
+        case("gave up with 120 characters of two bytes",
+             envelope(GAVE_UP, ref + bytes([7]) + text("é" * 120) + b"\0"), kind="gave_up"),
+        case("presence", presence("online", 17), kind="presence"),
+        case("last will", presence("lost", 17, connection=3), kind="presence"),
+        case("presence that calls", presence("online", 17, connection=3, call=2), kind="presence"),
+        case("presence of a device that lacks data",
+             presence("asleep", 17, connection=3, held="hot", data=lacking), kind="presence"),
         case("task", task(), kind="task"), case("plan with unknown work", good_plan, kind="plan"),
         case("training", update, kind="update"), case("evaluation", evaluation, kind="update"),
         case("sums", sums, kind="update"),
@@ -349,6 +369,20 @@ def messages():
         case("claim cut short", claim[:-1], kind="claim", error="truncated"),
         case("claim with a rest", claim + b"\0", kind="claim", error="trailing"),
         case("claim too long", claim + b"\0" * 9000, kind="claim", error="too_long"),
+        case("gave up that needs an extension", envelope(GAVE_UP, gave_up[:-1] + needed),
+             kind="gave_up", error="extension"),
+        case("gave up on two lines", envelope(GAVE_UP, ref + b"\0" + text("a\nb") + b"\0"),
+             kind="gave_up", error="invalid"),
+        case("gave up with 121 characters",
+             envelope(GAVE_UP, ref + b"\0" + text("x" * 121) + b"\0"), kind="gave_up",
+             error="invalid"),
+        case("gave up with a rest", envelope(GAVE_UP, gave_up + b"\0"), kind="gave_up",
+             error="trailing"),
+        case("gave up for a program that knows claims", envelope(GAVE_UP, gave_up), kind="claim",
+             error="kind"),
+        case("presence without a start", b'{"state":"online"}', kind="presence",
+             error="malformed"),
+        case("presence that was emptied", b"", kind="presence", error="malformed"),
         case("no such refusal", no_go[: 2 + 18 + 1] + bytes([99]) + no_go[2 + 20 :], kind="go",
              error="malformed"),
         case("ack with bits behind the end", bad_ack, kind="ack", error="invalid"),

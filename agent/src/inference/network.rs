@@ -32,12 +32,12 @@ impl Classifier for NetworkClassifier {
         }
         match &mut self.network {
             Some(network) => network.set_params(&params).map_err(failure),
-            None => Err(JobFailure("no network".into())),
+            None => Err(JobFailure::other("no network")),
         }
     }
 
     fn classify(&mut self, window: &[f32]) -> Result<Estimate, JobFailure> {
-        let network = self.network.as_ref().ok_or_else(|| JobFailure("no network".into()))?;
+        let network = self.network.as_ref().ok_or_else(|| JobFailure::other("no network"))?;
         let task = network.task();
         let labels = match &task.target {
             Target::Classes(labels) => labels,
@@ -55,7 +55,7 @@ impl Classifier for NetworkClassifier {
                 Ok(Estimate::Class { label, confidence: probability })
             }
             Some(Prediction::Class { .. } | Prediction::Values(_)) | None => {
-                Err(JobFailure("the model gives no probability".into()))
+                Err(JobFailure::other("the model gives no probability"))
             }
         }
     }

@@ -71,7 +71,7 @@ impl Worker {
         let version = model.model.version;
         match self.classifier.use_model(model) {
             Ok(()) => self.model = Some((model.task.clone(), version)),
-            Err(JobFailure(why)) => {
+            Err(JobFailure { why, .. }) => {
                 self.model = None;
                 warn!("version {version} cannot classify: {why}");
             }
@@ -118,7 +118,7 @@ impl Worker {
         };
         self.seen = Some(window.end_us);
         let answer = self.classifier.classify(&window.values);
-        let estimate = answer.map_err(|JobFailure(why)| why)?;
+        let estimate = answer.map_err(|JobFailure { why, .. }| why)?;
         let (end_us, latency) = (window.end_us, start.elapsed());
         Ok(Some(Finding { version, estimate, end_us, latency }))
     }
@@ -179,13 +179,13 @@ pub(super) mod tests {
     impl Classifier for Echo {
         fn use_model(&mut self, model: &ModelInUse) -> Result<(), JobFailure> {
             match model.model.version {
-                ModelVersion(13) => Err(JobFailure("unlucky".into())),
+                ModelVersion(13) => Err(JobFailure::other("unlucky")),
                 _ => Ok(()),
             }
         }
         fn classify(&mut self, window: &[f32]) -> Result<Estimate, JobFailure> {
             match window[0] {
-                13.0 => Err(JobFailure("unlucky".into())),
+                13.0 => Err(JobFailure::other("unlucky")),
                 value => Ok(Estimate::Error(value)),
             }
         }

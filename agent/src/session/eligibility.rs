@@ -25,6 +25,11 @@ impl Eligibility {
         (before != held).then_some(before)
     }
 
+    /// Why the device must not work now.
+    pub(super) fn held(&self) -> Option<Ineligible> {
+        self.held
+    }
+
     /// Whether the device is held.
     pub(super) fn is_held(&self) -> bool {
         self.held.is_some()

@@ -1,6 +1,7 @@
 //! Fetching: the task when a plan names a new one, the base version when a round begins.
 
 use alloc::sync::Arc;
+use dunlin_protocol::give_up::GiveUp;
 use dunlin_protocol::id::{ModelVersion, ShortDigest};
 use dunlin_protocol::limits::FETCH_TOPICS;
 use dunlin_protocol::object::{Chunk, ObjectRef};
@@ -117,7 +118,7 @@ impl Session {
                     FetchPath { lineage, version, remaining, from_anchor },
                 );
             }
-            None => self.abandon("its base version is no longer offered"),
+            None => self.abandon(Some(GiveUp::Base), "its base version is no longer offered"),
         }
     }
 
@@ -130,7 +131,8 @@ impl Session {
             };
         };
         if !self.has_memory_for_model(&reference) {
-            return self.abandon("there is no memory to fetch its base version");
+            return self
+                .abandon(Some(GiveUp::Memory), "there is no memory to fetch its base version");
         }
         let download = Download::new(reference, now, &mut self.rng);
         self.enter(Phase::FetchingModel { item, deadline, download, path });
@@ -147,7 +149,7 @@ impl Session {
         }
     }
 
-    fn object_topic(&self, reference: &ObjectRef, index: u16) -> Topic {
+    pub(super) fn object_topic(&self, reference: &ObjectRef, index: u16) -> Topic {
         let federation = self.settings.federation.clone();
         Topic::Object(federation, reference.digest.short(), index)
     }
@@ -211,6 +213,7 @@ impl Session {
         self.rng = rng;
         let topic = self.object_topic(&reference, chunk.index);
         self.push(Output::Unsubscribe(topic.into()));
+        self.ask_for_lost(&reference);
         match object {
             Some(Ok(bytes)) => self.on_object(now, &reference, bytes),
             Some(Err(error)) => {
@@ -239,7 +242,7 @@ impl Session {
         if item.is_none() {
             self.fetch_later(now);
         }
-        self.abandon("its base version came spoiled each time");
+        self.abandon(Some(GiveUp::Base), "its base version came spoiled each time");
     }
 
     fn on_object(
@@ -281,7 +284,7 @@ impl Session {
                     self.settings.device
                 );
                 self.holding.take_model();
-                self.abandon("its model does not fit the task");
+                self.abandon(Some(GiveUp::Misfit), "its model does not fit the task");
             }
         }
         Ok(())

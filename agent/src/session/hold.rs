@@ -4,12 +4,12 @@
 //! same, since that costs no more training, unless the link is what must be spared. A round that was
 //! given up because of a hold may be begun again as long as it is open.
 
-use dunlin_protocol::presence::{Ineligible, State};
+use dunlin_protocol::give_up::GiveUp;
+use dunlin_protocol::presence::Ineligible;
 use dunlin_protocol::time::Instant;
 use log::info;
 
 use super::phase::{Item, Phase};
-use super::uplink::Uplink;
 use super::{Output, Session};
 
 impl Session {
@@ -54,6 +54,7 @@ impl Session {
         info!("{}: gives up round {}: held, {reason}", self.settings.device, work.round);
         self.counters.abandoned += 1;
         self.counters.held_rounds += 1;
+        self.give_up(work, GiveUp::Held, reason.word());
         self.abandon_download();
         if matches!(self.phase, Phase::Training { .. }) {
             self.push(Output::Cancel(work));
@@ -69,13 +70,5 @@ impl Session {
     /// Whether bytes must wait because the link costs by the byte now.
     pub(super) fn spares_link(&self) -> bool {
         self.eligibility.spares_link()
-    }
-
-    /// Says again how the device is there when that has changed on this connection.
-    pub(super) fn say_held(&mut self) {
-        let news = self.eligibility.has_news(self.phase.work().is_some());
-        if news && matches!(self.uplink, Uplink::Up(_)) {
-            self.say_state(State::Online);
-        }
     }
 }

@@ -5,8 +5,10 @@ use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 
+use dunlin_protocol::limits::CHUNK_BYTES_MAX;
 use dunlin_protocol::message::WorkRef;
 use dunlin_protocol::plan::Plan;
+use dunlin_protocol::presence::{Presence, State};
 use dunlin_protocol::rng::Rng;
 use dunlin_protocol::task::Task;
 use dunlin_protocol::time::Instant;
@@ -16,7 +18,9 @@ use super::eligibility::Eligibility;
 use super::holding::{CachedVersion, Holding};
 use super::phase::Phase;
 use super::planner::Planner;
-use super::uplink::Uplink;
+use super::uplink::{KnownServer, Uplink};
+use super::voice::Voice;
+use super::waiting::Told;
 use super::{Session, SessionCounters, Settings};
 use crate::job::Survey;
 use crate::state::DeviceState;
@@ -42,8 +46,12 @@ pub struct IdleSession {
     pub counters: SessionCounters,
     /// The time of its last input.
     pub now: Instant,
-    /// The start of the plan's aggregator that was there, if one was.
-    pub server: Option<u32>,
+    /// What it knows of the plan's aggregator.
+    pub server: KnownServer,
+    /// The number of its connection.
+    pub connection: u32,
+    /// When it says its state again, if it does.
+    pub say_at: Option<Instant>,
 }
 
 impl Session {
@@ -58,6 +66,7 @@ impl Session {
         let settled = up && self.uplink.has_plan() && self.survey.is_some();
         let plain = self.settings.link == super::LinkPolicy::default();
         let plain = plain && !self.eligibility.is_held() && self.inference.is_none();
+        let plain = plain && self.voice.is_plain();
         if !(idle && settled && plain) || self.state.pending.is_some() {
             return Err(Box::new(self));
         }
@@ -76,17 +85,20 @@ impl Session {
             counters: self.counters,
             now: self.now,
             server: self.uplink.server(),
+            connection: self.voice.connection,
+            say_at: self.uplink.say_at(),
         })
     }
 
     /// The session that was taken apart, connected as it was.
     pub fn from_idle(settings: Settings, idle: IdleSession) -> Self {
         let budget = DataBudget::new(settings.link, 0);
+        let said = Presence::new(State::Online, idle.state.boot).on(idle.connection);
         Self {
             settings,
             state: idle.state,
             rng: idle.rng,
-            uplink: Uplink::settled(idle.now, idle.server),
+            uplink: Uplink::settled(idle.now, idle.server, idle.say_at),
             planner: Planner::resumed(idle.plan, idle.ended),
             holding: Holding::new(idle.task, idle.model),
             survey: idle.survey,
@@ -95,7 +107,10 @@ impl Session {
             now: idle.now,
             budget,
             eligibility: Eligibility::default(),
+            voice: Voice::resumed(said),
+            told: Told::default(),
             counters: idle.counters,
+            chunk_bytes_max: CHUNK_BYTES_MAX,
             inference: None,
         }
     }

@@ -4,7 +4,7 @@ use alloc::{boxed::Box, sync::Arc, vec::Vec};
 
 use dunlin_protocol::id::{DeviceId, FederationId};
 use dunlin_protocol::message::WorkRef;
-use dunlin_protocol::presence::Ineligible;
+use dunlin_protocol::presence::{DataTrouble, Ineligible};
 use dunlin_protocol::task::Task;
 use dunlin_protocol::topic::{Topic, Topics};
 
@@ -62,6 +62,12 @@ pub enum Input<'a> {
     },
     /// Why the device must not work now, by its own rules; `None` when it may. It may at first.
     Ineligible(Option<Ineligible>),
+    /// What the device's own data lack now, for its presence; `None` when nothing. Others hear of it
+    /// once a minute at the most.
+    DataTrouble(Option<DataTrouble>),
+    /// The broker has ended several connections in a row over a packet of so many bytes: chunks of
+    /// updates are made smaller.
+    Oversize(usize),
     /// Time has passed, and nothing else happened.
     Tick,
     /// The program is about to stop.

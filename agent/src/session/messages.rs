@@ -3,11 +3,11 @@
 use dunlin_protocol::id::DeviceId;
 use dunlin_protocol::message::{Ack, Go, Verdict, WorkRef};
 use dunlin_protocol::plan::{Plan, WorkItem};
-use dunlin_protocol::presence::{Presence, State};
+use dunlin_protocol::presence::Presence;
 use dunlin_protocol::time::Instant;
 use dunlin_protocol::topic::{Down, Topic};
 use dunlin_protocol::wire;
-use log::warn;
+use log::{info, warn};
 
 use super::phase::Phase;
 use super::transfer::Retry;
@@ -16,11 +16,21 @@ use super::{Output, Session};
 impl Session {
     pub(super) fn on_message(&mut self, now: Instant, topic: &Topic, payload: &[u8]) {
         let read = match topic {
+            Topic::Plan(federation)
+                if *federation == self.settings.federation && payload.is_empty() =>
+            {
+                self.on_no_plan();
+                Ok(())
+            }
             Topic::Plan(federation) if *federation == self.settings.federation => {
                 wire::decode::<Plan>(payload).map(|plan| self.on_plan(now, plan))
             }
             Topic::ServerState(instance) => {
                 self.on_server_state(now, instance, payload);
+                Ok(())
+            }
+            Topic::DeviceState(device) if *device == self.settings.device => {
+                self.hear_of_itself(now, payload);
                 Ok(())
             }
             Topic::Object(_, object, _) => self.on_object_chunk(now, *object, payload),
@@ -40,6 +50,18 @@ impl Session {
         if let Err(error) = read {
             self.counters.unreadable += 1;
             warn!("{}: message on {topic} refused: {error}", self.settings.device);
+        }
+    }
+
+    /// Somebody removed the plan from the broker: what was heard goes on, and the aggregator says it
+    /// again.
+    fn on_no_plan(&self) {
+        let device = &self.settings.device;
+        match self.planner.plan() {
+            Some(_) => {
+                info!("{device}: the plan was removed from the broker; the one heard goes on")
+            }
+            None => info!("{device}: there is no plan on the broker"),
         }
     }
 
@@ -67,7 +89,7 @@ impl Session {
             plan.lineage == work.lineage && plan.work.iter().any(listed)
         };
         if self.phase.work().is_some_and(|work| !open(work)) {
-            self.abandon("its round is over");
+            self.abandon(None, "its round is over");
         }
         let other_task =
             matches!(&self.phase, Phase::FetchingTask(get) if get.reference != plan.task);
@@ -76,7 +98,10 @@ impl Session {
             self.enter(Phase::Waiting);
             self.fetch_again();
         }
+        self.take_cut(now, &plan);
         self.planner.take(plan);
+        let planner = &self.planner;
+        self.voice.gave_up = self.voice.gave_up.take().filter(|said| planner.lists(&said.work));
         self.use_task(now);
     }
 
@@ -86,15 +111,16 @@ impl Session {
         }
         let Some(presence) = Presence::decode(payload) else { return };
         if self.uplink.hear_server(&presence) {
-            // What the broker holds may be a last will of an earlier start that came late: an
-            // aggregator that starts now would not know that this device is here.
-            self.say_state(State::Online);
+            // An aggregator that has started or connected anew, or misses devices, may not know that
+            // this one is here.
+            self.answer_call(now);
             self.speak_again(now);
         }
     }
 
     /// Says at once what waits for an answer: somebody is there again who may not have heard it.
     pub(super) fn speak_again(&mut self, now: Instant) {
+        self.say_gave_up();
         match &mut self.phase {
             Phase::Claiming { item, retry } => {
                 *retry = Retry::start(now, &mut self.rng);

@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
-use dunlin_protocol::id::InstanceId;
+use dunlin_protocol::id::{InstanceId, Lineage};
 use dunlin_protocol::message::WorkRef;
 use dunlin_protocol::plan::{Plan, WorkItem};
 
@@ -52,6 +52,17 @@ impl Planner {
         self.plan.as_ref().is_some_and(|plan| plan.instance == *instance)
     }
 
+    /// Whether the plan is of this history.
+    pub(super) fn is_in(&self, lineage: &Lineage) -> bool {
+        self.plan.as_ref().is_some_and(|plan| plan.lineage == *lineage)
+    }
+
+    /// Whether the plan still lists `work`.
+    pub(super) fn lists(&self, work: &WorkRef) -> bool {
+        let plan = self.plan.as_ref();
+        plan.is_some_and(|plan| plan.work.iter().any(|item| work_of(plan, item) == *work))
+    }
+
     /// Whether `work` is over for this device.
     pub(super) fn has_ended(&self, work: &WorkRef) -> bool {
         self.ended.contains(work)
@@ -61,11 +72,7 @@ impl Planner {
     /// would be begun again.
     pub(super) fn end(&mut self, work: WorkRef) {
         if self.ended.len() == ENDED_MAX {
-            let listed = |work: &WorkRef| {
-                let plan = self.plan.as_ref();
-                plan.is_some_and(|plan| plan.work.iter().any(|item| work_of(plan, item) == *work))
-            };
-            let place = self.ended.iter().position(|work| !listed(work)).unwrap_or(0);
+            let place = self.ended.iter().position(|work| !self.lists(work)).unwrap_or(0);
             self.ended.remove(place);
         }
         self.ended.push_back(work);

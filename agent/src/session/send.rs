@@ -4,6 +4,7 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use dunlin_protocol::extension::Extensions;
+use dunlin_protocol::give_up::GiveUp;
 use dunlin_protocol::message::{Ack, WorkRef};
 use dunlin_protocol::report::{Report, ReportHeader};
 use dunlin_protocol::rng::Rng;
@@ -42,12 +43,13 @@ impl Session {
         let (item, deadline) = (item.clone(), *deadline);
         let outcome = match outcome {
             Ok(outcome) => outcome,
-            Err(JobFailure(why)) => {
-                warn!("{}: training failed: {why}", self.settings.device);
-                return self.abandon("its training failed");
+            Err(JobFailure { reason, why }) => {
+                warn!("{}: its work failed: {why}", self.settings.device);
+                return self.abandon(Some(reason), &why);
             }
         };
         self.log_outcome(&item, &outcome);
+        let reason = if outcome.has_diverged() { GiveUp::Diverged } else { GiveUp::Misfit };
         match self.write_report(&item, outcome) {
             Ok(pending) => {
                 let object = pending.object.clone();
@@ -57,7 +59,8 @@ impl Session {
             }
             Err(error) => {
                 warn!("{}: the update cannot be written: {error}", self.settings.device);
-                self.abandon("its update cannot be written");
+                let why = alloc::format!("the update cannot be written: {error}");
+                self.abandon(Some(reason), &why);
             }
         }
     }
@@ -140,7 +143,8 @@ impl Session {
     }
 
     pub(super) fn send(&mut self, now: Instant, work: WorkRef, deadline: Instant, object: Vec<u8>) {
-        let Some(chunk_bytes) = self.planner.plan().map(|plan| plan.chunk_bytes) else { return };
+        let Some(planned) = self.planner.plan().map(|plan| plan.chunk_bytes) else { return };
+        let chunk_bytes = planned.min(self.chunk_bytes_max);
         match Upload::new(object, chunk_bytes, now, &mut self.rng) {
             Ok(upload) => {
                 self.enter(Phase::Sending { work, deadline, upload });
@@ -150,7 +154,8 @@ impl Session {
             }
             Err(error) => {
                 warn!("{}: the update cannot be sent: {error}", self.settings.device);
-                self.abandon("its update cannot be sent");
+                let why = alloc::format!("the update cannot be sent: {error}");
+                self.abandon(Some(GiveUp::Other), &why);
             }
         }
     }

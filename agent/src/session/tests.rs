@@ -27,9 +27,11 @@ use super::*;
 use crate::job::Trained;
 
 mod check_in;
+mod chunk_size;
 mod inference;
 mod memory;
 mod peers;
+mod retained;
 
 const TRAIN: u8 = WorkKind::Train as u8;
 
@@ -127,7 +129,7 @@ impl Bench {
         Self { session, task, model, plan, now: Instant(0), saved: None }
     }
 
-    fn new(wide: bool) -> Self {
+    pub(super) fn new(wide: bool) -> Self {
         Self::with(wide, DeviceState::fresh([3; 32]))
     }
 
@@ -146,7 +148,7 @@ impl Bench {
         task(false).layout().unwrap()
     }
 
-    fn step(&mut self, input: Input<'_>) -> Vec<Output> {
+    pub(super) fn step(&mut self, input: Input<'_>) -> Vec<Output> {
         self.now = self.now.after(1);
         self.session.handle(self.now, input);
         let outputs: Vec<Output> = core::iter::from_fn(|| self.session.poll_output()).collect();
@@ -175,8 +177,14 @@ impl Bench {
 
     /// Hears of the aggregator's start number `boot`.
     fn hear_start(&mut self, state: State, boot: u32) -> Vec<Output> {
-        let payload = Presence::new(state, boot).encode();
-        self.hear(&Topic::ServerState(name("agg")), payload.as_bytes())
+        let outputs = self.hear_of_server(&Presence::new(state, boot));
+        // Most tests do not wait for the answer.
+        self.session.uplink.set_say_at(None);
+        outputs
+    }
+
+    fn hear_of_server(&mut self, presence: &Presence) -> Vec<Output> {
+        self.hear(&Topic::ServerState(name("agg")), presence.encode().as_bytes())
     }
 
     /// Delivers every retained chunk that the outputs subscribe to, until no more are asked for.
@@ -210,7 +218,8 @@ impl Bench {
         self.step(Input::Survey(Survey::of(40)))
     }
 
-    fn go(&mut self, answer: Answer) -> Vec<Output> {
+    /// Hears the answer to its claim; nothing that it then asks for comes.
+    fn hear_go(&mut self, answer: Answer) -> Vec<Output> {
         let (now, deadline) = (Instant(1_900_000_000_000), Instant(1_900_000_060_000));
         let go = wire::encode(&Go {
             work: work(1),
@@ -220,7 +229,11 @@ impl Bench {
             extensions: Extensions::NONE,
         })
         .unwrap();
-        let outputs = self.hear(&Topic::Down(name("wrist-1"), Down::Go), &go);
+        self.hear(&Topic::Down(name("wrist-1"), Down::Go), &go)
+    }
+
+    fn go(&mut self, answer: Answer) -> Vec<Output> {
+        let outputs = self.hear_go(answer);
         self.serve(outputs)
     }
 

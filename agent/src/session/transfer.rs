@@ -20,6 +20,8 @@ pub(super) struct Retry {
     waits: Backoff,
 }
 
+/// A chunk is lost once so many came that were asked for after it.
+const OVERTAKEN: usize = 4;
 /// Times that an update is sent once more because other bytes arrived.
 const RESTARTS_MAX: u8 = 3;
 /// Waits after an object came spoiled: ten to fifteen seconds, then twice as long each time, up to an
@@ -66,6 +68,17 @@ impl Upload {
 
     pub(super) fn digest(&self) -> ShortDigest {
         self.reference.digest.short()
+    }
+
+    /// Cuts the object anew into shorter chunks, all of which have to go; false where they are not.
+    pub(super) fn cut_into(&mut self, chunk_bytes: u32, now: Instant, rng: &mut Rng) -> bool {
+        let shorter = chunk_bytes < self.reference.chunk_len();
+        if shorter {
+            self.reference.chunk_bytes = chunk_bytes;
+            (self.acked, self.in_flight) = (None, Vec::new());
+            self.retry = Retry::start(now, rng);
+        }
+        shorter
     }
 
     fn is_acked(&self, index: u16) -> bool {
@@ -126,7 +139,12 @@ impl Upload {
 pub(super) struct Download {
     pub(super) reference: ObjectRef,
     assembly: Assembly,
+    /// Chunks that were asked for and have not come, in the order in which they were.
     requested: Vec<u16>,
+    /// Chunks that came while one that was asked for earlier had not.
+    overtaken: u8,
+    /// When a chunk came last, or the first was asked for.
+    heard: Instant,
     pub(super) retry: Retry,
     /// How often all chunks came and were not the object.
     spoiled: u8,
@@ -140,8 +158,13 @@ impl Download {
     pub(super) fn new(reference: ObjectRef, now: Instant, rng: &mut Rng) -> Self {
         let assembly = Assembly::new(reference);
         let (requested, retry) = (Vec::new(), Retry::start(now, rng));
-        let (spoiled, rests) = (0, SPOILED);
-        Self { reference, assembly, requested, retry, spoiled, rests, rests_until: now }
+        let (spoiled, rests, rests_until) = (0, SPOILED, now);
+        let (overtaken, heard) = (0, now);
+        #[rustfmt::skip]
+        let this = Self {
+            reference, assembly, requested, overtaken, heard, retry, spoiled, rests, rests_until,
+        };
+        this
     }
 
     /// How often all chunks came and were not the object.
@@ -175,9 +198,30 @@ impl Download {
         if self.assembly.take(chunk).is_err() {
             return false;
         }
-        self.requested.swap_remove(at);
+        self.requested.remove(at);
+        self.overtaken = if at == 0 { 0 } else { self.overtaken.saturating_add(1) };
+        self.heard = now;
         self.retry = Retry::start(now, rng);
         true
+    }
+
+    /// The chunk that was lost on its way, if one was: those asked for after it came instead. It
+    /// counts as asked for again.
+    pub(super) fn lost(&mut self) -> Option<u16> {
+        if usize::from(self.overtaken) < OVERTAKEN {
+            return None;
+        }
+        self.overtaken = 0;
+        let lost = (!self.requested.is_empty()).then(|| self.requested.remove(0))?;
+        self.requested.push(lost);
+        Some(lost)
+    }
+
+    /// The first chunk that was asked for and has not come, how many are missing, and since when
+    /// none has come.
+    pub(super) fn awaited(&self) -> Option<(u16, usize, Instant)> {
+        let first = self.requested.first()?;
+        Some((*first, self.assembly.missing().count(), self.heard))
     }
 
     /// Chunks that were asked for and have not come; forgets that they were asked for.

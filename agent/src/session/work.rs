@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 
 use dunlin_protocol::codec::Codec;
 use dunlin_protocol::extension::Extensions;
+use dunlin_protocol::give_up::{GaveUp, GiveUp};
 use dunlin_protocol::message::{Answer, Claim, Go, Outcome, Refusal, Verdict, WorkRef};
 use dunlin_protocol::plan::{Plan, WorkItem};
 use dunlin_protocol::time::Instant;
@@ -109,6 +110,8 @@ impl Session {
             return;
         }
         match go.answer {
+            // The plan names this history: another aggregator of the federation answers.
+            Answer::NoGo(Refusal::WrongLineage) if self.planner.is_in(&go.work.lineage) => {}
             Answer::NoGo(Refusal::Busy) => retry.again(now, &mut self.rng),
             Answer::NoGo(reason) => {
                 let round = go.work.round;
@@ -138,8 +141,21 @@ impl Session {
         self.enter(Phase::Waiting);
     }
 
-    /// Gives the current work up.
-    pub(super) fn abandon(&mut self, why: &str) {
+    /// Notes that nothing comes for `work`, and says so, if the device was told to go.
+    pub(super) fn give_up(&mut self, work: WorkRef, reason: GiveUp, why: &str) {
+        let told_to_go = match &self.phase {
+            Phase::FetchingModel { item, .. } => item.is_some(),
+            Phase::Training { .. } | Phase::Sending { .. } => true,
+            Phase::Waiting | Phase::FetchingTask(_) | Phase::Claiming { .. } => false,
+        };
+        if told_to_go {
+            self.voice.gave_up = Some(GaveUp::new(work, reason, why));
+            self.say_gave_up();
+        }
+    }
+
+    /// Gives the current work up; the aggregator is told the reason, unless it ended the work itself.
+    pub(super) fn abandon(&mut self, reason: Option<GiveUp>, why: &str) {
         let Some(work) = self.phase.work() else {
             if self.phase.is_idle() {
                 self.abandon_download();
@@ -149,6 +165,9 @@ impl Session {
         };
         info!("{}: gives up round {}: {why}", self.settings.device, work.round);
         self.counters.abandoned += 1;
+        if let Some(reason) = reason {
+            self.give_up(work, reason, why);
+        }
         self.abandon_download();
         match self.phase {
             Phase::Training { .. } => self.push(Output::Cancel(work)),
@@ -167,6 +186,10 @@ impl Session {
             return;
         }
         let (work, round) = (*work, work.round);
+        if verdict.work.lineage != work.lineage {
+            // Another aggregator of the federation, which the plan does not name.
+            return;
+        }
         match verdict.outcome {
             Outcome::Accepted => {
                 info!("{}: update of round {round} accepted", self.settings.device);

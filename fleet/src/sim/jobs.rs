@@ -1,6 +1,7 @@
 //! Training: how long it takes a device, and what becomes of it.
 
 use dunlin_agent::job::{Job, JobFailure, Outcome};
+use dunlin_protocol::give_up::GiveUp;
 use dunlin_protocol::rng::Rng;
 use dunlin_protocol::time::Instant;
 
@@ -97,11 +98,14 @@ impl Jobs {
         match end {
             JobEnd::Done(ticket) => self.workers.finish(ticket),
             JobEnd::Dropped => {
-                Some(Err(JobFailure("the device was needed for something else".into())))
+                Some(Err(JobFailure::other("the device was needed for something else")))
             }
             JobEnd::NoMemory => {
                 let (needed, has) = (self.memory_kib, class.memory_kib);
-                Some(Err(JobFailure(format!("{needed} KiB are needed, {has} are there"))))
+                Some(Err(JobFailure::new(
+                    GiveUp::Memory,
+                    format!("{needed} KiB are needed, {has} are there"),
+                )))
             }
         }
     }
@@ -172,7 +176,7 @@ mod tests {
         assert!(jobs.end(end, &unlucky).is_some_and(|outcome| outcome.is_err()));
         let (due, end) = jobs.begin(Instant(0), 0, training(), &small, LUCK);
         assert!(matches!(end, JobEnd::NoMemory) && due == Instant(1));
-        let Some(Err(JobFailure(why))) = jobs.end(end, &small) else { panic!("it trained") };
+        let Some(Err(JobFailure { why, .. })) = jobs.end(end, &small) else { panic!("it trained") };
         assert_eq!(why, "100 KiB are needed, 99 are there");
         for class in [unlucky, small] {
             let (_, end) = jobs.begin(Instant(0), 0, job(JobSpec::Evaluate), &class, LUCK);

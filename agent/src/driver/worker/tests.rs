@@ -46,7 +46,7 @@ impl Executor for Stepper {
     fn run(&mut self, _: &Job, stop: &dyn Fn() -> bool) -> Result<Outcome, JobFailure> {
         for step in 0..self.steps {
             if stop() {
-                return Err(JobFailure("stopped".into()));
+                return Err(JobFailure::other("stopped"));
             }
             self.begun.send(step).unwrap();
             self.go_on.recv().unwrap();

@@ -33,7 +33,7 @@ fn free(bench: &mut Bench) -> Vec<Output> {
 }
 
 fn said(held: Option<Ineligible>) -> [Presence; 1] {
-    [Presence { held, ..Presence::new(State::Online, 1) }]
+    [Presence { held, ..Presence::new(State::Online, 1).on(1) }]
 }
 
 #[test]
