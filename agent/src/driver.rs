@@ -18,6 +18,7 @@ use dunlin_protocol::topic::{Topic, Topics};
 use dunlin_service::{Heartbeat, ServiceNotifier};
 use log::{error, info, warn};
 
+use crate::data::trouble::DataReport;
 use crate::eligibility::watch::Watch;
 use crate::inference::{self, Finding, Inference};
 use crate::job::{Job, JobFailure, ModelInUse, Outcome, Survey};
@@ -41,6 +42,7 @@ enum Event {
     Survey(Result<Survey, JobFailure>),
     Ineligible(Option<Ineligible>),
     Done(WorkRef, Result<Outcome, JobFailure>),
+    Data(DataReport),
     Found(Finding),
 }
 
@@ -119,7 +121,8 @@ pub fn run(parts: Parts, remote: &Remote) -> Result<(), RunError> {
     // The boot number must be on disk before the broker hears of it.
     let (cancel, sleep) = (Arc::default(), None);
     let hands = Hands { store, topics: topics.clone(), orders, watch, inference, cancel, sleep };
-    let mut device = Device { session, hands, heartbeat, held };
+    let data = DataReport::default();
+    let mut device = Device { session, hands, heartbeat, held, data };
     device.perform(None)?;
     let inlet = events.inlet(sender, topics);
     let sink: Events = Arc::new(move |event| inlet.offer(event));
@@ -156,6 +159,8 @@ struct Device {
     heartbeat: Heartbeat,
     /// Whether the device is held: then windows are not counted again.
     held: Arc<AtomicBool>,
+    /// What is wrong with its data.
+    data: DataReport,
 }
 
 /// What the session acts on, but for the transport.
@@ -203,7 +208,7 @@ impl Device {
             }
             // The connection rests while it sleeps, the trainer while there is nothing to do.
             manager.alive(|| [transport.heartbeat(), self.heartbeat.count()]);
-            manager.status(|| self.session.in_a_line());
+            manager.status(|| self.data.behind(self.session.in_a_line()));
             let due = self.session.next_deadline().map(|at| at.since(now()));
             let due = due.map(Duration::from_millis).into_iter().chain(asleep).min();
             let wait = due.map_or(POLL_INTERVAL, |due| due.min(POLL_INTERVAL));
@@ -236,6 +241,10 @@ impl Device {
                 Ok(Event::Done(work, outcome)) => {
                     self.hands.tell_watch(false);
                     self.session.handle(now(), Input::Done { work, outcome });
+                }
+                Ok(Event::Data(report)) => {
+                    self.session.handle(now(), Input::DataTrouble(report.trouble()));
+                    self.data = report;
                 }
                 Ok(Event::Found(finding)) => {
                     if let Some(inference) = &mut self.hands.inference {

@@ -1,6 +1,6 @@
 //! One running agent for each state directory.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, TryLockError};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
@@ -45,7 +45,7 @@ impl InstanceLock {
     /// When another agent has it, or the file cannot be made; the text says what to do.
     pub fn take(state_dir: &Path) -> Result<Self, InstanceError> {
         let path = state_dir.join(FILE);
-        let mut options = OpenOptions::new();
+        let mut options = dunlin_service::file::private();
         let file = options.read(true).write(true).create(true).truncate(false).open(&path);
         let mut file = file.map_err(|source| InstanceError::Io { path: path.clone(), source })?;
         match file.try_lock() {

@@ -35,6 +35,8 @@ pub mod instance;
 pub mod nice;
 #[cfg(feature = "std")]
 pub mod ports;
+#[cfg(all(feature = "std", feature = "burn"))]
+pub mod show;
 #[cfg(feature = "std")]
 pub mod store;
 #[cfg(all(feature = "std", feature = "burn"))]

@@ -1,6 +1,6 @@
 //! `dunlin-agent`: trains on this device's data and sends updates to its federation.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -15,9 +15,12 @@ use dunlin_agent::inference::{Inference, InferenceConfig, NetworkClassifier};
 use dunlin_agent::instance::InstanceLock;
 use dunlin_agent::nice::Nice;
 use dunlin_agent::ports::Conditions;
+use dunlin_agent::show;
 use dunlin_agent::store::FileStore;
 use dunlin_agent::trainer::{BurnTrainer, TrainerSettings};
-use dunlin_service::{ServiceNotifier, logging};
+use dunlin_service::file::is_open_to_all;
+use dunlin_service::output::say;
+use dunlin_service::{ServiceNotifier, logging, signals};
 use log::{error, info, warn};
 
 /// Exit code for a wrong configuration (`EX_CONFIG` of sysexits.h): a restart does not help.
@@ -31,7 +34,7 @@ const EXIT_CONFIG: u8 = 78;
 #[command(
     name = "dunlin-agent",
     version,
-    after_help = "Example:\n  dunlin-agent --config agent.toml config check\n  dunlin-agent --config agent.toml doctor\n  dunlin-agent --config agent.toml\n\nExit codes: 0 stopped in order, 1 failed, 2 wrong usage, 78 wrong configuration, or a state that\nis damaged or of another version."
+    after_help = "Example:\n  dunlin-agent --config agent.toml config check\n  dunlin-agent --config agent.toml data show\n  dunlin-agent --config agent.toml doctor\n  dunlin-agent --config agent.toml\n\nExit codes: 0 stopped in order, 1 failed, 2 wrong usage, 78 wrong configuration, or a state that\nis damaged or of another version."
 )]
 struct Arguments {
     /// Configuration file; agent/agent.example.toml explains every key.
@@ -59,6 +62,11 @@ enum Command {
     ///
     /// Trains on made-up windows; needs neither broker nor configuration.
     Bench(bench::cli::Arguments),
+    /// Look at the samples before training, or delete them.
+    Data {
+        #[command(subcommand)]
+        action: show::cli::Action,
+    },
     /// Try out the whole set-up, from the configuration to the sensor, and say what to do.
     Doctor(doctor::cli::Arguments),
 }
@@ -74,7 +82,9 @@ fn main() -> ExitCode {
     if let Some(Command::Doctor(doctor)) = &arguments.command {
         return ExitCode::from(doctor.run(&arguments.config));
     }
-    logging::start("info");
+    // What `data` finds it prints itself.
+    let data = matches!(arguments.command, Some(Command::Data { .. }));
+    logging::start(if data { "error" } else { "info" });
     if let Some(Command::Bench(bench)) = &arguments.command {
         return bench.run();
     }
@@ -86,14 +96,16 @@ fn main() -> ExitCode {
         }
     };
     if let Some(Command::Config { action: ConfigAction::Check }) = arguments.command {
-        let link = config.link().map_err(|problems| problems.to_string());
-        let checked = link.and_then(|link| link.check_files().map_err(|error| error.to_string()));
-        if let Err(problem) = checked {
-            error!("the configuration cannot be used:\n{problem}");
-            return ExitCode::from(EXIT_CONFIG);
-        }
-        println_ok(&arguments.config);
-        return ExitCode::SUCCESS;
+        return check(&config, &arguments.config);
+    }
+    if let Some(Command::Data { action }) = &arguments.command {
+        return match action.run(&config) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(problem) => {
+                error!("{problem}");
+                ExitCode::from(if problem.is_config() { EXIT_CONFIG } else { 1 })
+            }
+        };
     }
     match run(&config, arguments.reset_state) {
         Ok(()) => ExitCode::SUCCESS,
@@ -104,9 +116,35 @@ fn main() -> ExitCode {
     }
 }
 
-#[allow(clippy::print_stdout)] // the answer of `config check`
-fn println_ok(path: &std::path::Path) {
-    println!("{}: no problem found", path.display());
+/// Looks at what the file at `path` names: keys, certificates, and the samples that are kept.
+fn check(config: &AgentConfig, path: &Path) -> ExitCode {
+    let link = config.link().map_err(|problems| problems.to_string());
+    let checked = link.and_then(|link| link.check_files().map_err(|error| error.to_string()));
+    if let Err(problem) = checked {
+        error!("the configuration cannot be used:\n{problem}");
+        return ExitCode::from(EXIT_CONFIG);
+    }
+    match config.source.check_ring(&config.state_dir) {
+        Ok(()) => {}
+        Err(problem) if problem.is_config() => {
+            error!("the configuration does not go with the samples there:\n{problem}");
+            return ExitCode::from(EXIT_CONFIG);
+        }
+        // Not every user may look there.
+        Err(problem) => warn!("the samples there were not compared: {problem}"),
+    }
+    answer(say(&format!("{}: no problem found", path.display())))
+}
+
+/// How a command ends that has printed what it was asked for.
+fn answer(printed: std::io::Result<()>) -> ExitCode {
+    match printed {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => {
+            error!("standard output: {problem}");
+            ExitCode::FAILURE
+        }
+    }
 }
 
 struct Failure {
@@ -135,6 +173,10 @@ fn run(config: &AgentConfig, reset_state: bool) -> Result<(), Failure> {
     let backend = config.backend().map_err(config_failure)?;
     let mut store = FileStore::open(&config.state_dir).map_err(failure)?;
     let _lock = InstanceLock::take(&config.state_dir).map_err(failure)?;
+    if is_open_to_all(&config.state_dir) {
+        let dir = config.state_dir.display();
+        warn!("{dir}: everybody on this machine may read the samples there: chmod 700 {dir}");
+    }
     if reset_state {
         reset(&mut store)?;
     }
@@ -150,7 +192,7 @@ fn run(config: &AgentConfig, reset_state: bool) -> Result<(), Failure> {
     let conditions = conditions.map(|rules| Box::new(rules) as Box<dyn Conditions + Send>);
     let remote = Remote::default();
     let stopper = remote.clone();
-    ctrlc::set_handler(move || stopper.stop()).map_err(failure)?;
+    signals::on_stop(move || stopper.stop()).map_err(failure)?;
     info!("device {} of federation {}", settings.device, settings.federation);
     let parts = Parts::new(settings, link, store, trainer);
     let parts =

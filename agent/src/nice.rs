@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use dunlin_protocol::task::Task;
 
+use crate::data::trouble::DataReport;
 use crate::job::{Job, JobFailure, Outcome, Survey};
 use crate::ports::Executor;
 
@@ -39,6 +40,10 @@ impl<T: Executor> Executor for Nice<T> {
     fn run(&mut self, job: &Job, stop: &dyn Fn() -> bool) -> Result<Outcome, JobFailure> {
         self.give_way();
         self.trainer.run(job, stop)
+    }
+
+    fn data(&self) -> DataReport {
+        self.trainer.data()
     }
 }
 

@@ -9,6 +9,7 @@ pub use dunlin_link::{Counters, LinkConfig, LinkError, LinkEvent, Will};
 use dunlin_protocol::presence::Ineligible;
 use dunlin_protocol::task::Task;
 
+use crate::data::trouble::DataReport;
 use crate::inference::Estimate;
 use crate::job::{Job, JobFailure, ModelInUse, Outcome, Survey};
 
@@ -129,6 +130,11 @@ pub trait Executor {
     /// # Errors
     /// Why it failed, in words for the log.
     fn run(&mut self, job: &Job, stop: &dyn Fn() -> bool) -> Result<Outcome, JobFailure>;
+
+    /// What is wrong with the data that it works on; cheap, as it is asked after each survey and job.
+    fn data(&self) -> DataReport {
+        DataReport::default()
+    }
 }
 
 /// The conditions under which the device may work. Asked again and again, on a thread of its own.

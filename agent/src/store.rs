@@ -32,7 +32,7 @@ impl FileStore {
     /// # Errors
     /// As [`FileStore::open`].
     pub fn named(dir: &Path, name: &'static str) -> Result<Self, StoreError> {
-        fs::create_dir_all(dir).map_err(|source| StoreError::Io {
+        file::make_folder(dir).map_err(|source| StoreError::Io {
             what: format!("state directory {}: {source}", dir.display()),
             step: "create it or choose another",
             source,

@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use dunlin_models::{Backend, Windows};
+use dunlin_protocol::give_up::GiveUp;
 use dunlin_protocol::task::{Task, TaskSpec};
 
-use crate::data::{DataError, WindowSet, WindowSource};
+use crate::data::trouble::{DataReport, Looked};
+use crate::data::{DataError, WindowSet, WindowSource, looks};
 use crate::job::{Job, JobFailure, JobSpec, Outcome, Survey};
 use crate::network::{NetworkTrainer, model_failure, no_data};
 use crate::ports::Executor;
@@ -32,13 +34,15 @@ pub struct BurnTrainer {
     source: Box<dyn WindowSource>,
     holdout: f32,
     trainer: NetworkTrainer,
+    /// What the last look for windows came to.
+    looked: Looked,
 }
 
 impl BurnTrainer {
     /// A trainer for the windows of `source`.
     pub fn new(source: Box<dyn WindowSource>, settings: TrainerSettings) -> Self {
         let TrainerSettings { backend, holdout } = settings;
-        Self { source, holdout, trainer: NetworkTrainer::new(backend) }
+        Self { source, holdout, trainer: NetworkTrainer::new(backend), looked: Looked::NoTask }
     }
 }
 
@@ -50,9 +54,33 @@ pub fn view<'a>(set: &'a WindowSet, task: &TaskSpec) -> Result<Windows<'a>, JobF
     Windows::new(task, &set.values, &set.labels).map_err(model_failure)
 }
 
+/// Why training failed, with what its data may have to do with it: a lower learning rate does not
+/// help against values in another unit than the task's.
+fn explain(failure: JobFailure, task: &TaskSpec, train: &WindowSet) -> JobFailure {
+    if failure.reason != GiveUp::Diverged {
+        return failure;
+    }
+    match looks::far_out(&looks::spans(task, train)) {
+        Some(far) => {
+            let step = "See to that before the learning rate: dunlin-agent data show";
+            JobFailure { why: format!("training diverged: {far} {step}"), ..failure }
+        }
+        None => failure,
+    }
+}
+
 impl Executor for BurnTrainer {
     fn survey(&mut self, task: &Arc<Task>, stop: &dyn Fn() -> bool) -> Result<Survey, JobFailure> {
-        let counts = self.source.count(task, stop).map_err(no_data)?;
+        let counts = match self.source.count(task, stop) {
+            Ok(counts) => counts,
+            Err(error) => {
+                if !matches!(error, DataError::Stopped) {
+                    self.looked = Looked::Misfit(error.to_string());
+                }
+                return Err(no_data(error));
+            }
+        };
+        self.looked = Looked::Windows(counts.total(), counts.left_out.clone());
         let train = counts.for_training(self.holdout);
         Ok(Survey::of_split(train, counts.total().saturating_sub(train)))
     }
@@ -73,7 +101,41 @@ impl Executor for BurnTrainer {
         }
         let all = self.source.windows_unless(&job.task, stop).map_err(no_data)?;
         let (train, held) = all.split(self.holdout);
-        let (train, held) = (view(&train, &job.task)?, view(&held, &job.task)?);
-        self.trainer.run(job, &train, &held, stop).map(Outcome::Trained)
+        let windows = (view(&train, &job.task)?, view(&held, &job.task)?);
+        let trained = self.trainer.run(job, &windows.0, &windows.1, stop);
+        trained.map(Outcome::Trained).map_err(|failure| explain(failure, &job.task, &train))
+    }
+
+    fn data(&self) -> DataReport {
+        DataReport::of(&self.source.status(), &self.looked)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use dunlin_protocol::id::Name;
+    use dunlin_protocol::task::{Channel, Features, Input, Target};
+
+    #[test]
+    fn a_training_that_diverged_on_values_in_another_unit_is_not_sent_to_the_learning_rate() {
+        let channel = Channel { name: "gl".into(), unit: "mmol/L".into(), offset: 0.0, scale: 1.0 };
+        let task = TaskSpec {
+            name: Name::new("sugar").unwrap(),
+            input: Input { channels: vec![channel], rate_millihertz: 1000, window: 2, hop: 1 },
+            features: Features::Raw,
+            layers: vec![],
+            target: Target::Reconstruct,
+        };
+        let told = |reason, values: &[f32]| {
+            let values = values.to_vec();
+            let train = WindowSet { values, window_values: 2, ..WindowSet::default() };
+            explain(JobFailure::new(reason, "lower the learning rate"), &task, &train).why
+        };
+        let why = told(GiveUp::Diverged, &[90.0, 180.0]);
+        assert!(why.starts_with("training diverged: gl is 90 to 180 mmol/L"), "{why}");
+        assert!(why.contains("|x| = 180") && why.contains("data show"), "{why}");
+        assert_eq!(told(GiveUp::Diverged, &[0.5, 1.5]), "lower the learning rate");
+        assert_eq!(told(GiveUp::Memory, &[90.0, 180.0]), "lower the learning rate");
     }
 }

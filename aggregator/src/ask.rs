@@ -19,8 +19,9 @@ use dunlin_aggregator::store::Store;
 use dunlin_protocol::id::Name;
 use dunlin_protocol::task::Task;
 use dunlin_protocol::work::WorkKind;
-use dunlin_service::ServiceNotifier;
 use dunlin_service::config::read_text;
+use dunlin_service::output::say;
+use dunlin_service::{ServiceNotifier, signals};
 
 use crate::Outcome;
 
@@ -36,8 +37,8 @@ const LOOKS_PER_LINE: u32 = 10;
 #[error("{0}")]
 pub(crate) struct Unusable(String);
 
-/// Puts the query in `file`; `say` prints the answer.
-pub(crate) fn run(mut config: Config, file: &Path, json: bool, say: &dyn Fn(&str)) -> Outcome {
+/// Puts the query in `file` and prints the answer.
+pub(crate) fn run(mut config: Config, file: &Path, json: bool) -> Outcome {
     let text = read_text(file, QUERY_BYTES_MAX).map_err(|error| Unusable(error.to_string()))?;
     let query: QueryFile =
         toml::from_str(&text).map_err(|error| Unusable(format!("{}: {error}", file.display())))?;
@@ -59,7 +60,7 @@ pub(crate) fn run(mut config: Config, file: &Path, json: bool, say: &dyn Fn(&str
     let stop = Arc::new(AtomicBool::new(false));
     let (flag, (signal, signalled)) = (Arc::clone(&stop), mpsc::channel());
     let (mine, folder) = (name.clone(), spool.clone());
-    ctrlc::set_handler(move || {
+    signals::on_stop(move || {
         // Whoever asked does not wait any more.
         folder.withdraw(&mine);
         flag.store(true, Ordering::Relaxed);
@@ -74,7 +75,7 @@ pub(crate) fn run(mut config: Config, file: &Path, json: bool, say: &dyn Fn(&str
     let Waited::Answer(table) = answer else {
         return Err("stopped before there was an answer".into());
     };
-    say(&if json { serde_json::to_string_pretty(&*table)? } else { table.to_string() });
+    say(&if json { serde_json::to_string_pretty(&*table)? } else { table.to_string() })?;
     match table.failure {
         None => Ok(()),
         Some(_) => Err("too few devices answered; lower `quorum`, or ask again later".into()),

@@ -56,3 +56,5 @@ pub mod run;
 pub mod status;
 #[cfg(feature = "std")]
 pub mod store;
+#[cfg(feature = "std")]
+mod trouble;

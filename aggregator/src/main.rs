@@ -19,7 +19,8 @@ use dunlin_aggregator::{model_file, run};
 use dunlin_protocol::task::Task;
 use dunlin_protocol::time::Instant;
 use dunlin_service::config::ConfigError;
-use dunlin_service::{ServiceNotifier, logging};
+use dunlin_service::output::say;
+use dunlin_service::{ServiceNotifier, logging, signals};
 
 /// Exit code of a configuration that cannot be used (`EX_CONFIG` of sysexits.h): a service manager
 /// should not start the program again before a person has looked.
@@ -118,25 +119,19 @@ fn perform(arguments: &Arguments) -> Outcome {
         None | Some(Command::Run) => run_until_signal(&config),
         Some(Command::Config { command: ConfigCommand::Check }) => {
             config.broker.check_files().map_err(RunError::Link)?;
-            say(&format!("{} is valid", arguments.config.display()));
-            Ok(())
+            Ok(say(&format!("{} is valid", arguments.config.display()))?)
         }
         Some(Command::Export { file }) => export(&config, file),
         Some(Command::Import { file }) => import(&config, file),
-        Some(Command::Query { file, json }) => ask::run(config, file, *json, &say),
+        Some(Command::Query { file, json }) => ask::run(config, file, *json),
         Some(Command::Status { json }) => status(&config, *json),
     }
-}
-
-#[allow(clippy::print_stdout)] // what the operator asked for
-fn say(text: &str) {
-    println!("{text}");
 }
 
 fn run_until_signal(config: &Config) -> Outcome {
     let stop = Arc::new(AtomicBool::new(false));
     let flag = Arc::clone(&stop);
-    ctrlc::set_handler(move || flag.store(true, Ordering::Relaxed))?;
+    signals::on_stop(move || flag.store(true, Ordering::Relaxed))?;
     Ok(run::run(config, &stop, ServiceNotifier::from_environment(), |_, _| {})?)
 }
 
@@ -156,8 +151,7 @@ fn export(config: &Config, file: &Path) -> Outcome {
         snapshot.check_task(&task).map_err(RunError::Start)?;
     }
     model_file::export(file, &task, head.lineage, head.version, &model.master_params)?;
-    say(&format!("version {} written to {}", head.version, file.display()));
-    Ok(())
+    Ok(say(&format!("version {} written to {}", head.version, file.display()))?)
 }
 
 fn import(config: &Config, file: &Path) -> Outcome {
@@ -186,17 +180,16 @@ fn import(config: &Config, file: &Path) -> Outcome {
             Output::Event(_) | Output::Publish { .. } | Output::Subscribe(_) => {}
         }
     }
-    say(&format!("{} is version {} now", file.display(), core.head().version));
-    Ok(())
+    Ok(say(&format!("{} is version {} now", file.display(), core.head().version))?)
 }
 
 fn status(config: &Config, json: bool) -> Outcome {
     let status = Status::read(&config.store)?;
-    match (status, json) {
-        (Some(status), true) => say(&serde_json::to_string_pretty(&status)?),
-        (Some(status), false) => say(&status.to_string()),
-        (None, true) => say("null"),
-        (None, false) => say("nothing has happened yet"),
-    }
-    Ok(())
+    let text = match (status, json) {
+        (Some(status), true) => serde_json::to_string_pretty(&status)?,
+        (Some(status), false) => status.to_string(),
+        (None, true) => "null".to_owned(),
+        (None, false) => "nothing has happened yet".to_owned(),
+    };
+    Ok(say(&text)?)
 }

@@ -1,5 +1,6 @@
 //! Events in plain words, for the log.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use dunlin_protocol::id::Lineage;
@@ -11,6 +12,8 @@ use crate::aggregator::Aggregator;
 use crate::combine::{Figures, Pooled};
 use crate::io::RoundEvent;
 use crate::summary::{Failure, RoundOutcome, RoundSummary, Tally};
+use crate::trouble;
+use crate::waiting::Waiting;
 
 /// How the aggregator is, in one line for `systemctl status`.
 pub fn in_a_line(core: &Aggregator) -> String {
@@ -19,10 +22,27 @@ pub fn in_a_line(core: &Aggregator) -> String {
         let (accepted, target) = (round.accepted(), round.bounds().target);
         let _ = write!(line, "; {}: {accepted} of {target} updates", round.key());
     }
-    if core.is_finished() {
-        line.push_str("; all rounds done");
+    match core.waiting() {
+        // A line that changes each second says no more than one that does not.
+        None | Some(Waiting::Settling { .. } | Waiting::Pause { .. }) => {}
+        Some(waiting) => {
+            let _ = write!(line, "; {waiting}");
+        }
+    }
+    if let Some(trouble) = trouble::in_words(&data(core)) {
+        let _ = write!(line, "; data: {trouble}");
     }
     line
+}
+
+/// Devices whose own data lack something, by their word for it.
+pub fn data(core: &Aggregator) -> BTreeMap<String, u32> {
+    core.data_trouble().iter().map(|(word, count)| (word.to_string(), *count)).collect()
+}
+
+/// Why no training round is open, in words; `None` while one is.
+pub fn waiting(core: &Aggregator) -> Option<String> {
+    core.waiting().map(|waiting| waiting.to_string())
 }
 
 /// The log line of an event and how much it matters.

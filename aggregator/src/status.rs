@@ -18,6 +18,7 @@ use crate::round::RoundKey;
 use crate::snapshot::Snapshot;
 use crate::store::{Store, StoreError, StoreProblem};
 use crate::summary::{Counters, RoundSummary};
+use crate::trouble;
 
 /// Ended rounds that a status shows.
 pub const ROUNDS_SHOWN: usize = 20;
@@ -49,6 +50,13 @@ pub struct Live {
     /// Enrolled devices that take no work now, by their reason.
     #[serde(default)]
     pub held: BTreeMap<Ineligible, u32>,
+    /// Enrolled devices whose own data lack something, by their word for it: `cut`, `off_rate`,
+    /// `windows` (have none) and so on.
+    #[serde(default)]
+    pub data: BTreeMap<String, u32>,
+    /// Why no training round is open; `None` while one is.
+    #[serde(default)]
+    pub waiting: Option<String>,
     /// Whether all rounds that were asked for are done.
     pub finished: bool,
     /// Counts since its start.
@@ -88,13 +96,21 @@ impl Status {
             remaining_ms: round.deadline().since(now),
         });
         let (online, held, finished) = (core.online(), core.held().clone(), core.is_finished());
+        let (data, waiting) = (report::data(core), report::waiting(core));
         Self {
             lineage: report::hex(core.head().lineage),
             boot: core.head().boot,
             version: core.head().version.0,
             open: open.collect(),
             ended,
-            live: Some(Live { online, held, finished, counters: core.counters().clone() }),
+            live: Some(Live {
+                online,
+                held,
+                data,
+                waiting,
+                finished,
+                counters: core.counters().clone(),
+            }),
         }
     }
 
@@ -228,8 +244,14 @@ impl fmt::Display for Status {
             )?;
         }
         let Some(live) = &self.live else { return f.write_str("not running") };
-        let Live { online, held, finished, counters } = live;
+        let Live { online, held, data, waiting, finished, counters } = live;
         write_counts(f, "held", held)?;
+        if let Some(trouble) = trouble::in_words(data) {
+            writeln!(f, "data trouble: {trouble}; dunlin-agent doctor on the device says more")?;
+        }
+        if let Some(waiting) = waiting {
+            writeln!(f, "no round is open: {waiting}")?;
+        }
         write_counts(f, "claims refused", &counters.claims_refused)?;
         write_counts(f, "updates refused", &counters.refused)?;
         let rest = if *finished { ", all rounds are done" } else { "" };

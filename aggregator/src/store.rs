@@ -62,6 +62,7 @@ impl Store {
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         let name = |problem| StoreError { path: path.to_owned(), problem };
         refuse_other_schemas(path).map_err(name)?;
+        make_private(path);
         let database = match Database::create(path) {
             Ok(database) => database,
             Err(DatabaseError::UpgradeRequired(_)) => return Err(name(StoreProblem::NotOurs)),
@@ -121,6 +122,12 @@ impl Store {
         };
         self.named(read())
     }
+}
+
+/// Makes an empty file where there is none: only its owner may read what devices sent.
+fn make_private(path: &Path) {
+    // Where that cannot be done, opening the store says why.
+    let _ = dunlin_service::file::private().write(true).create_new(true).open(path);
 }
 
 /// Looks at a store without opening it for writing, which changes bytes of the file.

@@ -320,3 +320,69 @@ fn a_round_over_a_real_broker_survives_kill_9_and_sigterm_says_goodbye() {
     let file = folder.path().join("m.safetensors").display().to_string();
     assert!(stdout(folder.path(), &["export", &file]).contains("version 1"));
 }
+
+/// An aggregator that finds no broker, when it has its store.
+#[allow(clippy::disallowed_methods)] // nothing tells of a file of another program
+fn started(folder: &Path, ignoring_hangups: bool) -> Child {
+    let trap = if ignoring_hangups { "trap '' HUP; " } else { "" };
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &format!("{trap}exec \"$0\" \"$@\"")]);
+    shell.arg(env!("CARGO_BIN_EXE_dunlin-aggregator"));
+    shell.arg("--config").arg(folder.join("aggregator.toml"));
+    let child = shell.env("RUST_LOG", "info").stderr(Stdio::piped()).spawn().unwrap();
+    // The status file comes after the first write of the store.
+    while !has_status(folder) {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    child
+}
+
+fn has_status(folder: &Path) -> bool {
+    let names = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name());
+    names.into_iter().any(|name| name.to_string_lossy().ends_with(".status.json"))
+}
+
+fn signal(child: &Child, name: &str) {
+    let id = child.id().to_string();
+    assert!(Command::new("kill").args([name, &id]).status().unwrap().success());
+}
+
+#[test]
+fn a_hangup_ends_it_in_order_unless_that_was_ignored_at_the_start() {
+    let ended = |signals: &[&str], ignoring| {
+        let folder = folder("mqtt://127.0.0.1:1");
+        let child = started(folder.path(), ignoring);
+        signals.iter().for_each(|name| signal(&child, name));
+        let output = child.wait_with_output().unwrap();
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let (code, log) = ended(&["-HUP"], false);
+    assert!(code == Some(0) && log.contains("SIGHUP"), "{code:?}: {log}");
+    let (code, log) = ended(&["-HUP", "-TERM"], true);
+    assert!(code == Some(0) && log.contains("SIGTERM") && !log.contains("SIGHUP"), "{log}");
+}
+
+#[cfg(unix)]
+#[test]
+fn its_files_are_private_and_a_closed_pipe_is_no_failure() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = folder("mqtt://127.0.0.1:1");
+    let child = started(folder.path(), false);
+    for arguments in [&["status"] as &[&str], &["status", "--json"], &["config", "check"]] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let closed = command(folder.path(), arguments).stdout(writer).output().unwrap();
+        let log = String::from_utf8_lossy(&closed.stderr).into_owned();
+        assert!(closed.status.success() && log.is_empty(), "{arguments:?}: {log}");
+    }
+    signal(&child, "-TERM");
+    child.wait_with_output().unwrap();
+    let made = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap());
+    let made: Vec<_> =
+        made.filter(|entry| !entry.file_name().to_string_lossy().ends_with(".toml")).collect();
+    assert!(made.len() >= 2, "{made:?}");
+    for entry in made {
+        let mode = entry.metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o077, 0, "{}", entry.path().display());
+    }
+}

@@ -136,7 +136,7 @@ async fn receive(
                 let topic = outbox.subscribe_answered(answer.pkid);
                 if answer.return_codes.contains(&SubscribeReasonCode::Failure) {
                     let topic = topic.unwrap_or_default();
-                    log::warn!("the broker refused the subscription to {topic}; check its ACL");
+                    log::debug!("the broker refused the subscription to {topic}");
                     sink(LinkEvent::SubscribeRefused { topic });
                 }
             }

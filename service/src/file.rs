@@ -1,6 +1,7 @@
-//! Files that are replaced: others see the old or the new one whole.
+//! Files that are replaced: others see the old or the new one whole. Files and folders that are made
+//! here belong to their owner alone; those that are there keep their modes.
 
-use std::fs::{self, File};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
@@ -17,7 +18,8 @@ pub enum Durability {
 type Flush<'a> = &'a dyn Fn(&File) -> io::Result<()>;
 
 /// Puts a file of `bytes` at `path`, in place of one that may be there: whoever looks sees the old
-/// or the new file. They are written to `path` with `.tmp` behind it first.
+/// or the new file. They are written to `path` with `.tmp` behind it first. Only the owner may read
+/// the new one.
 ///
 /// # Errors
 /// [`io::Error`] when the disk refuses. The old file is then still there, but where all that failed
@@ -26,6 +28,41 @@ pub fn replace(path: &Path, bytes: &[u8], durability: Durability) -> io::Result<
     match durability {
         Durability::Process => replace_with(path, bytes, None),
         Durability::PowerCut => replace_with(path, bytes, Some(&File::sync_all)),
+    }
+}
+
+/// Options for a file that only its owner may read and write, if opening it makes it.
+pub fn private() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
+}
+
+/// Makes the folder at `path` and those above it that are missing; only their owner may enter them.
+/// A folder that is there stays as it is.
+///
+/// # Errors
+/// [`io::Error`] when the system refuses.
+pub fn make_folder(path: &Path) -> io::Result<()> {
+    let mut builder = DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path)
+}
+
+/// Whether everybody on the machine may look into the folder at `path`.
+pub fn is_open_to_all(path: &Path) -> bool {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        fs::metadata(path).is_ok_and(|data| data.permissions().mode() & 0o005 != 0)
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = path;
+        false
     }
 }
 
@@ -51,7 +88,12 @@ fn replace_with(path: &Path, bytes: &[u8], flush: Option<Flush<'_>>) -> io::Resu
 }
 
 fn write(path: &Path, bytes: &[u8], flush: Option<Flush<'_>>) -> io::Result<()> {
-    let mut file = File::create(path)?;
+    // One that was left behind may have another mode.
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+        Ok(()) | Err(_) => {}
+    }
+    let mut file = private().write(true).create_new(true).open(path)?;
     file.write_all(bytes)?;
     flush.map_or(Ok(()), |flush| flush(&file))
 }
@@ -117,5 +159,32 @@ mod tests {
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
         assert!(replace(&folder.path().join("none/x"), b"new", Durability::Process).is_err());
         assert!(replace(folder.path(), b"new", Durability::Process).is_err(), "a folder is there");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_is_made_belongs_to_its_owner_and_what_is_there_keeps_its_mode() {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        let folder = tempfile::tempdir().unwrap();
+        let deep = folder.path().join("a/b");
+        make_folder(&deep).unwrap();
+        assert_eq!((mode(&deep), mode(&folder.path().join("a"))), (0o700, 0o700));
+        let path = deep.join("state.a");
+        // Somebody's umask let others read what an earlier program wrote.
+        for left in [path.clone(), deep.join("state.a.tmp")] {
+            fs::write(&left, "old").unwrap();
+            fs::set_permissions(&left, fs::Permissions::from_mode(0o644)).unwrap();
+        }
+        replace(&path, b"new", Durability::PowerCut).unwrap();
+        assert_eq!((mode(&path), fs::read(&path).unwrap()), (0o600, b"new".to_vec()));
+        let lock = deep.join("agent.lock");
+        private().write(true).create(true).truncate(true).open(&lock).unwrap();
+        assert_eq!(mode(&lock), 0o600);
+        assert!(!is_open_to_all(&deep));
+        fs::set_permissions(&deep, fs::Permissions::from_mode(0o755)).unwrap();
+        make_folder(&deep).unwrap();
+        assert_eq!(mode(&deep), 0o755);
+        assert!(is_open_to_all(&deep));
     }
 }

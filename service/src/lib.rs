@@ -1,11 +1,12 @@
 //! What Dunlin's programs need to be run as a service: configuration files with drop-ins, files that
-//! outlive a power cut, a log, figures of the machine, and word to the service manager that they are
+//! outlive a power cut and are nobody else's business, a log, answers on standard output, signals, figures of the machine, and word to the service manager that they are
 //! ready, how they are and that they live.
 
 #![cfg_attr(not(feature = "std"), no_std)]
 
 extern crate alloc;
 
+pub mod figures;
 pub mod problems;
 
 #[cfg(feature = "std")]
@@ -18,6 +19,10 @@ pub mod logging;
 pub mod machine;
 #[cfg(feature = "std")]
 mod notifier;
+#[cfg(feature = "std")]
+pub mod output;
+#[cfg(feature = "std")]
+pub mod signals;
 #[cfg(feature = "std")]
 mod watch;
 

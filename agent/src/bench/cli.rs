@@ -2,7 +2,6 @@
 
 use std::error::Error;
 use std::fs;
-use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -46,9 +45,13 @@ impl Arguments {
                 return ExitCode::FAILURE;
             }
         };
-        // A reader such as `head` may have seen enough.
-        let _ = writeln!(io::stdout(), "{text}");
-        ExitCode::SUCCESS
+        match dunlin_service::output::say(&text) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                log::error!("standard output: {error}");
+                ExitCode::FAILURE
+            }
+        }
     }
 
     fn measure(&self) -> Result<BenchReport, Box<dyn Error>> {

@@ -19,11 +19,14 @@ pub mod labels;
 mod left_out;
 pub mod live;
 mod log_limit;
+pub mod looks;
 pub mod losses;
 pub mod mqtt;
+pub mod peek;
 pub mod ring;
 pub mod store;
 pub mod time;
+pub mod trouble;
 pub mod units;
 mod window_set;
 

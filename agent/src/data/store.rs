@@ -46,7 +46,7 @@ impl SampleStore {
     /// # Errors
     /// [`DataError`] of [`Ring::open`] and [`LabelTable::open`].
     pub fn open(state_dir: &Path, header: Header) -> Result<Self, DataError> {
-        fs::create_dir_all(state_dir).map_err(DataError::io(state_dir, "create"))?;
+        dunlin_service::file::make_folder(state_dir).map_err(DataError::io(state_dir, "create"))?;
         let mut ring = Ring::open(&state_dir.join(files::RING), header)?;
         let (table, fresh) = LabelTable::open(&state_dir.join(files::LABELS))?;
         if fresh {

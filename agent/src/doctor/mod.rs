@@ -5,6 +5,7 @@
 
 pub mod cli;
 mod federation;
+mod fit;
 mod machine;
 mod network;
 pub mod report;

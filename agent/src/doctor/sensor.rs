@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use dunlin_protocol::task::TaskSpec;
 
-use super::now;
 use super::report::{Finding, Outcome};
+use super::{fit, now};
 use crate::config::AgentConfig;
 use crate::data::config::Sampling;
-use crate::data::{SourceConfig, SourceStatus, WindowSource};
+use crate::data::{Loss, Losses, SourceConfig, SourceStatus, WindowSource};
 use crate::instance::InstanceLock;
 
 /// Wait between two looks.
@@ -65,6 +65,18 @@ fn advice(config: &SourceConfig) -> &'static str {
     }
 }
 
+/// Whether samples can get labels at all.
+fn labels_are_set(config: &SourceConfig) -> bool {
+    match config {
+        SourceConfig::Har(_) => true,
+        SourceConfig::Csv(csv) => csv.input.label.is_some() || csv.sampling.labels_path.is_some(),
+        SourceConfig::Iio(iio) => iio.sampling.labels_path.is_some(),
+        SourceConfig::Mqtt(mqtt) => {
+            mqtt.input.label.is_some() || mqtt.sampling.labels_path.is_some()
+        }
+    }
+}
+
 /// Opens the source as the agent would and watches it for `span`.
 pub(super) fn check(config: &AgentConfig, task: Option<&TaskSpec>, span: Duration) -> Finding {
     let expected = Expected::of(&config.source);
@@ -90,13 +102,16 @@ pub(super) fn check(config: &AgentConfig, task: Option<&TaskSpec>, span: Duratio
     };
     let flow = match expected.rate_hz {
         Some(rate_hz) => flow(&watch(&*source, span), rate_hz, span, advice(&config.source)),
-        None => Finding::ok(format!("{} samples are there", source.status().samples)),
+        None => match source.status().samples {
+            0 => Finding::failed("there are no samples", "is this the folder of the data set?"),
+            samples => Finding::ok(format!("{samples} samples are there")),
+        },
     };
     if flow.outcome == Outcome::Failed {
         return flow;
     }
     match task {
-        Some(task) => both(flow, fit(&*source, task)),
+        Some(task) => both(flow, fit::check(&*source, task, labels_are_set(&config.source))),
         None => both(flow, Finding::ok("no task is known yet to compare with")),
     }
 }
@@ -141,21 +156,21 @@ fn rate(moments: &[(Duration, u64)], span: Duration) -> Option<f64> {
 /// `advice`: what to look at when nothing comes.
 fn flow(seen: &Seen, rate_hz: f64, span: Duration, advice: &str) -> Finding {
     let SourceStatus { accepted, losses, problem, ended, .. } = &seen.status;
-    let refused = &losses.faults();
     let seconds = span.as_secs_f64();
+    // What was left out follows line by line, each with the last of its kind.
+    let left_out = losses_of(losses);
     let problem = problem.as_ref().map_or(String::new(), |problem| format!("; {problem}"));
     if *accepted == 0 {
-        let text = format!("no sample in {seconds:.0} s, {refused} rows refused{problem}");
-        if *refused == 0 && rate_hz * seconds < 2.0 {
+        let text = format!("no sample in {seconds:.0} s{problem}{left_out}");
+        let worst = losses.worst();
+        if worst.is_none() && rate_hz * seconds < 2.0 {
             let step = format!("watch for longer: --seconds {:.0}", (3.0 / rate_hz).ceil());
             return Finding::warning(text, step);
         }
-        let step = if *refused > 0 {
-            "compare the rows or messages, their names and delimiter, with the [source] section"
-        } else if *ended {
-            "the program that writes the samples has ended: start it again"
-        } else {
-            advice
+        let step = match worst {
+            Some((loss, ..)) => remedy(loss),
+            None if *ended => "the program that writes the samples has ended: start it again",
+            None => advice,
         };
         return Finding::failed(text, step);
     }
@@ -163,15 +178,19 @@ fn flow(seen: &Seen, rate_hz: f64, span: Duration, advice: &str) -> Finding {
     let shown = measured.map_or(String::new(), |hz| format!(", {hz:.1} a second"));
     let text = format!("{accepted} samples in {seconds:.0} s{shown}");
     let off = measured.is_some_and(|hz| (hz - rate_hz).abs() > rate_hz * RATE_SHARE);
-    if *refused > 0 || !problem.is_empty() {
-        let text = format!("{text}; {refused} rows refused{problem}");
-        return Finding::warning(text, "look at these rows; RUST_LOG=warn shows why");
+    if let Some((loss, ..)) = losses.worst() {
+        return Finding::warning(format!("{text}{problem}{left_out}"), remedy(loss));
+    }
+    if !problem.is_empty() {
+        return Finding::warning(format!("{text}{problem}"), advice);
     }
     if off {
-        let step = "correct source.rate_hz or the sensor's rate; a program that writes in bursts \
-                    should flush after each row";
+        let step = "do two sensors or topics come in one stream? Then choose one of them first \
+                    (`where`, or another topic). Otherwise correct source.rate_hz or the sensor's \
+                    rate; a program that writes in bursts should flush after each row";
         return Finding::warning(format!("{text}, but source.rate_hz is {rate_hz}"), step);
     }
+    let text = format!("{text}{left_out}");
     if measured.is_none() && !ended {
         let step = "does the program still write? Watch for longer: --seconds 60";
         return Finding::warning(format!("{text}, too few of them new to tell a rate"), step);
@@ -179,31 +198,45 @@ fn flow(seen: &Seen, rate_hz: f64, span: Duration, advice: &str) -> Finding {
     Finding::ok(text)
 }
 
-/// Whether windows of `task` can be cut from the source.
-fn fit(source: &dyn WindowSource, task: &TaskSpec) -> Finding {
-    let name = &task.name;
-    let set = match source.windows(task) {
-        Ok(set) => set,
-        Err(error) => {
-            let step = "map channels and rate in [source] to those of the task";
-            return Finding::failed(format!("task {name}: {error}"), step);
-        }
+/// A line for each kind of loss, with the last of it; what `where` leaves out among them.
+fn losses_of(losses: &Losses) -> String {
+    let line = |(loss, count, last): (Loss, u64, &str)| {
+        let last = if last.is_empty() { String::new() } else { format!(" ({last})") };
+        format!("\n{count} {}{last}", loss.describe())
     };
-    if set.is_empty() {
-        let labels = if task.needs_labels() { " with a label" } else { "" };
-        let text = format!(
-            "task {name}: channels and rate fit; no window of {} samples{labels} yet",
-            task.input.window
-        );
-        return Finding::ok(text);
+    losses.iter().map(line).collect()
+}
+
+/// What to do about the kind of loss that occurs most often.
+fn remedy(loss: Loss) -> &'static str {
+    match loss {
+        Loss::Cut => {
+            "remove source.quantum, then values are kept as they are; samples that were cut stay \
+             cut until dunlin-agent data reset"
+        }
+        Loss::Columns => {
+            "compare delimiter, header and the names of columns in [source] with the file"
+        }
+        Loss::Number => {
+            "does [source.channels] name columns of numbers? Words such as Low can be given values, \
+             other rows left out by `where`"
+        }
+        Loss::Time => "say in source.time what times look like: format, unit and zone",
+        Loss::Missing => {
+            "a channel that comes more rarely than the others can be held: source.missing"
+        }
+        Loss::Filtered => "nothing is left: compare source.where with the file",
+        Loss::Message => "compare [source] with a message: mosquitto_sub -v -t TOPIC shows them",
+        Loss::Topic => "name one topic in source.topic, or say what the levels of the topic mean",
+        Loss::Dropped => {
+            "samples come faster than they are taken: send fewer at a time, or more slowly"
+        }
+        Loss::Reading => {
+            "do what the text says; is the sensor connected, and not too slow for rate_hz?"
+        }
+        Loss::Label => "labels have 1 to 32 characters, ranges a start before their end",
+        Loss::Order => "is one clock used by all who write, and was it set back?",
     }
-    let of_label = |label: usize| set.labels.iter().filter(|&&l| usize::from(l) == label).count();
-    let labels = task.labels().iter().enumerate();
-    let labels: Vec<String> =
-        labels.map(|(label, text)| format!("{text} {}", of_label(label))).collect();
-    let labels =
-        if labels.is_empty() { String::new() } else { format!(" ({})", labels.join(", ")) };
-    Finding::ok(format!("task {name}: {} windows{labels}", set.len()))
 }
 
 /// Two findings as one: the worse outcome, both texts.
@@ -276,8 +309,9 @@ mod tests {
         std::fs::write(dir.path().join("imu.csv"), "ax\nhello\nworld\n").unwrap();
         let finding = check(&config(dir.path(), "imu.csv", ""), None, SPAN);
         assert_eq!(finding.outcome, Outcome::Failed);
-        assert!(finding.text.contains("2 rows refused"), "{finding:?}");
-        assert!(finding.next_step.unwrap().contains("delimiter"));
+        let text = "2 samples with a value that is no number (line 3";
+        assert!(finding.text.contains(text), "{finding:?}");
+        assert!(finding.next_step.unwrap().contains("columns of numbers"));
     }
 
     #[test]

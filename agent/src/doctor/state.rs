@@ -6,8 +6,9 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use dunlin_protocol::task::Task;
+use dunlin_service::file::{is_open_to_all, make_folder, private};
 
-use super::report::Finding;
+use super::report::{Finding, Outcome};
 use crate::ports::StateStore;
 use crate::state::DeviceState;
 use crate::store::FileStore;
@@ -47,7 +48,7 @@ fn make(dir: &Path) -> io::Result<Vec<PathBuf>> {
     }
     let missing = |dir: &&Path| !dir.as_os_str().is_empty() && !dir.exists();
     let made: Vec<PathBuf> = dir.ancestors().filter(missing).map(Path::to_owned).collect();
-    fs::create_dir_all(dir)?;
+    make_folder(dir)?;
     Ok(made.into_iter().rev().collect())
 }
 
@@ -82,13 +83,18 @@ fn look(dir: &Path, ring_bytes: u64, is_new: bool) -> (Finding, Option<Kept>) {
         let text = format!("{text}\nit belongs to user {owner}, and root may do everything");
         return (Finding::warning(text, step), Some(kept));
     }
-    (with_space(dir, text, ring_bytes), Some(kept))
+    let found = with_space(dir, text, ring_bytes);
+    if is_new || found.outcome != Outcome::Ok || !is_open_to_all(dir) {
+        return (found, Some(kept));
+    }
+    let text = format!("{}\neverybody on this machine may read the samples there", found.text);
+    (Finding::warning(text, format!("chmod 700 {shown}")), Some(kept))
 }
 
 /// Writes a file, brings it to the disk and removes it: the user that it belonged to.
 fn write_and_sync(dir: &Path) -> io::Result<u32> {
     let path = dir.join(format!("doctor.{}", std::process::id()));
-    let mut file = File::create(&path)?;
+    let mut file = private().write(true).create(true).truncate(true).open(&path)?;
     let written = file
         .write_all(&[0; 4096])
         .and_then(|()| file.sync_all())
@@ -121,7 +127,6 @@ fn with_space(dir: &Path, text: String, ring_bytes: u64) -> Finding {
 
 #[cfg(test)]
 mod tests {
-    use super::super::report::Outcome;
     use super::*;
     use crate::state::{CachedTask, STATE_SCHEMA};
     use dunlin_protocol::id::Digest;

@@ -110,7 +110,8 @@ fn stopped(full: bool) -> (bool, Vec<String>) {
         sleep: None,
     };
     let held = Arc::default();
-    let mut device = Device { session, hands, heartbeat: Heartbeat::default(), held };
+    let (heartbeat, data) = (Heartbeat::default(), DataReport::default());
+    let mut device = Device { session, hands, heartbeat, held, data };
     let mut listener = Listener::default();
     let (outcome, _) = device.leave(Ok(()), &mut listener);
     (outcome.is_ok(), listener.0)

@@ -10,6 +10,7 @@ use dunlin_protocol::task::Task;
 use dunlin_service::Heartbeat;
 
 use super::{Event, RunError};
+use crate::data::trouble::DataReport;
 use crate::job::Job;
 use crate::ports::Executor;
 
@@ -32,6 +33,7 @@ pub(super) fn spawn(
     let (orders, inbox) = mpsc::channel::<Order>();
     let work = move || {
         let mut task: Option<Arc<Task>> = None;
+        let mut told = DataReport::default();
         // A large ring on a slow disk takes a while: that is progress too.
         let counting = || {
             heartbeat.beat();
@@ -45,7 +47,7 @@ pub(super) fn spawn(
                 (Ok(Order::UseTask(new)), _) => {
                     let survey = trainer.survey(&new, &counting);
                     task = Some(new);
-                    Event::Survey(survey)
+                    Some(Event::Survey(survey))
                 }
                 (Ok(Order::Run(job, cancel)), _) => {
                     let stop = || {
@@ -57,16 +59,18 @@ pub(super) fn spawn(
                         // The same work may begin again: its outcome must not be taken for that one's.
                         continue;
                     }
-                    Event::Done(job.work, outcome)
+                    Some(Event::Done(job.work, outcome))
                 }
-                (Err(RecvTimeoutError::Timeout), _) if held.load(Ordering::Relaxed) => continue,
-                (Err(RecvTimeoutError::Timeout), Some(task)) => {
-                    Event::Survey(trainer.survey(task, &counting))
+                (Err(RecvTimeoutError::Timeout), Some(task)) if !held.load(Ordering::Relaxed) => {
+                    Some(Event::Survey(trainer.survey(task, &counting)))
                 }
-                (Err(RecvTimeoutError::Timeout), None) => continue,
+                (Err(RecvTimeoutError::Timeout), _) => None,
                 (Err(RecvTimeoutError::Disconnected), _) => return,
             };
-            if events.send(event).is_err() {
+            let data = trainer.data();
+            let news = (data != told).then(|| Event::Data(data.clone()));
+            told = data;
+            if event.into_iter().chain(news).any(|event| events.send(event).is_err()) {
                 return;
             }
         }

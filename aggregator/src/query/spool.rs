@@ -11,7 +11,7 @@ use std::time::Duration;
 use dunlin_protocol::id::Name;
 use dunlin_protocol::task::Task;
 use dunlin_service::config::{ConfigFileError, read_file, read_text};
-use dunlin_service::file::{Durability, replace};
+use dunlin_service::file::{Durability, make_folder, replace};
 use serde::Deserialize;
 
 use super::file::{QUERY_BYTES_MAX, QueryFile};
@@ -69,7 +69,7 @@ impl Spool {
 
     /// Makes the folder, so that it belongs to the user of the aggregator, whoever asks.
     pub fn make(&self) {
-        if let Err(error) = fs::create_dir_all(&self.folder) {
+        if let Err(error) = make_folder(&self.folder) {
             log::warn!("{}: {error}; nothing can be asked", self.folder.display());
         }
         // What nobody took in a day nobody waits for.
@@ -106,7 +106,7 @@ impl Spool {
     /// When the folder cannot be made or written.
     pub fn put(&self, store: &Path, name: &Name, text: &str) -> io::Result<()> {
         if !self.folder.exists() {
-            fs::create_dir_all(&self.folder)?;
+            make_folder(&self.folder)?;
             self.give_to_owner_of(store);
         }
         replace(&self.path(name, "toml"), text.as_bytes(), Durability::PowerCut)

@@ -16,6 +16,7 @@ use dunlin_link::BrokerUrl;
 use dunlin_models::Backend;
 use dunlin_protocol::codec::Codec;
 use dunlin_protocol::work::Training;
+use dunlin_service::output::say;
 use progress::Progress;
 
 /// Exit code for arguments that cannot be used (`EX_CONFIG` of sysexits.h).
@@ -129,7 +130,6 @@ fn load(arguments: &Arguments) -> Result<Experiment, Failure> {
     Ok(experiment)
 }
 
-#[allow(clippy::print_stdout)] // a program's answer
 fn run(arguments: &Arguments) -> Result<(), Failure> {
     let experiment = load(arguments)?;
     let own_broker = match &arguments.broker {
@@ -168,10 +168,10 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
         .write(&arguments.report)
         .map_err(|error| usage(format!("--report {}: {error}", arguments.report.display())))?;
     if arguments.json {
-        println!("{}", report.json().map_err(failed)?);
+        say(&report.json().map_err(failed)?).map_err(failed)?;
     } else {
-        println!("{}", summary_table(&report));
-        println!("Report: {}", files.html.display());
+        say(&summary_table(&report)).map_err(failed)?;
+        say(&format!("Report: {}", files.html.display())).map_err(failed)?;
     }
     Ok(())
 }

@@ -5,6 +5,7 @@ use dunlin_fleet::sim::report::Report;
 use dunlin_fleet::sim::run::Options;
 use dunlin_fleet::sim::scenario::Scenario;
 use dunlin_fleet::sim::setup::{prepare, preset};
+use dunlin_service::output::print;
 
 use super::simulate::measure;
 use super::{Failure, failed, threads, usage};
@@ -29,7 +30,6 @@ pub(crate) struct Arguments {
     json: bool,
 }
 
-#[allow(clippy::print_stdout)] // a program's answer
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     if !(0.1..=36_000.0).contains(&arguments.seconds) {
         return Err(usage("--seconds: 0.1 to 36000"));
@@ -52,9 +52,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         rounds = needed.max(rounds.saturating_add(1));
     };
     if arguments.json {
-        print!("{}", report.json().map_err(failed)?);
+        print(&report.json().map_err(failed)?).map_err(failed)?;
     } else {
-        print!("{}", text(&report));
+        print(&text(&report)).map_err(failed)?;
     }
     Ok(())
 }

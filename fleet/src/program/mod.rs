@@ -18,6 +18,7 @@ use dunlin_aggregator::settings::{Enrolment, Settings};
 use dunlin_fleet::experiment::{self, Experiment};
 use dunlin_fleet::live;
 use dunlin_protocol::codec::Codec;
+use dunlin_service::output::{print, say};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 /// Why a subcommand gave nothing.
@@ -84,7 +85,6 @@ impl Common {
     }
 
     /// Writes a plot and the figures, and says where they are.
-    #[allow(clippy::print_stdout)] // a program's answer
     pub(crate) fn write(
         &self,
         name: &str,
@@ -101,10 +101,11 @@ impl Common {
             std::fs::write(path("svg"), svg).map_err(named)?;
         }
         if self.json {
-            println!("{json}");
+            say(&json).map_err(failed)?;
         } else {
-            print!("{table}");
-            println!("\n{} and {}", shown(&path("svg")), shown(&path("json")));
+            print(table).map_err(failed)?;
+            say(&format!("\n{} and {}", shown(&path("svg")), shown(&path("json"))))
+                .map_err(failed)?;
         }
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! `dunlin-fleet scale`: what fleets of growing size cost, each in a process of its own.
 
+use dunlin_service::output::{print, say};
 use std::fmt::Write as _;
 use std::process::Command;
 
@@ -41,7 +42,6 @@ struct Row {
     bytes_per_device: f64,
 }
 
-#[allow(clippy::print_stdout)] // a program's answer
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let bar = bar(arguments.devices.len() as u64, !arguments.json);
     let mut rows = Vec::new();
@@ -52,9 +52,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
     bar.finish_and_clear();
     if arguments.json {
-        println!("{}", serde_json::to_string_pretty(&rows).map_err(failed)?);
+        say(&serde_json::to_string_pretty(&rows).map_err(failed)?).map_err(failed)?;
     } else {
-        print!("{}", table(&rows));
+        print(&table(&rows)).map_err(failed)?;
     }
     Ok(())
 }

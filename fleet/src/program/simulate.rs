@@ -8,6 +8,7 @@ use dunlin_fleet::sim::report::{Cost, Report, table};
 use dunlin_fleet::sim::run::{Options, run as simulate};
 use dunlin_fleet::sim::scenario::Scenario;
 use dunlin_fleet::sim::setup::{self, Prepared, preset};
+use dunlin_service::output::{print, say};
 
 use super::{Failure, bar, failed, threads, usage};
 
@@ -78,7 +79,6 @@ pub(crate) struct Arguments {
     json: bool,
 }
 
-#[allow(clippy::print_stdout)] // a program's answer
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let prepared = arguments.which.prepare()?;
     let options = Options { profile: arguments.profile, ..Options::threads(arguments.threads) };
@@ -86,10 +86,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let named = |error| usage(format!("--report {}: {error}", arguments.report.display()));
     let page = report.write(&arguments.report).map_err(named)?;
     if arguments.json {
-        print!("{}", report.json().map_err(failed)?);
+        print(&report.json().map_err(failed)?).map_err(failed)?;
     } else {
-        print!("{}", table(&report));
-        println!("\n{}", page.display());
+        print(&table(&report)).map_err(failed)?;
+        say(&format!("\n{}", page.display())).map_err(failed)?;
     }
     let Some(violation) = &report.outcome.violation else { return Ok(()) };
     Err(failed(format!(

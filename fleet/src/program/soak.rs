@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use clap::Args;
 use dunlin_fleet::sim::Violation;
 use dunlin_fleet::sim::run::{Options, run as simulate};
+use dunlin_service::output::say;
 use serde::Serialize;
 
 use super::simulate::Which;
@@ -56,13 +57,12 @@ struct Broken {
     what: String,
 }
 
-#[allow(clippy::print_stdout)] // a program's answer
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let prepared = arguments.which.prepare()?;
     let first = prepared.scenario.seed;
     let last = first.saturating_add(arguments.seeds - 1);
     if !arguments.json {
-        println!("{}: seeds {first} to {last}", prepared.scenario.name);
+        say(&format!("{}: seeds {first} to {last}", prepared.scenario.name)).map_err(failed)?;
     }
     let bar = bar(last - first + 1, !arguments.json);
     bar.set_message("seeds");
@@ -91,7 +91,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
             };
             let replay = arguments.which.replay(seed);
             if !arguments.json {
-                bar.suspend(|| println!("{replay}: {rule}: {what}"));
+                bar.suspend(|| say(&format!("{replay}: {rule}: {what}"))).map_err(failed)?;
             }
             found.broken.push(Broken { seed, replay, rule, what });
         }
@@ -105,9 +105,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let mut found = found.into_inner().map_err(|_| failed("a run panicked"))?;
     found.broken.sort_by_key(|broken| broken.seed);
     if arguments.json {
-        println!("{}", serde_json::to_string(&found).map_err(failed)?);
+        say(&serde_json::to_string(&found).map_err(failed)?).map_err(failed)?;
     } else {
-        println!("{}", found.text());
+        say(&found.text()).map_err(failed)?;
     }
     match found.broken.len() {
         0 => Ok(()),
