@@ -19,6 +19,8 @@ mod broker {
     mod inference;
     mod intermittent;
     mod late;
+    mod other_brokers;
+    mod others;
     mod program;
     mod programs;
     mod queries;

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use dunlin_agent::job::{Job, JobFailure, Outcome, Survey, Trained};
 use dunlin_agent::ports::Executor;
 use dunlin_protocol::id::Name;
-use dunlin_protocol::task::{Channel, Features, Input, Layer, Op, Share, Target, Task, TaskSpec};
+use dunlin_protocol::task::{
+    Channel, Features, Input, Layer, Op, Rate, Share, Target, Task, TaskSpec,
+};
 use dunlin_protocol::work::{Score, WorkKind};
 
 /// A checked name.
@@ -23,7 +25,7 @@ pub fn toy_task(window: u16) -> TaskSpec {
         name: name("toy"),
         input: Input {
             channels: vec![channel],
-            rate_millihertz: 50_000,
+            rate: Rate::from_millihertz(50_000),
             window,
             hop: window.div_ceil(2),
         },
@@ -70,6 +72,7 @@ impl Executor for ToyTrainer {
             train_loss: 0.5,
             before: score,
             after: if training { score } else { Score::default() },
+            ..Trained::default()
         };
         Ok(trained.into())
     }

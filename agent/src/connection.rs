@@ -2,13 +2,19 @@
 
 use std::time::{Duration, Instant as Clock};
 
-use dunlin_link::{Counters, Link, LinkConfig, LinkError, Will};
+use dunlin_link::{Counters, Dialer, Link, LinkConfig, LinkError, Will};
 
 use crate::ports::{Connect, Events, Message, Transport};
 
+/// Connections in a row that must end over a packet before it counts as too long.
+const OVERSIZE_TIMES: u32 = 2;
+
 /// The device's connection to its broker by MQTT, or the time of the next.
 struct Connection {
-    config: LinkConfig,
+    /// What earlier links have found out: files as they were when they could be read, the broker
+    /// that answers.
+    dialer: Dialer,
+    will: Will,
     events: Events,
     link: Option<Link>,
     wake: Option<Clock>,
@@ -23,13 +29,13 @@ fn now() -> Clock {
 
 impl Connect for LinkConfig {
     fn connect(
-        mut self: Box<Self>,
+        self: Box<Self>,
         will: Will,
         events: Events,
     ) -> Result<Box<dyn Transport>, LinkError> {
-        self.will = Some(will);
         let (wake, before) = (None, Counters::default());
-        let mut connection = Connection { config: *self, events, link: None, wake, before };
+        let dialer = Dialer::new(*self)?;
+        let mut connection = Connection { dialer, will, events, link: None, wake, before };
         connection.open()?;
         Ok(Box::new(connection))
     }
@@ -38,7 +44,9 @@ impl Connect for LinkConfig {
 impl Connection {
     fn open(&mut self) -> Result<(), LinkError> {
         let events = self.events.clone();
-        self.link = Some(Link::open(self.config.clone(), move |event| events(event))?);
+        self.link = Some(Link::open_with(&self.dialer, Some(self.will.clone()), move |event| {
+            events(event)
+        })?);
         Ok(())
     }
 }
@@ -54,6 +62,24 @@ impl Transport for Connection {
         if let Some(link) = &self.link {
             link.subscribe(topic);
         }
+    }
+
+    fn set_will(&mut self, will: Will) {
+        if let Some(link) = &self.link {
+            link.set_will(will.clone());
+        }
+        self.will = will;
+    }
+
+    fn subscribe_once(&mut self, topic: String) {
+        if let Some(link) = &self.link {
+            link.subscribe_once(topic);
+        }
+    }
+
+    fn oversize(&self) -> Option<usize> {
+        let oversize = self.link.as_ref().and_then(Link::oversize)?;
+        (oversize.times >= OVERSIZE_TIMES).then_some(oversize.bytes)
     }
 
     fn unsubscribe(&mut self, topic: String) {

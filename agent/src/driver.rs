@@ -215,7 +215,17 @@ impl Device {
             match events.recv_timeout(wait) {
                 Ok(Event::Link(event)) => {
                     credentials_refused = matches!(event, LinkEvent::Refused { .. });
+                    let lost = matches!(event, LinkEvent::Disconnected { .. });
+                    let connected = event == LinkEvent::Connected;
                     self.on_link(now(), event);
+                    if connected {
+                        let (topic, payload) = self.session.last_will();
+                        let topic = self.hands.topics.name(&topic);
+                        transport.set_will(Will { topic, payload });
+                    }
+                    if let Some(bytes) = transport.oversize().filter(|_| lost) {
+                        self.session.handle(now(), Input::Oversize(bytes));
+                    }
                 }
                 Ok(Event::Survey(Ok(survey))) => {
                     self.session.handle(now(), Input::Survey(survey));
@@ -338,7 +348,13 @@ impl Ports for DevicePorts<'_, '_> {
 
     fn subscribe(&mut self, topic: &Topic) -> bool {
         if let Some(transport) = &mut self.transport {
-            transport.subscribe(self.hands.topics.name(topic));
+            let name = self.hands.topics.name(topic);
+            // A chunk that is lost is asked for again.
+            if matches!(topic, Topic::Object(..)) {
+                transport.subscribe_once(name);
+            } else {
+                transport.subscribe(name);
+            }
         }
         true
     }

@@ -7,7 +7,7 @@ use dunlin_protocol::id::{LayoutHash, Lineage, ModelVersion};
 use dunlin_protocol::message::WorkRef;
 use dunlin_protocol::task::{Task, TaskDigest};
 use dunlin_protocol::wire::WireError;
-use dunlin_protocol::work::{Score, SumsWork, TrainFigures, Training, WorkKind};
+use dunlin_protocol::work::{Fit, Score, SumsWork, TrainFigures, Training, WorkKind};
 
 /// One piece of local work.
 #[derive(Clone, Debug)]
@@ -128,6 +128,8 @@ pub struct Trained {
     pub before: Score,
     /// The trained model on held-back windows; empty for an evaluation.
     pub after: Score,
+    /// Sums of the errors of both, where outputs are values; empty for classes.
+    pub fits: [Fit; 2],
 }
 
 impl Trained {

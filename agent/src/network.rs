@@ -3,13 +3,13 @@
 use alloc::borrow::Cow;
 use alloc::string::ToString;
 use alloc::sync::Arc;
-use alloc::{vec, vec::Vec};
+use alloc::vec::Vec;
 
 use dunlin_models::{Backend, ModelError, Network, Windows};
 use dunlin_protocol::give_up::GiveUp;
 use dunlin_protocol::limits::PARAMS_MAX;
 use dunlin_protocol::task::{ParamLayout, Share, Task};
-use dunlin_protocol::work::Score;
+use dunlin_protocol::work::{Fit, Score};
 
 use crate::job::{Job, JobFailure, Trained};
 
@@ -68,20 +68,20 @@ impl NetworkTrainer {
         network.set_params(&before_params).map_err(model_failure)?;
         let mut should_stop = || stop();
         let mut score = |network: &Network| match held.len() {
-            0 => Ok(Score::default()),
-            _ => network.evaluate_unless(held, &mut should_stop).map_err(model_failure),
+            0 => Ok((Score::default(), Fit::new(&task))),
+            _ => network.measure(held, &mut should_stop).map_err(model_failure),
         };
-        let before = score(network)?;
+        let (before, fit_before) = score(network)?;
         let Some(training) = job.training() else {
             let examples = before.windows;
-            let after = Score::default();
             let local = local_of(&before_params, layout);
-            return Ok(Trained { delta: vec![], local, examples, train_loss: 0.0, before, after });
+            let fits = [fit_before, Fit::default()];
+            return Ok(Trained { local, examples, before, fits, ..Trained::default() });
         };
         let report = network
             .train_from(&before_params, train, training, job.seed, &mut || stop())
             .map_err(model_failure)?;
-        let after = score(network)?;
+        let (after, fit_after) = score(network)?;
         let params = network.params();
         Ok(Trained {
             delta: layout.update_of(&before_params, params),
@@ -90,6 +90,7 @@ impl NetworkTrainer {
             train_loss: report.mean_loss,
             before,
             after,
+            fits: [fit_before, fit_after],
         })
     }
 
@@ -104,11 +105,11 @@ impl NetworkTrainer {
         model: &[f32],
         seed: u64,
         windows: &Windows<'_>,
-    ) -> Result<Score, JobFailure> {
+    ) -> Result<(Score, Fit), JobFailure> {
         let params = whole_params(model, seed, task.layout())?;
         let network = self.network(task)?;
         network.set_params(&params).map_err(model_failure)?;
-        network.evaluate(windows).map_err(model_failure)
+        network.measure(windows, &mut || false).map_err(model_failure)
     }
 }
 

@@ -43,6 +43,19 @@ pub trait Transport {
     /// Subscribes to `topic`; retained messages come at once.
     fn subscribe(&mut self, topic: String);
 
+    /// Gives the connections to come another last will; that of this one stays.
+    fn set_will(&mut self, _will: Will) {}
+
+    /// Subscribes to `topic` where a message that is lost is asked for again: QoS 0 is enough.
+    fn subscribe_once(&mut self, topic: String) {
+        self.subscribe(topic);
+    }
+
+    /// Length in bytes of a packet over which the broker has ended several connections in a row.
+    fn oversize(&self) -> Option<usize> {
+        None
+    }
+
     /// Unsubscribes from `topic`; messages that are on their way may still come.
     fn unsubscribe(&mut self, topic: String);
 

@@ -4,6 +4,7 @@
 //! call again with [`Input::Tick`] at [`Session::next_deadline`] at the latest.
 
 mod check_in;
+mod chunk_size;
 mod data_budget;
 mod eligibility;
 mod feedback;
@@ -34,6 +35,7 @@ use alloc::{boxed::Box, string::String, vec::Vec};
 
 use dunlin_protocol::give_up::GiveUp;
 use dunlin_protocol::id::Lineage;
+use dunlin_protocol::limits::CHUNK_BYTES_MAX;
 use dunlin_protocol::message::{Outcome, Refusal};
 use dunlin_protocol::presence::{Presence, State};
 use dunlin_protocol::rng::Rng;
@@ -83,6 +85,8 @@ pub struct Session {
     voice: Voice,
     told: waiting::Told,
     counters: SessionCounters,
+    /// Longest chunk in bytes that the broker may be expected to let through.
+    chunk_bytes_max: u32,
     /// What is needed to classify between rounds, if the device does.
     inference: Option<Box<inference::Inference>>,
 }
@@ -111,6 +115,7 @@ impl Session {
             voice: Voice::default(),
             told: waiting::Told::default(),
             counters: SessionCounters::default(),
+            chunk_bytes_max: CHUNK_BYTES_MAX,
             inference: None,
         };
         this.restore_task();
@@ -133,6 +138,7 @@ impl Session {
             Input::Survey(survey) => self.survey = Some(survey),
             Input::Done { work, outcome } => self.on_done(now, work, outcome),
             Input::Ineligible(held) => self.on_held(now, held),
+            Input::Oversize(bytes) => self.on_oversize(now, bytes),
             Input::DataTrouble(trouble) => self.on_trouble(trouble),
             Input::Tick => {}
             // The last word: nothing is begun or said behind it.
@@ -289,13 +295,7 @@ impl Session {
             }
             Phase::FetchingTask(download) | Phase::FetchingModel { download, .. } => {
                 download.retry.again(now, &mut self.rng);
-                if download.is_unanswered() {
-                    warn!(
-                        "{}: no chunk of object {} came, though asked for several times: the broker does not have it (the aggregator says it again), or its limits or ACL hold it back",
-                        self.settings.device,
-                        download.reference.digest.short()
-                    );
-                }
+                self.say_missing(now);
                 self.restart_download();
             }
             Phase::Waiting | Phase::Training { .. } => {}

@@ -3,6 +3,7 @@
 //! The first byte of what is kept is the version of the rest. A state of an older version is brought
 //! up to this one when it is read; one of a newer version is refused and stays as it is.
 
+mod bounded;
 mod old;
 mod plans;
 #[cfg(test)]
@@ -57,6 +58,7 @@ pub struct Residual {
     /// The version that the update started from.
     pub version: ModelVersion,
     /// `[n_update]`: four bytes a coordinate.
+    #[serde(deserialize_with = "bounded::grown")]
     pub values: Vec<f32>,
 }
 
@@ -71,6 +73,7 @@ pub struct Pending {
     #[serde(with = "serde_bytes")]
     pub object: Vec<u8>,
     /// What it lost, `[n_update]`, if that is to be made up for once it is counted.
+    #[serde(deserialize_with = "bounded::grown_if_any")]
     pub lost: Option<Vec<f32>>,
 }
 
@@ -80,6 +83,7 @@ pub struct LocalLayers {
     /// The task that they belong to.
     pub task: TaskDigest,
     /// Parameters of all of them, `[n_params - n_model]`.
+    #[serde(deserialize_with = "bounded::grown")]
     pub params: Vec<f32>,
 }
 

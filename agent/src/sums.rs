@@ -103,7 +103,7 @@ mod tests {
     use super::*;
     use alloc::vec;
     use dunlin_protocol::id::Name;
-    use dunlin_protocol::task::{Channel, Features, Input, Layer, Op, Share};
+    use dunlin_protocol::task::{Channel, Features, Input, Layer, Op, Rate, Share};
     use dunlin_protocol::work::ChannelQuery;
 
     /// Two channels, three samples, two labels.
@@ -114,7 +114,7 @@ mod tests {
             name: Name::new("toy").unwrap(),
             input: Input {
                 channels: vec![channel("x"), channel("y")],
-                rate_millihertz: 1000,
+                rate: Rate::from_millihertz(1000),
                 window: 3,
                 hop: 3,
             },

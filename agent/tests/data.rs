@@ -10,7 +10,7 @@ use std::time::Duration;
 use dunlin_agent::data::har::{HarDataset, Split};
 use dunlin_agent::data::{SourceConfig, WindowSource, open};
 use dunlin_protocol::id::Name;
-use dunlin_protocol::task::{Channel, Features, Input, Target, TaskSpec};
+use dunlin_protocol::task::{Channel, Features, Input, Rate, Target, TaskSpec};
 
 /// Says to this program, run as a child, in which folder to read until it is killed.
 const CHILD: &str = "DUNLIN_TEST_SOURCE";
@@ -21,7 +21,7 @@ fn task(channels: &[&str], window: u16, target: Target) -> TaskSpec {
     let channels = channels.iter().map(channel).collect();
     TaskSpec {
         name: Name::new("test").unwrap(),
-        input: Input { channels, rate_millihertz: 50_000, window, hop: window },
+        input: Input { channels, rate: Rate::from_millihertz(50_000), window, hop: window },
         features: Features::Raw,
         layers: Vec::new(),
         target,

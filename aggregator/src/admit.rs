@@ -8,10 +8,12 @@ use dunlin_protocol::message::Refusal;
 use dunlin_protocol::report::Report;
 use dunlin_protocol::task::Task;
 use dunlin_protocol::wire::WireError;
-use dunlin_protocol::work::{Coding, Section, TrainWork, VectorSpec, WorkKind, read_integers};
+use dunlin_protocol::work::{
+    Coding, Section, TrainWork, VectorSpec, WorkKind, read_fits, read_integers,
+};
 
 use crate::collect::{Collector, Share};
-use crate::combine::Contribution;
+use crate::combine::{Contribution, FitTotals};
 use crate::round::Job;
 
 /// Room for the envelope, header, metrics and extensions of a report in bytes; without extensions
@@ -87,7 +89,7 @@ pub fn admit(report: &Report<'_>, terms: &Terms<'_>) -> Result<Share, Refusal> {
             let weight = terms.job.weight(u32::try_from(counts(0)).unwrap_or(u32::MAX));
             let metrics = &report.metrics;
             let share = Contribution::new(sum.scale(), &values, weight, WorkKind::Train, metrics);
-            Ok(Share::Mean(share))
+            Ok(Share::Mean(share.with_fit(fit(report, terms.task, [counts(2), counts(5)])?)))
         }
         (Job::Evaluate, Collector::Mean(sum)) => {
             if !weighs(0) {
@@ -97,7 +99,8 @@ pub fn admit(report: &Report<'_>, terms: &Terms<'_>) -> Result<Share, Refusal> {
                 return Err(Refusal::Malformed);
             }
             let (kind, metrics) = (WorkKind::Evaluate, &report.metrics);
-            Ok(Share::Mean(Contribution::new(sum.scale(), &[], 1, kind, metrics)))
+            let share = Contribution::new(sum.scale(), &[], 1, kind, metrics);
+            Ok(Share::Mean(share.with_fit(fit(report, terms.task, [counts(0), 0])?)))
         }
         (Job::Sums { work, .. }, Collector::Table(table)) => {
             if !fits(0) {
@@ -114,6 +117,14 @@ pub fn admit(report: &Report<'_>, terms: &Terms<'_>) -> Result<Share, Refusal> {
         (Job::Train { .. } | Job::Evaluate, Collector::Table(_))
         | (Job::Sums { .. }, Collector::Mean(_)) => Err(Refusal::RoundClosed),
     }
+}
+
+/// The sums of errors that the report carries, of `windows` before and after training.
+fn fit(report: &Report<'_>, task: &Task, windows: [u64; 2]) -> Result<FitTotals, Refusal> {
+    let measurements = if report.header.kind == WorkKind::Train as u8 { 2 } else { 1 };
+    let sums = read_fits(&report.extensions, task, measurements);
+    let sums = sums.map_err(|_| Refusal::Malformed)?.unwrap_or_default();
+    Ok(FitTotals::new(task, windows, &sums))
 }
 
 /// The update's values `[n_update]`, decoded and checked, each cut to the largest magnitude.

@@ -4,6 +4,7 @@
 //! in order and calls [`Aggregator::handle`] with [`Input::Tick`] at [`Aggregator::next_deadline`].
 
 mod announce;
+mod chunk_size;
 mod claims;
 mod closing;
 mod messages;
@@ -196,6 +197,7 @@ impl Aggregator {
             Input::Connected => self.connected(now),
             Input::Disconnected => self.connection = Connection::Down,
             Input::Message { topic, payload } => self.message(now, topic, payload),
+            Input::Oversize { bytes } => self.shrink_chunks(now, bytes),
             Input::Command(Command::Import(params)) => self.import(now, params),
             Input::Command(Command::Ask(queries)) => self.ask(now, queries),
             Input::Command(Command::Stop) => {

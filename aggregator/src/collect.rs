@@ -4,18 +4,56 @@ mod table;
 
 use alloc::vec::Vec;
 use dunlin_protocol::task::Task;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
-use crate::combine::{Accumulator, CombineError, Contribution, Figures};
+use crate::combine::{Accumulator, CombineError, Contribution, Figures, FitTotals};
 pub use table::Table;
 
 /// The reports of one round, added up; nothing of a single one is left.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(from = "Stored")]
 pub enum Collector {
     /// Real vectors, for their weighted mean, and figures.
     Mean(Accumulator),
     /// Vectors of whole numbers, added up exactly.
     Table(Table),
+}
+
+/// A collector as a store has it. The first two are as in stores that knew no sums of errors.
+#[derive(Deserialize)]
+enum Stored {
+    Mean(Accumulator),
+    Table(Table),
+    /// A mean with sums of errors.
+    Fitted(Accumulator, FitTotals),
+}
+
+impl From<Stored> for Collector {
+    fn from(stored: Stored) -> Self {
+        match stored {
+            Stored::Mean(sum) => Self::Mean(sum),
+            Stored::Table(table) => Self::Table(table),
+            Stored::Fitted(sum, fit) => Self::Mean(sum.with_fit(fit)),
+        }
+    }
+}
+
+impl Serialize for Collector {
+    fn serialize<S: Serializer>(&self, writer: S) -> Result<S::Ok, S::Error> {
+        /// The same cases in the same order, borrowed.
+        #[derive(Serialize)]
+        enum Written<'a> {
+            Mean(&'a Accumulator),
+            Table(&'a Table),
+            Fitted(&'a Accumulator, &'a FitTotals),
+        }
+        let written = match self {
+            Self::Mean(sum) if sum.fit().is_empty() => Written::Mean(sum),
+            Self::Mean(sum) => Written::Fitted(sum, sum.fit()),
+            Self::Table(table) => Written::Table(table),
+        };
+        written.serialize(writer)
+    }
 }
 
 /// What one device adds to a [`Collector`].
@@ -58,6 +96,14 @@ impl Collector {
     pub fn figures(&self) -> Figures {
         match self {
             Self::Mean(sum) => sum.figures(),
+            Self::Table(table) => table.figures(),
+        }
+    }
+
+    /// As [`Collector::figures`], with the errors of outputs that are values.
+    pub fn figures_of(&self, task: &Task) -> Figures {
+        match self {
+            Self::Mean(sum) => sum.figures_of(task),
             Self::Table(table) => table.figures(),
         }
     }

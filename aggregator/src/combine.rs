@@ -7,8 +7,15 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
+mod figures;
+mod fit;
+
+use dunlin_protocol::task::TaskSpec;
 use dunlin_protocol::work::{LOSS_FRACTION_BITS, Score, WorkKind};
 use serde::{Deserialize, Serialize};
+
+pub use figures::Figures;
+pub use fit::FitTotals;
 
 /// Updates that one round can sum at the most.
 pub const UPDATES_MAX: u32 = 1 << 20;
@@ -131,9 +138,9 @@ fn from_fixed(x: i64) -> f64 {
     x as f64
 }
 
-/// One device's share of the sum, `[n_update + extras]`.
+/// One device's share of the sum: `[n_update + extras]`, and of the sums of errors.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Contribution(Vec<i64>);
+pub struct Contribution(Vec<i64>, FitTotals);
 
 impl Contribution {
     /// The share of `values: [n_update]`, each of magnitude up to the scale's `max_abs`, with
@@ -153,7 +160,13 @@ impl Contribution {
             }
             WorkKind::Sums => sums.extend([metric(0), 0, 0, 0, 0, 0, 0, 0]),
         }
-        Self(sums)
+        Self(sums, FitTotals::default())
+    }
+
+    /// With the sums of errors that the device reported of its outputs, if any.
+    #[must_use]
+    pub fn with_fit(self, fit: FitTotals) -> Self {
+        Self(self.0, fit)
     }
 }
 
@@ -162,12 +175,15 @@ impl Contribution {
 pub struct Accumulator {
     scale: Scale,
     sums: Vec<i64>,
+    /// Written by [`crate::collect::Collector`], where there are any.
+    #[serde(skip)]
+    fit: FitTotals,
 }
 
 impl Accumulator {
     /// An empty sum for updates of `n_update` coordinates (0 for evaluations).
     pub fn new(scale: Scale, n_update: usize) -> Self {
-        Self { scale, sums: vec![0; n_update + EXTRAS] }
+        Self { scale, sums: vec![0; n_update + EXTRAS], fit: FitTotals::default() }
     }
 
     /// The scale of the coordinates.
@@ -181,6 +197,17 @@ impl Accumulator {
         &self.sums
     }
 
+    /// The sums of errors of outputs that are values; empty for classes.
+    pub fn fit(&self) -> &FitTotals {
+        &self.fit
+    }
+
+    /// With sums of errors that were kept apart.
+    #[must_use]
+    pub(crate) fn with_fit(self, fit: FitTotals) -> Self {
+        Self { fit, ..self }
+    }
+
     /// Coordinates of an update.
     pub fn n_update(&self) -> usize {
         self.sums.len().saturating_sub(EXTRAS)
@@ -192,7 +219,9 @@ impl Accumulator {
     /// [`CombineError::Mismatch`] for another length, [`CombineError::Overflow`] when a sum would
     /// leave its range.
     pub fn add(&mut self, contribution: &Contribution) -> Result<(), CombineError> {
-        self.add_sums(&contribution.0)
+        self.add_sums(&contribution.0)?;
+        self.fit.add(&contribution.1);
+        Ok(())
     }
 
     /// Adds the sum of another process or of an earlier run; all of it or nothing.
@@ -203,7 +232,9 @@ impl Accumulator {
         if other.scale != self.scale {
             return Err(CombineError::Mismatch);
         }
-        self.add_sums(&other.sums)
+        self.add_sums(&other.sums)?;
+        self.fit.add(&other.fit);
+        Ok(())
     }
 
     fn add_sums(&mut self, others: &[i64]) -> Result<(), CombineError> {
@@ -261,7 +292,15 @@ impl Accumulator {
                 correct: count(Extra::AfterCorrect),
                 loss_sum: loss(Extra::AfterLoss),
             },
+            fit_before: Vec::new(),
+            fit_after: Vec::new(),
         }
+    }
+
+    /// As [`Accumulator::figures`], with the errors of outputs that are values.
+    pub fn figures_of(&self, task: &TaskSpec) -> Figures {
+        let (fit_before, fit_after) = self.fit.figures(task);
+        Figures { fit_before, fit_after, ..self.figures() }
     }
 }
 
@@ -295,23 +334,6 @@ impl From<Score> for Pooled {
         let (windows, correct) = (u64::from(windows), u64::from(correct));
         Self { windows, correct, loss_sum: f64::from(loss_sum) }
     }
-}
-
-/// What the devices of one round reported, added up.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Figures {
-    /// Updates in the sum.
-    pub updates: u64,
-    /// Sum of their weights.
-    pub weight: u64,
-    /// Windows that were reported: trained on, measured on, or added up.
-    pub examples: u64,
-    /// Mean training loss of a window in the last local epoch.
-    pub train_loss: f64,
-    /// The base version on held-back windows.
-    pub before: Pooled,
-    /// The locally trained models on held-back windows.
-    pub after: Pooled,
 }
 
 #[cfg(test)]

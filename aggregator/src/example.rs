@@ -2,7 +2,7 @@
 
 use dunlin_protocol::codec::Codec;
 use dunlin_protocol::id::{Lineage, Name};
-use dunlin_protocol::task::{Channel, Features, Input, Layer, Op, Share, Target, TaskSpec};
+use dunlin_protocol::task::{Channel, Features, Input, Layer, Op, Rate, Share, Target, TaskSpec};
 
 use crate::settings::{Enrolment, Settings, Weighting};
 
@@ -17,7 +17,7 @@ pub(crate) fn task(window: u16) -> TaskSpec {
     let channel = Channel { name: "x".into(), unit: "g".into(), offset: 0.0, scale: 1.0 };
     TaskSpec {
         name: name("toy"),
-        input: Input { channels: vec![channel], rate_millihertz: 1000, window, hop: 1 },
+        input: Input { channels: vec![channel], rate: Rate::from_millihertz(1000), window, hop: 1 },
         features: Features::Raw,
         layers: vec![Layer { op: Op::Dense { out: 2 }, share: Share::Shared }],
         target: Target::Classes(vec!["rest".into(), "walk".into()]),

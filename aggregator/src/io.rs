@@ -32,6 +32,12 @@ pub enum Input<'a> {
         /// Its bytes, as they came.
         payload: &'a [u8],
     },
+    /// The broker has ended several connections in a row over a packet of this length: chunks are
+    /// made smaller.
+    Oversize {
+        /// Length of the packet in bytes.
+        bytes: usize,
+    },
     /// Time passed, and nothing else happened.
     Tick,
     /// An operator wants something.

@@ -144,6 +144,12 @@ impl ModelStore {
         self.versions.get(&version).into_iter().flat_map(PublishedVersion::objects)
     }
 
+    /// Cuts all objects, and those to come, into chunks of `chunk_bytes`, 4 to 120 KiB.
+    pub(crate) fn cut_into(&mut self, chunk_bytes: u32) {
+        self.chunk_bytes = chunk_bytes;
+        self.versions.values_mut().for_each(|version| version.cut_into(chunk_bytes));
+    }
+
     /// Objects that were on the broker, newest last.
     pub(crate) fn retired(&self) -> &[ObjectRef] {
         &self.retired

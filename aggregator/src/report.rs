@@ -5,12 +5,11 @@ use std::fmt::Write as _;
 
 use dunlin_protocol::id::Lineage;
 use dunlin_protocol::message::Answer;
-use dunlin_protocol::work::WorkKind;
-use dunlin_service::figures::Figure;
+use dunlin_protocol::work::{FitFigures, Significant, WorkKind};
 use log::Level;
 
 use crate::aggregator::Aggregator;
-use crate::combine::Pooled;
+use crate::combine::{Figures, Pooled};
 use crate::io::RoundEvent;
 use crate::summary::{Failure, RoundOutcome, RoundSummary, Tally};
 use crate::trouble;
@@ -139,26 +138,43 @@ pub fn ended(summary: &RoundSummary) -> String {
         }
     };
     let mut text = what + &refused(&summary.tally);
-    if figures.before.windows > 0 {
-        let (before, loss) = (score(&figures.before), Figure(figures.before.loss()));
-        let _ = write!(text, ", held-back windows: {before} right (loss {loss})");
-    }
-    if figures.after.windows > 0 {
-        let (after, loss) = (score(&figures.after), Figure(figures.after.loss()));
-        let _ = write!(text, " before, {after} (loss {loss}) after local training");
-    }
+    text.push_str(&held_back(key.kind, figures));
     if key.kind == WorkKind::Sums {
         let _ = write!(text, ", {} windows", figures.examples);
     } else if figures.examples > 0 {
-        let _ = write!(text, ", training loss {}", Figure(figures.train_loss));
+        let _ = write!(text, ", training loss {}", Significant(figures.train_loss));
     }
     let (kib, tenths) = (summary.tally.update_bytes.div_ceil(1024), summary.took_ms / 100);
     let _ = write!(text, ", {kib} KiB of updates, {}.{} s", tenths / 10, tenths % 10);
     text
 }
 
-fn score(pooled: &Pooled) -> String {
-    format!("{:.1} %", pooled.accuracy() * 100.0)
+/// How models did on held-back windows, in the figures that their target has: the share of windows
+/// that are right for classes, errors for values.
+fn held_back(kind: WorkKind, figures: &Figures) -> String {
+    let Figures { before, after, fit_before, fit_after, .. } = figures;
+    let mut text = String::new();
+    if before.windows > 0 {
+        let _ = write!(text, ", held-back windows: {}", how(before, fit_before));
+    }
+    if after.windows > 0 && kind == WorkKind::Train {
+        let _ = write!(text, " before, {} after local training", how(after, fit_after));
+    }
+    text
+}
+
+/// One measurement: errors by channel, the share of windows that are right, or the loss alone where
+/// none is: targets without classes have none, and older devices tell no errors.
+fn how(pooled: &Pooled, fit: &[FitFigures]) -> String {
+    let loss = Significant(pooled.loss());
+    match fit {
+        [] if pooled.correct == 0 => format!("loss {loss}"),
+        [] => format!("{:.1} % right (loss {loss})", pooled.accuracy() * 100.0),
+        fit => {
+            let channels: Vec<String> = fit.iter().map(ToString::to_string).collect();
+            format!("{} (loss {loss})", channels.join("; "))
+        }
+    }
 }
 
 fn refused(tally: &Tally) -> String {
@@ -197,13 +213,14 @@ mod tests {
                 train_loss: 0.25,
                 before: pooled(40, 40.0),
                 after: pooled(60, 20.0),
+                ..Figures::default()
             },
             took_ms: 12_345,
         };
         assert_eq!(
             ended(&summary),
             "round 7 made version 5: 8 device(s) (refused: stale_base 1), held-back windows: \
-             50.0 % right (loss 0.500) before, 75.0 % (loss 0.250) after local training, training \
+             50.0 % right (loss 0.500) before, 75.0 % right (loss 0.250) after local training, training \
              loss 0.250, 79 KiB of updates, 12.3 s"
         );
         summary.outcome = RoundOutcome::Failed(Failure::TooFew);
@@ -213,5 +230,31 @@ mod tests {
             "round 7 failed: 1 update(s), 4 needed; 9 device(s) took part (refused: stale_base 1), \
              79 KiB of updates, 12.3 s"
         );
+    }
+
+    #[test]
+    fn a_target_of_values_is_told_in_errors_and_never_in_windows_that_are_right() {
+        let fit = |mse| FitFigures {
+            name: "glucose".into(),
+            unit: "mg/dL".into(),
+            values: 480,
+            mse,
+            mse_scaled: mse / 2500.0,
+            mae: 6.54,
+            r2: Some(0.9123),
+            repeated_mse: Some(100.0),
+        };
+        let pooled = Pooled { windows: 80, correct: 0, loss_sum: 0.444 };
+        let mut figures = Figures { before: pooled, ..Figures::default() };
+        assert_eq!(held_back(WorkKind::Evaluate, &figures), ", held-back windows: loss 0.00555");
+        figures.fit_before = vec![fit(81.25)];
+        assert_eq!(
+            held_back(WorkKind::Evaluate, &figures),
+            ", held-back windows: glucose: MSE 81.2 (mg/dL)^2, MAE 6.54 mg/dL, R2 0.912, repeating \
+             the last value has MSE 100: 18.8 % less (loss 0.00555)"
+        );
+        (figures.after, figures.fit_after) = (pooled, vec![fit(120.0)]);
+        let text = held_back(WorkKind::Train, &figures);
+        assert!(text.contains("20.0 % more") && !text.contains("right"), "{text}");
     }
 }

@@ -28,6 +28,8 @@ use crate::summary::Counters;
 const QUEUE: QueueLimits = QueueLimits { messages: 65_536, bytes: 256 * 1024 * 1024 };
 /// Longest wait before looking whether to stop, in milliseconds.
 const WAIT_MS_MAX: u64 = 200;
+/// Connections in a row that must end over a packet before chunks are made smaller.
+const OVERSIZE_TIMES: u32 = 2;
 /// How often the spool is looked at for queries, in milliseconds.
 const QUERIES_MS: u64 = 1_000;
 /// How often the status file is written while nothing ends, in milliseconds.
@@ -197,15 +199,18 @@ impl Shell<'_> {
     fn take(&mut self, now: Instant, event: LinkEvent) {
         match event {
             LinkEvent::Connected => {
-                // The link has said so, with its URL.
                 self.core.handle(now, Input::Connected);
+                let (topic, payload) = self.core.last_will();
+                let will = Will { topic: self.topics.name(&topic), payload };
+                self.link.iter().for_each(|link| link.set_will(will.clone()));
             }
             LinkEvent::Disconnected { reason } => {
-                log::warn!("not connected to {}: {reason}", self.config.broker.url);
+                log::warn!("not connected to {reason}");
                 self.core.handle(now, Input::Disconnected);
+                self.heed_limits(now);
             }
             LinkEvent::Refused { reason } => {
-                log::error!("{} refuses us: {reason}", self.config.broker.url);
+                log::error!("refused by {reason}");
                 self.core.handle(now, Input::Disconnected);
             }
             LinkEvent::SubscribeRefused { topic } => {
@@ -216,6 +221,14 @@ impl Shell<'_> {
                 Some(topic) => self.core.handle(now, Input::Message { topic, payload: &payload }),
                 None => log::debug!("{topic}: not a topic of ours"),
             },
+        }
+    }
+
+    /// Makes chunks smaller once the broker has ended connections over one.
+    fn heed_limits(&mut self, now: Instant) {
+        let oversize = self.link.as_ref().and_then(Link::oversize);
+        if let Some(oversize) = oversize.filter(|oversize| oversize.times >= OVERSIZE_TIMES) {
+            self.core.handle(now, Input::Oversize { bytes: oversize.bytes });
         }
     }
 

@@ -17,7 +17,7 @@ pub use person::Person;
 
 use dunlin_protocol::id::Name;
 use dunlin_protocol::rng::Rng;
-use dunlin_protocol::task::{Channel, Features, Input, Layer, Op, Share, Target, TaskSpec};
+use dunlin_protocol::task::{Channel, Features, Input, Layer, Op, Rate, Share, Target, TaskSpec};
 
 /// Samples in one window: 2.56 s.
 pub const WINDOW_SAMPLES: usize = 128;
@@ -125,7 +125,7 @@ pub fn task() -> TaskSpec {
         name: Name::new("wrist-cnn").expect("a constant name"),
         input: Input {
             channels: CHANNELS.iter().map(channel).collect(),
-            rate_millihertz: RATE_MILLIHERTZ,
+            rate: Rate::from_millihertz(RATE_MILLIHERTZ),
             window: 128,
             hop: 64,
         },

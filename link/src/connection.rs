@@ -15,7 +15,7 @@ use rumqttc::{
 
 use dunlin_protocol::limits::PACKET_BYTES_MAX;
 
-use crate::config::LinkConfig;
+use crate::config::{LinkConfig, Will};
 use crate::dialer::Dialer;
 use crate::item::{Item, Next};
 use crate::link::LinkEvent;
@@ -64,6 +64,7 @@ pub(crate) fn options(
     url: &BrokerUrl,
     password: Option<&str>,
     transport: Transport,
+    will: Option<&Will>,
 ) -> MqttOptions {
     let mut options = MqttOptions::new(&config.client_id, url.host(), url.port());
     options
@@ -75,7 +76,7 @@ pub(crate) fn options(
     if let Some(username) = &config.username {
         options.set_credentials(username, password.unwrap_or_default());
     }
-    if let Some(will) = &config.will {
+    if let Some(will) = will {
         let will = LastWill::new(&will.topic, will.payload.clone(), QoS::AtLeastOnce, true);
         options.set_last_will(will);
     }
@@ -89,7 +90,7 @@ pub(crate) async fn serve(
     sink: &mut Sink,
     on_connected: &mut (dyn FnMut() + Send),
 ) -> End {
-    let options = dialer.options();
+    let options = dialer.options(outbox.will().as_ref());
     let patience = options.keep_alive();
     let leaving = Cell::new(false);
     let (client, mut event_loop) = AsyncClient::new(options, REQUESTS);

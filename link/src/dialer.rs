@@ -10,7 +10,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use rumqttc::{MqttOptions, Transport};
 use tokio::time::Instant;
 
-use crate::config::LinkConfig;
+use crate::config::{LinkConfig, Will};
 use crate::connection;
 use crate::error::LinkError;
 use crate::section::read_password;
@@ -87,13 +87,13 @@ impl Dialer {
     }
 
     /// rumqttc's options for the next attempt, with the files as they are now if they can be used.
-    pub(crate) fn options(&self) -> MqttOptions {
+    pub(crate) fn options(&self, will: Option<&Will>) -> MqttOptions {
         let config = &self.0.config;
         self.refresh();
         let url = self.url();
         let Material { password, transport, .. } = self.lock().material.clone();
         let transport = if url.tls() { transport } else { Transport::Tcp };
-        connection::options(config, url, password.as_deref(), transport)
+        connection::options(config, url, password.as_deref(), transport, will)
     }
 
     /// Whether the files have changed since they were read last, and can be used.
@@ -196,7 +196,7 @@ mod tests {
     }
 
     fn password(dialer: &Dialer) -> String {
-        dialer.options();
+        dialer.options(None);
         dialer.lock().material.password.clone().unwrap()
     }
 

@@ -5,7 +5,7 @@ use std::thread::JoinHandle;
 
 use rumqttc::QoS;
 
-use crate::config::{LinkConfig, check_filter, check_publish};
+use crate::config::{LinkConfig, Will, check_filter, check_publish};
 use crate::counters::{Backlog, Counters, Oversize};
 use crate::dialer::Dialer;
 use crate::driver;
@@ -70,19 +70,27 @@ impl Link {
         config: LinkConfig,
         sink: impl FnMut(LinkEvent) -> bool + Send + 'static,
     ) -> Result<Self, LinkError> {
-        Self::open_with(&Dialer::new(config)?, sink)
+        let dialer = Dialer::new(config)?;
+        let will = dialer.config().will.clone();
+        Self::open_with(&dialer, will, sink)
     }
 
     /// Like [`Link::open`], with what an earlier link of this dialer has found out: the URL that
-    /// works, and files that could be read when those of now cannot.
+    /// works, and files that could be read when those of now cannot. `will`: the last will.
     ///
     /// # Errors
-    /// When the system gives no thread.
+    /// A last will that cannot be published, or when the system gives no thread.
     pub fn open_with(
         dialer: &Dialer,
+        will: Option<Will>,
         sink: impl FnMut(LinkEvent) -> bool + Send + 'static,
     ) -> Result<Self, LinkError> {
+        if let Some(will) = &will {
+            check_publish(&will.topic, will.payload.len())
+                .map_err(|problem| LinkError::setting("will", problem))?;
+        }
         let outbox = Arc::new(Outbox::new(dialer.config().queue));
+        will.into_iter().for_each(|will| outbox.set_will(will));
         let thread = driver::start(dialer.clone(), Arc::clone(&outbox), Box::new(sink))?;
         Ok(Self { sender: LinkSender(outbox), thread: Some(thread) })
     }
@@ -115,6 +123,14 @@ impl Link {
     /// What has gone through since the link was opened.
     pub fn counters(&self) -> Counters {
         self.sender.counters()
+    }
+
+    /// Gives the connections to come another last will; that of this one stays.
+    pub fn set_will(&self, will: Will) {
+        match check_publish(&will.topic, will.payload.len()) {
+            Ok(()) => self.sender.0.set_will(will),
+            Err(problem) => log::error!("no other last will: {problem}"),
+        }
     }
 
     /// What the broker may be refusing for its length; see [`Oversize`].

@@ -6,8 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
-use crate::config::PUBLISH_HEADER_BYTES;
-use crate::config::QueueLimits;
+use crate::config::{PUBLISH_HEADER_BYTES, QueueLimits, Will};
 use crate::counters::{Backlog, Counters, Oversize};
 use crate::item::{Item, Next};
 
@@ -43,6 +42,8 @@ struct State {
     /// The longest packet that this connection's broker has acknowledged.
     passed: usize,
     oversize: Option<Oversize>,
+    /// The last will of the connections to come.
+    will: Option<Will>,
     /// Topics of subscriptions handed to rumqttc and not yet written, in order.
     subscribing: VecDeque<String>,
     /// Subscriptions written and not yet answered, by packet identifier.
@@ -78,6 +79,7 @@ impl Outbox {
             written: VecDeque::new(),
             passed: 0,
             oversize: None,
+            will: None,
             subscribing: VecDeque::new(),
             subscribed: VecDeque::new(),
             unacknowledged: 0,
@@ -266,6 +268,16 @@ impl Outbox {
     /// Whether the user wants the thread to end.
     pub(crate) fn ending(&self) -> bool {
         matches!(self.leave(), Leave::Close | Leave::Abort)
+    }
+
+    /// Gives the connections to come another last will.
+    pub(crate) fn set_will(&self, will: Will) {
+        self.lock().will = Some(will);
+    }
+
+    /// The last will of the next connection.
+    pub(crate) fn will(&self) -> Option<Will> {
+        self.lock().will.clone()
     }
 
     /// What the broker may be refusing for its length.

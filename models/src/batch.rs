@@ -6,7 +6,7 @@ use dunlin_protocol::limits::BATCH_MAX;
 use dunlin_protocol::task::{Cost, Features, MOTION_FEATURES, TaskSpec};
 
 use crate::features::MotionFeatures;
-use crate::targets::append_targets;
+use crate::targets::Targets;
 use crate::windows::Windows;
 
 /// Values of one layer that a batch may hold at the most: bounds the memory that a task from
@@ -21,6 +21,7 @@ pub(crate) struct Batch {
     pub(crate) inputs: Vec<f32>,
     /// What it should answer, `[len, outputs]`.
     pub(crate) targets: Vec<f32>,
+    asked: Targets,
     motion: Option<MotionFeatures>,
 }
 
@@ -44,6 +45,7 @@ impl Batch {
             len: 0,
             inputs: Vec::with_capacity(len * time * channels),
             targets: Vec::with_capacity(len * task.output_values()),
+            asked: Targets::new(task),
             motion,
         }
     }
@@ -71,11 +73,12 @@ impl Batch {
             len: picked.len(),
             inputs: rows(&self.inputs),
             targets: rows(&self.targets),
+            asked: Targets::default(),
             motion: None,
         }
     }
 
-    /// Adds `window: [window, channels]`, with its class if it has one.
+    /// Adds one window, [`TaskSpec::window_values`] of it, with its class if it has one.
     pub(crate) fn push(
         &mut self,
         task: &TaskSpec,
@@ -92,7 +95,7 @@ impl Batch {
                 motion.extract(window, &mut self.inputs[start..]);
             }
         }
-        append_targets(task, window, label, smoothing, &mut self.targets);
+        self.asked.append(task, window, label, smoothing, &mut self.targets);
         self.len += 1;
     }
 }

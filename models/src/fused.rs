@@ -82,7 +82,7 @@ pub(crate) fn infer(
 fn loss_of(target: &Target) -> Loss {
     match target {
         Target::Classes(_) => Loss::CrossEntropy,
-        Target::Reconstruct | Target::Forecast => Loss::SquaredError,
+        _ => Loss::SquaredError,
     }
 }
 

@@ -65,7 +65,7 @@ impl<'a> Gatherer<'a> {
             if !self.augmenter.is_idle() {
                 changed.clear();
                 changed.extend_from_slice(window);
-                self.augmenter.change(rng, &mut changed);
+                self.augmenter.change(rng, &mut changed[..self.task.sample_values()]);
                 window = &changed;
             }
             batch.push(self.task, window, self.windows.label(index), self.smoothing);

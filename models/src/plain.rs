@@ -103,7 +103,7 @@ fn loss(target: &Target, output: Tensor<2>, targets: Tensor<2>) -> Tensor<1> {
             let scale = -1.0 / batch as f32;
             (activation::log_softmax(output, 1) * targets).sum() * scale
         }
-        Target::Reconstruct | Target::Forecast => (output - targets).square().mean(),
+        _ => (output - targets).square().mean(),
     }
 }
 

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use dunlin_protocol::id::Name;
 use dunlin_protocol::rng::Rng;
-use dunlin_protocol::task::{Channel, Features, Input, Layer, Op, Share, Target, TaskSpec};
+use dunlin_protocol::task::{Channel, Features, Input, Layer, Op, Rate, Share, Target, TaskSpec};
 
 use crate::{Backend, Network};
 
@@ -16,7 +16,7 @@ pub(crate) fn task(window: u16, channels: usize, layers: &[Op], target: Target) 
     let channels = (0..channels).map(channel).collect();
     TaskSpec {
         name: Name::new("sample").unwrap(),
-        input: Input { channels, rate_millihertz: 50_000, window, hop: window },
+        input: Input { channels, rate: Rate::from_millihertz(50_000), window, hop: window },
         features: Features::Raw,
         layers: layers.iter().map(|&op| Layer { op, share: Share::Shared }).collect(),
         target,

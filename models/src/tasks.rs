@@ -4,10 +4,10 @@ use alloc::string::ToString;
 use alloc::vec;
 
 use dunlin_protocol::id::Name;
-use dunlin_protocol::task::{Channel, Features, Input, Layer, Op, Share, Target, TaskSpec};
+use dunlin_protocol::task::{Channel, Features, Input, Layer, Op, Rate, Share, Target, TaskSpec};
 
 /// Names of the tasks that [`task`] knows.
-pub const NAMES: [&str; 2] = ["har-cnn", "har-mlp"];
+pub const NAMES: [&str; 3] = ["har-cnn", "har-mlp", "acc-cnn"];
 
 /// Activities of the UCI HAR data set, in the order of its class numbers (there from 1).
 pub const HAR_LABELS: [&str; 6] =
@@ -18,6 +18,7 @@ pub fn task(name: &str) -> Option<TaskSpec> {
     match name {
         "har-cnn" => Some(har_cnn()),
         "har-mlp" => Some(har_mlp()),
+        "acc-cnn" => Some(acc_cnn()),
         _ => None,
     }
 }
@@ -54,6 +55,28 @@ pub fn har_mlp() -> TaskSpec {
     task
 }
 
+/// Human activities from a bare three-axis accelerometer, gravity included, by a 1-D CNN of 1,822
+/// parameters: narrower than [`har_cnn`], and fed by nearly any sensor.
+pub fn acc_cnn() -> TaskSpec {
+    let conv = |out| Op::Conv1d { out, kernel: 5 };
+    let layers = [
+        Op::MeanPool { size: 2 },
+        conv(12),
+        Op::MaxPool { size: 2 },
+        Op::Relu,
+        conv(14),
+        Op::MaxPool { size: 2 },
+        Op::Relu,
+        conv(10),
+        Op::Relu,
+        Op::MeanPool { size: 9 },
+        Op::Dense { out: 6 },
+    ];
+    let mut task = har("acc-cnn", &layers);
+    task.input.channels.retain(|channel| channel.name.starts_with("total_acc"));
+    task
+}
+
 fn har(name: &str, layers: &[Op]) -> TaskSpec {
     TaskSpec {
         name: known_name(name),
@@ -86,7 +109,7 @@ fn har_input() -> Input {
         channel("total_acc_y", "g", 0.0, 2.5),
         channel("total_acc_z", "g", 0.0, 2.5),
     ];
-    Input { channels, rate_millihertz: 50_000, window: 128, hop: 64 }
+    Input { channels, rate: Rate::from_millihertz(50_000), window: 128, hop: 64 }
 }
 
 #[allow(clippy::expect_used)]
@@ -113,6 +136,15 @@ mod tests {
     fn the_models_have_the_documented_number_of_parameters() {
         assert_eq!(har_cnn().layout().unwrap().n_params(), 5_734);
         assert_eq!(har_mlp().layout().unwrap().n_params(), 9_606);
+        assert_eq!(acc_cnn().layout().unwrap().n_params(), 1_822);
+    }
+
+    #[test]
+    fn a_bare_accelerometer_has_all_channels_of_one_task() {
+        let task = acc_cnn();
+        let names: Vec<&str> = task.input.channels.iter().map(|c| c.name.as_str()).collect();
+        assert_eq!(names, ["total_acc_x", "total_acc_y", "total_acc_z"]);
+        assert_eq!(task.window_values(), 3 * 128);
     }
 
     #[test]
@@ -120,6 +152,7 @@ mod tests {
         for (name, file) in [
             ("har-cnn", include_str!("../tasks/har-cnn.toml")),
             ("har-mlp", include_str!("../tasks/har-mlp.toml")),
+            ("acc-cnn", include_str!("../tasks/acc-cnn.toml")),
         ] {
             let described: TaskSpec = toml::from_str(file).unwrap();
             assert_eq!(Some(described), task(name), "models/tasks/{name}.toml");

@@ -2,7 +2,7 @@
 //!
 //! Numbers below [`REQUIRED`] are skipped by a reader that does not know them. From there on they
 //! change what the message means: such a reader refuses the message, and passes a work item over.
-//! This program knows none yet.
+//! This program knows one: [`FIT_EXTENSION`](crate::work::FIT_EXTENSION) of reports.
 
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
@@ -29,7 +29,7 @@ pub struct Extensions(
 );
 
 impl Extensions {
-    /// The empty list, which is all that this program sends.
+    /// The empty list.
     pub const NONE: Self = Self(Vec::new());
 
     /// The bytes of the addition with this number.

@@ -70,6 +70,14 @@ pub(crate) fn check_chunk_bytes(bytes: u32) -> Result<(), WireError> {
     }
 }
 
+/// The chunk length to try after one whose packet, of `packet_bytes`, did not get through: half of
+/// the shorter of both, at least [`CHUNK_BYTES_MIN`]; `None` where that is no less than `chunk_bytes`.
+pub fn smaller_chunk(chunk_bytes: u32, packet_bytes: u32) -> Option<u32> {
+    let half = chunk_bytes.min(packet_bytes) / 2;
+    let smaller = (half / KIB * KIB).max(CHUNK_BYTES_MIN);
+    (smaller < chunk_bytes).then_some(smaller)
+}
+
 /// One chunk as it lies in a message: a fixed little-endian header, then the data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Chunk<'a> {

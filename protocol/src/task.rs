@@ -4,29 +4,31 @@
 
 mod checked;
 mod cost;
+mod form;
 mod layout;
 mod op;
+mod rate;
+mod rules;
 mod shape;
 
 pub use checked::{Task, TaskDigest};
 pub use cost::Cost;
+pub use form::TASK_SCHEMA;
 pub use layout::{ParamLayout, ParamSlot, SlotRole};
 pub use op::Op;
+pub use rate::{PERIOD_NS_MAX, ParseRateError, Rate};
 pub use shape::{Shape, ShapeError};
 
 use alloc::{string::String, vec::Vec};
 use serde::{Deserialize, Serialize};
 
 use crate::id::Name;
-use crate::limits::{
-    CHANNELS_MAX, CLASSES_MAX, LABEL_CHARS_MAX, LAYERS_MAX, TASK_BYTES_MAX, WINDOW_SAMPLES_MAX,
-};
-use crate::wire::{Kind, Message, WireError};
 
 /// One sensor channel and its fixed scaling: the network sees `(value - offset) * scale`.
 ///
 /// Scaling is part of the task and not of the data, so that no statistics leave a device.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Channel {
     /// Name of the channel, such as `acc_x`.
     pub name: String,
@@ -39,16 +41,35 @@ pub struct Channel {
 }
 
 /// What a network looks at: windows of `[window, channels]` samples.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Input {
     /// The channels in the order of the samples.
     pub channels: Vec<Channel>,
-    /// Sampling rate in thousandths of a hertz.
-    pub rate_millihertz: u32,
-    /// Samples in one window.
+    /// Sampling rate. In a task file one of `rate_hz = 50`, `period = "15 min"` and
+    /// `rate_millihertz = 50000`.
+    pub rate: Rate,
+    /// Samples in one window, with those that a forecast names.
     pub window: u16,
     /// Samples from the start of one window to the start of the next.
     pub hop: u16,
+}
+
+impl Input {
+    /// Nanoseconds from one sample to the next, the nearest whole number, at least 1.
+    pub fn period_ns(&self) -> u64 {
+        self.rate.period_ns()
+    }
+
+    /// Samples a second.
+    pub fn rate_hz(&self) -> f64 {
+        self.rate.hz()
+    }
+
+    /// The rate in thousandths of a hertz, the nearest whole number; 0 for slow data.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // at most u32::MAX, rounded
+    pub fn nearest_millihertz(&self) -> u32 {
+        self.rate.millihertz().unwrap_or_else(|| libm::round(self.rate.hz() * 1000.0) as u32)
+    }
 }
 
 /// A fixed, unlearned stage between the scaled window and the first layer.
@@ -89,7 +110,9 @@ pub struct Layer {
 }
 
 /// What the network is asked for.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+///
+/// Task objects and digests name a target by its place in this list.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Target {
     /// One of these classes; softmax cross-entropy. Needs labelled windows.
     Classes(Vec<String>),
@@ -98,10 +121,23 @@ pub enum Target {
     /// The sample that follows: the network sees all samples of a window but the last and names
     /// the last; mean squared error.
     Forecast,
+    /// The values that these channels of the source have at the window's last sample, such as
+    /// cycles until a machine fails; none of them is an input. Mean squared error of the scaled
+    /// values.
+    Values(Vec<Channel>),
+    /// The samples that follow: the network sees all samples of a window but the last `steps` and
+    /// names these, step by step; mean squared error.
+    ForecastSteps {
+        /// Samples ahead, below the window.
+        steps: u16,
+        /// Names of the input channels that it names; none: all.
+        #[serde(default)]
+        channels: Vec<String>,
+    },
 }
 
 /// What a device is asked to learn.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct TaskSpec {
     /// Name of the task, such as `har-cnn`.
     pub name: Name,
@@ -116,25 +152,73 @@ pub struct TaskSpec {
 }
 
 impl TaskSpec {
-    /// Samples of a window that the network sees: all, or all but the last for a forecast.
+    /// Samples of a window that the network sees: all, or all but those that a forecast names.
     pub fn visible_samples(&self) -> usize {
-        match self.target {
-            Target::Forecast => usize::from(self.input.window).saturating_sub(1),
-            Target::Classes(_) | Target::Reconstruct => usize::from(self.input.window),
+        usize::from(self.input.window).saturating_sub(self.steps_ahead())
+    }
+
+    /// Samples at the end of a window that a forecast names; 0 for other targets.
+    pub fn steps_ahead(&self) -> usize {
+        match &self.target {
+            Target::Forecast => 1,
+            Target::ForecastSteps { steps, .. } => usize::from(*steps),
+            Target::Classes(_) | Target::Reconstruct | Target::Values(_) => 0,
         }
     }
 
-    /// Values of one raw window: samples times channels.
-    pub fn window_values(&self) -> usize {
+    /// Channels of the source that are asked for and not seen; none but for [`Target::Values`].
+    pub fn value_channels(&self) -> &[Channel] {
+        match &self.target {
+            Target::Values(channels) => channels,
+            _ => &[],
+        }
+    }
+
+    /// Values of the samples of one raw window: samples times channels.
+    pub fn sample_values(&self) -> usize {
         usize::from(self.input.window) * self.input.channels.len()
     }
 
-    /// Values that the last layer must give: classes, window values or channels.
+    /// Values of one raw window: those of its samples, sample by sample, then one for each of
+    /// [`TaskSpec::value_channels`] at its last sample.
+    pub fn window_values(&self) -> usize {
+        self.sample_values() + self.value_channels().len()
+    }
+
+    /// Places of the input channels that the outputs of a reconstruction or forecast stand for, in
+    /// the order of the outputs of one sample; none for other targets.
+    pub fn named_channels(&self) -> Vec<usize> {
+        let all = || (0..self.input.channels.len()).collect();
+        match &self.target {
+            Target::Classes(_) | Target::Values(_) => Vec::new(),
+            Target::Reconstruct | Target::Forecast => all(),
+            Target::ForecastSteps { channels, .. } if channels.is_empty() => all(),
+            Target::ForecastSteps { channels, .. } => {
+                let place =
+                    |name: &String| self.input.channels.iter().position(|c| c.name == *name);
+                channels.iter().filter_map(place).collect()
+            }
+        }
+    }
+
+    /// The channels whose values the outputs are, over and over: output `i` is a scaled value of
+    /// channel `i % channels`. None for a classification.
+    pub fn output_channels(&self) -> Vec<&Channel> {
+        match &self.target {
+            Target::Values(channels) => channels.iter().collect(),
+            _ => self.named_channels().into_iter().map(|at| &self.input.channels[at]).collect(),
+        }
+    }
+
+    /// Values that the last layer must give: classes, window values, values or samples ahead times
+    /// channels.
     pub fn output_values(&self) -> usize {
         match &self.target {
             Target::Classes(labels) => labels.len(),
-            Target::Reconstruct => self.window_values(),
+            Target::Reconstruct => self.sample_values(),
+            Target::Values(channels) => channels.len(),
             Target::Forecast => self.input.channels.len(),
+            Target::ForecastSteps { .. } => self.steps_ahead() * self.named_channels().len(),
         }
     }
 
@@ -147,7 +231,7 @@ impl TaskSpec {
     pub fn labels(&self) -> &[String] {
         match &self.target {
             Target::Classes(labels) => labels,
-            Target::Reconstruct | Target::Forecast => &[],
+            _ => &[],
         }
     }
 
@@ -178,65 +262,19 @@ impl TaskSpec {
         Ok((layout, cost))
     }
 
-    /// Scales a raw window in place: `(value - offset) * scale` channel by channel.
+    /// Scales raw windows in place: `(value - offset) * scale` channel by channel.
     ///
-    /// `window`: `[samples, channels]`, sample by sample.
-    pub fn scale(&self, window: &mut [f32]) {
-        for sample in window.chunks_exact_mut(self.input.channels.len().max(1)) {
-            for (value, channel) in sample.iter_mut().zip(&self.input.channels) {
-                *value = (*value - channel.offset) * channel.scale;
+    /// `windows`: `[n, window_values]`, see [`TaskSpec::window_values`].
+    pub fn scale(&self, windows: &mut [f32]) {
+        let scaled = |value: &mut f32, channel: &Channel| {
+            *value = (*value - channel.offset) * channel.scale;
+        };
+        for window in windows.chunks_mut(self.window_values().max(1)) {
+            let (samples, values) = window.split_at_mut(self.sample_values().min(window.len()));
+            for sample in samples.chunks_exact_mut(self.input.channels.len().max(1)) {
+                sample.iter_mut().zip(&self.input.channels).for_each(|(v, c)| scaled(v, c));
             }
+            values.iter_mut().zip(self.value_channels()).for_each(|(v, c)| scaled(v, c));
         }
-    }
-
-    fn check_input(&self) -> Result<(), WireError> {
-        let input = &self.input;
-        let text_fits = |text: &str| text.chars().count() <= LABEL_CHARS_MAX;
-        if input.channels.is_empty() || input.channels.len() > CHANNELS_MAX {
-            return Err(WireError::Invalid("a task has 1 to 64 channels"));
-        }
-        if !input.channels.iter().all(|c| text_fits(&c.name) && text_fits(&c.unit)) {
-            return Err(WireError::Invalid("channel names and units have at most 32 characters"));
-        }
-        if !input.channels.iter().all(|c| c.offset.is_finite() && c.scale.is_finite()) {
-            return Err(WireError::Invalid("channel scaling is finite"));
-        }
-        if input.window == 0 || usize::from(input.window) > WINDOW_SAMPLES_MAX {
-            return Err(WireError::Invalid("a window has 1 to 8192 samples"));
-        }
-        if input.hop == 0 || input.hop > input.window {
-            return Err(WireError::Invalid("the hop is between 1 and the window"));
-        }
-        if input.rate_millihertz == 0 {
-            return Err(WireError::Invalid("the sampling rate is above zero"));
-        }
-        Ok(())
-    }
-
-    /// Everything but that the layers fit together.
-    fn check_rules(&self) -> Result<(), WireError> {
-        self.check_input()?;
-        if self.layers.is_empty() || self.layers.len() > LAYERS_MAX {
-            return Err(WireError::Invalid("a task has 1 to 32 layers"));
-        }
-        if let Target::Classes(labels) = &self.target {
-            if labels.len() < 2 || labels.len() > CLASSES_MAX {
-                return Err(WireError::Invalid("a classification has 2 to 256 labels"));
-            }
-            if labels.iter().any(|l| l.is_empty() || l.chars().count() > LABEL_CHARS_MAX) {
-                return Err(WireError::Invalid("labels have 1 to 32 characters"));
-            }
-        }
-        Ok(())
-    }
-}
-
-impl Message for TaskSpec {
-    const KIND: Kind = Kind::Task;
-    const BYTES_MAX: usize = TASK_BYTES_MAX;
-
-    fn check(&self) -> Result<(), WireError> {
-        self.check_rules()?;
-        self.layout().map(|_| ()).map_err(|_| WireError::Invalid("the layers do not fit together"))
     }
 }

@@ -1,7 +1,8 @@
 //! The envelope of every binary message: one schema byte, one kind byte, then the body.
 //!
 //! The schema byte stands outside postcard, so that any version can read it. Version rule: a
-//! reader takes exactly its own schema and refuses others by name. What comes later does not change
+//! reader takes exactly its own schema and refuses others by name; a message that the schema cannot
+//! say ([`Message::schema`]) has a later one, and an older reader says that it must be upgraded. What comes later does not change
 //! the schema: kinds of work and codecs have numbers inside a body, and messages end in
 //! [`Extensions`](crate::extension::Extensions), which old readers skip.
 
@@ -141,6 +142,14 @@ pub trait Message: Serialize + DeserializeOwned {
     /// Longest message in bytes, envelope included.
     const BYTES_MAX: usize;
 
+    /// Schemas that its envelope may have.
+    const SCHEMAS: &'static [u8] = &[SCHEMA];
+
+    /// The oldest schema that can say this message: that of its envelope.
+    fn schema(&self) -> u8 {
+        SCHEMA
+    }
+
     /// Checks the rules that the types alone do not keep; both ends call it.
     ///
     /// # Errors
@@ -167,6 +176,31 @@ pub(crate) fn open(bytes: &[u8], kind: Kind, limit: usize) -> Result<&[u8], Wire
         return Err(WireError::Kind { found, expected: kind });
     }
     Ok(&bytes[ENVELOPE_BYTES..])
+}
+
+/// Reads a message that fills `bytes` exactly; its rules are not checked.
+pub(crate) fn read<M: Message>(bytes: &[u8]) -> Result<M, WireError> {
+    let newer = bytes.first().filter(|schema| M::SCHEMAS.contains(schema));
+    let body = match (newer, bytes) {
+        (Some(&schema), [_, kind, body @ ..]) if schema != SCHEMA => {
+            if bytes.len() > M::BYTES_MAX {
+                return Err(WireError::TooLong { bytes: bytes.len(), limit: M::BYTES_MAX });
+            }
+            if *kind != M::KIND as u8 {
+                return Err(WireError::Kind { found: *kind, expected: M::KIND });
+            }
+            body
+        }
+        _ => open(bytes, M::KIND, M::BYTES_MAX)?,
+    };
+    let (message, rest) = take::<M>(body)?;
+    if !rest.is_empty() {
+        return Err(WireError::Trailing { bytes: rest.len() });
+    }
+    if bytes.first() != Some(&message.schema()) {
+        return Err(WireError::Invalid("a message has the oldest schema that can say it"));
+    }
+    Ok(message)
 }
 
 /// Reads one postcard value from the front of `body` and returns it with the bytes behind it.
@@ -251,7 +285,8 @@ pub fn peek_kind(bytes: &[u8]) -> Result<u8, WireError> {
 /// longer than its kind may be.
 pub fn encode<M: Message>(message: &M) -> Result<Vec<u8>, WireError> {
     message.check()?;
-    let bytes = encode_parts(M::KIND, message)?;
+    let mut bytes = encode_parts(M::KIND, message)?;
+    bytes[0] = message.schema();
     if bytes.len() > M::BYTES_MAX {
         return Err(WireError::TooLong { bytes: bytes.len(), limit: M::BYTES_MAX });
     }
@@ -263,10 +298,7 @@ pub fn encode<M: Message>(message: &M) -> Result<Vec<u8>, WireError> {
 /// # Errors
 /// [`WireError`] says what is wrong with the bytes.
 pub fn decode<M: Message>(bytes: &[u8]) -> Result<M, WireError> {
-    let (message, rest) = take::<M>(open(bytes, M::KIND, M::BYTES_MAX)?)?;
-    if !rest.is_empty() {
-        return Err(WireError::Trailing { bytes: rest.len() });
-    }
+    let message = read::<M>(bytes)?;
     message.check()?;
     Ok(message)
 }

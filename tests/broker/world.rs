@@ -88,9 +88,21 @@ struct Running {
     thread: JoinHandle<Result<(), dunlin_aggregator::run::RunError>>,
 }
 
+/// A broker of a test.
+pub(super) trait Broker {
+    /// A plain client configuration for it.
+    fn client(&self, client_id: &str) -> LinkConfig;
+}
+
+impl Broker for Mosquitto {
+    fn client(&self, client_id: &str) -> LinkConfig {
+        Mosquitto::client(self, client_id)
+    }
+}
+
 /// One federation. What still runs is cut off when it is dropped.
-pub(super) struct World {
-    pub(super) broker: Mosquitto,
+pub(super) struct World<B: Broker = Mosquitto> {
+    pub(super) broker: B,
     pub(super) settings: Settings,
     /// Passwords of accounts; empty where everybody is let in.
     pub(super) passwords: BTreeMap<String, String>,
@@ -107,9 +119,11 @@ impl World {
     pub(super) fn new(settings: Settings) -> Option<Self> {
         Some(Self::on(Mosquitto::anonymous()?, settings))
     }
+}
 
+impl<B: Broker> World<B> {
     /// On this broker.
-    pub(super) fn on(broker: Mosquitto, settings: Settings) -> Self {
+    pub(super) fn on(broker: B, settings: Settings) -> Self {
         Self {
             broker,
             settings,
@@ -339,7 +353,7 @@ fn story(events: &[RoundEvent], counters: &Counters) -> String {
     format!("{}\n{counters:?}", lines.join("\n"))
 }
 
-impl Drop for World {
+impl<B: Broker> Drop for World<B> {
     fn drop(&mut self) {
         self.agents.values().for_each(|agent| agent.remote.kill());
         if let Some(running) = &self.aggregator {

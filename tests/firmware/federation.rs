@@ -74,7 +74,7 @@ fn generated(task: &TaskSpec, seed: u64) -> WindowSet {
 fn recorded(task: &TaskSpec, seed: u64) -> Vec<u8> {
     let set = generated(task, seed);
     let header = RecordingHeader {
-        rate_millihertz: task.input.rate_millihertz,
+        rate_millihertz: task.input.nearest_millihertz(),
         channels: task.input.channels.iter().map(|c| (c.name.clone(), 0.001)).collect(),
         labels: task.labels().to_vec(),
         segments: set.labels.iter().map(|&label| (label, task.input.window.into())).collect(),

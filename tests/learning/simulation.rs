@@ -108,6 +108,7 @@ fn devices_learn_from_csv_files_and_are_judged_by_those_held_out() {
         kind = "csv"
         dir = "shards"
         held_out = 1
+        repeat = true
         rate_hz = 10.0
         time = "t"
         label = "what"

@@ -17,7 +17,7 @@ use dunlin_protocol::presence::Presence;
 use dunlin_protocol::report::Report;
 use dunlin_protocol::rng::Rng;
 use dunlin_protocol::seeded::Seeded;
-use dunlin_protocol::task::{Target, Task, TaskSpec};
+use dunlin_protocol::task::{Rate, Target, Task, TaskSpec};
 use dunlin_protocol::topic::shard_of;
 use dunlin_protocol::wire::{self, Message, WireError};
 use dunlin_protocol::work::{ChannelQuery, SumsWork, Work, read_integers, write_integers};
@@ -178,7 +178,10 @@ fn a_task_has_the_digest_of_numpy_and_every_change_of_meaning_another() {
         expected("another unit")
     );
     assert_eq!(changed(&|task| task.input.channels[0].offset = 0.25), expected("another offset"));
-    assert_eq!(changed(&|task| task.input.rate_millihertz = 100_000), expected("another rate"));
+    assert_eq!(
+        changed(&|task| task.input.rate = Rate::from_millihertz(100_000)),
+        expected("another rate")
+    );
     assert_eq!(changed(&|task| task.name = name("other")), bytes(&vectors["digest"]));
     assert_eq!(changed(&|task| task.input.hop = 1), bytes(&vectors["digest"]));
 }

@@ -3,16 +3,23 @@
 mod csv;
 mod filter;
 mod iio;
+mod intake;
+mod label_file;
 mod mqtt;
 mod period;
+mod presets;
 mod sampling;
 mod time;
 
-pub use csv::{COLUMNS_MAX, Column, CsvConfig, CsvInput};
+pub use csv::{
+    COLUMNS_MAX, Column, Columns, Comments, CsvConfig, CsvInput, Header, LabelFrom, TextFormat,
+};
 pub use filter::{Wanted, Where};
 pub use iio::{IioConfig, IioInput, IioMode};
-pub use mqtt::{MqttConfig, MqttInput};
-pub use period::{ParsePeriodError, Period};
+pub use intake::{Derived, IntakeConfig, Missing, MissingRules};
+pub use label_file::{LabelBy, LabelFile};
+pub use mqtt::{ByTopic, MqttChannel, MqttConfig, MqttInput};
+pub use period::Period;
 pub use sampling::{Live, Sampling, TimeUnit};
 pub use time::{TimeField, TimeFormat, TimeKind};
 
@@ -24,8 +31,9 @@ use serde::Deserialize;
 use serde::de::{DeserializeOwned, Deserializer, Error};
 use toml::{Table, Value};
 
-use super::ring::Header;
-use super::{DataError, store};
+use super::ring::Header as RingHeader;
+use super::{DataError, files};
+use intake::INTAKE_KEYS;
 use sampling::SAMPLING_KEYS;
 
 /// Where windows come from.
@@ -67,15 +75,29 @@ impl<'de> Deserialize<'de> for SourceConfig {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let mut keys = Table::deserialize(deserializer)?;
         let kind = keys.remove("kind").ok_or_else(|| D::Error::missing_field("kind"))?;
-        Ok(match read::<Kind, _>(kind)? {
+        let word = kind.as_str().unwrap_or_default().to_owned();
+        let kind = read::<Kind, _>(kind)?;
+        presets::apply(&word, &mut keys).map_err(D::Error::custom)?;
+        Ok(match kind {
             Kind::Har => Self::Har(read(keys.into())?),
-            Kind::Csv => Self::Csv(live(keys, "")?),
-            Kind::Iio => Self::Iio(live(keys, "")?),
+            Kind::Csv => {
+                let text = part(&mut keys, &TextFormat::KEYS);
+                let more = format!(", and a csv source {}, format", TextFormat::KEYS.join(", "));
+                let mut config: CsvConfig = live(keys, &more)?;
+                config.input.text = read(text.into())?;
+                Self::Csv(config)
+            }
+            Kind::Iio => {
+                let mut config: IioConfig = live(keys, "")?;
+                config.fill_units();
+                Self::Iio(config)
+            }
             Kind::Mqtt => {
                 let mut broker = part(&mut keys, &BrokerSection::KEYS);
                 broker.entry("url").or_insert_with(|| mqtt::LOCAL_URL.into());
                 let mut config: MqttConfig = live(keys, ", and an mqtt source those of [broker]")?;
                 config.input.broker = read(broker.into())?;
+                config.fill_missing();
                 Self::Mqtt(config)
             }
         })
@@ -101,12 +123,15 @@ where
     E: Error,
 {
     let mut shared = part(&mut own, &SAMPLING_KEYS);
+    let intake = part(&mut own, &INTAKE_KEYS);
     let input = read(own.into()).map_err(|error: E| {
-        let shared = SAMPLING_KEYS.join(", ");
+        let shared = [&SAMPLING_KEYS[..], &INTAKE_KEYS[..]].concat().join(", ");
         E::custom(format!("{error}\nbesides, each live source has the keys {shared}{more}"))
     })?;
     rate_of_period(&mut shared)?;
-    Ok(Live { sampling: read(shared.into())?, input })
+    let mut sampling: Sampling<C> = read(shared.into())?;
+    sampling.intake = read(intake.into())?;
+    Ok(Live { sampling, input })
 }
 
 /// Sets `rate_hz` by `period` where the table has that, and not both.
@@ -151,13 +176,13 @@ impl SourceConfig {
     /// to do; [`DataError::Io`].
     pub fn check_ring(&self, state_dir: &Path) -> Result<(), DataError> {
         match self.ring_header() {
-            Some(header) => store::check_ring(state_dir, &header),
+            Some(header) => files::check_ring(state_dir, &header),
             None => Ok(()),
         }
     }
 
     /// What the ring of a live source must hold.
-    fn ring_header(&self) -> Option<Header> {
+    fn ring_header(&self) -> Option<RingHeader> {
         match self {
             Self::Har(_) => None,
             Self::Csv(config) => Some(config.sampling.header()),

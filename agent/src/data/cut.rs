@@ -1,6 +1,7 @@
 //! Cuts the samples of a ring into windows, and counts them.
 
 mod count;
+mod places;
 mod row;
 mod seen;
 
@@ -8,12 +9,12 @@ pub use count::Counter;
 
 use std::collections::VecDeque;
 
-use dunlin_protocol::task::{Input, TaskSpec};
+use dunlin_protocol::task::TaskSpec;
 
 use super::labels::match_labels;
 use super::ring::{Block, Header, Record, Ring};
-use super::units::conversion;
 use super::{DataError, LeftOut, LiveWindow, WindowSet};
+use places::{Places, fit};
 use row::{Judged, LabelMap, Row, Step};
 
 /// All windows in `ring` that fit `task`, oldest first, scaled.
@@ -70,9 +71,9 @@ impl Cutting {
         task: &TaskSpec,
         values_max: usize,
     ) -> Result<Self, DataError> {
-        let channels = fit(ring.header(), task)?;
+        let places = fit(ring.header(), task, true)?;
         let labels = label_map(texts, task)?;
-        let cutter = Cutter::new(ring.header(), task, channels, labels, values_max);
+        let cutter = Cutter::new(ring.header(), task, places, labels, values_max);
         Ok(Self { cutter, end: ring.next_sequence() })
     }
 
@@ -108,8 +109,8 @@ impl Cutting {
 /// [`DataError`] when the ring lacks a channel or has another rate (more than 1 % apart), or cannot
 /// be read.
 pub fn newest(ring: &mut Ring, task: &TaskSpec) -> Result<Option<LiveWindow>, DataError> {
-    let channels = fit(ring.header(), task)?;
-    let mut cutter = Cutter::new(ring.header(), task, channels, None, usize::MAX);
+    let places = fit(ring.header(), task, false)?;
+    let mut cutter = Cutter::new(ring.header(), task, places, None, usize::MAX);
     let first = ring.next_sequence().saturating_sub(cutter.row.window() as u64);
     ring.scan(first, |record| cutter.take(record))?;
     let Some(end_us) = cutter.row.newest_us().filter(|_| !cutter.found.is_empty()) else {
@@ -118,65 +119,6 @@ pub fn newest(ring: &mut Ring, task: &TaskSpec) -> Result<Option<LiveWindow>, Da
     let mut values = Vec::from(cutter.found);
     task.scale(&mut values);
     Ok(Some(LiveWindow { end_us, values }))
-}
-
-/// Where a channel of a task comes from.
-#[derive(Clone, Copy, Debug)]
-struct Place {
-    /// Its place in the ring.
-    at: usize,
-    /// From the unit of the ring to that of the task: `value * factor + offset`.
-    factor: f64,
-    offset: f64,
-}
-
-impl Place {
-    /// Its value in a sample, in the unit of the task.
-    #[allow(clippy::cast_possible_truncation)] // rounded to the nearest
-    fn value(&self, record: &Record) -> f32 {
-        let value = record.values.get(self.at).copied().unwrap_or(f32::NAN);
-        (f64::from(value) * self.factor + self.offset) as f32
-    }
-}
-
-/// For each channel of `task`, where it comes from in a ring with this header.
-///
-/// # Errors
-/// [`DataError`] when the ring lacks a channel, has one in a unit that cannot be converted to the
-/// task's, or has another rate (more than 1 % apart).
-fn fit(header: &Header, task: &TaskSpec) -> Result<Vec<Place>, DataError> {
-    let (task_ns, has_ns) = (task_period_ns(&task.input), header.period_ns);
-    if u128::from(task_ns.abs_diff(has_ns)) * 100 > u128::from(task_ns) {
-        return Err(DataError::Rate { task_ns, has_ns });
-    }
-    let mut channels = Vec::new();
-    let mut missing = Vec::new();
-    for wanted in &task.input.channels {
-        let found = header.channels.iter().enumerate().find(|(_, has)| has.name == wanted.name);
-        let Some((at, has)) = found else {
-            missing.push(wanted.name.clone());
-            continue;
-        };
-        // Who names no unit has the task's.
-        let unknown = has.unit.is_empty() || wanted.unit.is_empty();
-        let known = || conversion(&has.unit, &wanted.unit);
-        let Some((factor, offset)) = (if unknown { Some((1.0, 0.0)) } else { known() }) else {
-            let (channel, has, task) =
-                (wanted.name.clone(), has.unit.clone(), wanted.unit.to_string());
-            return Err(DataError::Unit { channel, has, task });
-        };
-        channels.push(Place { at, factor, offset });
-    }
-    if !missing.is_empty() || channels.is_empty() {
-        return Err(DataError::Channels { missing, has: header.names() });
-    }
-    Ok(channels)
-}
-
-/// Nanoseconds between the samples of a task.
-pub(in crate::data) fn task_period_ns(input: &Input) -> u64 {
-    let millihertz = u64::from(input.rate_millihertz.max(1));
-    (1_000_000_000_000 + millihertz / 2) / millihertz
 }
 
 /// For each label number in the ring, whose texts these are, the label of `task`; `None` for a task
@@ -194,12 +136,14 @@ fn windows_max(task: &TaskSpec, values_max: usize) -> usize {
 }
 
 struct Cutter {
-    channels: Vec<Place>,
+    places: Places,
     row: Row,
     hop: usize,
     windows_max: usize,
     /// Values of the row's last `window` samples.
     values: VecDeque<f32>,
+    /// The values that are asked for, at its newest sample.
+    asked: Vec<f32>,
     /// Samples until the next window may end.
     wait: usize,
     found: VecDeque<f32>,
@@ -214,14 +158,14 @@ impl Cutter {
     fn new(
         header: &Header,
         task: &TaskSpec,
-        channels: Vec<Place>,
+        places: Places,
         labels: Option<LabelMap>,
         values_max: usize,
     ) -> Self {
-        let places = channels.iter().map(|place| place.at).collect();
-        let row = Row::new(header, task, places, labels);
+        let row = Row::new(header, task, &places, labels);
         Self {
-            channels,
+            asked: Vec::with_capacity(places.values.len()),
+            places,
             hop: usize::from(task.input.hop).max(1),
             windows_max: windows_max(task, values_max),
             values: VecDeque::new(),
@@ -243,9 +187,12 @@ impl Cutter {
                 self.wait = self.row.window();
             }
             Step::Grows => {}
-            Step::Moves => drop(self.values.drain(..self.channels.len())),
+            Step::Moves => drop(self.values.drain(..self.places.channels.len())),
         }
-        self.values.extend(self.channels.iter().map(|place| place.value(record)));
+        let Places { channels, values } = &self.places;
+        self.values.extend(channels.iter().map(|place| place.value(record)));
+        self.asked.clear();
+        self.asked.extend(values.iter().map(|place| place.value(record)));
         self.wait -= 1;
         if self.wait == 0 {
             self.wait = self.hop;
@@ -264,7 +211,7 @@ impl Cutter {
 
     /// Keeps the window that ends now, and the newest ones of those before.
     fn keep(&mut self, label: Option<u16>) {
-        let values = self.values.len();
+        let values = self.values.len() + self.asked.len();
         if self.found.len() >= self.windows_max.saturating_mul(values) {
             self.found.drain(..values);
             self.found_labels.pop_front();
@@ -272,10 +219,12 @@ impl Cutter {
         }
         self.found_labels.extend(label);
         self.found.extend(&self.values);
+        self.found.extend(&self.asked);
     }
 
     fn finish(mut self, task: &TaskSpec) -> Result<WindowSet, DataError> {
-        let window_values = self.row.window() * self.channels.len();
+        let Places { channels, values } = &self.places;
+        let window_values = self.row.window() * channels.len() + values.len();
         let seen = self.row.take_seen();
         let left_out = LeftOut {
             found: (self.found.len() / window_values.max(1)) as u64,

@@ -1,5 +1,6 @@
 //! Names of labels, and labels that come apart from their samples.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -21,6 +22,54 @@ const WAITING_MAX: usize = 4096;
 pub fn same_label(a: &str, b: &str) -> bool {
     let (a, b) = (a.trim(), b.trim());
     a == b || a.to_lowercase() == b.to_lowercase()
+}
+
+/// Whether `text` is `pattern`, in which each `*` stands for any characters.
+pub fn matches_pattern(pattern: &str, text: &str) -> bool {
+    captures(pattern, text).is_some()
+}
+
+/// What each `*` of `pattern` stands for in `text`, as short as possible from the left; `None` where
+/// the text is not as the pattern says.
+pub fn captures<'t>(pattern: &str, text: &'t str) -> Option<Vec<&'t str>> {
+    let mut parts = pattern.split('*').peekable();
+    let mut rest = text.strip_prefix(parts.next()?)?;
+    let mut found = Vec::new();
+    while let Some(part) = parts.next() {
+        if parts.peek().is_none() {
+            found.push(rest.strip_suffix(part)?);
+            return Some(found);
+        }
+        let (before, after) = rest.split_once(part)?;
+        found.push(before);
+        rest = after;
+    }
+    rest.is_empty().then_some(found)
+}
+
+/// Other names of labels: what the input says to what the task calls it. A name with `*` stands for
+/// any characters there; labels without another name are kept as they are.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LabelNames(BTreeMap<String, String>);
+
+impl LabelNames {
+    /// The names of `[source.labels]`.
+    pub fn new(names: BTreeMap<String, String>) -> Self {
+        Self(names)
+    }
+
+    /// The name of the label that the input calls `text`.
+    pub fn of<'a>(&'a self, text: &'a str) -> &'a str {
+        if self.0.is_empty() {
+            return text;
+        }
+        let text = text.trim();
+        let exact = self.0.get(text).or_else(|| {
+            let patterns = self.0.iter().filter(|(name, _)| name.contains('*'));
+            patterns.into_iter().find(|(name, _)| matches_pattern(name, text)).map(|(_, to)| to)
+        });
+        exact.map_or(text, String::as_str)
+    }
 }
 
 /// For each of `texts` its index among the labels of a task, where the task has it.
@@ -261,6 +310,22 @@ mod tests {
         assert_eq!(match_labels(&[], &task).unwrap(), []);
         let error = match_labels(&texts(&["running"]), &task).unwrap_err().to_string();
         assert!(error.contains("running") && error.contains("sitting"), "{error}");
+    }
+
+    #[test]
+    fn labels_get_the_names_of_the_task_also_by_patterns() {
+        let names = [("4", "walking"), ("walk_*", "Walking"), ("*", "other"), ("7", "")];
+        let names = names.map(|(from, to)| (from.to_owned(), to.to_owned()));
+        let names = LabelNames::new(names.into_iter().collect());
+        let renamed = [" 4 ", "walk_01", "x", "7"].map(|text| names.of(text));
+        assert_eq!(renamed, ["walking", "other", "other", ""], "the first pattern by name wins");
+        assert_eq!(LabelNames::default().of("x"), "x");
+        let fits = |pattern| matches_pattern(pattern, "acc_exp01_user01.txt");
+        assert!(fits("acc_*.txt") && fits("*") && fits("*exp*user01*") && !fits("*.csv"));
+        assert!(!fits("acc") && fits("acc_exp01_user01.txt") && !fits("gyro*"));
+        assert_eq!(captures("acc_exp*_user*.txt", "acc_exp01_user02.txt"), Some(vec!["01", "02"]));
+        assert_eq!(captures("a*b", "a"), None);
+        assert_eq!(captures("ab*b", "ab"), None, "nothing is counted twice");
     }
 
     #[test]

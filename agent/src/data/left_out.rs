@@ -73,7 +73,13 @@ impl LeftOut {
         }
         let enough = self.samples >= self.window.max(SAMPLES_MIN);
         let none_on_time = self.on_time.saturating_mul(10) < self.samples;
-        self.off_rate > 0 || enough && none_on_time && self.is_off_rate()
+        let is_other = enough && none_on_time && self.is_off_rate() && !self.is_coarse();
+        self.off_rate > 0 || is_other
+    }
+
+    /// Whether many samples share their time, so that times tell no rate.
+    fn is_coarse(&self) -> bool {
+        self.same_time.saturating_mul(4) > self.samples
     }
 
     fn is_off_rate(&self) -> bool {
@@ -116,7 +122,7 @@ impl LeftOut {
 
     /// Why rows ended.
     fn write_rows(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { rows_ended, longest_row, samples, gaps, same_time, steps_back, .. } = self;
+        let Self { rows_ended, longest_row, gaps, steps_back, .. } = self;
         write!(f, "{rows_ended} rows ended early, the longest has {longest_row} samples")?;
         if *gaps > 0 {
             let (shortest, longest) = self.gap_us;
@@ -131,12 +137,8 @@ impl LeftOut {
         if self.missing > 0 {
             write!(f, "; {} samples missing in the ring", self.missing)?;
         }
-        if same_time.saturating_mul(4) > *samples {
-            return write!(
-                f,
-                "; {same_time} of {samples} samples have the time of the one before: their times are \
-                 too coarse, set spread = true"
-            );
+        if self.is_coarse() {
+            return Ok(());
         }
         f.write_str("; set resample = true, or take a task with shorter windows")
     }
@@ -160,7 +162,15 @@ impl fmt::Display for LeftOut {
             separator = "; ";
             Ok(())
         };
-        if self.is_other_rate() {
+        if *found == 0 && self.is_coarse() {
+            next(f)?;
+            write!(
+                f,
+                "{} of {samples} samples have the time of the one before: their times are too coarse, \
+                 set spread = true",
+                self.same_time
+            )?;
+        } else if self.is_other_rate() {
             next(f)?;
             self.write_rate(f)?;
         }

@@ -2,8 +2,8 @@
 //!
 //! A [`WindowSource`] gives the windows that a task asks for. [`har`] reads a published data set.
 //! The others are [`live`]: [`csv`] follows a growing file, a FIFO or standard input, [`iio`] reads
-//! a sensor that Linux has a driver for, [`mqtt`] listens to a topic of a broker. A thread keeps
-//! their samples in a bounded [`ring`] on disk, which survives restarts and power cuts. [`cut`]
+//! a sensor that Linux has a driver for, [`mqtt`] listens to a topic of a broker. A thread brings
+//! their samples into shape ([`intake`]) and keeps them in a bounded [`ring`] on disk, which survives restarts and power cuts. [`cut`]
 //! makes windows from the ring; [`labels`] names them, also after the fact. Nothing here leaves
 //! the device. For a sensor of another kind see [`live::SampleReader`].
 
@@ -11,8 +11,10 @@ pub mod config;
 pub mod csv;
 pub mod cut;
 mod error;
+mod files;
 pub mod har;
 pub mod iio;
+pub mod intake;
 pub mod labels;
 mod left_out;
 pub mod live;
@@ -30,9 +32,9 @@ mod window_set;
 
 pub use config::SourceConfig;
 pub use error::DataError;
+pub use files::reset;
 pub use left_out::LeftOut;
 pub use losses::{Loss, Losses};
-pub use store::reset;
 pub use window_set::{LiveWindow, WindowCounts, WindowSet};
 
 use std::fmt;
@@ -125,6 +127,8 @@ pub struct SourceStatus {
     pub samples: u64,
     /// Rows or other samples taken in.
     pub accepted: u64,
+    /// Single missing samples that were filled in; they are among the accepted ones.
+    pub filled: u64,
     /// What could not be used, by kind, each with the last detail.
     pub losses: Losses,
     /// Whether no more samples will come: standard input has ended.
@@ -136,6 +140,9 @@ pub struct SourceStatus {
 impl fmt::Display for SourceStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} samples held, {} taken in; {}", self.samples, self.accepted, self.losses)?;
+        if self.filled > 0 {
+            write!(f, "; {} filled in where one was missing", self.filled)?;
+        }
         if self.ended {
             f.write_str("; the input has ended")?;
         }

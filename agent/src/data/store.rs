@@ -1,24 +1,24 @@
 //! Samples, label names and waiting labels of a live source, kept together.
 
+mod taking;
+
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::time::Instant;
 
 use dunlin_protocol::task::TaskSpec;
 
+use self::taking::Again;
+use super::config::IntakeConfig;
 use super::cut::{Counter, Cutting};
-use super::labels::{LabelIndex, LabelRange, LabelTable, WaitingLabels};
+use super::files;
+use super::intake::Intake;
+use super::labels::{LabelIndex, LabelNames, LabelRange, LabelTable, WaitingLabels};
 use super::log_limit::{LogLimit, clock};
-use super::ring::{Block, Header, NO_LABEL, Record, Ring, open_file};
+use super::ring::{Block, Header, NO_LABEL, Record, Ring};
 use super::{DataError, LiveWindow, Loss, SourceStatus, WindowSet, cut};
 
-/// The files of a live source in its state folder: samples, texts of labels, and how far a file is read.
-const RING: &str = "samples.ring";
-const LABELS: &str = "samples.labels";
-const POSITION: &str = "samples.position";
-/// What may be left of a ring that was being resized, or could not be read.
-const REMAINS: [&str; 2] = ["samples.resize", "samples.damaged"];
 /// Label ranges that are applied in one pass over the ring.
 const RANGES_AT_ONCE: usize = 1024;
 
@@ -27,10 +27,17 @@ const RANGES_AT_ONCE: usize = 1024;
 pub struct SampleStore {
     ring: Ring,
     table: LabelTable,
+    label_names: LabelNames,
     waiting: WaitingLabels,
     /// What of each kind of loss the log has not told of yet.
     untold: BTreeMap<Loss, LogLimit>,
     counts: SourceStatus,
+    /// What samples go through first; taken out only while one does.
+    intake: Option<Box<Intake>>,
+    again: Again,
+    /// Whether samples came since they were looked for last, and since when none do.
+    busy: bool,
+    idle_since: Option<Instant>,
 }
 
 impl SampleStore {
@@ -40,13 +47,33 @@ impl SampleStore {
     /// [`DataError`] of [`Ring::open`] and [`LabelTable::open`].
     pub fn open(state_dir: &Path, header: Header) -> Result<Self, DataError> {
         dunlin_service::file::make_folder(state_dir).map_err(DataError::io(state_dir, "create"))?;
-        let mut ring = Ring::open(&state_dir.join(RING), header)?;
-        let (table, fresh) = LabelTable::open(&state_dir.join(LABELS))?;
+        let mut ring = Ring::open(&state_dir.join(files::RING), header)?;
+        let (table, fresh) = LabelTable::open(&state_dir.join(files::LABELS))?;
         if fresh {
             ring.relabel(|record| (record.label != NO_LABEL).then_some(NO_LABEL))?;
         }
-        let (waiting, untold) = (WaitingLabels::default(), BTreeMap::new());
-        Ok(Self { ring, table, waiting, untold, counts: SourceStatus::default() })
+        let (names, period_ns) = (ring.header().names(), ring.header().period_ns);
+        let intake = Intake::new(&IntakeConfig::default(), &names, period_ns);
+        Ok(Self {
+            ring,
+            table,
+            label_names: LabelNames::default(),
+            waiting: WaitingLabels::default(),
+            untold: BTreeMap::new(),
+            counts: SourceStatus::default(),
+            intake: Some(Box::new(intake)),
+            again: Again::default(),
+            busy: false,
+            idle_since: None,
+        })
+    }
+
+    /// The same store behind `intake`, whose kept channels are those of the ring. Without this, samples
+    /// go through what [`IntakeConfig::default`] asks for.
+    #[must_use]
+    pub fn with_intake(mut self, intake: Intake) -> Self {
+        self.intake = Some(Box::new(intake));
+        self
     }
 
     /// The samples, those included that are not on disk yet.
@@ -92,11 +119,9 @@ impl SampleStore {
         Ok(())
     }
 
-    /// As [`SampleStore::append`]; what goes wrong, or that nothing does, is noted as the problem that
-    /// keeps samples from coming in.
-    pub fn take(&mut self, time_us: i64, label: &str, values: &[f32]) {
-        let problem = self.append(time_us, label, values).err();
-        self.set_problem(problem.map(|error| error.to_string()));
+    /// Gives labels that come from now on the names of the task.
+    pub fn set_label_names(&mut self, names: LabelNames) {
+        self.label_names = names;
     }
 
     /// Number of the label `text`; `None`, counted and logged, when it cannot have one.
@@ -104,8 +129,10 @@ impl SampleStore {
     /// # Errors
     /// [`DataError::Io`] when a new label cannot be written to disk.
     pub fn label_number(&mut self, text: &str) -> Result<Option<u16>, DataError> {
+        let text = self.label_names.of(text);
         let number = self.table.number_of(text)?;
         if number.is_none() {
+            let text = text.to_owned();
             let why = "has more than 32 characters, control characters, or is the 257th";
             self.lose(Loss::Label, 1, || format!("label {text:?} {why}"));
         }
@@ -259,7 +286,8 @@ impl SampleStore {
 
     /// How the source is doing.
     pub fn status(&self) -> SourceStatus {
-        SourceStatus { samples: self.ring.len(), ..self.counts.clone() }
+        let filled = self.intake.as_ref().map_or(0, |intake| intake.filled());
+        SourceStatus { samples: self.ring.len(), filled, ..self.counts.clone() }
     }
 }
 
@@ -276,34 +304,6 @@ fn cut_value(header: &Header, values: &[f32]) -> String {
              quantum, or set a larger one and empty the ring: dunlin-agent data reset"
         )
     })
-}
-
-/// Compares the ring in the folder `state_dir` with `header`. See [`Ring::check`].
-pub(super) fn check_ring(state_dir: &Path, header: &Header) -> Result<(), DataError> {
-    Ring::check(&state_dir.join(RING), header)
-}
-
-/// Removes the samples in the folder `state_dir`, their labels, and how far a file was read: the source
-/// begins anew, and reads a file again from its start. Gives the files that are gone, which may be none.
-///
-/// # Errors
-/// [`DataError::State`] when another process has the ring open; nothing is then removed.
-/// [`DataError::Io`].
-pub fn reset(state_dir: &Path) -> Result<Vec<PathBuf>, DataError> {
-    let ring = state_dir.join(RING);
-    let known = ring.try_exists().map_err(DataError::io(&ring, "look for the file"))?;
-    // Until the last file is gone, nobody else may begin.
-    let _locked = known.then(|| open_file(&ring)).transpose()?;
-    let mut gone = Vec::new();
-    for name in [POSITION, LABELS, REMAINS[0], REMAINS[1], RING] {
-        let path = state_dir.join(name);
-        match fs::remove_file(&path) {
-            Ok(()) => gone.push(path),
-            Err(error) if error.kind() == ErrorKind::NotFound => {}
-            Err(error) => return Err(DataError::io(&path, "remove")(error)),
-        }
-    }
-    Ok(gone)
 }
 
 impl Drop for SampleStore {

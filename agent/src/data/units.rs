@@ -26,6 +26,9 @@ enum Kind {
     MagneticField,
     Frequency,
     Time,
+    Light,
+    Power,
+    Angle,
 }
 
 const fn unit(kind: Kind, factor: f64, spellings: &'static [&'static str]) -> Unit {
@@ -92,6 +95,11 @@ const UNITS: &[Unit] = &[
     unit(Kind::Time, 1.0, &["s", "sec"]),
     unit(Kind::Time, 0.001, &["ms", "msec"]),
     unit(Kind::Time, 60.0, &["min"]),
+    unit(Kind::Light, 1.0, &["lx", "lux"]),
+    unit(Kind::Power, 1.0, &["w", "watt"]),
+    unit(Kind::Power, 1e-3, &["mw", "milliwatt"]),
+    unit(Kind::Angle, 1.0, &["rad", "radians"]),
+    unit(Kind::Angle, DEGREE, &["deg", "degrees", "°"]),
 ];
 
 /// How values in `from` become values in `to`: `value * factor + offset`. `(1, 0)` where both name
@@ -124,7 +132,7 @@ fn find(text: &str) -> Option<&'static Unit> {
 
 /// Mega is not milli, which is all that the size of a letter tells.
 fn is_mega(text: &str) -> bool {
-    matches!(text.trim(), "MV" | "MT" | "MA" | "Ms" | "MS") || text.trim().starts_with("MPa")
+    matches!(text.trim(), "MV" | "MT" | "MA" | "MW" | "Ms" | "MS") || text.trim().starts_with("MPa")
 }
 
 /// `text` in small letters and plain signs, without spaces.

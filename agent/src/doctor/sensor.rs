@@ -278,11 +278,16 @@ mod tests {
 
     fn task(channel: &str, rate_millihertz: u32) -> TaskSpec {
         use dunlin_protocol::id::Name;
-        use dunlin_protocol::task::{Channel, Features, Input, Target};
+        use dunlin_protocol::task::{Channel, Features, Input, Rate, Target};
         let channel = Channel { name: channel.into(), unit: "g".into(), offset: 0.0, scale: 1.0 };
         TaskSpec {
             name: Name::new("walk").unwrap(),
-            input: Input { channels: vec![channel], rate_millihertz, window: 10, hop: 5 },
+            input: Input {
+                channels: vec![channel],
+                rate: Rate::from_millihertz(rate_millihertz),
+                window: 10,
+                hop: 5,
+            },
             features: Features::Raw,
             layers: vec![],
             target: Target::Reconstruct,

@@ -1,9 +1,9 @@
 //! The classifier that runs a task's network in Burn.
 
 use dunlin_models::{Backend, Network, Prediction, Windows};
-use dunlin_protocol::task::Target;
+use dunlin_protocol::task::{Channel, Target};
 
-use super::Estimate;
+use super::{Estimate, Said};
 use crate::job::{JobFailure, ModelInUse};
 use crate::network::{all_params, failure};
 use crate::ports::Classifier;
@@ -39,11 +39,16 @@ impl Classifier for NetworkClassifier {
     fn classify(&mut self, window: &[f32]) -> Result<Estimate, JobFailure> {
         let network = self.network.as_ref().ok_or_else(|| JobFailure::other("no network"))?;
         let task = network.task();
-        let windows = Windows::unlabelled(task, window).map_err(failure)?;
-        let Target::Classes(labels) = &task.target else {
-            let score = network.evaluate(&windows).map_err(failure)?;
-            return Ok(Estimate::Error(score.loss_sum));
+        let labels = match &task.target {
+            Target::Classes(labels) => labels,
+            Target::Reconstruct | Target::Forecast => {
+                let windows = Windows::unlabelled(task, window).map_err(failure)?;
+                let score = network.evaluate(&windows).map_err(failure)?;
+                return Ok(Estimate::Error(score.loss_sum));
+            }
+            Target::Values(_) | Target::ForecastSteps { .. } => return values(network, window),
         };
+        let windows = Windows::unlabelled(task, window).map_err(failure)?;
         match network.predict(&windows).map_err(failure)?.pop() {
             Some(Prediction::Class { class, probability }) if probability.is_finite() => {
                 let label = labels.get(usize::from(class)).cloned().unwrap_or_default();
@@ -56,12 +61,44 @@ impl Classifier for NetworkClassifier {
     }
 }
 
+/// The values that the network names for the newest window, in their units. A forecast looks at the
+/// newest samples, so that what it names is still to come.
+fn values(network: &Network, window: &[f32]) -> Result<Estimate, JobFailure> {
+    let task = network.task();
+    let ahead = task.steps_ahead() * task.input.channels.len();
+    let mut window = window.to_vec();
+    window.rotate_left(ahead.min(window.len()));
+    let windows = Windows::unlabelled(task, &window).map_err(failure)?;
+    let Some(Prediction::Values(scaled)) = network.predict(&windows).map_err(failure)?.pop() else {
+        return Err(JobFailure("the model gives no values".into()));
+    };
+    let channels = task.output_channels();
+    let of_channel = |(at, channel): (usize, &&Channel)| {
+        let steps = scaled.iter().skip(at).step_by(channels.len().max(1));
+        let unscaled = |value: &f32| match channel.scale {
+            0.0 => channel.offset,
+            scale => value / scale + channel.offset,
+        };
+        Said {
+            name: channel.name.clone(),
+            unit: channel.unit.clone(),
+            values: steps.map(unscaled).collect(),
+        }
+    };
+    let said: Vec<Said> = channels.iter().enumerate().map(of_channel).collect();
+    if said.iter().flat_map(|one| &one.values).all(|value| value.is_finite()) {
+        Ok(Estimate::Values(said))
+    } else {
+        Err(JobFailure("the model gives values that are no numbers".into()))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::job::KeptModel;
     use dunlin_protocol::id::{Lineage, ModelVersion, Name};
-    use dunlin_protocol::task::{Channel, Features, Input, Layer, Op, Share, Task, TaskSpec};
+    use dunlin_protocol::task::{Channel, Features, Input, Layer, Op, Rate, Share, Task, TaskSpec};
     use std::sync::Arc;
 
     /// A task on windows of 2 samples of one channel.
@@ -70,7 +107,12 @@ mod tests {
         let layer = |&(out, share): &(u16, Share)| Layer { op: Op::Dense { out }, share };
         TaskSpec {
             name: Name::new("test").unwrap(),
-            input: Input { channels: vec![channel], rate_millihertz: 50_000, window: 2, hop: 2 },
+            input: Input {
+                channels: vec![channel],
+                rate: Rate::from_millihertz(50_000),
+                window: 2,
+                hop: 2,
+            },
             features: Features::Raw,
             layers: layers.iter().map(layer).collect(),
             target,
@@ -120,6 +162,39 @@ mod tests {
             let Ok(Estimate::Class { label, .. }) = answer else { panic!("{answer:?}") };
             assert_eq!(label, (classes - 1).to_string());
         }
+    }
+
+    #[test]
+    fn a_forecast_of_steps_names_what_comes_behind_the_newest_samples_in_their_unit() {
+        // The next sample is the last one that it sees, and one more.
+        let steps = Target::ForecastSteps { steps: 1, channels: vec![] };
+        let mut task = task(&[(1, Share::Shared)], steps);
+        (task.input.channels[0].offset, task.input.channels[0].scale) = (100.0, 0.5);
+        let answer = classify(&model(&task, vec![1.0, 1.0], None), &[7.0, 3.0]);
+        // 3 + 1 scaled is 108 in the unit: the newest sample counts, not the one before.
+        let said = Said { name: "x".into(), unit: "g".into(), values: vec![108.0] };
+        assert_eq!(answer, Ok(Estimate::Values(vec![said])));
+    }
+
+    #[test]
+    fn a_regression_names_its_values_in_their_unit() {
+        let unit = |name: &str, offset, scale| Channel {
+            name: name.into(),
+            unit: "cycles".into(),
+            offset,
+            scale,
+        };
+        let values = Target::Values(vec![unit("rul", 100.0, 0.01), unit("age", 0.0, 1.0)]);
+        let task = task(&[(2, Share::Shared)], values);
+        let params = vec![0.0, 0.0, 0.0, 0.0, -0.5, 7.0];
+        // What is asked for stands behind the samples; nobody knows it.
+        let answer = classify(&model(&task, params, None), &[1.0, 3.0, 0.0, 0.0]);
+        let said = |name: &str, value| Said {
+            name: name.into(),
+            unit: "cycles".into(),
+            values: vec![value],
+        };
+        assert_eq!(answer, Ok(Estimate::Values(vec![said("rul", 50.0), said("age", 7.0)])));
     }
 
     #[test]

@@ -4,8 +4,9 @@ use std::fmt::{self, Write};
 use std::time::Duration;
 
 use dunlin_protocol::id::ModelVersion;
+use dunlin_protocol::work::Significant;
 use dunlin_service::machine::CLOCK_SET_S;
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 
 /// Oldest end of a window whose age is told: beyond, the sensor's clock is another one.
 const AGE_US_MAX: i64 = 86_400_000_000;
@@ -21,9 +22,22 @@ pub enum Estimate {
         /// Its probability by softmax, 0 to 1. Not calibrated.
         confidence: f32,
     },
-    /// For a reconstruction or a forecast: mean squared error over the scaled values. The larger,
-    /// the less the window is like those that the model has learned.
+    /// For a reconstruction or a forecast of the last sample: mean squared error over the scaled
+    /// values. The larger, the less the window is like those that the model has learned.
     Error(f32),
+    /// For a regression or a forecast of steps: the values of each channel that is asked for.
+    Values(Vec<Said>),
+}
+
+/// What a model says of one channel.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Said {
+    /// Name of the channel.
+    pub name: String,
+    /// Unit of the values.
+    pub unit: String,
+    /// The value of a regression, or the samples to come of a forecast, the next one first.
+    pub values: Vec<f32>,
 }
 
 impl fmt::Display for Estimate {
@@ -31,6 +45,15 @@ impl fmt::Display for Estimate {
         match self {
             Self::Class { label, confidence } => write!(f, "{label} ({:.1} %)", confidence * 100.0),
             Self::Error(error) => write!(f, "error {error:.4}"),
+            Self::Values(said) => {
+                for (at, Said { name, unit, values }) in said.iter().enumerate() {
+                    write!(f, "{}{name}", if at == 0 { "" } else { ", " })?;
+                    let text = |value: &f32| Significant((*value).into());
+                    values.iter().try_for_each(|value| write!(f, " {}", text(value)))?;
+                    write!(f, " {unit}")?;
+                }
+                Ok(())
+            }
         }
     }
 }
@@ -63,6 +86,15 @@ impl Finding {
                 write_number(&mut text, "confidence", *confidence, 4);
             }
             Estimate::Error(error) => write_number(&mut text, "error", *error, 6),
+            Estimate::Values(said) => {
+                let values = said.iter().map(|one| {
+                    let numbers: Vec<Value> =
+                        one.values.iter().map(|value| shortest(*value)).collect();
+                    (one.name.clone(), json!({ "unit": one.unit, "values": numbers }))
+                });
+                let values: Map<String, Value> = values.collect();
+                let _ = write!(text, ",\"values\":{}", Value::from(values));
+            }
         }
         let _ = write!(text, ",\"version\":{}", self.version);
         write_number(&mut text, "latency_ms", self.latency.as_secs_f32() * 1000.0, 3);
@@ -90,10 +122,14 @@ fn write_number(out: &mut String, key: &str, value: f32, decimals: usize) {
     };
 }
 
+/// A value with the digits that tell it apart from its neighbours, no more.
+fn shortest(value: f32) -> Value {
+    value.to_string().parse::<f64>().map_or(Value::Null, Value::from)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     const NOW: Duration = Duration::from_micros(1_800_000_000_123_456);
 
@@ -147,6 +183,23 @@ mod tests {
             finding.end_us = end_us;
             assert_eq!(read(&finding, NOW).get("age_ms").and_then(Value::as_i64), age_ms);
         }
+    }
+
+    #[test]
+    fn values_have_their_names_and_units() {
+        let mut finding = finding("x");
+        let said = |name: &str, values: &[f32]| Said {
+            name: name.into(),
+            unit: "mg/dL".into(),
+            values: values.into(),
+        };
+        finding.estimate = Estimate::Values(vec![said("glucose", &[101.2, 99.75])]);
+        let expected = json!({ "glucose": { "unit": "mg/dL", "values": [101.2, 99.75] } });
+        let value = read(&finding, NOW);
+        assert_eq!((&value["values"], value.get("label"), value.get("error")), (&expected, None, None));
+        assert_eq!(finding.estimate.to_string(), "glucose 101 99.8 mg/dL");
+        finding.estimate = Estimate::Values(vec![said("\"},{", &[f32::NAN])]);
+        assert_eq!(read(&finding, NOW)["values"]["\"},{"]["values"], json!([null]));
     }
 
     #[test]

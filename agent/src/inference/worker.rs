@@ -81,8 +81,8 @@ impl Worker {
     /// Time between two looks: at least the hop of the task, for nothing is new before.
     fn interval(&self) -> Duration {
         let Some((task, _)) = &self.model else { return self.every };
-        let rate = u64::from(task.input.rate_millihertz.max(1));
-        let hop = Duration::from_micros(u64::from(task.input.hop) * 1_000_000_000 / rate);
+        let hop = u64::from(task.input.hop).saturating_mul(task.input.period_ns());
+        let hop = Duration::from_nanos(hop);
         self.every.max(hop)
     }
 
@@ -131,7 +131,7 @@ pub(super) mod tests {
     use crate::inference::Estimate;
     use crate::job::KeptModel;
     use dunlin_protocol::id::{LayoutHash, Lineage, Name};
-    use dunlin_protocol::task::{Channel, Features, Input, Layer, Op, Share, Target};
+    use dunlin_protocol::task::{Channel, Features, Input, Layer, Op, Rate, Share, Target};
     use std::collections::VecDeque;
     use std::sync::Mutex;
 
@@ -140,7 +140,12 @@ pub(super) mod tests {
         let channel = Channel { name: "x".into(), unit: "g".into(), offset: 0.0, scale: 1.0 };
         let task = TaskSpec {
             name: Name::new("test").unwrap(),
-            input: Input { channels: vec![channel], rate_millihertz: 50_000, window: 4, hop: 2 },
+            input: Input {
+                channels: vec![channel],
+                rate: Rate::from_millihertz(50_000),
+                window: 4,
+                hop: 2,
+            },
             features: Features::Raw,
             layers: vec![Layer { op: Op::Dense { out: 4 }, share: Share::Shared }],
             target: Target::Reconstruct,

@@ -149,7 +149,7 @@ impl Session {
         }
     }
 
-    fn object_topic(&self, reference: &ObjectRef, index: u16) -> Topic {
+    pub(super) fn object_topic(&self, reference: &ObjectRef, index: u16) -> Topic {
         let federation = self.settings.federation.clone();
         Topic::Object(federation, reference.digest.short(), index)
     }
@@ -213,6 +213,7 @@ impl Session {
         self.rng = rng;
         let topic = self.object_topic(&reference, chunk.index);
         self.push(Output::Unsubscribe(topic.into()));
+        self.ask_for_lost(&reference);
         match object {
             Some(Ok(bytes)) => self.on_object(now, &reference, bytes),
             Some(Err(error)) => {

@@ -5,6 +5,7 @@ use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 
+use dunlin_protocol::limits::CHUNK_BYTES_MAX;
 use dunlin_protocol::message::WorkRef;
 use dunlin_protocol::plan::Plan;
 use dunlin_protocol::presence::{Presence, State};
@@ -109,6 +110,7 @@ impl Session {
             voice: Voice::resumed(said),
             told: Told::default(),
             counters: idle.counters,
+            chunk_bytes_max: CHUNK_BYTES_MAX,
             inference: None,
         }
     }

@@ -65,6 +65,9 @@ pub enum Input<'a> {
     /// What the device's own data lack now, for its presence; `None` when nothing. Others hear of it
     /// once a minute at the most.
     DataTrouble(Option<DataTrouble>),
+    /// The broker has ended several connections in a row over a packet of so many bytes: chunks of
+    /// updates are made smaller.
+    Oversize(usize),
     /// Time has passed, and nothing else happened.
     Tick,
     /// The program is about to stop.

@@ -98,6 +98,7 @@ impl Session {
             self.enter(Phase::Waiting);
             self.fetch_again();
         }
+        self.take_cut(now, &plan);
         self.planner.take(plan);
         let planner = &self.planner;
         self.voice.gave_up = self.voice.gave_up.take().filter(|said| planner.lists(&said.work));

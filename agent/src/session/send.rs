@@ -1,6 +1,9 @@
 //! Sending: from what the trainer gave to the verdict.
 
+use alloc::format;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
+use dunlin_protocol::extension::Extensions;
 use dunlin_protocol::give_up::GiveUp;
 use dunlin_protocol::message::{Ack, WorkRef};
 use dunlin_protocol::report::{Report, ReportHeader};
@@ -8,7 +11,7 @@ use dunlin_protocol::rng::Rng;
 use dunlin_protocol::task::Task;
 use dunlin_protocol::time::Instant;
 use dunlin_protocol::wire::WireError;
-use dunlin_protocol::work::{Work, write_integers};
+use dunlin_protocol::work::{Fit, FitFigures, Score, Significant, Work, write_integers};
 use log::{info, warn};
 
 use super::Session;
@@ -69,18 +72,29 @@ impl Session {
                 info!("{device}: query {round} answered with {} sums", numbers.len());
             }
             (Outcome::Trained(trained), None) => info!(
-                "{device}: version {} evaluated on {} held-back windows, accuracy {:.3}",
+                "{device}: version {} evaluated on {} held-back windows, {}",
                 item.base_version,
                 trained.before.windows,
-                trained.before.accuracy()
+                self.told(&trained.before, &trained.fits[0])
             ),
             (Outcome::Trained(trained), Some(_)) => info!(
-                "{device}: round {round} trained on {} windows, loss {:.3}, held-back accuracy {:.3} -> {:.3}",
+                "{device}: round {round} trained on {} windows, loss {}, held-back {} -> {}",
                 trained.examples,
-                trained.train_loss,
-                trained.before.accuracy(),
-                trained.after.accuracy(),
+                Significant(trained.train_loss.into()),
+                self.told(&trained.before, &trained.fits[0]),
+                self.told(&trained.after, &trained.fits[1])
             ),
+        }
+    }
+
+    /// A measurement in the figures that the target has: the share of windows that are right for
+    /// classes, errors for values.
+    fn told(&self, score: &Score, fit: &Fit) -> String {
+        let task = self.holding.task().filter(|task| !task.needs_labels());
+        let Some(task) = task else { return format!("accuracy {:.3}", score.accuracy()) };
+        match &FitFigures::of(task, score.windows.into(), &fit.numbers())[..] {
+            [] => format!("loss {}", Significant(score.loss())),
+            channels => channels.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "),
         }
     }
 
@@ -89,15 +103,19 @@ impl Session {
         let task = self.holding.task().cloned().ok_or(WireError::Malformed)?;
         // An update of an earlier round that nobody answered.
         self.settle(UpdateOutcome::Unknown);
+        let mut extensions = Extensions::NONE;
         let (metrics, coded) = match (&item.asked, outcome) {
             (Work::Train(work), Outcome::Trained(trained)) => {
                 let figures = trained.figures()?;
+                let [before, after] = &trained.fits;
+                extensions = Fit::extensions(&[before, after])?;
                 let coded = self.code(item, work, &task, trained.delta)?;
                 self.keep_local(&task, trained.local);
                 (figures.metrics(), coded)
             }
             (Work::Evaluate, Outcome::Trained(trained)) => {
                 let score = trained.figures()?.before;
+                extensions = Fit::extensions(&[&trained.fits[0]])?;
                 self.keep_local(&task, trained.local);
                 (score.metrics(), Coded::NONE)
             }
@@ -112,7 +130,8 @@ impl Session {
         };
         let (work, base_version) = (item.work, item.base_version);
         let header = ReportHeader::new(work, base_version, task.digest(), coded.codec);
-        let object = Report::new(header, metrics, &coded.payload).encode()?;
+        let report = Report { extensions, ..Report::new(header, metrics, &coded.payload) };
+        let object = report.encode()?;
         Ok(Pending { work, base_version, object, lost: coded.lost })
     }
 
@@ -124,7 +143,8 @@ impl Session {
     }
 
     pub(super) fn send(&mut self, now: Instant, work: WorkRef, deadline: Instant, object: Vec<u8>) {
-        let Some(chunk_bytes) = self.planner.plan().map(|plan| plan.chunk_bytes) else { return };
+        let Some(planned) = self.planner.plan().map(|plan| plan.chunk_bytes) else { return };
+        let chunk_bytes = planned.min(self.chunk_bytes_max);
         match Upload::new(object, chunk_bytes, now, &mut self.rng) {
             Ok(upload) => {
                 self.enter(Phase::Sending { work, deadline, upload });

@@ -16,7 +16,8 @@ use dunlin_protocol::object::{Chunk, ObjectRef};
 use dunlin_protocol::plan::{ModelEntry, Plan, WorkItem};
 use dunlin_protocol::report::Report;
 use dunlin_protocol::task::{
-    Channel, Features, Input as TaskInput, Layer, Op, ParamLayout, Share, Target, Task, TaskSpec,
+    Channel, Features, Input as TaskInput, Layer, Op, ParamLayout, Rate, Share, Target, Task,
+    TaskSpec,
 };
 use dunlin_protocol::topic::Topics;
 use dunlin_protocol::wire;
@@ -26,6 +27,7 @@ use super::*;
 use crate::job::Trained;
 
 mod check_in;
+mod chunk_size;
 mod inference;
 mod memory;
 mod peers;
@@ -45,7 +47,7 @@ fn task(wide: bool) -> TaskSpec {
         name: name("toy"),
         input: TaskInput {
             channels: vec![channel],
-            rate_millihertz: 50_000,
+            rate: Rate::from_millihertz(50_000),
             window: if wide { 1000 } else { 100 },
             hop: 50,
         },
@@ -216,7 +218,8 @@ impl Bench {
         self.step(Input::Survey(Survey::of(40)))
     }
 
-    fn go(&mut self, answer: Answer) -> Vec<Output> {
+    /// Hears the answer to its claim; nothing that it then asks for comes.
+    fn hear_go(&mut self, answer: Answer) -> Vec<Output> {
         let (now, deadline) = (Instant(1_900_000_000_000), Instant(1_900_000_060_000));
         let go = wire::encode(&Go {
             work: work(1),
@@ -226,7 +229,11 @@ impl Bench {
             extensions: Extensions::NONE,
         })
         .unwrap();
-        let outputs = self.hear(&Topic::Down(name("wrist-1"), Down::Go), &go);
+        self.hear(&Topic::Down(name("wrist-1"), Down::Go), &go)
+    }
+
+    fn go(&mut self, answer: Answer) -> Vec<Output> {
+        let outputs = self.hear_go(answer);
         self.serve(outputs)
     }
 
@@ -240,6 +247,7 @@ impl Bench {
             train_loss: 0.7,
             before: score,
             after: score,
+            ..Trained::default()
         };
         self.step(Input::Done { work: work(1), outcome: Ok(trained.into()) })
     }

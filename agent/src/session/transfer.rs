@@ -20,14 +20,13 @@ pub(super) struct Retry {
     waits: Backoff,
 }
 
+/// A chunk is lost once so many came that were asked for after it.
+const OVERTAKEN: usize = 4;
 /// Times that an update is sent once more because other bytes arrived.
 const RESTARTS_MAX: u8 = 3;
 /// Waits after an object came spoiled: ten to fifteen seconds, then twice as long each time, up to an
 /// hour and a half.
 const SPOILED: Backoff = Backoff::new(10_000, 3_600_000, Jitter::After);
-
-/// Times that chunks are asked for in vain before that is worth a word.
-const UNANSWERED: u8 = 3;
 
 impl Retry {
     /// First repeat after five to seven and a half seconds.
@@ -69,6 +68,17 @@ impl Upload {
 
     pub(super) fn digest(&self) -> ShortDigest {
         self.reference.digest.short()
+    }
+
+    /// Cuts the object anew into shorter chunks, all of which have to go; false where they are not.
+    pub(super) fn cut_into(&mut self, chunk_bytes: u32, now: Instant, rng: &mut Rng) -> bool {
+        let shorter = chunk_bytes < self.reference.chunk_len();
+        if shorter {
+            self.reference.chunk_bytes = chunk_bytes;
+            (self.acked, self.in_flight) = (None, Vec::new());
+            self.retry = Retry::start(now, rng);
+        }
+        shorter
     }
 
     fn is_acked(&self, index: u16) -> bool {
@@ -129,7 +139,12 @@ impl Upload {
 pub(super) struct Download {
     pub(super) reference: ObjectRef,
     assembly: Assembly,
+    /// Chunks that were asked for and have not come, in the order in which they were.
     requested: Vec<u16>,
+    /// Chunks that came while one that was asked for earlier had not.
+    overtaken: u8,
+    /// When a chunk came last, or the first was asked for.
+    heard: Instant,
     pub(super) retry: Retry,
     /// How often all chunks came and were not the object.
     spoiled: u8,
@@ -137,19 +152,17 @@ pub(super) struct Download {
     rests: Backoff,
     /// Until when nothing is asked for.
     rests_until: Instant,
-    /// How often chunks were asked for since one came.
-    asked: u8,
 }
 
 impl Download {
     pub(super) fn new(reference: ObjectRef, now: Instant, rng: &mut Rng) -> Self {
         let assembly = Assembly::new(reference);
         let (requested, retry) = (Vec::new(), Retry::start(now, rng));
-        let (spoiled, rests) = (0, SPOILED);
-        let rests_until = now;
+        let (spoiled, rests, rests_until) = (0, SPOILED, now);
+        let (overtaken, heard) = (0, now);
         #[rustfmt::skip]
         let this = Self {
-            reference, assembly, requested, retry, spoiled, rests, rests_until, asked: 0,
+            reference, assembly, requested, overtaken, heard, retry, spoiled, rests, rests_until,
         };
         this
     }
@@ -157,12 +170,6 @@ impl Download {
     /// How often all chunks came and were not the object.
     pub(super) fn spoiled(&self) -> u8 {
         self.spoiled
-    }
-
-    /// Counts that chunks are asked for once more; whether no answer is worth a word by now.
-    pub(super) fn is_unanswered(&mut self) -> bool {
-        self.asked = self.asked.saturating_add(1);
-        self.asked == UNANSWERED
     }
 
     /// Whether nothing is to be asked for now: what came last was spoiled.
@@ -191,10 +198,30 @@ impl Download {
         if self.assembly.take(chunk).is_err() {
             return false;
         }
-        self.requested.swap_remove(at);
-        self.asked = 0;
+        self.requested.remove(at);
+        self.overtaken = if at == 0 { 0 } else { self.overtaken.saturating_add(1) };
+        self.heard = now;
         self.retry = Retry::start(now, rng);
         true
+    }
+
+    /// The chunk that was lost on its way, if one was: those asked for after it came instead. It
+    /// counts as asked for again.
+    pub(super) fn lost(&mut self) -> Option<u16> {
+        if usize::from(self.overtaken) < OVERTAKEN {
+            return None;
+        }
+        self.overtaken = 0;
+        let lost = (!self.requested.is_empty()).then(|| self.requested.remove(0))?;
+        self.requested.push(lost);
+        Some(lost)
+    }
+
+    /// The first chunk that was asked for and has not come, how many are missing, and since when
+    /// none has come.
+    pub(super) fn awaited(&self) -> Option<(u16, usize, Instant)> {
+        let first = self.requested.first()?;
+        Some((*first, self.assembly.missing().count(), self.heard))
     }
 
     /// Chunks that were asked for and have not come; forgets that they were asked for.

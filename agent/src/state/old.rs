@@ -8,7 +8,7 @@ use dunlin_protocol::lottery::LotteryKey;
 use dunlin_protocol::task::Task;
 use dunlin_protocol::wire;
 
-use super::{CachedTask, DeviceState, LocalLayers, Pending, PlanMemory, Residual};
+use super::{CachedTask, DeviceState, LocalLayers, Pending, PlanMemory, Residual, bounded};
 
 /// The oldest version that is brought up.
 pub(super) const OLDEST: u8 = V2;
@@ -31,6 +31,7 @@ pub(super) struct StateV2 {
 #[derive(Deserialize)]
 struct LocalLayersV2 {
     layout: LayoutHash,
+    #[serde(deserialize_with = "bounded::grown")]
     params: Vec<f32>,
 }
 
@@ -39,6 +40,7 @@ struct ResidualV2 {
     lineage: Lineage,
     layout: LayoutHash,
     version: ModelVersion,
+    #[serde(deserialize_with = "bounded::grown")]
     values: Vec<f32>,
 }
 

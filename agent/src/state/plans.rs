@@ -12,7 +12,7 @@ const LINEAGES_MAX: usize = 4;
 
 /// The highest sequence number heard of each history, the current one last.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PlanMemory(Vec<(Lineage, u64)>);
+pub struct PlanMemory(#[serde(deserialize_with = "super::bounded::grown")] Vec<(Lineage, u64)>);
 
 impl PlanMemory {
     /// Whether `plan` is not older than what was heard. A history that was left is taken up again

@@ -35,12 +35,7 @@ impl Aggregator {
         // Behind its own word, so that the broker gives that back and not one of before.
         let own = self.topics.name(&self.own_state());
         self.outputs.push_back(Output::Subscribe(own));
-        for (index, chunk) in self.task_object.chunks().collect::<Vec<_>>() {
-            self.publish_chunk(self.task_object.reference.digest.short(), index, chunk);
-        }
-        let versions: Vec<ModelVersion> = self.models.versions().collect();
-        versions.into_iter().for_each(|version| self.publish_model(version));
-        self.publish_plan(now);
+        self.publish_objects(now);
         // Earlier removals may have been lost with the connection.
         self.models.remove_again();
         self.remove_retired();
@@ -87,12 +82,12 @@ impl Aggregator {
         self.publish(self.own_state(), presence.encode().into_bytes(), true);
     }
 
-    fn publish_chunk(&mut self, object: ShortDigest, index: u16, payload: Vec<u8>) {
+    pub(super) fn publish_chunk(&mut self, object: ShortDigest, index: u16, payload: Vec<u8>) {
         let topic = Topic::Object(self.settings.federation.clone(), object, index);
         self.publish(topic, payload, true);
     }
 
-    fn publish_model(&mut self, version: ModelVersion) {
+    pub(super) fn publish_model(&mut self, version: ModelVersion) {
         let objects = self.models.objects(version);
         let named = |object: &Object| {
             let digest = object.reference.digest.short();

@@ -3,6 +3,7 @@
 use alloc::vec;
 use alloc::vec::Vec;
 use dunlin_protocol::id::ModelVersion;
+use dunlin_protocol::task::Task;
 use dunlin_protocol::time::Instant;
 use dunlin_protocol::work::WorkKind;
 
@@ -46,7 +47,7 @@ impl Aggregator {
         self.published = self.published.saturating_add(1);
         self.counters.rounds_published += 1;
         self.next_open = now.after(self.settings.pause_ms);
-        let summary = summary(now, round, RoundOutcome::Done(version));
+        let summary = summary(now, &self.task, round, RoundOutcome::Done(version));
         let mut records = vec![Record::Close(summary.clone())];
         // The figures of an evaluation that is still open are taken before a new one begins.
         let evaluate = self.evaluates(version);
@@ -85,7 +86,7 @@ impl Aggregator {
 
     /// Ends a round whose result is what its devices reported.
     fn end_with_figures(&mut self, now: Instant, round: &Round) {
-        let summary = summary(now, round, RoundOutcome::Done(round.base()));
+        let summary = summary(now, &self.task, round, RoundOutcome::Done(round.base()));
         match self.save_closed(round, &summary) {
             Some(answer) => self.event(RoundEvent::Answered { summary, answer: answer.into() }),
             None => {
@@ -100,7 +101,7 @@ impl Aggregator {
         if round.key().kind == WorkKind::Train {
             self.next_open = now.after(self.settings.pause_ms);
         }
-        let summary = summary(now, round, RoundOutcome::Failed(failure));
+        let summary = summary(now, &self.task, round, RoundOutcome::Failed(failure));
         match self.save_closed(round, &summary) {
             Some(answer) => self.event(RoundEvent::Answered { summary, answer: answer.into() }),
             None => self.event(RoundEvent::RoundFailed { summary }),
@@ -148,8 +149,8 @@ impl Aggregator {
     }
 }
 
-fn summary(now: Instant, round: &Round, outcome: RoundOutcome) -> RoundSummary {
-    let figures = round.sums().figures();
+fn summary(now: Instant, task: &Task, round: &Round, outcome: RoundOutcome) -> RoundSummary {
+    let figures = round.sums().figures_of(task);
     RoundSummary {
         key: round.key(),
         base: round.base(),

@@ -211,7 +211,7 @@ fn changes(old: &TaskSpec, task: &Task) -> Vec<String> {
         line(&format!("scale of {}", new.name), &old.scale, &new.scale);
     }
     line("channels", &old.input.channels.len(), &task.input.channels.len());
-    line("rate in mHz", &old.input.rate_millihertz, &task.input.rate_millihertz);
+    line("rate", &format_args!("{}", old.input.rate), &format_args!("{}", task.input.rate));
     line("window", &old.input.window, &task.input.window);
     line("features", &old.features, &task.features);
     line("layers", &old.layers, &task.layers);

@@ -1,3 +1,4 @@
+mod chunk_sizes;
 mod crashes;
 mod held;
 mod lifecycle;

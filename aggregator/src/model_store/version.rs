@@ -31,6 +31,11 @@ impl Object {
         Ok(Self { reference, bytes })
     }
 
+    /// Cuts it into chunks of `chunk_bytes`, 4 to 120 KiB.
+    pub(crate) fn cut_into(&mut self, chunk_bytes: u32) {
+        self.reference.chunk_bytes = chunk_bytes;
+    }
+
     /// The messages that carry it, in order.
     pub(crate) fn chunks(&self) -> impl Iterator<Item = (u16, Vec<u8>)> + '_ {
         let cut = |index| Chunk::cut(&self.reference, &self.bytes, index);
@@ -58,6 +63,12 @@ impl PublishedVersion {
             |bytes: Option<Vec<u8>>| bytes.map(|bytes| Object::new(bytes, chunk_bytes)).transpose();
         let (anchor, delta) = (object(written.anchor)?, object(written.delta)?);
         Ok(Self { params: params.into(), anchor, delta })
+    }
+
+    /// Cuts its objects into chunks of `chunk_bytes`, 4 to 120 KiB.
+    pub(super) fn cut_into(&mut self, chunk_bytes: u32) {
+        let objects = [&mut self.anchor, &mut self.delta].into_iter().flatten();
+        objects.for_each(|object| object.cut_into(chunk_bytes));
     }
 
     /// Its objects, the anchor first.

@@ -10,7 +10,7 @@ use core::fmt;
 use dunlin_models::ReadWindows;
 use dunlin_protocol::crc32;
 use dunlin_protocol::limits::CHANNELS_MAX;
-use dunlin_protocol::task::TaskSpec;
+use dunlin_protocol::task::{Rate, TaskSpec};
 use serde::{Deserialize, Serialize};
 
 const MAGIC: &[u8; 8] = b"DUNLINR1";
@@ -114,8 +114,9 @@ impl<'a> Recording<'a> {
         &'b self,
         task: &'b TaskSpec,
     ) -> Result<RecordedWindows<'b>, RecordingError> {
-        let (wanted, has) = (task.input.rate_millihertz, self.header.rate_millihertz);
-        if u64::from(wanted.abs_diff(has)) * 100 > u64::from(wanted) {
+        let wanted = task.input.period_ns();
+        let has = Rate::from_millihertz(self.header.rate_millihertz).period_ns();
+        if u128::from(wanted.abs_diff(has)) * 100 > u128::from(wanted) {
             return Err(RecordingError::Rate);
         }
         let place = |(at, channel): (usize, &dunlin_protocol::task::Channel)| {
@@ -123,8 +124,10 @@ impl<'a> Recording<'a> {
             let found = self.header.channels.iter().position(same);
             found.ok_or(RecordingError::Channel(at))
         };
-        let channels = task.input.channels.iter().enumerate().map(place);
-        let channels = channels.collect::<Result<Vec<_>, _>>()?;
+        // Behind the channels, the values that are asked for.
+        let wanted = task.input.channels.iter().chain(task.value_channels()).enumerate();
+        let mut channels = wanted.map(place).collect::<Result<Vec<_>, _>>()?;
+        let asked = channels.split_off(task.input.channels.len());
         let (window, hop) = (u32::from(task.input.window), u32::from(task.input.hop).max(1));
         let (mut parts, mut first_row) = (Vec::new(), 0);
         for &(label, rows) in &self.header.segments {
@@ -137,7 +140,7 @@ impl<'a> Recording<'a> {
             }
             first_row += rows;
         }
-        Ok(RecordedWindows { recording: self, task, channels, parts })
+        Ok(RecordedWindows { recording: self, task, channels, asked, parts })
     }
 }
 
@@ -153,6 +156,8 @@ pub struct RecordedWindows<'a> {
     task: &'a TaskSpec,
     /// For each channel of the task: its place in a row.
     channels: Vec<usize>,
+    /// The same for the values that it asks for.
+    asked: Vec<usize>,
     parts: Vec<Segment>,
 }
 
@@ -180,11 +185,18 @@ impl ReadWindows for RecordedWindows<'_> {
         let row = (segment.first_row + number * u32::from(self.task.input.hop).max(1)) as usize;
         let header = &self.recording.header.channels;
         let samples = self.recording.rows.as_chunks::<2>().0;
-        let rows = samples.chunks_exact(header.len()).skip(row);
-        for (sample, row) in out.chunks_exact_mut(self.channels.len().max(1)).zip(rows) {
-            for (value, &at) in sample.iter_mut().zip(&self.channels) {
+        let mut rows = samples.chunks_exact(header.len()).skip(row);
+        let take = |values: &mut [f32], places: &[usize], row: &[[u8; 2]]| {
+            for (value, &at) in values.iter_mut().zip(places) {
                 *value = f32::from(i16::from_le_bytes(row[at])) * header[at].1;
             }
+        };
+        let (window, answers) = out.split_at_mut(self.task.sample_values().min(out.len()));
+        for sample in window.chunks_exact_mut(self.channels.len().max(1)) {
+            let Some(row) = rows.next() else { break };
+            take(sample, &self.channels, row);
+            // The last sample's stay.
+            take(answers, &self.asked, row);
         }
         self.task.scale(out);
     }
@@ -244,10 +256,10 @@ mod tests {
         changed[100] ^= 4;
         assert_eq!(Recording::open(&changed).err(), Some(RecordingError::Damaged));
         let mut task = dunlin_models::tasks::har_cnn();
-        task.input.rate_millihertz = 20_000;
+        task.input.rate = Rate::from_millihertz(20_000);
         let recording = Recording::open(&bytes).unwrap();
         assert_eq!(recording.windows(&task).err(), Some(RecordingError::Rate));
-        task.input.rate_millihertz = 50_000;
+        task.input.rate = Rate::from_millihertz(50_000);
         task.input.channels[2].name = "heart".into();
         assert_eq!(recording.windows(&task).err(), Some(RecordingError::Channel(2)));
     }

@@ -36,7 +36,7 @@ struct Arguments {
     /// Folder of the UCI HAR data set (with train/ and test/ in it).
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// Task for --data: har-cnn or har-mlp.
+    /// Task for --data: har-cnn, har-mlp or acc-cnn.
     #[arg(long, default_value = "har-cnn")]
     task: String,
     /// Devices, one a person [default: 8, with --data all training persons].

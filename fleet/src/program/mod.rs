@@ -43,7 +43,7 @@ pub(crate) struct Common {
     /// Folder of the UCI HAR data set (with train/ and test/ in it) [default: 8 invented persons].
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// Task for --data: har-cnn or har-mlp.
+    /// Task for --data: har-cnn, har-mlp or acc-cnn.
     #[arg(long, default_value = "har-cnn")]
     task: String,
     /// Folder for the plot and the figures.

@@ -7,7 +7,8 @@ mod learning;
 
 pub use class::Class;
 pub use faults::{Faults, Partition};
-pub use learning::{Data, Learning};
+pub(super) use learning::labels_of;
+pub use learning::{By, ColumnKey, CsvData, Data, Learning};
 
 use std::path::{Path, PathBuf};
 
@@ -206,8 +207,7 @@ impl Scenario {
             *file = folder.join(&*file);
         }
         if let Some(data) = &mut scenario.learning.data {
-            let dir = data.dir_mut();
-            *dir = folder.join(&*dir);
+            data.start_at(folder);
         }
         Ok(scenario)
     }

@@ -73,7 +73,8 @@ pub fn prepare(scenario: &Scenario) -> Result<Prepared, String> {
     let spec = task(scenario)?;
     let task = Task::new(spec.clone()).map_err(|error| format!("learning.task: {error}"))?;
     let trace = scenario.population.trace.as_deref().map(Trace::load).transpose()?.map(Arc::new);
-    let shards = scenario.learning.data.as_ref().map(|data| Shards::load(data, &task));
+    let devices = scenario.population.devices;
+    let shards = scenario.learning.data.as_ref().map(|data| Shards::load(data, &task, devices));
     let shards = shards.transpose()?.map(Arc::new);
     let job_kib = u32::try_from(training_kib(&task.cost())).unwrap_or(u32::MAX);
     let settings = settings(scenario, spec)?;

@@ -1,16 +1,16 @@
 //! Recorded data: the windows of persons or files, which devices share out among themselves.
 
-use std::path::{Path, PathBuf};
+mod files;
 
-use dunlin_agent::data::config::{Column, CsvConfig, CsvInput, Sampling};
+use std::path::Path;
+
 use dunlin_agent::data::har::{HarDataset, Split};
-use dunlin_agent::data::{WindowSet, csv};
+use dunlin_agent::data::{Loss, SourceStatus, WindowSet, csv};
 use dunlin_protocol::task::TaskSpec;
 
-use super::scenario::Data;
+use self::files::{File, Part};
+use super::scenario::{CsvData, Data};
 
-/// Most CSV files of a folder.
-const FILES_MAX: usize = 100_000;
 /// Memory in MB that the windows of one file may take.
 const WINDOWS_MB: u32 = 1024;
 
@@ -24,31 +24,40 @@ pub(super) struct Shards {
 }
 
 impl Shards {
-    /// Reads them as `task` wants them.
+    /// Reads them as `task` wants them, for so many `devices`.
     ///
     /// # Errors
-    /// What cannot be read or does not suit the task.
-    pub(super) fn load(data: &Data, task: &TaskSpec) -> Result<Self, String> {
+    /// What cannot be read or does not suit the task, and that there are fewer parts than devices
+    /// where the scenario does not say that parts repeat.
+    pub(super) fn load(data: &Data, task: &TaskSpec, devices: u32) -> Result<Self, String> {
         let (learn, judge) = match data {
             Data::Har { dir } => har(dir, task)?,
-            Data::Csv { dir, held_out, .. } => {
-                let mut files = csv_files(dir)?;
-                if *held_out >= files.len() {
-                    let n = files.len();
-                    return Err(format!("learning.data.held_out: below the {n} files there are"));
+            Data::Csv(data) => {
+                let mut parts = files::parts(data)?;
+                if data.held_out >= parts.len() {
+                    let n = parts.len();
+                    return Err(format!("learning.data.held_out: below the {n} parts there are"));
                 }
-                let judges = files.split_off(files.len() - held_out);
-                (read(data, &files, task)?, read(data, &judges, task)?)
+                let judges = parts.split_off(parts.len() - data.held_out);
+                if parts.len() < devices as usize && !data.repeat {
+                    return Err(format!(
+                        "learning.data: {} parts for {devices} devices; set population.devices = \
+                         {0}, or repeat = true so that several devices have the same data",
+                        parts.len()
+                    ));
+                }
+                (read(data, &parts, task)?, read(data, &judges, task)?)
             }
         };
         let mut unseen = WindowSet::empty(task.window_values());
-        for windows in &judge {
-            unseen.values.extend_from_slice(&windows.values);
-            unseen.labels.extend_from_slice(&windows.labels);
-        }
+        judge.iter().for_each(|windows| append(&mut unseen, windows));
         let parts: Vec<_> = learn.into_iter().filter(|windows| !windows.is_empty()).collect();
         if parts.is_empty() {
             return Err("learning.data: no window of the task in any person or file".into());
+        }
+        if parts.len() < devices as usize {
+            let n = parts.len();
+            log::warn!("{devices} devices share the data of {n}: several have the same windows");
         }
         Ok(Self { parts, unseen })
     }
@@ -60,6 +69,11 @@ impl Shards {
 }
 
 type Parts = (Vec<WindowSet>, Vec<WindowSet>);
+
+fn append(all: &mut WindowSet, more: &WindowSet) {
+    all.values.extend_from_slice(&more.values);
+    all.labels.extend_from_slice(&more.labels);
+}
 
 fn har(dir: &Path, task: &TaskSpec) -> Result<Parts, String> {
     let persons = HarDataset::load(dir).map_err(|error| error.to_string())?;
@@ -74,43 +88,65 @@ fn har(dir: &Path, task: &TaskSpec) -> Result<Parts, String> {
     Ok((learn, judge))
 }
 
-/// The CSV files of a folder, by name.
-fn csv_files(dir: &Path) -> Result<Vec<PathBuf>, String> {
-    let named = |error: std::io::Error| format!("learning.data.dir {}: {error}", dir.display());
-    let mut files = Vec::new();
-    for entry in std::fs::read_dir(dir).map_err(named)? {
-        let path = entry.map_err(named)?.path();
-        if path.extension().is_some_and(|ending| ending == "csv") {
-            files.push(path);
+/// The windows of `parts`; each has some.
+fn read(data: &CsvData, parts: &[Part], task: &TaskSpec) -> Result<Vec<WindowSet>, String> {
+    let mut sets = Vec::with_capacity(parts.len());
+    for part in parts {
+        let mut windows = WindowSet::empty(task.window_values());
+        let mut last = String::new();
+        for file in &part.files {
+            let (more, status) = read_file(data, part, file, task)?;
+            last = format!("{}: {}; {}", file.path.display(), tell(&status), more.left_out);
+            append(&mut windows, &more);
         }
-        if files.len() > FILES_MAX {
-            return Err(format!("learning.data.dir {}: over {FILES_MAX} files", dir.display()));
+        if windows.is_empty() {
+            let name = &part.name;
+            return Err(format!("learning.data: {name} has no window of the task; {last}"));
         }
+        sets.push(windows);
     }
-    files.sort();
-    if files.is_empty() {
-        return Err(format!("learning.data.dir {}: no file ends in .csv", dir.display()));
-    }
-    Ok(files)
+    Ok(sets)
 }
 
-fn read(data: &Data, files: &[PathBuf], task: &TaskSpec) -> Result<Vec<WindowSet>, String> {
-    let Data::Csv { rate_hz, channels, time, label, .. } = data else { return Ok(Vec::new()) };
-    let column = |name: &String| Column::Name(name.clone());
-    let columns = channels.iter().map(|(channel, name)| (channel.clone(), column(name)));
-    let mut config = CsvConfig {
-        sampling: Sampling::new(*rate_hz, columns.collect()),
-        input: CsvInput::new(PathBuf::new()),
-    };
+fn read_file(
+    data: &CsvData,
+    part: &Part,
+    file: &File,
+    task: &TaskSpec,
+) -> Result<(WindowSet, SourceStatus), String> {
+    let named = |error: &dyn std::fmt::Display| format!("{}: {error}", file.path.display());
+    let mut config = file.config(data)?;
+    part.narrow(&mut config);
+    let bytes = std::fs::metadata(&file.path).map_err(|error| named(&error))?.len();
+    // No row is shorter than two bytes for each channel; resampling may make more of them.
+    config.sampling.capacity_samples = Some(bytes.max(100_000));
     config.sampling.windows_mb = WINDOWS_MB;
-    config.input.time = time.as_ref().map(column);
-    config.input.label = label.as_ref().map(column);
-    let mut parts = Vec::with_capacity(files.len());
-    for file in files {
-        config.input.path.clone_from(file);
-        let scratch = tempfile::tempdir().map_err(|error| error.to_string())?;
-        let windows = csv::read_file(&config, scratch.path(), task);
-        parts.push(windows.map_err(|error| format!("{}: {error}", file.display()))?);
+    let scratch = tempfile::tempdir().map_err(|error| named(&error))?;
+    let mut store = csv::read_samples(&config, scratch.path()).map_err(|error| {
+        let text = error.to_string();
+        if text.starts_with(&*file.path.to_string_lossy()) { text } else { named(&text) }
+    })?;
+    let most = usize::try_from(WINDOWS_MB).unwrap_or(1) * 1_000_000 / size_of::<f32>();
+    let windows = store.windows(task, most).map_err(|error| named(&error))?;
+    let status = store.status();
+    for (loss, count, last) in status.losses.iter().filter(|(loss, ..)| loss.is_fault()) {
+        log::warn!("{}: {count} {} ({last})", file.path.display(), loss.describe());
     }
-    Ok(parts)
+    Ok((windows, status))
 }
+
+/// How reading went, where it gave nothing.
+fn tell(status: &SourceStatus) -> String {
+    let losses: Vec<String> = status
+        .losses
+        .iter()
+        .map(|(loss, count, last)| match loss {
+            Loss::Filtered => format!("{count} {}", loss.describe()),
+            _ => format!("{count} {} ({last})", loss.describe()),
+        })
+        .collect();
+    format!("{} samples; {}", status.samples, losses.join("; "))
+}
+
+#[cfg(test)]
+mod tests;

@@ -3,7 +3,7 @@
 use dunlin_agent::job::{Job, JobFailure, JobSpec, Outcome, Trained};
 use dunlin_agent::sums;
 use dunlin_protocol::rng::Rng;
-use dunlin_protocol::task::{Channel, Features, Input, Layer, Op, Share, Target, TaskSpec};
+use dunlin_protocol::task::{Channel, Features, Input, Layer, Op, Rate, Share, Target, TaskSpec};
 use dunlin_protocol::work::Score;
 
 use super::data::quantity;
@@ -23,7 +23,12 @@ pub(super) fn dense_task(name: &str, window: u16, classes: u16) -> TaskSpec {
     };
     TaskSpec {
         name,
-        input: Input { channels: vec![channel], rate_millihertz: 1000, window, hop: window },
+        input: Input {
+            channels: vec![channel],
+            rate: Rate::from_millihertz(1000),
+            window,
+            hop: window,
+        },
         features: Features::Raw,
         layers: vec![Layer { op: Op::Dense { out: classes }, share: Share::Shared }],
         target: Target::Classes((0..classes).map(|class| format!("class {class}")).collect()),
@@ -65,7 +70,15 @@ impl Learner for ToyLearner {
         let after = if training { score } else { Score::default() };
         let examples = if training { windows } else { score.windows };
         let local = vec![];
-        let trained = Trained { delta, local, examples, train_loss: 0.5, before: score, after };
+        let trained = Trained {
+            delta,
+            local,
+            examples,
+            train_loss: 0.5,
+            before: score,
+            after,
+            ..Trained::default()
+        };
         Ok(trained.into())
     }
 }

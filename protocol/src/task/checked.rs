@@ -7,8 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Cost, ParamLayout, TaskSpec};
 use crate::id::Digest;
-use crate::limits::TASK_BYTES_MAX;
-use crate::wire::{self, Kind, WireError};
+use crate::wire::{self, WireError};
 
 /// What a model's numbers mean: SHA-256 over everything in a task that gives inputs and outputs
 /// their meaning. Two tasks of equal layout hash and different digest share no model.
@@ -58,11 +57,7 @@ impl Task {
     /// # Errors
     /// [`WireError`] says what is wrong with the bytes.
     pub fn decode(object: &[u8]) -> Result<Self, WireError> {
-        let (spec, rest) = wire::take::<TaskSpec>(wire::open(object, Kind::Task, TASK_BYTES_MAX)?)?;
-        if !rest.is_empty() {
-            return Err(WireError::Trailing { bytes: rest.len() });
-        }
-        Self::new(spec)
+        Self::new(wire::read(object)?)
     }
 
     /// The task object.
@@ -102,13 +97,18 @@ impl Deref for Task {
     }
 }
 
-/// SHA-256 over `dunlin task`, a zero byte, and in postcard: channels, rate, window, features,
-/// layers, target. Name and hop give no number another meaning.
+/// SHA-256 over `dunlin task`, a zero byte, and in postcard: channels, rate in millihertz, window,
+/// features, layers, target. Name and hop give no number another meaning. A rate that is no whole
+/// number of millihertz stands as 0 there, and as its ratio behind the target.
 fn digest(spec: &TaskSpec) -> Result<TaskDigest, WireError> {
     let input = &spec.input;
-    let meaning =
-        (&input.channels, input.rate_millihertz, input.window, spec.features, &spec.layers);
+    let (millihertz, exact) = spec.rate_on_wire();
+    let meaning = (&input.channels, millihertz, input.window, spec.features, &spec.layers);
     let text = postcard::to_extend(&meaning, b"dunlin task\0".to_vec());
     let text = text.and_then(|text| postcard::to_extend(&spec.target, text));
+    let text = text.and_then(|text| match exact {
+        None => Ok(text),
+        Some(exact) => postcard::to_extend(&exact, text),
+    });
     text.map(|text| TaskDigest(Digest::of(&text))).map_err(|_| WireError::Malformed)
 }

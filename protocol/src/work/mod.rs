@@ -5,11 +5,16 @@
 //! know. A new kind is a file here and a line in each `match` below.
 
 mod evaluate;
+mod fit;
 mod sums;
 mod train;
 mod vector;
 
 pub use evaluate::Score;
+pub use fit::{
+    FIT_CHANNELS_MAX, FIT_EXTENSION, FIT_FRACTION_BITS, FIT_SUMS, Fit, FitChannel, FitFigures,
+    FitSums, Significant, fit_channels, read_fits,
+};
 pub use sums::{CHANNEL_SUMS, ChannelQuery, SumsWork};
 pub use train::{Augment, TrainFigures, TrainWork, Training};
 pub use vector::{Bound, Coding, Protection, Section, VectorSpec, read_integers, write_integers};

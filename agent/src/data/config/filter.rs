@@ -63,6 +63,11 @@ impl<C> Where<C> {
         Self(wanted)
     }
 
+    /// Wants `wanted` in `place` besides.
+    pub fn add(&mut self, place: C, wanted: Wanted) {
+        self.0.push((place, vec![wanted]));
+    }
+
     /// Whether everything is a sample.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

@@ -7,7 +7,9 @@ use dunlin_protocol::limits::{CHANNELS_MAX, LABEL_CHARS_MAX};
 use dunlin_service::config::Problems;
 use serde::{Deserialize, Serialize};
 
-use super::Period;
+use super::{IntakeConfig, LabelFile, Period};
+use crate::data::intake::Intake;
+use crate::data::labels::LabelNames;
 use crate::data::ring::{CAPACITY_SAMPLES_MIN, Header, RingChannel, record_bytes};
 
 /// Largest ring that can be configured, in MB (millions of bytes).
@@ -42,6 +44,12 @@ pub struct Sampling<C> {
     pub time_unit: TimeUnit,
     /// File of `start,end,label` rows that may come later than their samples, or before.
     pub labels_path: Option<PathBuf>,
+    /// How the label file is written, where it is not `start,end,label`.
+    pub label_file: Option<LabelFile>,
+    /// What the task calls the labels of the input, in columns and in label files; `*` stands for
+    /// any characters, and labels that are not listed are kept as they are.
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
     /// Resolution of the stored values: samples are kept as 16-bit multiples of this, so the range
     /// is 32767 times as large, and values outside of it spoil their windows. Without it, values are
     /// kept exactly, in twice the room.
@@ -61,15 +69,20 @@ pub struct Sampling<C> {
     /// Most memory in MB that the windows of one round may take; the newest windows are used.
     #[serde(default = "default_windows_mb")]
     pub windows_mb: u32,
+    /// What happens to samples before they are kept; in the file its keys stand beside the others.
+    #[serde(skip)]
+    pub intake: IntakeConfig,
 }
 
 /// The keys of [`Sampling`] under `[source]`.
-pub(super) const SAMPLING_KEYS: [&str; 12] = [
+pub(super) const SAMPLING_KEYS: [&str; 14] = [
     "rate_hz",
     "period",
     "channels",
     "time_unit",
     "labels_path",
+    "label_file",
+    "labels",
     "quantum",
     "quanta",
     "unit",
@@ -146,6 +159,8 @@ impl<C> Sampling<C> {
             channels,
             time_unit: TimeUnit::default(),
             labels_path: None,
+            label_file: None,
+            labels: BTreeMap::new(),
             quantum: None,
             quanta: BTreeMap::new(),
             unit: None,
@@ -153,6 +168,7 @@ impl<C> Sampling<C> {
             capacity_mb: None,
             capacity_samples: None,
             windows_mb: default_windows_mb(),
+            intake: IntakeConfig::default(),
         }
     }
 
@@ -175,19 +191,43 @@ impl<C> Sampling<C> {
         self.quanta.get(channel).copied().or(self.quantum)
     }
 
-    /// Unit of `channel`, its own or that of all; empty where the configuration names none.
-    pub fn unit_of(&self, channel: &str) -> &str {
-        self.units.get(channel).or(self.unit.as_ref()).map_or("", String::as_str)
+    /// Unit of `channel`, its own, that of the channel it is made from, or that of all; empty where the
+    /// configuration names none.
+    pub fn unit_of<'s>(&'s self, channel: &'s str) -> &'s str {
+        let own = self.units.get(channel).or_else(|| self.units.get(self.read_for(channel)));
+        own.or(self.unit.as_ref()).map_or("", String::as_str)
     }
 
     /// What the numbers of `channel` are multiplied by, and what is added then.
-    fn scaling_of(&self, _channel: &str) -> (f64, f64) {
-        (1.0, 0.0)
+    fn scaling_of(&self, channel: &str) -> (f64, f64) {
+        self.intake.conversion(self.read_for(channel))
+    }
+
+    /// The channel that is read, of which `channel` is made; itself where it is read.
+    fn read_for<'s>(&'s self, channel: &'s str) -> &'s str {
+        // A channel may be made from one that is made, and no further.
+        let source = |name: &'s str| {
+            let made = self.intake.derive.get(name);
+            made.and_then(|made| made.sources().first()).map_or(name, String::as_str)
+        };
+        source(source(channel))
     }
 
     /// Bytes of one sample in the ring.
     pub fn record_bytes(&self) -> usize {
-        record_bytes(self.channels.keys().map(|name| self.quantum_of(name).unwrap_or(0.0)))
+        record_bytes(self.kept().iter().map(|name| self.quantum_of(name).unwrap_or(0.0)))
+    }
+
+    /// The channels that the ring keeps, in the order of their names: those that are read, and those
+    /// that are made from them.
+    pub fn kept(&self) -> Vec<String> {
+        self.intake.kept(self.channels.keys())
+    }
+
+    /// What brings samples into shape before they are kept.
+    pub fn intake(&self) -> Intake {
+        let read: Vec<String> = self.channels.keys().cloned().collect();
+        Intake::new(&self.intake, &read, self.period_ns())
     }
 
     /// Capacity of the ring in samples.
@@ -210,7 +250,7 @@ impl<C> Sampling<C> {
             }
         };
         Header {
-            channels: self.channels.keys().map(channel).collect(),
+            channels: self.kept().iter().map(channel).collect(),
             period_ns: self.period_ns(),
             capacity: self.capacity(),
         }
@@ -241,7 +281,24 @@ impl<C> Sampling<C> {
             let problem = format!("names have 1 to {LABEL_CHARS_MAX} characters; use the task's");
             problems.add_if(bad, &format!("channels.{name}"), problem);
         }
+        if let Some(file) = &self.label_file {
+            file.check(problems, self.labels_path.is_some());
+        }
+        self.intake.check(problems, self.channels.keys(), self.period_ns());
         self.check_ring(problems);
+    }
+
+    /// Path and form of the label file, where there is one; `delimiter` is what stands between the
+    /// columns of one that says nothing else.
+    pub fn label_file(&self, delimiter: char) -> Option<(PathBuf, LabelFile)> {
+        let form = self.label_file.clone().unwrap_or_else(|| LabelFile::plain(delimiter));
+        let path = form.path.clone().or_else(|| self.labels_path.clone());
+        path.map(|path| (path, form))
+    }
+
+    /// What the task calls the labels of the input.
+    pub fn label_names(&self) -> LabelNames {
+        LabelNames::new(self.labels.clone())
     }
 
     fn check_ring(&self, problems: &mut Problems) {
@@ -251,14 +308,18 @@ impl<C> Sampling<C> {
         problems.add_if(self.quantum.is_some_and(|q| !usable(q)), "quantum", advice);
         for (name, &quantum) in &self.quanta {
             problems.add_if(!usable(quantum), &format!("quanta.{name}"), advice);
-            self.check_channel(problems, "quanta", name);
+            let unknown = !self.kept().contains(name);
+            let problem = "is no channel of [source.channels]; correct the name";
+            problems.add_if(unknown, &format!("quanta.{name}"), problem);
         }
         let good = |unit: &String| (1..=LABEL_CHARS_MAX).contains(&unit.trim().chars().count());
         let advice = format!("must have 1 to {LABEL_CHARS_MAX} characters, such as \"m/s2\"");
         problems.add_if(self.unit.as_ref().is_some_and(|u| !good(u)), "unit", advice.clone());
         for (name, unit) in &self.units {
             problems.add_if(!good(unit), &format!("units.{name}"), advice.clone());
-            self.check_channel(problems, "units", name);
+            let unknown = !self.kept().contains(name);
+            let problem = "is no channel of [source.channels]; correct the name";
+            problems.add_if(unknown, &format!("units.{name}"), problem);
         }
         let both = self.capacity_mb.is_some() && self.capacity_samples.is_some();
         problems.add_if(both, "capacity_mb", "is set beside capacity_samples; remove one of them");
@@ -274,16 +335,9 @@ impl<C> Sampling<C> {
             format!("is not in {CAPACITY_SAMPLES_MIN} to {most}"),
         );
     }
-
-    /// Adds a problem where the table `table` names a channel that there is not.
-    pub(super) fn check_channel(&self, problems: &mut Problems, table: &str, name: &str) {
-        let unknown = !self.channels.contains_key(name);
-        let problem = "is no channel of [source.channels]; correct the name";
-        problems.add_if(unknown, &format!("{table}.{name}"), problem);
-    }
 }
 
 /// Whether values can be multiplied by `factor` and mean something.
-pub(super) fn is_factor(factor: f32) -> bool {
+fn is_factor(factor: f32) -> bool {
     factor.is_normal() && factor.abs() <= FACTOR_MAX
 }

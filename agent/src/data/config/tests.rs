@@ -15,7 +15,8 @@ fn a_short_configuration_gets_the_documented_defaults() {
     let Live { sampling, input } = &config;
     assert_eq!(sampling.channels["acc_x"], Column::Name("ax".into()));
     assert_eq!(sampling.channels["acc_y"], Column::Index(1));
-    assert!(input.header && input.delimiter == ',' && sampling.time_unit == TimeUnit::Seconds);
+    assert_eq!(input.text, TextFormat::default());
+    assert_eq!(sampling.time_unit, TimeUnit::Seconds);
     assert_eq!(
         (sampling.quantum, sampling.windows_mb, sampling.period_ns()),
         (None, 64, 20_000_000)
@@ -116,11 +117,11 @@ fn all_problems_of_an_iio_source_are_listed() {
             "source.trigger",
             "source.trigger",
             "source.rate_hz",
-            "source.channels.x",
-            "source.channels.y",
             "source.factor",
             "source.factors.z",
             "source.factors.z",
+            "source.channels.x",
+            "source.channels.y",
             "source.sysfs",
             "source.dev",
         ]
@@ -207,4 +208,48 @@ fn records_are_as_long_as_their_quanta_say() {
     let both: Vec<(f32, &str)> =
         header.channels.iter().map(|channel| (channel.quantum, channel.unit.as_str())).collect();
     assert_eq!(both, [(0.0, "g"), (0.5, "m/s2")]);
+}
+
+#[test]
+fn the_readmes_iio_example_has_the_channels_units_and_rate_of_a_shipped_task() {
+    let readme = include_str!("../../../../README.md");
+    let start = readme.find("[source]\nkind = \"iio\"").unwrap();
+    let example = readme[start..].split("```").next().unwrap();
+    let text = example.replace("[source]\n", "").replace("[source.", "[");
+    let config = parse(&text).unwrap();
+    assert_eq!(config.check().0, []);
+    let SourceConfig::Iio(config) = config else { panic!("another kind") };
+    let task = include_str!("../../../../models/tasks/acc-cnn.toml");
+    let task: dunlin_protocol::task::TaskSpec = toml::from_str(task).unwrap();
+    for channel in &task.input.channels {
+        let header = config.sampling.header();
+        let kept = header.channels.iter().find(|kept| kept.name == channel.name).unwrap();
+        assert!(crate::data::units::conversion(&kept.unit, &channel.unit).is_some());
+    }
+    assert_eq!(config.sampling.period_ns(), 20_000_000);
+}
+
+#[test]
+fn all_problems_of_what_samples_go_through_are_listed() {
+    let text = "kind = 'csv'\npath = '-'\nrate_hz = 50\nresample = true\nfactor = 0\noffset = nan\n\
+        missing_max_s = -1\nmissing = { z = 'hold' }\n[channels]\nx = 'x'\n[factors]\nx = inf\n\
+        [offsets]\ny = 1e31\n";
+    assert_eq!(
+        keys(text),
+        [
+            "source.factor",
+            "source.offset",
+            "source.factors.x",
+            "source.offsets.y",
+            "source.offsets.y",
+            "source.missing.z",
+            "source.missing_max_s",
+            "source.resample",
+        ]
+    );
+    let unused = "kind = 'csv'\npath = '-'\nrate_hz = 50\nmissing_max_s = 1\n[channels]\nx = 'x'\n";
+    assert_eq!(keys(unused), ["source.missing_max_s"]);
+    let wrong = unused.replace("missing_max_s = 1", "missing = 'guess'");
+    let error = parse(&wrong).unwrap_err().to_string();
+    assert!(error.contains("guess") && error.contains("interpolate"), "{error}");
 }

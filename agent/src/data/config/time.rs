@@ -21,8 +21,8 @@ pub struct TimeFormat {
     /// `Europe/Berlin`. UTC where there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub zone: Option<String>,
-    /// Day of the first `of_day`, or the moment before the first `delta`, as ISO 8601;
-    /// 1970-01-01 where there is none.
+    /// What numbers count from, the day of the first `of_day`, or the moment before the first
+    /// `delta`, as ISO 8601; 1970-01-01 where there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub start: Option<String>,
 }
@@ -94,10 +94,11 @@ impl<'de> Deserialize<'de> for TimeFormat {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Ok(match Value::deserialize(deserializer)? {
             table @ Value::Table(_) => {
-                let Keys { format, unit, zone, start } = table.try_into().map_err(plain)?;
+                let Keys { format, unit, zone, start } =
+                    table.try_into().map_err(plain::<D::Error>)?;
                 Self { kind: format, unit, zone, start }
             }
-            text => Self { kind: text.try_into().map_err(plain)?, ..Self::default() },
+            text => Self { kind: text.try_into().map_err(plain::<D::Error>)?, ..Self::default() },
         })
     }
 }
@@ -114,12 +115,13 @@ impl TimeFormat {
         if let Some(problem) = TimeReader::new(self, TimeUnit::default()).setup_problem() {
             problems.add(key, problem.to_string());
         }
-        let no_use = self.zone.is_some() && matches!(self.kind, TimeKind::Epoch | TimeKind::Delta);
+        let numbers = matches!(self.kind, TimeKind::Epoch | TimeKind::Delta);
+        let no_use = self.zone.is_some() && numbers && self.start.is_none();
         let text = "has a zone, but numbers need none; remove it or set format";
         problems.add_if(no_use, key, text);
-        let relative = matches!(self.kind, TimeKind::OfDay | TimeKind::Delta);
-        let no_start = self.start.is_some() && !relative;
-        problems.add_if(no_start, key, "has a start, but only of_day and delta need one");
+        let dated = matches!(self.kind, TimeKind::Iso | TimeKind::Pattern(_));
+        let no_start = self.start.is_some() && dated;
+        problems.add_if(no_start, key, "has a start, but its times are dates; remove it");
     }
 }
 
@@ -147,11 +149,11 @@ impl<'de, C: DeserializeOwned> Deserialize<'de> for TimeField<C> {
                 let place = table.remove("column").or_else(|| table.remove("place"));
                 let place = place.ok_or_else(|| D::Error::missing_field("column"))?;
                 Ok(Self {
-                    place: place.try_into().map_err(plain)?,
-                    format: Value::Table(table).try_into().map_err(plain)?,
+                    place: place.try_into().map_err(plain::<D::Error>)?,
+                    format: Value::Table(table).try_into().map_err(plain::<D::Error>)?,
                 })
             }
-            place => Ok(Self::epoch(place.try_into().map_err(plain)?)),
+            place => Ok(Self::epoch(place.try_into().map_err(plain::<D::Error>)?)),
         }
     }
 }

@@ -2,14 +2,18 @@
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom};
-use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 
-use super::position::{HEAD_BYTES_MAX, Position};
+use super::position::{HEAD_BYTES_MAX, Position, TAIL_BYTES_MAX};
+use super::same::Known;
 
 /// Bytes that are read at a time.
 const PIECE_BYTES: usize = 64 * 1024;
+/// Bytes at the start of a file in which each change is noticed; of longer ones the beginning and
+/// what was read last are compared.
+const KEPT_BYTES: u64 = 64 * 1024;
 /// Pieces of standard input that wait in memory at the most.
 const WAITING_PIECES: usize = 2;
 
@@ -20,21 +24,37 @@ pub(super) enum Piece {
     Bytes,
     /// Nothing now; ask again later.
     Nothing,
-    /// A file or FIFO was opened; `resumed`: reading goes on where an earlier program stopped.
-    Opened {
-        /// Whether the bytes before were read already.
-        resumed: bool,
-    },
+    /// A file or FIFO was opened.
+    Opened(Opened),
     /// What follows does not continue what came before: another file, or another writer.
     Restarted,
+    /// The file is shorter than what was read of it: it begins again.
+    Shortened,
+    /// What was read of the file is no longer in it: it was written anew in place.
+    Rewritten,
     /// Nothing more will come.
     Ended,
+}
+
+/// What a file that was opened is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Opened {
+    /// Read from its start.
+    New,
+    /// Read from where an earlier program stopped.
+    Resumed,
+    /// An earlier program read it, but it was written anew since; read from its start.
+    Rewritten,
+    /// An earlier program read another file of this name; read from its start.
+    Other,
 }
 
 /// Where the bytes come from.
 #[derive(Debug)]
 pub(super) struct Follower {
     path: PathBuf,
+    /// Bytes at the start of a file that must stay as they were read, to the last one.
+    kept_bytes: u64,
     resume: Option<Position>,
     open: Option<OpenFile>,
     stream: Option<Receiver<io::Result<Vec<u8>>>>,
@@ -51,12 +71,19 @@ struct OpenFile {
     heard: bool,
     /// Whether it is a FIFO without a writer.
     lonely: bool,
+    /// What was read of it.
+    known: Known,
 }
 
 impl Follower {
     /// Follows the file or FIFO `path`, from `resume` on if it is still the same file.
     pub(super) fn file(path: &Path, resume: Option<Position>) -> Self {
-        Self { path: path.to_owned(), resume, open: None, stream: None }
+        Self { path: path.to_owned(), kept_bytes: KEPT_BYTES, resume, open: None, stream: None }
+    }
+
+    /// The same, but each change among its first `bytes` bytes is noticed.
+    pub(super) fn keep(self, bytes: u64) -> Self {
+        Self { kept_bytes: bytes, ..self }
     }
 
     /// Reads standard input, in a thread of its own that ends with the input or the program.
@@ -73,7 +100,8 @@ impl Follower {
         std::thread::Builder::new()
             .name("standard input".to_owned())
             .spawn(move || pass_on(input, &sender))?;
-        Ok(Self { path: PathBuf::from("-"), resume: None, open: None, stream: Some(receiver) })
+        let stream = Some(receiver);
+        Ok(Self { path: PathBuf::from("-"), kept_bytes: 0, resume: None, open: None, stream })
     }
 
     /// Looks for more; bytes replace what is in `piece`.
@@ -99,6 +127,10 @@ impl Follower {
             Ok(0) => self.at_end(),
             Ok(count) => {
                 piece.truncate(count);
+                if !open.is_same()? {
+                    return open.begin_again(Piece::Rewritten);
+                }
+                open.known.add(piece);
                 open.offset += count as u64;
                 open.heard = true;
                 Ok(Piece::Bytes)
@@ -121,13 +153,15 @@ impl Follower {
         };
         let data = file.metadata()?;
         let (inode, fifo) = (data.ino(), data.file_type().is_fifo());
-        let mut open = OpenFile { file, inode, fifo, offset: 0, heard: false, lonely: false };
-        let resumed = match self.resume.take() {
+        let known = Known::new(self.kept_bytes);
+        let mut open =
+            OpenFile { file, inode, fifo, offset: 0, heard: false, lonely: false, known };
+        let opened = match self.resume.take() {
             Some(position) if !fifo => open.resume(&position, &data)?,
-            _ => false,
+            _ => Opened::New,
         };
         self.open = Some(open);
-        Ok(Piece::Opened { resumed })
+        Ok(Piece::Opened(opened))
     }
 
     /// Finds out why a read gave nothing.
@@ -150,9 +184,10 @@ impl Follower {
             return Ok(if ended { Piece::Restarted } else { Piece::Nothing });
         }
         if data.len() < open.offset {
-            open.file.seek(SeekFrom::Start(0))?;
-            open.offset = 0;
-            return Ok(Piece::Restarted);
+            return open.begin_again(Piece::Shortened);
+        }
+        if !open.is_same()? {
+            return open.begin_again(Piece::Rewritten);
         }
         Ok(Piece::Nothing)
     }
@@ -173,20 +208,21 @@ impl Follower {
     }
 
     /// The first bytes of the open file, at most `most`.
-    pub(super) fn head(&mut self, most: usize) -> io::Result<Vec<u8>> {
-        match &mut self.open {
+    pub(super) fn head(&self, most: usize) -> io::Result<Vec<u8>> {
+        match &self.open {
             Some(open) if !open.fifo => open.head(most),
             _ => Ok(Vec::new()),
         }
     }
 
-    /// Where reading stands: `offset` bytes of the open file are in samples before `sequence`.
-    /// `None` for a FIFO or standard input, which cannot be read again.
-    pub(super) fn position(&mut self, offset: u64, sequence: u64) -> io::Result<Option<Position>> {
-        match &mut self.open {
+    /// Where reading stands: `offset` bytes of the open file are dealt with. `None` for a FIFO or
+    /// standard input, which cannot be read again.
+    pub(super) fn position(&self, offset: u64) -> io::Result<Option<Position>> {
+        match &self.open {
             Some(open) if !open.fifo => {
                 let head = open.head(HEAD_BYTES_MAX)?;
-                Ok(Some(Position::new(open.inode, &head, offset, sequence)))
+                let tail = open.before(offset, TAIL_BYTES_MAX)?;
+                Ok(Some(Position::new(open.inode, &head, &tail, offset)))
             }
             _ => Ok(None),
         }
@@ -194,21 +230,63 @@ impl Follower {
 }
 
 impl OpenFile {
-    fn resume(&mut self, position: &Position, data: &Metadata) -> io::Result<bool> {
-        let head = self.head(position.head_bytes())?;
-        let same = position.is_of(self.inode, &head) && data.len() >= position.offset;
-        self.offset = if same { position.offset } else { 0 };
+    fn resume(&mut self, position: &Position, data: &Metadata) -> io::Result<Opened> {
+        let head = position.has_head(&self.head(position.head_bytes())?);
+        if !position.has_inode(self.inode) {
+            return Ok(if head { Opened::Rewritten } else { Opened::Other });
+        }
+        let tail = self.before(position.offset, position.tail_bytes())?;
+        if !head || data.len() < position.offset || !position.has_tail(&tail) {
+            return Ok(Opened::Rewritten);
+        }
+        self.known.take_up(&self.file, position.offset)?;
+        self.offset = position.offset;
         self.file.seek(SeekFrom::Start(self.offset))?;
-        Ok(same)
+        Ok(Opened::Resumed)
     }
 
-    fn head(&mut self, most: usize) -> io::Result<Vec<u8>> {
-        let mut head = Vec::new();
-        self.file.seek(SeekFrom::Start(0))?;
-        (&mut self.file).take(most as u64).read_to_end(&mut head)?;
-        self.file.seek(SeekFrom::Start(self.offset))?;
-        Ok(head)
+    /// Whether what was read of a file is still in it.
+    fn is_same(&mut self) -> io::Result<bool> {
+        if self.fifo {
+            return Ok(true);
+        }
+        let Self { known, file, offset, .. } = self;
+        known.is_in(file, *offset)
     }
+
+    /// Reads the file from its start, for the reason `why`.
+    fn begin_again(&mut self, why: Piece) -> io::Result<Piece> {
+        self.file.seek(SeekFrom::Start(0))?;
+        self.offset = 0;
+        self.known.clear();
+        Ok(why)
+    }
+
+    fn head(&self, most: usize) -> io::Result<Vec<u8>> {
+        read_at(&self.file, 0, most)
+    }
+
+    /// The last bytes before `offset`, at most `most`.
+    fn before(&self, offset: u64, most: usize) -> io::Result<Vec<u8>> {
+        let start = offset.saturating_sub(most as u64);
+        read_at(&self.file, start, usize::try_from(offset - start).unwrap_or(0))
+    }
+}
+
+/// Up to `most` bytes of `file` from `start` on, wherever it is read otherwise.
+pub(super) fn read_at(file: &File, start: u64, most: usize) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0; most];
+    let mut filled = 0;
+    while let Some(rest) = bytes.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+        match file.read_at(rest, start + filled as u64) {
+            Ok(0) => break,
+            Ok(count) => filled += count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    bytes.truncate(filled);
+    Ok(bytes)
 }
 
 /// Passes on what `input` gives until it ends or nobody listens.

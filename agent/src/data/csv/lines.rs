@@ -17,25 +17,48 @@ pub(super) enum Line<'a> {
 pub(super) struct LineBuffer {
     partial: Vec<u8>,
     too_long: bool,
+    /// What ends a line besides a line feed.
+    end: Option<u8>,
+    /// Line feeds so far; where rows end otherwise, several are in one line of the file.
+    feeds: u64,
 }
 
 impl LineBuffer {
+    /// A buffer of lines that also end at `end`, an ASCII character.
+    pub(super) fn new(end: Option<char>) -> Self {
+        Self { end: end.and_then(|end| u8::try_from(end).ok()), ..Self::default() }
+    }
+
+    /// Number of the line of the file, from 1, in which the next bytes are, counted from where
+    /// [`LineBuffer::count_from`] said.
+    pub(super) fn number(&self) -> u64 {
+        self.feeds + 1
+    }
+
+    /// Counts lines on from the line `number` of the file.
+    pub(super) fn count_from(&mut self, number: u64) {
+        self.feeds = number.saturating_sub(1);
+    }
+
     /// Takes the next `bytes` and shows each line that ends in them to `visit`, together with the
-    /// number of `bytes` up to the end of that line.
-    pub(super) fn feed(&mut self, bytes: &[u8], mut visit: impl FnMut(Line<'_>, usize)) {
-        let mut used = 0;
-        while let Some(length) = bytes[used..].iter().position(|&byte| byte == b'\n') {
+    /// number of `bytes` up to the end of that line, and the number of the line in the file.
+    pub(super) fn feed(&mut self, bytes: &[u8], mut visit: impl FnMut(Line<'_>, usize, u64)) {
+        let (mut used, end) = (0, self.end.unwrap_or(b'\n'));
+        let is_end = |&byte: &u8| byte == b'\n' || byte == end;
+        while let Some(length) = bytes[used..].iter().position(is_end) {
             let piece = &bytes[used..used + length];
             used += length + 1;
+            let number = self.number();
+            self.feeds += u64::from(bytes[used - 1] == b'\n');
             if self.too_long || self.partial.len() + length > LINE_BYTES_MAX {
-                visit(Line::TooLong, used);
+                visit(Line::TooLong, used, number);
             } else if self.partial.is_empty() {
-                visit(Line::Whole(without_return(piece)), used);
+                visit(Line::Whole(without_return(piece)), used, number);
             } else {
                 self.partial.extend_from_slice(piece);
-                visit(Line::Whole(without_return(&self.partial)), used);
+                visit(Line::Whole(without_return(&self.partial)), used, number);
             }
-            self.restart();
+            self.forget();
         }
         let rest = &bytes[used..];
         if self.too_long || self.partial.len() + rest.len() > LINE_BYTES_MAX {
@@ -46,8 +69,22 @@ impl LineBuffer {
         }
     }
 
-    /// Drops the beginning of a line whose end will not come; says whether there was one.
+    /// Drops the beginning of a line whose end will not come, and counts lines from 1 again; says
+    /// whether there was one.
     pub(super) fn restart(&mut self) -> bool {
+        self.feeds = 0;
+        self.forget()
+    }
+
+    /// Takes the beginning of a line for a whole one: nothing more will come.
+    pub(super) fn finish(&mut self) -> Option<Vec<u8>> {
+        let whole = !self.too_long && !self.partial.is_empty();
+        let line = whole.then(|| without_return(&self.partial).to_vec());
+        self.forget();
+        line
+    }
+
+    fn forget(&mut self) -> bool {
         let torn = self.too_long || !self.partial.is_empty();
         self.partial.clear();
         self.too_long = false;
@@ -67,7 +104,7 @@ mod tests {
         let mut buffer = LineBuffer::default();
         let mut lines = Vec::new();
         for piece in pieces {
-            buffer.feed(piece, |line, _| {
+            buffer.feed(piece, |line, _, _| {
                 lines.push(match line {
                     Line::Whole(line) => Some(String::from_utf8_lossy(line).into_owned()),
                     Line::TooLong => None,
@@ -104,7 +141,23 @@ mod tests {
     #[test]
     fn the_place_of_each_line_end_is_told() {
         let mut ends = Vec::new();
-        LineBuffer::default().feed(b"ab\ncde\nf", |_, end| ends.push(end));
-        assert_eq!(ends, [3, 7]);
+        LineBuffer::default().feed(b"ab\ncde\nf", |_, end, number| ends.push((end, number)));
+        assert_eq!(ends, [(3, 1), (7, 2)]);
+    }
+
+    #[test]
+    fn rows_may_end_otherwise_and_lines_are_counted_as_editors_do() {
+        let mut buffer = LineBuffer::new(Some(';'));
+        let mut lines = Vec::new();
+        buffer.feed(b"a;b;\nc;", |line, _, number| {
+            if let Line::Whole(line) = line {
+                lines.push((String::from_utf8_lossy(line).into_owned(), number));
+            }
+        });
+        let expected = [("a", 1), ("b", 1), ("", 1), ("c", 2)];
+        assert_eq!(lines, expected.map(|(text, number)| (text.to_owned(), number)));
+        buffer.feed(b"rest", |_, _, _| {});
+        assert_eq!((buffer.number(), buffer.finish()), (2, Some(b"rest".to_vec())));
+        assert_eq!(buffer.finish(), None);
     }
 }

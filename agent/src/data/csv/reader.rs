@@ -1,42 +1,70 @@
-//! Moves rows and labels from their files into the store, one piece at a time.
+//! Moves rows from their file into the store, one piece at a time.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Mutex;
 
 use super::DataError;
-use super::follow::{Follower, Piece};
-use super::lines::{LINE_BYTES_MAX, Line, LineBuffer};
+use super::clock::ImpliedTime;
+use super::folder::{Folder, file_name};
+use super::follow::{Follower, Opened, Piece};
+use super::lines::{Line, LineBuffer};
 use super::position::Position;
-use super::row::{Refusal, Row, RowReader};
+use super::row::{Row, RowReader};
+use super::table::Refusal;
 use crate::data::Loss;
-use crate::data::config::CsvConfig;
+use crate::data::config::{CsvConfig, LabelFrom};
 use crate::data::live::{SampleReader, lock};
 use crate::data::store::SampleStore;
 
-/// Times of samples that bring none: one period apart, with a gap wherever rows may be missing.
-#[derive(Debug, Default)]
-struct ImpliedTime {
-    base_us: i64,
-    steps: u64,
+/// Bytes at the start of a file that may stand before its first row.
+const HEAD_BYTES: usize = 1 << 20;
+/// Looks at a folder are so many polls apart while nothing comes.
+const FOLDER_POLLS: u32 = 25;
+
+/// A place in the file, from which another program can go on.
+#[derive(Clone, Copy, Debug, Default)]
+struct Mark {
+    /// Bytes before it.
+    offset: u64,
+    /// Number of its line; 0 where lines are not counted from the start.
+    line: u64,
+    /// Number of the next sample in the ring.
+    sequence: u64,
+    /// Time that was read last, in microseconds.
+    last_us: Option<i64>,
+    /// Time of the next row in microseconds, where rows bring none.
+    next_us: Option<i64>,
 }
 
 /// Reads the rows of one input.
 #[derive(Debug)]
 pub(super) struct CsvReader {
     path: PathBuf,
+    folder: Option<Folder>,
+    /// Name of the file, for people and to know it in its folder.
+    name: String,
+    /// Name of the file without its ending, where that is the label.
+    label: Option<String>,
     position_path: PathBuf,
     follower: Follower,
     piece: Vec<u8>,
     lines: LineBuffer,
+    /// Whether lines are counted from the start of the file.
+    counted: bool,
     rows: RowReader,
     time: ImpliedTime,
     period_ns: u64,
-    /// Good rows that are in the ring already: they came after the saved position.
-    skip: u64,
+    /// Rows up to this time are in the ring already: their file was written anew.
+    known_until: Option<i64>,
+    /// Whether rows of this file cannot be told from those that are in the ring.
+    blocked: bool,
     /// Bytes of the open file up to the end of the last line that was dealt with.
     line_end: u64,
-    resume_sequence: u64,
+    /// The last place after which no sample waited for others.
+    settled: Mark,
+    resume: Option<Position>,
     saved: Option<Position>,
+    quiet_polls: u32,
 }
 
 impl CsvReader {
@@ -49,103 +77,284 @@ impl CsvReader {
         position_path: PathBuf,
         store: &SampleStore,
     ) -> Result<Self, DataError> {
-        let follower = if config.input.path.as_os_str() == "-" {
-            Follower::stdin().map_err(DataError::io(&config.input.path, "start a thread"))?
-        } else {
-            // Samples that were moved away are read again, if the file still has them.
-            let next = store.ring().next_sequence();
-            let position = Position::load(&position_path).filter(|p| p.sequence <= next);
-            Follower::file(&config.input.path, position)
-        };
         let saved = Position::load(&position_path);
-        Ok(Self {
-            path: config.input.path.clone(),
+        // Samples that were moved away are read again, if the file still has them.
+        let next = store.ring().next_sequence();
+        let resume = saved.clone().filter(|position| position.sequence <= next);
+        let folder = Folder::of(&config.input);
+        let (path, resume) = match &folder {
+            Some(folder) => {
+                let known = resume.as_ref().map_or("", |position| position.name.as_str());
+                if !known.is_empty() && folder.path(known).is_file() {
+                    (folder.path(known), resume)
+                } else {
+                    (folder.path(&folder.after(known).unwrap_or_default()), None)
+                }
+            }
+            None => (config.input.path.clone(), resume),
+        };
+        let follower = if path.as_os_str() == "-" {
+            Follower::stdin().map_err(DataError::io(&path, "start a thread"))?
+        } else {
+            Follower::file(&path, resume.clone())
+        };
+        let mut reader = Self {
+            folder,
+            name: String::new(),
+            label: config.input.label_from.map(|LabelFrom::Filename| String::new()),
+            path,
             position_path,
             follower,
             piece: Vec::new(),
-            lines: LineBuffer::default(),
+            lines: LineBuffer::new(config.input.text.row_end),
+            counted: true,
             rows: RowReader::new(config),
             time: ImpliedTime::default(),
             period_ns: config.sampling.period_ns(),
-            skip: 0,
+            known_until: None,
+            blocked: false,
             line_end: 0,
-            resume_sequence: saved.map_or(0, |position| position.sequence),
+            settled: Mark::default(),
+            resume,
             saved,
-        })
+            quiet_polls: 0,
+        };
+        reader.take_name();
+        Ok(reader)
+    }
+
+    fn take_name(&mut self) {
+        self.name = file_name(&self.path).unwrap_or_else(|| self.path.display().to_string());
+        let stem = self.path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
+        if let Some(label) = &mut self.label {
+            *label = stem.unwrap_or_default();
+        }
     }
 
     /// Goes on where an earlier program stopped.
     fn resume(&mut self, store: &mut SampleStore) {
         self.line_end = self.follower.offset().unwrap_or(0);
-        self.skip = store.ring().next_sequence().saturating_sub(self.resume_sequence);
-        let newest = store.ring().times().map(|times| times.newest);
-        self.time =
-            ImpliedTime { base_us: newest.unwrap_or(0), steps: u64::from(newest.is_some()) };
-        store.set_problem(None);
+        let Some(position) = self.resume.take() else { return };
+        let before = store.resume(position.sequence);
+        store.set_problem(before.as_ref().err().map(ToString::to_string));
         log::info!("{}: goes on at byte {}", self.path.display(), self.line_end);
-        if self.line_end == 0 {
+        self.read_head(store);
+        self.counted = position.line > 0;
+        self.lines.restart();
+        self.lines.count_from(position.line);
+        self.time = match (position.next_us, before.ok().flatten()) {
+            (Some(next_us), _) => ImpliedTime { base_us: next_us, steps: 0 },
+            (None, Some(before)) => ImpliedTime { base_us: before, steps: 1 },
+            (None, None) => ImpliedTime::default(),
+        };
+        if let Some(time_us) = position.last_us {
+            self.rows.resume(time_us);
+        }
+        let Position { offset, line, sequence, last_us, next_us, .. } = position;
+        self.settled = Mark { offset, line, sequence, last_us, next_us };
+    }
+
+    /// Notes that a program could go on here, where a sample went into the ring since the last time
+    /// and none waits.
+    fn settle(&mut self, store: &SampleStore, line: u64) {
+        if store.next_sequence() > self.settled.sequence && store.is_settled() {
+            self.settled = self.mark(store, line);
+        }
+    }
+
+    fn mark(&self, store: &SampleStore, line: u64) -> Mark {
+        let implied = !self.rows.has_times();
+        Mark {
+            offset: self.line_end,
+            line: if self.counted { line } else { 0 },
+            sequence: store.next_sequence(),
+            last_us: self.rows.last_us(),
+            next_us: implied.then(|| self.time.now_us(self.period_ns)),
+        }
+    }
+
+    /// Reads the lines before the first row again, as far as they had been read.
+    fn read_head(&mut self, store: &mut SampleStore) {
+        let most = usize::try_from(self.line_end).unwrap_or(HEAD_BYTES).min(HEAD_BYTES);
+        let head = self.follower.head(most).unwrap_or_default();
+        let Self { rows, lines, path, .. } = self;
+        lines.feed(&head, |line, _, number| {
+            let Line::Whole(line) = line else { return };
+            if rows.in_head()
+                && let Err(problem) = rows.read(line, number)
+            {
+                store.set_problem(Some(format!("{}: {problem}", path.display())));
+            }
+        });
+    }
+
+    /// A beginning: another file or writer, or the same file anew.
+    fn begin(&mut self, store: &mut SampleStore, why: Piece) {
+        let newest = store.ring().times().map(|times| times.newest);
+        let anew = matches!(why, Piece::Rewritten | Piece::Opened(Opened::Rewritten));
+        if anew {
+            self.lines.restart();
+        } else {
+            self.tear(store);
+        }
+        self.rows.restart();
+        self.counted = true;
+        store.gap();
+        self.line_end = 0;
+        let gap = ImpliedTime::gap_steps(self.period_ns);
+        self.time =
+            newest.map_or(ImpliedTime::default(), |base_us| ImpliedTime { base_us, steps: gap });
+        store.set_problem(None);
+        (self.known_until, self.blocked) = (None, false);
+        let shortened = why == Piece::Shortened || why == Piece::Opened(Opened::Other);
+        if (anew || shortened) && self.rows.has_times() {
+            self.known_until = newest;
+            self.rows.rewind();
+        }
+        if anew && newest.is_some() {
+            self.tell_rewritten(store);
+        }
+        self.settled = self.mark(store, 1);
+        if !self.blocked {
+            self.save(store);
+        }
+    }
+
+    /// Says what becomes of a file that was written anew though samples of it are held.
+    fn tell_rewritten(&mut self, store: &mut SampleStore) {
+        let path = self.path.display();
+        let stay = "was written anew; the samples recorded from it before stay in the ring";
+        let advice = "to start over from the file: stop the agent, `dunlin-agent data reset`";
+        if self.rows.has_times() {
+            log::warn!("{path}: {stay}, only newer ones are added; {advice}");
             return;
         }
-        let head = self.follower.head(LINE_BYTES_MAX).unwrap_or_default();
-        let first = head.split(|&byte| byte == b'\n').next().unwrap_or_default();
-        if self.rows.expects_header()
-            && let Err(problem) = self.rows.read(first)
-        {
-            store.set_problem(Some(format!("{}: {problem}", self.path.display())));
-        }
-    }
-
-    /// Another file or writer: what comes does not continue what was.
-    fn restart(&mut self, store: &mut SampleStore) {
-        self.tear(store);
-        self.rows.restart();
-        self.skip = 0;
-        self.line_end = 0;
-        self.time = match store.ring().times() {
-            Some(times) => ImpliedTime { base_us: times.newest, steps: self.gap_steps() },
-            None => ImpliedTime::default(),
-        };
-        store.set_problem(None);
-        self.save(store);
-    }
-
-    /// Periods in at least one second, and at least two: more than a row of samples may miss.
-    fn gap_steps(&self) -> u64 {
-        (1_000_000_000 / self.period_ns.max(1)).max(2)
+        self.blocked = true;
+        let problem =
+            "its rows have no times, so nothing tells which of them are new: none is read";
+        store.set_problem(Some(format!("{path}: {stay}; {problem}; {advice}")));
     }
 
     fn tear(&mut self, store: &mut SampleStore) {
+        let number = self.lines.number();
         if self.lines.restart() {
-            refuse(store, &self.path, Refusal::Torn);
+            self.refuse(store, number, &Refusal::Torn);
         }
     }
 
     fn take_piece(&mut self, store: &mut SampleStore) {
-        let Self { rows, time, skip, line_end, path, period_ns, .. } = self;
         let end = self.follower.offset().unwrap_or(0);
         let begin = end.saturating_sub(self.piece.len() as u64);
-        self.lines.feed(&self.piece, |line, used| {
-            *line_end = begin + used as u64;
-            let row = match line {
-                Line::Whole(line) => rows.read(line),
-                Line::TooLong => Ok(Row::Refused(Refusal::TooLong)),
-            };
-            match row {
-                Ok(Row::Header | Row::Blank) => {}
-                Ok(Row::Sample { .. }) if *skip > 0 => *skip -= 1,
-                Ok(Row::Sample { time_us, label, values }) => {
-                    let time_us = time_us.unwrap_or_else(|| time.now_us(*period_ns));
-                    time.steps += 1;
-                    store.take(time_us, label, values);
+        let (piece, mut lines) = (std::mem::take(&mut self.piece), std::mem::take(&mut self.lines));
+        lines.feed(&piece, |line, used, number| {
+            self.take_line(store, &line, number);
+            self.line_end = begin + used as u64;
+            let feed = piece.get(used.wrapping_sub(1)) == Some(&b'\n');
+            self.settle(store, number + u64::from(feed));
+        });
+        (self.piece, self.lines) = (piece, lines);
+    }
+
+    fn take_line(&mut self, store: &mut SampleStore, line: &Line<'_>, number: u64) {
+        if self.blocked {
+            return;
+        }
+        let row = match line {
+            Line::Whole(line) => self.rows.read(line, number),
+            Line::TooLong => Ok(Row::Refused(Refusal::TooLong)),
+        };
+        match row {
+            Ok(Row::Head(start)) => {
+                if let Some(base_us) = start {
+                    self.time = ImpliedTime { base_us, steps: 0 };
                 }
-                Ok(Row::Refused(refusal)) => {
-                    // The sample was taken, only not understood: its time passes.
-                    time.steps += u64::from(*skip == 0);
-                    refuse(store, path, refusal);
+            }
+            Ok(Row::Blank) => {}
+            Ok(Row::Filtered) => {
+                let (rows, name) = (&self.rows, &self.name);
+                let detail = || format!("{name} line {number}, {}", rows.describe_filter());
+                store.lose(Loss::Filtered, 1, detail);
+            }
+            Ok(Row::Sample { time_us, label, values }) => {
+                let at_us = time_us.unwrap_or_else(|| self.time.now_us(self.period_ns));
+                self.time.steps += 1;
+                if time_us.is_some() && self.known_until.is_some_and(|known| at_us <= known) {
+                    return self.refuse(store, number, &Refusal::Known);
                 }
-                Err(problem) => store.set_problem(Some(format!("{}: {problem}", path.display()))),
+                store.take(at_us, self.label.as_deref().unwrap_or(label), values);
+            }
+            Ok(Row::Refused(refusal)) => {
+                // The sample was taken, only not understood: its time passes.
+                self.time.steps += 1;
+                self.refuse(store, number, &refusal);
+            }
+            Err(problem) => store.set_problem(Some(format!("{}: {problem}", self.path.display()))),
+        }
+    }
+
+    fn refuse(&self, store: &mut SampleStore, number: u64, refusal: &Refusal) {
+        store.lose(refusal.loss(), 1, || {
+            let text = self.rows.describe(refusal);
+            match self.counted {
+                true => format!("{} line {number}, {text}", self.name),
+                false => format!("{} byte {}, {text}", self.name, self.line_end),
             }
         });
+    }
+
+    /// Takes the last line for whole, even if it has no end: nothing more will come.
+    pub(super) fn finish(&mut self, store: &mut SampleStore) {
+        let number = self.lines.number();
+        if let Some(line) = self.lines.finish() {
+            self.take_line(store, &Line::Whole(&line), number);
+            self.line_end = self.follower.offset().unwrap_or(self.line_end);
+        }
+        self.tell_search(store);
+    }
+
+    /// Says what a file lacks that has not had its header yet.
+    fn tell_search(&self, store: &mut SampleStore) {
+        if let Some(problem) = self.rows.search_problem() {
+            store.set_problem(Some(format!("{}: {problem}", self.path.display())));
+        }
+    }
+
+    /// Goes on to the next file of the folder, once there is one.
+    fn next_file(&mut self, store: &mut SampleStore) -> bool {
+        let Some(folder) = self.folder.as_ref().filter(|_| self.quiet_polls % FOLDER_POLLS == 0)
+        else {
+            return false;
+        };
+        // While none is there yet, the name is the pattern of those that are waited for.
+        let known = if folder.path("") == self.path { "" } else { self.name.as_str() };
+        let Some(name) = folder.after(known).filter(|name| *name != self.name) else {
+            return false;
+        };
+        let path = folder.path(&name);
+        self.finish(store);
+        log::info!("{}: is read now", path.display());
+        self.follower = Follower::file(&path, None);
+        self.path = path;
+        self.take_name();
+        true
+    }
+
+    fn wait(&mut self, store: &mut SampleStore) -> bool {
+        if self.next_file(store) {
+            self.quiet_polls = 0;
+            return true;
+        }
+        self.quiet_polls = self.quiet_polls.wrapping_add(1);
+        if self.follower.waits_for_file() {
+            let problem = format!("{}: not there yet; waiting for it", self.path.display());
+            store.set_problem(Some(problem));
+        } else if self.follower.waits_for_writer() {
+            let problem = "nobody writes to this FIFO; start the program that does";
+            store.set_problem(Some(format!("{}: {problem}", self.path.display())));
+        } else {
+            self.tell_search(store);
+        }
+        false
     }
 }
 
@@ -155,30 +364,24 @@ impl SampleReader for CsvReader {
         let mut store = lock(store);
         match piece {
             Ok(Piece::Bytes) => {
+                self.quiet_polls = 0;
                 self.take_piece(&mut store);
                 true
             }
-            Ok(Piece::Nothing) => {
-                if self.follower.waits_for_file() {
-                    let problem = format!("{}: not there yet; waiting for it", self.path.display());
-                    store.set_problem(Some(problem));
-                } else if self.follower.waits_for_writer() {
-                    let problem = "nobody writes to this FIFO; start the program that does";
-                    store.set_problem(Some(format!("{}: {problem}", self.path.display())));
-                }
-                false
-            }
+            Ok(Piece::Nothing) => self.wait(&mut store),
             Ok(Piece::Ended) => {
                 self.tear(&mut store);
+                self.tell_search(&mut store);
+                store.finish();
                 store.set_ended();
                 false
             }
-            Ok(Piece::Opened { resumed: true }) => {
+            Ok(Piece::Opened(Opened::Resumed)) => {
                 self.resume(&mut store);
                 true
             }
-            Ok(Piece::Opened { resumed: false } | Piece::Restarted) => {
-                self.restart(&mut store);
+            Ok(why) => {
+                self.begin(&mut store, why);
                 true
             }
             Err(error) => {
@@ -190,36 +393,30 @@ impl SampleReader for CsvReader {
 
     // Samples of the bytes that will not be read again must be on disk before.
     fn save(&mut self, store: &mut SampleStore) {
-        let sequence = store.ring().next_sequence().saturating_sub(self.skip);
-        let position = match self.follower.position(self.line_end, sequence) {
-            Ok(Some(position)) if self.saved != Some(position) => position,
-            Ok(_) => return,
+        if self.blocked {
+            return;
+        }
+        self.settle(store, self.lines.number());
+        // What still waits for others is read again after a restart.
+        let Mark { offset, line, sequence, last_us, next_us } = self.settled;
+        let mut position = match self.follower.position(offset) {
+            Ok(Some(position)) => position,
+            Ok(None) => return,
             Err(error) => {
                 return log::warn!("{}: cannot note the position: {error}", self.path.display());
             }
         };
+        if self.folder.is_some() {
+            position.name.clone_from(&self.name);
+        }
+        position = Position { line, sequence, last_us, next_us, ..position };
+        if self.saved.as_ref() == Some(&position) {
+            return;
+        }
         let saved = store.sync().and_then(|()| position.save(&self.position_path));
         match saved {
             Ok(()) => self.saved = Some(position),
             Err(error) => log::warn!("rows may be read twice after a restart: {error}"),
         }
     }
-}
-
-impl ImpliedTime {
-    fn now_us(&self, period_ns: u64) -> i64 {
-        let passed = self.steps.saturating_mul(period_ns) / 1000;
-        self.base_us.saturating_add(i64::try_from(passed).unwrap_or(i64::MAX))
-    }
-}
-
-fn refuse(store: &mut SampleStore, path: &Path, refusal: Refusal) {
-    let loss = match refusal {
-        Refusal::TooLong | Refusal::Torn | Refusal::Quote | Refusal::Columns { .. } => {
-            Loss::Columns
-        }
-        Refusal::Number(_) => Loss::Number,
-        Refusal::Time(_) => Loss::Time,
-    };
-    store.lose(loss, 1, || format!("{}: {refusal}", path.display()));
 }

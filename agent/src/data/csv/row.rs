@@ -1,247 +1,262 @@
 //! One line to one sample, by the columns of the configuration.
 
-use std::fmt;
+use std::borrow::Cow;
 
-use super::lines::LINE_BYTES_MAX;
-use crate::data::config::{COLUMNS_MAX, Column, CsvConfig, TimeUnit};
+use super::table::{Refusal, Step, Table};
+use crate::data::config::{Column, CsvConfig, Header, TimeFormat, TimeKind, Where};
+use crate::data::time::TimeReader;
 
-/// Cuts a line at its delimiters, minding quotes.
-#[derive(Debug)]
-pub(super) struct Splitter {
-    reader: csv_core::Reader,
-    text: Vec<u8>,
-    ends: Vec<usize>,
-    count: usize,
-}
-
-impl Splitter {
-    /// A splitter at `delimiter`, an ASCII character.
-    pub(super) fn new(delimiter: char) -> Self {
-        let delimiter = u8::try_from(delimiter).unwrap_or(b',');
-        let terminator = csv_core::Terminator::Any(b'\n');
-        let reader =
-            csv_core::ReaderBuilder::new().delimiter(delimiter).terminator(terminator).build();
-        Self { reader, text: vec![0; LINE_BYTES_MAX], ends: vec![0; COLUMNS_MAX], count: 0 }
-    }
-
-    /// Cuts `line`; `false` when a quote does not end in it or it has more than 1024 columns.
-    pub(super) fn split(&mut self, line: &[u8]) -> bool {
-        self.reader.reset();
-        self.count = 0;
-        let (_, _, bytes, ends) = self.reader.read_record(line, &mut self.text, &mut self.ends);
-        let (text, places) = (&mut self.text[bytes..], &mut self.ends[ends..]);
-        let (result, _, _, more) = self.reader.read_record(b"\n", text, places);
-        let whole = matches!(result, csv_core::ReadRecordResult::Record);
-        self.count = if whole { ends + more } else { 0 };
-        whole
-    }
-
-    /// Columns of the line cut last.
-    pub(super) fn count(&self) -> usize {
-        self.count
-    }
-
-    /// Column `index` without outer spaces; `None` when the line has no such column or it is no
-    /// UTF-8.
-    pub(super) fn field(&self, index: usize) -> Option<&str> {
-        let end = *self.ends[..self.count].get(index)?;
-        let start = index.checked_sub(1).map_or(0, |before| self.ends[before]);
-        self.text.get(start..end).and_then(|text| std::str::from_utf8(text).ok()).map(str::trim)
-    }
-}
-
-/// Why a row is no sample.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Refusal {
-    /// The line is longer than 16 KiB.
-    TooLong,
-    /// The line broke off: its writer went away.
-    Torn,
-    /// A quote does not end in the line, or it has more than 1024 columns.
-    Quote,
-    /// Another number of columns than expected.
-    Columns {
-        /// Columns that this row has.
-        has: usize,
-        /// Columns that each row should have.
-        needs: usize,
-    },
-    /// A column, from 0, is not a finite number.
-    Number(usize),
-    /// The time column, from 0, is not a time.
-    Time(usize),
-}
-
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::TooLong => write!(f, "a line has more than {LINE_BYTES_MAX} bytes"),
-            Self::Torn => f.write_str("a line broke off"),
-            Self::Quote => write!(f, "a quote does not end, or more than {COLUMNS_MAX} columns"),
-            Self::Columns { has, needs } => write!(f, "a row has {has} columns instead of {needs}"),
-            Self::Number(column) => write!(f, "column {column} is not a finite number"),
-            Self::Time(column) => write!(f, "column {column} is not a time"),
-        }
-    }
-}
+/// Keys that name columns, for errors.
+const KEYS: &str = "source.channels, source.time, source.label or source.where";
+/// What stands where there is no value, besides nothing.
+const MISSING: [&str; 9] = ["nan", "na", "n/a", "null", "none", "-", "--", "?", "#n/a"];
 
 /// What a line turned out to be.
 #[derive(Debug, PartialEq)]
 pub(super) enum Row<'a> {
-    /// A row that names the columns.
-    Header,
-    /// A line of nothing but white space.
+    /// A line before the rows; with the time of the first sample, where it has that.
+    Head(Option<i64>),
+    /// A line of nothing but white space, or a comment.
     Blank,
+    /// A row that `where` leaves out.
+    Filtered,
     /// A row that is a sample.
     Sample {
         /// Time in microseconds, where there is a time column.
         time_us: Option<i64>,
         /// Text of the label; empty for none.
         label: &'a str,
-        /// `[channels]` in the order of their names.
+        /// `[channels]` in the order of their names; NaN is a missing value.
         values: &'a [f32],
     },
     /// A row that cannot be used.
     Refused(Refusal),
 }
 
-/// Places of the columns in use.
-#[derive(Clone, Debug)]
-struct Places {
-    channels: Vec<usize>,
-    time: Option<usize>,
-    label: Option<usize>,
-    /// Columns of each row, where known.
-    exact: Option<usize>,
-    /// Columns of each row at least.
-    least: usize,
-}
-
-/// Makes samples of lines, once it knows in which columns their parts are.
+/// Makes samples of lines.
 #[derive(Debug)]
 pub(super) struct RowReader {
     config: CsvConfig,
-    splitter: Splitter,
-    places: Option<Places>,
-    expect_header: bool,
+    table: Table,
+    parts: Parts,
+    time: Option<TimeReader>,
+    /// Reads the time of the first sample, where a line at the start has it.
+    start: TimeReader,
+    filter: Where<usize>,
+    /// Whether a comma in a time stands before its decimals.
+    comma_times: bool,
+    time_text: String,
     values: Vec<f32>,
+}
+
+/// Where the parts of a sample are among the wanted columns.
+#[derive(Clone, Copy, Debug)]
+struct Parts {
+    channels: usize,
+    times: usize,
+    label: Option<usize>,
 }
 
 impl RowReader {
     /// A reader that expects a header first where the configuration says so.
     pub(super) fn new(config: &CsvConfig) -> Self {
-        let mut reader = Self {
+        let input = &config.input;
+        let mut wanted: Vec<Column> = config.sampling.channels.values().cloned().collect();
+        let channels = wanted.len();
+        let times = input.time.as_ref().map_or(&[][..], |time| time.place.0.as_slice());
+        wanted.extend_from_slice(times);
+        let label = input.label.as_ref().map(|_| wanted.len());
+        wanted.extend(input.label.clone());
+        let headless = input.text.header == Header::None;
+        let filter = input.filter.map(|column| {
+            wanted.push(by_place(column, headless));
+            wanted.len() - 1
+        });
+        let mut text = input.text.clone();
+        let heads = input.start_line.max(input.rate_line).unwrap_or(0);
+        text.skip_lines = text.skip_lines.max(heads);
+        let unit = config.sampling.time_unit;
+        let format = input.time.as_ref().map(|time| &time.format);
+        let pattern = format.is_some_and(|format| matches!(format.kind, TimeKind::Pattern(_)));
+        let comma_times = input.text.decimal == ',' && !pattern;
+        Self {
+            table: Table::new(&text, wanted, input.columns, KEYS),
+            parts: Parts { channels, times: times.len(), label },
+            time: format.map(|format| TimeReader::new(format, unit)),
+            start: TimeReader::new(&TimeFormat::default(), unit),
+            filter,
+            comma_times,
             config: config.clone(),
-            splitter: Splitter::new(config.input.delimiter),
-            places: None,
-            expect_header: config.input.header,
+            time_text: String::new(),
             values: Vec::new(),
-        };
-        if !config.input.header {
-            reader.places = reader.find_places().ok();
         }
-        reader
     }
 
     /// Expects a header again: another file or writer begins. Where a new writer goes on without
     /// one, the old header holds.
     pub(super) fn restart(&mut self) {
-        self.expect_header = self.config.input.header;
+        self.table.restart();
     }
 
-    /// Whether the next line should be a header.
-    pub(super) fn expects_header(&self) -> bool {
-        self.expect_header
+    /// Forgets the time read last: what comes is the same recording again.
+    pub(super) fn rewind(&mut self) {
+        if let Some(time) = &mut self.time {
+            time.restart();
+        }
     }
 
-    /// Reads one line.
+    /// The time that was read last, in microseconds.
+    pub(super) fn last_us(&self) -> Option<i64> {
+        self.time.as_ref().and_then(TimeReader::last_us)
+    }
+
+    /// Refuses all rows until the input begins again.
+    pub(super) fn block(&mut self) {
+        self.table.block();
+    }
+
+    /// What the lines so far lack to be a header, while one is still looked for.
+    pub(super) fn search_problem(&self) -> Option<String> {
+        self.table.search_problem()
+    }
+
+    /// Whether rows bring their times.
+    pub(super) fn has_times(&self) -> bool {
+        self.time.is_some()
+    }
+
+    /// Whether lines before the first row are still to come.
+    pub(super) fn in_head(&self) -> bool {
+        self.table.in_head()
+    }
+
+    /// Goes on after a sample of `time_us`, in microseconds.
+    pub(super) fn resume(&mut self, time_us: i64) {
+        if let Some(time) = &mut self.time {
+            time.resume(time_us);
+        }
+    }
+
+    /// Reads line `number` of the file.
     ///
     /// # Errors
-    /// When the header lacks columns: which ones, and what it has. Rows are then refused until the
-    /// input starts again.
-    pub(super) fn read(&mut self, line: &[u8]) -> Result<Row<'_>, String> {
-        if line.iter().all(u8::is_ascii_whitespace) {
-            return Ok(Row::Blank);
+    /// When the header lacks columns or does not fit the configuration: what is wrong and what to
+    /// do. Rows are then refused until the input starts again.
+    pub(super) fn read(&mut self, line: &[u8], number: u64) -> Result<Row<'_>, String> {
+        let skipped = self.table.lines_skipped();
+        match self.table.read(line, number)? {
+            Step::Head => self.head(skipped),
+            Step::Blank => Ok(Row::Blank),
+            Step::Refused(refusal) => Ok(Row::Refused(refusal)),
+            Step::Row => Ok(self.sample().unwrap_or_else(Row::Refused)),
         }
-        let line = line.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(line);
-        if !self.splitter.split(line) {
-            return Ok(Row::Refused(Refusal::Quote));
-        }
-        if std::mem::take(&mut self.expect_header) {
-            match self.find_places() {
-                Ok(places) => {
-                    self.places = Some(places);
-                    return Ok(Row::Header);
-                }
-                Err(problem) if self.places.is_none() => return Err(problem),
-                Err(_) => {}
+    }
+
+    /// What the line after `skipped` others at the start says.
+    fn head(&mut self, skipped: u32) -> Result<Row<'_>, String> {
+        let number = skipped.saturating_add(1);
+        let line = Some(number).filter(|line| *line == self.table.lines_skipped());
+        let input = &self.config.input;
+        let field = self.table.first_field().unwrap_or("");
+        if line.is_some() && line == input.rate_line {
+            let rate = field.parse::<f64>().unwrap_or(f64::NAN);
+            #[allow(clippy::cast_precision_loss)] // three digits are compared
+            let wanted = 1e9 / self.config.sampling.period_ns() as f64;
+            if rate.is_nan() || (rate / wanted - 1.0).abs() > 0.01 {
+                let text = format!(
+                    "line {number} says {field:?} Hz, the configuration {wanted:.3} Hz; correct \
+                     rate_hz"
+                );
+                self.table.block();
+                return Err(text);
             }
         }
-        Ok(self.sample().unwrap_or_else(Row::Refused))
+        if line.is_some() && line == input.start_line {
+            return match self.start.read_text(field) {
+                Ok(start_us) => Ok(Row::Head(Some(start_us))),
+                Err(problem) => {
+                    let text = format!("line {number}: {field:?} {problem}");
+                    self.table.block();
+                    Err(text)
+                }
+            };
+        }
+        Ok(Row::Head(None))
     }
 
     fn sample(&mut self) -> Result<Row<'_>, Refusal> {
-        let has = self.splitter.count();
-        let Some(places) = &self.places else {
-            return Err(Refusal::Columns { has, needs: self.config.sampling.channels.len() });
-        };
-        let needs = places.exact.unwrap_or(places.least.max(has));
-        if has != needs {
-            return Err(Refusal::Columns { has, needs });
+        let Parts { channels, times, label } = self.parts;
+        let table = &self.table;
+        if !self.filter.matches(|&nth| table.field(nth).map(Cow::Borrowed)) {
+            return Ok(Row::Filtered);
         }
-        self.values.clear();
-        for &place in &places.channels {
-            let value = self.splitter.field(place).and_then(|text| text.parse::<f32>().ok());
-            self.values.push(value.filter(|v| v.is_finite()).ok_or(Refusal::Number(place))?);
-        }
-        let unit = self.config.sampling.time_unit;
-        let time_us = match places.time {
-            Some(place) => {
-                let time = self.splitter.field(place).and_then(|text| parse_time(text, unit));
-                Some(time.ok_or(Refusal::Time(place))?)
+        let time_us = match &mut self.time {
+            Some(time) => {
+                self.time_text.clear();
+                for nth in channels..channels + times {
+                    if nth > channels {
+                        self.time_text.push(' ');
+                    }
+                    self.time_text.push_str(table.field(nth).unwrap_or("\u{fffd}"));
+                }
+                if self.comma_times && !self.time_text.contains('.') {
+                    self.time_text = self.time_text.replace(',', ".");
+                }
+                let read = time.read_text(&self.time_text);
+                Some(read.map_err(|problem| Refusal::Time(channels, problem))?)
             }
             None => None,
         };
-        let label = places.label.and_then(|place| self.splitter.field(place)).unwrap_or("");
+        self.values.clear();
+        let input = &self.config.input;
+        for nth in 0..channels {
+            let text = table.field(nth).ok_or(Refusal::Number(nth))?;
+            let word = input.words.get(text).copied();
+            let value = word.or_else(|| value(text, input.text.decimal));
+            self.values.push(value.ok_or(Refusal::Number(nth))?);
+        }
+        let label = label.and_then(|nth| self.table.field(nth)).unwrap_or("");
         Ok(Row::Sample { time_us, label, values: &self.values })
     }
 
-    /// Finds the columns in use, by the header that was just split or by number.
-    fn find_places(&self) -> Result<Places, String> {
-        let count = self.splitter.count();
-        let mut missing = Vec::new();
-        let mut place = |column: &Column| match column {
-            Column::Index(index) => *index,
-            Column::Name(name) => {
-                let at = (0..count).find(|&at| self.splitter.field(at) == Some(name.as_str()));
-                at.unwrap_or_else(|| {
-                    missing.push(name.clone());
-                    0
-                })
+    /// Why the line read last is refused, for people.
+    pub(super) fn describe(&self, refusal: &Refusal) -> String {
+        match refusal {
+            Refusal::Number(nth) | Refusal::Time(nth, _) => {
+                format!("{} {refusal}", self.table.show(*nth))
             }
-        };
-        let config = &self.config;
-        let channels: Vec<usize> = config.sampling.channels.values().map(&mut place).collect();
-        let time = config.input.time.as_ref().map(&mut place);
-        let label = config.input.label.as_ref().map(&mut place);
-        let last = channels.iter().chain(&time).chain(&label).max().copied().unwrap_or(0);
-        let exact = config.input.columns.or(config.input.header.then_some(count));
-        let has: Vec<&str> = (0..count).filter_map(|at| self.splitter.field(at)).take(64).collect();
-        if !missing.is_empty() || exact.is_some_and(|exact| last >= exact) {
-            return Err(format!(
-                "the header has no column for {}; it has {count}: {}; correct source.channels, \
-                 source.time or source.label, or set header = false",
-                if missing.is_empty() { format!("place {last}") } else { missing.join(", ") },
-                has.join(", ")
-            ));
+            _ => refusal.to_string(),
         }
-        Ok(Places { channels, time, label, exact, least: last + 1 })
+    }
+
+    /// What `where` saw in the line read last, for people.
+    pub(super) fn describe_filter(&self) -> String {
+        let seen: Vec<String> = self.filter.keys().map(|&nth| self.table.show(nth)).collect();
+        seen.join(", ")
     }
 }
 
-/// A time in `unit` as microseconds.
-pub(super) fn parse_time(text: &str, unit: TimeUnit) -> Option<i64> {
-    text.parse().ok().and_then(|time| unit.to_us(time))
+/// A column of `where`: without a header, text is its place.
+pub(super) fn by_place(column: &Column, headless: bool) -> Column {
+    match column {
+        Column::Name(name) if headless => {
+            name.parse().map_or_else(|_| column.clone(), Column::Index)
+        }
+        _ => column.clone(),
+    }
+}
+
+/// The value of a field: NaN where it is missing, `None` where it is no finite number.
+fn value(text: &str, decimal: char) -> Option<f32> {
+    if text.is_empty() || MISSING.iter().any(|missing| text.eq_ignore_ascii_case(missing)) {
+        return Some(f32::NAN);
+    }
+    let value = match decimal {
+        ',' if text.contains('.') => return None,
+        ',' => text.replacen(',', ".", 1).parse::<f32>(),
+        _ => text.parse::<f32>(),
+    };
+    value.ok().filter(|value| value.is_finite())
 }
 
 #[cfg(test)]

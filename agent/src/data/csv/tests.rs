@@ -1,5 +1,11 @@
 //! The whole way from rows to samples, without a thread where none is needed.
 
+mod folder;
+mod inputs;
+mod label_files;
+mod resume;
+mod rewritten;
+
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::path::PathBuf;
@@ -10,7 +16,7 @@ use crate::data::live::{save, settle};
 use crate::data::ring::{NO_LABEL, Record};
 use crate::data::{Loss, SourceConfig, SourceStatus, open};
 use dunlin_protocol::id::Name;
-use dunlin_protocol::task::{Channel, Features, Input, Target};
+use dunlin_protocol::task::{Channel, Features, Input, Rate, Target};
 
 /// A folder with an input, a label file and a state folder, at 50 Hz.
 struct Bench {
@@ -55,9 +61,11 @@ impl Bench {
 
     fn run(&self) -> Running {
         let store = SampleStore::open(&self.state(), self.config.sampling.header()).unwrap();
+        let store = store.with_intake(self.config.sampling.intake());
         let reader = CsvReader::open(&self.config, position_path(&self.state()), &store).unwrap();
-        let labels = self.config.sampling.labels_path.as_ref().unwrap();
-        let labels = LabelReader::new(labels, ',', self.config.sampling.time_unit);
+        let sampling = &self.config.sampling;
+        let (path, form) = sampling.label_file(self.config.input.text.delimiter).unwrap();
+        let labels = LabelReader::new(&path, &form, sampling.time_unit, sampling.period_ns());
         let mut running = Running { store: Mutex::new(store), reader, labels };
         running.settle();
         running
@@ -154,7 +162,7 @@ fn noise_never_panics_and_memory_stays_bounded() {
 
 #[test]
 fn a_restart_neither_repeats_nor_skips_rows() {
-    for times in [TIMED, ""] {
+    for times in [TIMED, "fill = false"] {
         let bench = Bench::new(times);
         bench.append("imu.csv", "t,x,y\n");
         bench.rows(0..10);
@@ -179,7 +187,7 @@ fn a_restart_neither_repeats_nor_skips_rows() {
 
 #[test]
 fn without_a_time_column_samples_are_a_period_apart_and_bad_rows_leave_a_gap() {
-    let bench = Bench::new("");
+    let bench = Bench::new("fill = false");
     bench.append("imu.csv", "x,y\n1,1\n2,2\n?,?\n3,3\n");
     let mut running = bench.run();
     let times = |running: &Running| -> Vec<i64> {
@@ -298,7 +306,7 @@ fn task() -> TaskSpec {
         name: Name::new("test").unwrap(),
         input: Input {
             channels: vec![channel("y"), channel("x")],
-            rate_millihertz: 50_000,
+            rate: Rate::from_millihertz(50_000),
             window: 4,
             hop: 4,
         },

@@ -9,9 +9,10 @@ use std::collections::VecDeque;
 
 use dunlin_protocol::task::TaskSpec;
 
+use super::places::fit;
 use super::row::{Judged, Row, Step};
 use super::seen::Seen;
-use super::{fit, label_map, windows_max};
+use super::{label_map, windows_max};
 use crate::data::ring::{Block, Record, Ring};
 use crate::data::{DataError, LeftOut, WindowCounts};
 
@@ -83,7 +84,7 @@ impl Counter {
         texts: &[String],
         task: &TaskSpec,
     ) -> Result<Self, DataError> {
-        let channels = fit(ring.header(), task)?.iter().map(|place| place.at).collect();
+        let found = fit(ring.header(), task, true)?;
         let labels = label_map(texts, task)?;
         let (relabelled, end) = (ring.relabelled(), ring.next_sequence());
         let kept = kept.filter(|kept| {
@@ -93,7 +94,7 @@ impl Counter {
             kept.places.row.set_labels(labels);
             return Ok(Self { end, ..kept });
         }
-        let row = Row::new(ring.header(), task, channels, labels);
+        let row = Row::new(ring.header(), task, &found, labels);
         let stretch = (ring.header().capacity / STRETCHES).max(1);
         let places = Places {
             row,

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use dunlin_protocol::task::TaskSpec;
 
+use super::places::Places;
 use super::seen::{Seen, Watch};
 use crate::data::LeftOut;
 use crate::data::ring::{Header, Record};
@@ -54,8 +55,11 @@ pub(super) struct Row {
     tally: Vec<usize>,
     leader: Option<u16>,
     next_sequence: u64,
-    /// Places of the task's channels in the ring.
+    /// Places in the ring of the channels that the network sees, and of those that are asked for.
     channels: Vec<usize>,
+    asked: Vec<usize>,
+    /// Whether a value that is asked for is not known at the newest sample.
+    unknown: bool,
     /// Number of the newest sample with a value that the ring could not hold.
     cut_at: Option<u64>,
     watch: Watch,
@@ -65,12 +69,12 @@ pub(super) struct Row {
 }
 
 impl Row {
-    /// A row without samples yet, of a ring with this `header`, for windows of `task`, whose channels
-    /// have the places `channels` in the ring.
+    /// A row without samples yet, of a ring with this `header`, for windows of `task`, which come from
+    /// `places` in the ring.
     pub(super) fn new(
         header: &Header,
         task: &TaskSpec,
-        channels: Vec<usize>,
+        places: &Places,
         labels: Option<LabelMap>,
     ) -> Self {
         let window = task.input.window.max(1);
@@ -86,7 +90,9 @@ impl Row {
             tally: vec![0; task.labels().len()],
             leader: None,
             next_sequence: 0,
-            channels,
+            channels: places.channels.iter().map(|place| place.at).collect(),
+            asked: places.values.iter().map(|place| place.at).collect(),
+            unknown: false,
             cut_at: None,
             watch: Watch::new(header.span_us(1), window.into()),
             period_ns: header.period_ns,
@@ -141,6 +147,7 @@ impl Row {
         if self.channels.iter().any(is_cut) {
             self.cut_at = Some(record.sequence);
         }
+        self.unknown = self.asked.iter().any(is_cut);
         step
     }
 
@@ -200,7 +207,7 @@ impl Row {
         }
         // Samples of a row have neighbouring numbers.
         let first = self.next_sequence.saturating_sub(self.window as u64);
-        if self.cut_at.is_some_and(|at| at >= first) {
+        if self.unknown || self.cut_at.is_some_and(|at| at >= first) {
             return Judged::Cut;
         }
         match (&self.labels, self.leader) {

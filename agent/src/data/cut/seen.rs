@@ -73,12 +73,12 @@ impl Watch {
         self.seen.missing += missing;
         self.seen.longest_row = self.seen.longest_row.max(self.row);
         let Some(step_us) = step_us.filter(|_| missing == 0) else { return };
+        self.steps[self.count % STEPS] = step_us;
+        self.count += 1;
         if step_us < 0 {
             self.seen.steps_back += 1;
             return;
         }
-        self.steps[self.count % STEPS] = step_us;
-        self.count += 1;
         if begins {
             let step = step_us.unsigned_abs();
             let (least, most) = self.seen.gap_us.unwrap_or((step, step));
@@ -102,20 +102,20 @@ impl Watch {
         let steps = steps.get_mut(..self.count.min(STEPS)).filter(|steps| steps.len() > 1)?;
         steps.sort_unstable();
         let middle = *steps.get(steps.len() / 2)?;
-        // Rounded times make steps of 16 and 17 ms, whose mean is the rate; one gap must not count.
-        let usual = |step: &&i64| middle == 0 || (middle / 2..=middle + middle / 2).contains(*step);
-        let (sum, count) =
-            steps.iter().filter(usual).fold((0_u128, 0_u128), |(sum, count), step| {
-                (sum + u128::from(step.unsigned_abs()), count + 1)
-            });
-        u64::try_from(sum * 1000 / count.max(1)).ok()
+        // The mean, because times are rounded, jitter, or come in pairs. One gap must not count.
+        let usual = |step: &&i64| middle <= 0 || step.saturating_abs() <= middle.saturating_mul(3);
+        let (mut sum, mut count) = (0_i128, 0_i128);
+        for step in steps.iter().filter(usual) {
+            (sum, count) = (sum + i128::from(*step), count + 1);
+        }
+        u64::try_from(sum * 1000 / count.max(1)).ok().filter(|ns| *ns > 0)
     }
 
     /// What `seen`, all that was seen, says of the samples; counts of windows are left at 0. `window_us`
     /// is how long the last window was that did not run at its rate.
     pub(super) fn left_out(&self, seen: &Seen, period_ns: u64, window_us: Option<u64>) -> LeftOut {
         let steps = self.window.saturating_sub(1).max(1);
-        let off = window_us.map(|us| us.saturating_mul(1000) / steps);
+        let off = window_us.map(|us| us.saturating_mul(1000) / steps).filter(|ns| *ns > 0);
         let step_ns = off.or_else(|| self.step_ns());
         LeftOut {
             rows_ended: seen.rows_ended,

@@ -1,9 +1,12 @@
 #![allow(clippy::cast_possible_truncation)]
 
+mod left_out;
+mod units;
+
 use super::*;
 use crate::data::ring::{NO_LABEL, RingChannel, record_bytes};
 use dunlin_protocol::id::Name;
-use dunlin_protocol::task::{Channel, Features, Input, Target};
+use dunlin_protocol::task::{Channel, Features, Input, Rate, Target};
 
 /// A task for windows of 4 samples, 2 apart, at 50 Hz. Cutting looks at no layers.
 fn task(channels: &[&str], labels: &[&str]) -> TaskSpec {
@@ -16,7 +19,7 @@ fn task(channels: &[&str], labels: &[&str]) -> TaskSpec {
     };
     TaskSpec {
         name: Name::new("test").unwrap(),
-        input: Input { channels, rate_millihertz: 50_000, window: 4, hop: 2 },
+        input: Input { channels, rate: Rate::from_millihertz(50_000), window: 4, hop: 2 },
         features: Features::Raw,
         layers: Vec::new(),
         target,
@@ -103,10 +106,10 @@ fn a_task_that_does_not_fit_is_told_what_there_is() {
     let error = ask(&task(&["a", "gyro"], &[])).unwrap_err().to_string();
     assert!(error.contains("gyro") && error.contains("a, b"), "{error}");
     let mut fast = task(&["a"], &[]);
-    fast.input.rate_millihertz = 50_510;
+    fast.input.rate = Rate::from_millihertz(50_510);
     let error = ask(&fast).unwrap_err().to_string();
     assert!(error.contains("50.51 Hz") && error.contains("50 Hz"), "{error}");
-    fast.input.rate_millihertz = 50_490;
+    fast.input.rate = Rate::from_millihertz(50_490);
     assert!(ask(&fast).is_ok(), "1 % apart is near enough");
     let error = ask(&task(&["a"], &["x", "y"])).unwrap_err().to_string();
     assert!(error.contains("x, y") && error.contains("the data have w"), "{error}");

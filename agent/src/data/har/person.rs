@@ -5,7 +5,6 @@ use std::sync::Arc;
 use dunlin_protocol::task::TaskSpec;
 
 use super::{PERIOD_NS, Person};
-use crate::data::cut::task_period_ns;
 use crate::data::labels::match_labels;
 use crate::data::{DataError, LiveWindow, WindowCounts, WindowSet};
 
@@ -115,7 +114,7 @@ impl PersonWindows {
     /// # Errors
     /// As [`PersonWindows::for_task`], but for labels.
     fn places_for(&self, task: &TaskSpec) -> Result<Vec<usize>, DataError> {
-        let (task_ns, has_ns) = (task_period_ns(&task.input), PERIOD_NS);
+        let (task_ns, has_ns) = (task.input.period_ns(), PERIOD_NS);
         if task_ns.abs_diff(has_ns).saturating_mul(100) > task_ns {
             return Err(DataError::Rate { task_ns, has_ns });
         }
@@ -139,6 +138,8 @@ impl PersonWindows {
                 None => missing.push(channel.name.clone()),
             }
         }
+        // The data set has no values to ask for.
+        missing.extend(task.value_channels().iter().map(|channel| channel.name.clone()));
         (places, missing)
     }
 }

@@ -4,7 +4,7 @@ use super::*;
 use crate::data::config::HarConfig;
 use crate::data::{WindowCounts, WindowSource};
 use dunlin_protocol::id::Name;
-use dunlin_protocol::task::{Channel, Features, Input, Target, TaskSpec};
+use dunlin_protocol::task::{Channel, Features, Input, Rate, Target, TaskSpec};
 use std::fs;
 
 /// Two people with 2 and 1 windows in train, one with 1 in test; two channels of 3 samples.
@@ -39,7 +39,7 @@ fn task(channels: &[&str], labels: &[&str]) -> TaskSpec {
         name: Name::new("test").unwrap(),
         input: Input {
             channels: channels.iter().map(channel).collect(),
-            rate_millihertz: 50_000,
+            rate: Rate::from_millihertz(50_000),
             window: 3,
             hop: 3,
         },
@@ -121,7 +121,7 @@ fn tasks_that_do_not_fit_are_told_what_there_is() {
     other.input.window = 128;
     assert!(ask(&other).contains("128 samples"));
     other.input.window = 3;
-    other.input.rate_millihertz = 100_000;
+    other.input.rate = Rate::from_millihertz(100_000);
     assert!(ask(&other).contains("100.000 Hz"));
     assert!(ask(&task(&["acc_x"], &["run", "jump"])).contains("WALKING"));
 }

@@ -1,21 +1,19 @@
-//! Empties the buffer that a device fills in the kernel.
+//! Empties the buffer that one device fills in the kernel.
 
-use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use super::channel::Conversion;
+use super::join::Scan;
+use super::plan::{Input, Part};
 use super::scan::{Layout, ScanType};
-use super::watch::{Device, Now};
+use super::watch::Now;
 use super::{rate, sysfs};
-use crate::data::Loss;
 use crate::data::config::IioConfig;
-use crate::data::live::{POLL, Pace, lock};
-use crate::data::store::SampleStore;
+use crate::data::live::{POLL, Pace};
 
 /// Bytes that are read at a time.
 const PIECE_BYTES: usize = 64 * 1024;
@@ -37,7 +35,8 @@ pub(super) struct Buffer {
     file: File,
     scans: Scans,
     piece: Vec<u8>,
-    pause: Duration,
+    /// How long to wait between two looks.
+    pub(super) pause: Duration,
     /// When the switch was looked at last.
     looked: Option<Instant>,
 }
@@ -70,24 +69,27 @@ impl Drop for Running {
     }
 }
 
-/// Makes samples from scans.
+/// Reads scans.
 #[derive(Debug)]
 struct Scans {
     layout: Layout,
-    /// In the order of the task's channel names: place in the layout, and what the value means.
-    channels: Vec<(usize, Conversion)>,
+    /// In the order of the device's inputs: place in the layout, and what the value means.
+    inputs: Vec<(usize, Conversion)>,
     /// Place of the time in the layout.
     timestamp: Option<usize>,
     pace: Pace,
     /// The beginning of a scan whose end has not come yet.
     partial: Vec<u8>,
-    values: Vec<f32>,
 }
 
-impl Device for Buffer {
-    fn open(config: &IioConfig) -> Result<Self, String> {
+impl Buffer {
+    /// Sets up the device `part` of `config` and switches its buffer on.
+    ///
+    /// # Errors
+    /// What the device lacks or does not take, and what to do.
+    pub(super) fn open(config: &IioConfig, part: &Part) -> Result<Self, String> {
         let (input, sampling) = (&config.input, &config.sampling);
-        let device = sysfs::find(&input.sysfs, "iio:device", &input.device)?;
+        let device = &part.folder;
         let enable = device.join("buffer/enable");
         if !enable.exists() {
             let problem = "is not there: the device has no buffer; set source.mode to \"polled\"";
@@ -97,14 +99,19 @@ impl Device for Buffer {
         if let Err(error) = sysfs::write(&enable, "0") {
             log::debug!("{}", sysfs::problem(&enable, "switch the buffer off", &error));
         }
-        let trigger = input.trigger.as_ref().map(|name| set_trigger(&device, &input.sysfs, name));
+        let trigger = input.trigger.as_ref().map(|name| set_trigger(device, &input.sysfs, name));
         let trigger = trigger.transpose()?;
         // Labels have the time of the wall clock. Old kernels have no other.
         let _ = sysfs::write(&device.join("current_timestamp_clock"), "realtime");
-        let names = sampling.channels.values().map(String::as_str);
-        rate::set(&device, trigger.as_deref(), names, sampling.rate_hz)?;
-        let scans = Scans::set_up(config, &device)?;
-        let pause = set_length(&device, sampling.rate_hz);
+        let names = part.inputs.iter().map(|input| input.name.as_str());
+        if sampling.intake.resample {
+            let slow = rate::set_at_least(device, trigger.as_deref(), names, sampling.rate_hz);
+            slow.map_or(Ok(()), Err)?;
+        } else {
+            rate::set(device, trigger.as_deref(), names, sampling.rate_hz)?;
+        }
+        let scans = Scans::set_up(part, sampling.period_ns())?;
+        let pause = set_length(device, sampling.rate_hz);
         let node = input.dev.join(device.file_name().unwrap_or_default());
         let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(&node);
         let file = file.map_err(|error| sysfs::problem(&node, "open", &error))?;
@@ -118,13 +125,22 @@ impl Device for Buffer {
         })
     }
 
-    fn poll(&mut self, now: Now, store: &Mutex<SampleStore>) -> Result<bool, String> {
+    /// Whether scans have the time of the device.
+    pub(super) fn has_times(&self) -> bool {
+        self.scans.timestamp.is_some()
+    }
+
+    /// Gives the scans that are there to `take`; whether there were any bytes.
+    ///
+    /// # Errors
+    /// Why the device must be opened again.
+    pub(super) fn read(&mut self, now: Now, take: impl FnMut(Scan)) -> Result<bool, String> {
         self.piece.resize(PIECE_BYTES, 0);
         match self.file.read(&mut self.piece) {
             Ok(0) if self.running.holds() => Ok(false),
             Ok(0) => Err(OFF.to_owned()),
             Ok(count) => {
-                self.scans.take(&self.piece[..count], now.wall_us, &mut lock(store));
+                self.scans.take(&self.piece[..count], now.wall_us, take);
                 Ok(true)
             }
             Err(error) if sysfs::is_gone(&error) => {
@@ -137,12 +153,6 @@ impl Device for Buffer {
         }
     }
 
-    fn pause(&self, _: Instant) -> Duration {
-        self.pause
-    }
-}
-
-impl Buffer {
     /// Whether the buffer is on; looks at most once a second.
     fn runs(&mut self, now: Instant) -> bool {
         let due = |at| now.saturating_duration_since(at) >= LOOK;
@@ -184,71 +194,59 @@ fn set_length(device: &Path, rate_hz: f64) -> Duration {
 }
 
 impl Scans {
-    /// Enables the wanted channels and the time, and no others.
-    fn set_up(config: &IioConfig, device: &Path) -> Result<Self, String> {
-        let folder = device.join("scan_elements");
-        let mut names: Vec<&str> = config.sampling.channels.values().map(String::as_str).collect();
-        names.sort_unstable();
-        names.dedup();
-        if folder.join(format!("in_{TIMESTAMP}_en")).exists() && !names.contains(&TIMESTAMP) {
-            names.push(TIMESTAMP);
+    /// Enables the inputs of the device `part` and its time, and no other channels.
+    fn set_up(part: &Part, period_ns: u64) -> Result<Self, String> {
+        let folder = part.folder.join("scan_elements");
+        let mut inputs: Vec<&Input> = part.inputs.iter().collect();
+        let time = Input { name: TIMESTAMP.to_owned(), turned_for: None };
+        let has_time = folder.join(format!("in_{TIMESTAMP}_en")).exists();
+        if has_time && !inputs.iter().any(|input| input.name == TIMESTAMP) {
+            inputs.push(&time);
         }
+        let names: Vec<&str> = inputs.iter().map(|input| input.name.as_str()).collect();
         disable_others(&folder, &names)?;
-        let mut elements = Vec::new();
-        let mut places = BTreeMap::new();
-        for name in names {
-            places.insert(name, elements.len());
-            elements.push(element(&folder, name)?);
-        }
-        let timestamp = places.get(TIMESTAMP).copied();
+        let elements = inputs.iter().map(|input| element(&folder, input));
+        let elements = elements.collect::<Result<Vec<_>, String>>()?;
+        let timestamp = names.iter().position(|name| *name == TIMESTAMP);
         if timestamp.is_some_and(|at| !elements[at].1.is_timestamp()) {
             return Err(
                 "its timestamp is no signed number of 64 bits; set source.mode to \"polled\""
                     .into(),
             );
         }
-        let channels = config.sampling.channels.iter().map(|(task, name)| {
-            let conversion = Conversion::of_raw(device, name, config.input.factor_of(task))?;
-            Ok((places[name.as_str()], conversion))
-        });
+        let inputs = part.inputs.iter().enumerate();
+        let inputs =
+            inputs.map(|(at, input)| Ok((at, Conversion::of_raw(&part.folder, &input.name)?)));
         Ok(Self {
             layout: Layout::new(&elements)?,
-            channels: channels.collect::<Result<_, String>>()?,
+            inputs: inputs.collect::<Result<_, String>>()?,
             timestamp,
-            pace: Pace::new(config.sampling.period_ns()),
+            pace: Pace::new(period_ns),
             partial: Vec::new(),
-            values: Vec::new(),
         })
     }
 
     /// Takes the next bytes of the buffer, read at `wall_us` on the wall clock.
-    fn take(&mut self, bytes: &[u8], wall_us: i64, store: &mut SampleStore) {
+    fn take(&mut self, bytes: &[u8], wall_us: i64, mut take: impl FnMut(Scan)) {
         let mut pending = std::mem::take(&mut self.partial);
         pending.extend_from_slice(bytes);
         let scans = pending.chunks_exact(self.layout.bytes());
         self.partial.extend_from_slice(scans.remainder());
         let count = scans.len();
         for (scan, left) in scans.zip((0..count).rev()) {
-            self.take_scan(scan, left, wall_us, store);
+            take(self.scan(scan, left, wall_us));
         }
     }
 
-    #[allow(clippy::cast_precision_loss)] // values are kept with 16 bits
-    fn take_scan(&mut self, scan: &[u8], left: usize, wall_us: i64, store: &mut SampleStore) {
+    #[allow(clippy::cast_precision_loss)] // values are kept with 32 bits at the most
+    fn scan(&mut self, scan: &[u8], left: usize, wall_us: i64) -> Scan {
         let arrival_us = self.pace.next_of(left, wall_us);
         let stamp = self.timestamp.map(|at| self.layout.value(at, scan) / 1000);
         let time_us = stamp.and_then(|us| i64::try_from(us).ok()).unwrap_or(arrival_us);
-        self.values.clear();
-        for (at, conversion) in &self.channels {
-            match conversion.value(self.layout.value(*at, scan) as f64) {
-                Some(value) => self.values.push(value),
-                None => {
-                    let detail = || "a value of the buffer is too large".to_owned();
-                    return store.lose(Loss::Number, 1, detail);
-                }
-            }
-        }
-        store.take(time_us, "", &self.values);
+        let value = |(at, conversion): &(usize, Conversion)| {
+            conversion.value(self.layout.value(*at, scan) as f64)
+        };
+        Scan { time_us, values: self.inputs.iter().map(value).collect() }
     }
 }
 
@@ -268,16 +266,16 @@ fn disable_others(folder: &Path, wanted: &[&str]) -> Result<(), String> {
 }
 
 /// Enables a channel; its index and type.
-fn element(folder: &Path, name: &str) -> Result<(u32, ScanType), String> {
+fn element(folder: &Path, input: &Input) -> Result<(u32, ScanType), String> {
+    let name = &input.name;
     let file = |what: &str| folder.join(format!("in_{name}_{what}"));
     let enable = file("en");
     if !enable.exists() {
         let has = sysfs::entries(folder, "in_");
         let has = has.iter().filter_map(|entry| entry.strip_prefix("in_")?.strip_suffix("_en"));
         let has = sysfs::quoted(&has.collect::<Vec<_>>().join(", "));
-        return Err(format!(
-            "no buffered channel {name:?}; it has: {has}; correct source.channels"
-        ));
+        let problem = format!("no buffered channel {name:?}; it has: {has}");
+        return Err(input.explain(format!("{problem}; correct source.channels")));
     }
     let read = |what| {
         let path = file(what);

@@ -1,40 +1,34 @@
-//! From what a device measures to the unit of the task.
+//! From what a device measures to the unit of the kernel.
 
 use std::path::Path;
 
-use super::sysfs;
+use super::{kind, sysfs};
 
-/// How a raw value becomes one in the task's unit.
+/// How a raw value becomes one in the kernel's unit.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Conversion {
     offset: f64,
     scale: f64,
-    factor: f64,
 }
 
 impl Conversion {
-    /// Only `factor`: for values that the driver has in the kernel's unit already.
-    pub(super) fn of_processed(factor: f32) -> Self {
-        Self { offset: 0.0, scale: 1.0, factor: f64::from(factor) }
-    }
+    /// For values that the driver has in the kernel's unit already.
+    pub(super) const PROCESSED: Self = Self { offset: 0.0, scale: 1.0 };
 
     /// The offset and scale that the folder `device` has for `channel`, or for all of its type.
     ///
     /// # Errors
     /// A file that cannot be read or is no number.
-    pub(super) fn of_raw(device: &Path, channel: &str, factor: f32) -> Result<Self, String> {
+    pub(super) fn of_raw(device: &Path, channel: &str) -> Result<Self, String> {
         Ok(Self {
             offset: attribute(device, channel, "offset")?.unwrap_or(0.0),
             scale: attribute(device, channel, "scale")?.unwrap_or(1.0),
-            factor: f64::from(factor),
         })
     }
 
-    /// The value of `raw`; `None` when 32 bits cannot hold it.
-    #[allow(clippy::cast_possible_truncation)] // to infinity, which is refused
-    pub(super) fn value(&self, raw: f64) -> Option<f32> {
-        let value = ((raw + self.offset) * self.scale * self.factor) as f32;
-        value.is_finite().then_some(value)
+    /// The value of `raw`.
+    pub(super) fn value(&self, raw: f64) -> f64 {
+        (raw + self.offset) * self.scale
     }
 }
 
@@ -54,16 +48,8 @@ fn attribute(device: &Path, channel: &str, what: &str) -> Result<Option<f64>, St
 /// Files in which the attribute `what` of `channel` may be: of the channel, of all channels of its
 /// type, of all inputs, of the whole device.
 pub(super) fn names(channel: &str, what: &str) -> [String; 4] {
-    let kind = kind_of(channel);
+    let kind = kind::of(channel);
     [format!("in_{channel}_{what}"), format!("in_{kind}_{what}"), format!("in_{what}"), what.into()]
-}
-
-/// The type of a channel: `accel` of `accel_x`, `voltage-voltage` of `voltage0-voltage1`.
-fn kind_of(channel: &str) -> String {
-    let letters = |part: &str| -> String {
-        part.chars().take_while(|letter| letter.is_ascii_alphabetic()).collect()
-    };
-    channel.split('-').map(letters).collect::<Vec<_>>().join("-")
 }
 
 #[cfg(test)]
@@ -77,9 +63,9 @@ mod tests {
         dir
     }
 
-    fn value(files: &[(&str, &str)], channel: &str, raw: f64) -> f32 {
+    fn value(files: &[(&str, &str)], channel: &str, raw: f64) -> f64 {
         let dir = device(files);
-        Conversion::of_raw(dir.path(), channel, 1.0).unwrap().value(raw).unwrap()
+        Conversion::of_raw(dir.path(), channel).unwrap().value(raw)
     }
 
     #[test]
@@ -94,12 +80,10 @@ mod tests {
     }
 
     #[test]
-    fn the_offset_is_added_before_scaling_and_the_factor_comes_last() {
-        let dir = device(&[("in_temp_offset", "-10\n"), ("in_temp_scale", "125.0\n")]);
-        let conversion = Conversion::of_raw(dir.path(), "temp", 0.001).unwrap();
-        assert_eq!(conversion.value(30.0), Some(2.5));
-        assert_eq!(conversion.value(1e300), None);
-        assert_eq!(Conversion::of_processed(0.5).value(3.0), Some(1.5));
+    fn the_offset_is_added_before_scaling() {
+        let files = [("in_temp_offset", "-10\n"), ("in_temp_scale", "125.0\n")];
+        assert_eq!(value(&files, "temp", 30.0), 2500.0);
+        assert_eq!(Conversion::PROCESSED.value(3.0), 3.0);
     }
 
     #[test]
@@ -107,7 +91,7 @@ mod tests {
         let long = "1".repeat(5000);
         for garbage in ["fast", "nan", "inf", "", "0.1 0.2", long.as_str()] {
             let dir = device(&[("in_accel_scale", garbage)]);
-            let error = Conversion::of_raw(dir.path(), "accel_x", 1.0).unwrap_err();
+            let error = Conversion::of_raw(dir.path(), "accel_x").unwrap_err();
             assert!(error.contains("in_accel_scale"), "{error}");
             assert!(error.len() < 1000, "{error}");
         }

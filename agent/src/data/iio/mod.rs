@@ -1,25 +1,33 @@
 //! Samples from a sensor that Linux has a driver for: industrial I/O (IIO).
 //!
-//! Values are `(raw + offset) * scale` in the units of the kernel's `sysfs-bus-iio` document (m/s2,
-//! rad/s, mV, thousandths of a degree Celsius), times the factor of the configuration. Polled, the
-//! agent reads `in_*_raw` at its own rate; buffered, the device or its trigger fills a buffer in
-//! the kernel at its rate and the agent empties it. A device that is not there, or goes away, is
-//! looked for every few seconds.
+//! Values are `(raw + offset) * scale`, or what the driver computed, in the units of the kernel's
+//! `sysfs-bus-iio` document, turned by the mount matrix where the device has one. Temperature and
+//! humidity come in degrees and percent instead of thousandths. Polled, the agent reads each value at
+//! its own rate; buffered, the device or its trigger fills a buffer in the kernel at its rate and the
+//! agent empties it. A source may have several devices, such as the two of an accelerometer with a
+//! gyroscope. A device that is not there, or goes away, is looked for every few seconds.
 
 mod buffer;
+mod buffered;
 mod channel;
+mod join;
+mod kind;
+mod mount;
+mod plan;
 mod polled;
 mod rate;
 mod scan;
 mod sysfs;
 mod watch;
 
+pub(in crate::data) use kind::unit;
+
 use std::path::Path;
 
 use super::DataError;
 use super::config::{IioConfig, IioMode};
 use super::live::{LiveSource, SampleReader};
-use buffer::Buffer;
+use buffered::Buffered;
 use polled::Polled;
 use watch::Watch;
 
@@ -32,7 +40,7 @@ pub fn open(config: &IioConfig, state_dir: &Path) -> Result<LiveSource, DataErro
     LiveSource::open(&config.sampling, ',', state_dir, |_| {
         Ok(match config.input.mode {
             IioMode::Polled => Box::new(Watch::<Polled>::new(config)) as Box<dyn SampleReader>,
-            IioMode::Buffered => Box::new(Watch::<Buffer>::new(config)),
+            IioMode::Buffered => Box::new(Watch::<Buffered>::new(config)),
         })
     })
 }

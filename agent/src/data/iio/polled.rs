@@ -1,13 +1,13 @@
 //! Reads the values of a device one by one from sysfs, at the agent's own rate.
 
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use super::channel::Conversion;
-use super::sysfs;
+use super::plan::{Input, Output, Plan};
 use super::watch::{Device, Now};
+use super::{rate, sysfs};
 use crate::data::Loss;
 use crate::data::config::IioConfig;
 use crate::data::live::{Pace, lock};
@@ -16,15 +16,18 @@ use crate::data::store::SampleStore;
 /// Readings that fail in a row before the source says that it has a problem.
 const FAILURES_MAX: u32 = 10;
 
-/// An open device that is read value by value.
+/// Open devices that are read value by value.
 #[derive(Debug)]
 pub(super) struct Polled {
+    /// By device, in the order of the plan.
+    parts: Vec<Vec<Channel>>,
     /// In the order of the task's channel names.
-    channels: Vec<Channel>,
+    outputs: Vec<Output>,
+    /// Devices that run slower than they are read, in words, until the store knows.
+    slow: Vec<String>,
     ticks: Option<Ticks>,
     pace: Pace,
     period_ns: u64,
-    values: Vec<f32>,
     failures: u32,
 }
 
@@ -32,6 +35,14 @@ pub(super) struct Polled {
 struct Channel {
     file: PathBuf,
     conversion: Conversion,
+}
+
+/// Why there is no sample at a tick.
+enum Failure {
+    /// A device went away.
+    Gone(String),
+    /// A value could not be read; the next may be.
+    Reading(String),
 }
 
 /// Moments that are whole periods after the first: being late once delays none that follow.
@@ -61,10 +72,11 @@ impl Ticks {
 }
 
 impl Channel {
-    fn open(device: &Path, name: &str, factor: f32) -> Result<Self, String> {
-        let input = device.join(format!("in_{name}_input"));
-        if input.exists() {
-            return Ok(Self { file: input, conversion: Conversion::of_processed(factor) });
+    fn open(device: &Path, input: &Input) -> Result<Self, String> {
+        let name = &input.name;
+        let file = device.join(format!("in_{name}_input"));
+        if file.exists() {
+            return Ok(Self { file, conversion: Conversion::PROCESSED });
         }
         let file = device.join(format!("in_{name}_raw"));
         if !file.exists() {
@@ -73,42 +85,53 @@ impl Channel {
                 name.strip_suffix("_raw").or(name.strip_suffix("_input")).map(str::to_owned)
             });
             let has = sysfs::quoted(&has.collect::<Vec<_>>().join(", "));
-            return Err(format!("no channel {name:?}; it has: {has}; correct source.channels"));
+            let problem = format!("no channel {name:?}; it has: {has}; correct source.channels");
+            return Err(input.explain(problem));
         }
-        let conversion = Conversion::of_raw(device, name, factor)?;
-        Ok(Self { file, conversion })
+        Ok(Self { file, conversion: Conversion::of_raw(device, name)? })
     }
 
-    fn read(&self) -> io::Result<f32> {
-        let raw = sysfs::read_number(&self.file)?;
-        let too_large =
-            || io::Error::new(io::ErrorKind::InvalidData, format!("{raw} is too large"));
-        self.conversion.value(raw).ok_or_else(too_large)
+    fn read(&self) -> Result<f64, Failure> {
+        let raw = sysfs::read_number(&self.file).map_err(|error| {
+            let problem = sysfs::problem(&self.file, "read", &error);
+            match sysfs::is_gone(&error) {
+                true => Failure::Gone(format!("{problem}; the device went away; waiting for it")),
+                false => Failure::Reading(problem),
+            }
+        })?;
+        Ok(self.conversion.value(raw))
     }
 }
 
 impl Polled {
+    /// The values of the task's channels at this moment.
+    fn read(&self) -> Result<Vec<f32>, Failure> {
+        let read = |channels: &Vec<Channel>| {
+            channels.iter().map(Channel::read).collect::<Result<Vec<f64>, Failure>>()
+        };
+        let parts = self.parts.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+        let value = |output: &Output| {
+            let readings = parts.get(output.part).map_or(&[][..], Vec::as_slice);
+            output.value(readings).ok_or_else(|| {
+                Failure::Reading(format!("readings of {readings:?} are too large for a value"))
+            })
+        };
+        self.outputs.iter().map(value).collect()
+    }
+
     /// Takes a reading at `wall_us` on the wall clock.
     ///
     /// # Errors
-    /// When the device is gone.
+    /// When a device is gone.
     fn take(&mut self, wall_us: i64, store: &Mutex<SampleStore>) -> Result<(), String> {
-        self.values.clear();
-        for channel in &self.channels {
-            match channel.read() {
-                Ok(value) => self.values.push(value),
-                Err(error) => {
-                    let problem = sysfs::problem(&channel.file, "read", &error);
-                    if sysfs::is_gone(&error) {
-                        return Err(format!("{problem}; the device went away; waiting for it"));
-                    }
-                    self.fail(problem, store);
-                    return Ok(());
-                }
+        match self.read() {
+            Ok(values) => {
+                self.failures = 0;
+                lock(store).take(self.pace.next(wall_us), "", &values);
             }
+            Err(Failure::Gone(problem)) => return Err(problem),
+            Err(Failure::Reading(problem)) => self.fail(problem, store),
         }
-        self.failures = 0;
-        lock(store).take(self.pace.next(wall_us), "", &self.values);
         Ok(())
     }
 
@@ -125,24 +148,31 @@ impl Polled {
 
 impl Device for Polled {
     fn open(config: &IioConfig) -> Result<Self, String> {
-        let input = &config.input;
-        let device = sysfs::find(&input.sysfs, "iio:device", &input.device)?;
-        let channels = config.sampling.channels.iter();
-        let open = |(name, channel): (&String, &String)| {
-            Channel::open(&device, channel, input.factor_of(name))
-        };
+        let Plan { parts, outputs } = Plan::of(config)?;
+        let mut slow = Vec::new();
+        for part in &parts {
+            let names = part.inputs.iter().map(|input| input.name.as_str());
+            slow.extend(rate::set_at_least(&part.folder, None, names, config.sampling.rate_hz));
+        }
+        let parts = parts.iter().map(|part| {
+            part.inputs.iter().map(|input| Channel::open(&part.folder, input)).collect()
+        });
         let period_ns = config.sampling.period_ns();
         Ok(Self {
-            channels: channels.map(open).collect::<Result<_, _>>()?,
+            parts: parts.collect::<Result<_, String>>()?,
+            outputs,
+            slow,
             ticks: None,
             pace: Pace::new(period_ns),
             period_ns,
-            values: Vec::new(),
             failures: 0,
         })
     }
 
     fn poll(&mut self, now: Now, store: &Mutex<SampleStore>) -> Result<bool, String> {
+        for problem in self.slow.drain(..) {
+            lock(store).lose(Loss::Reading, 1, || problem);
+        }
         let missed = match &mut self.ticks {
             Some(ticks) => ticks.due(now.steady),
             None => {

@@ -76,21 +76,36 @@ pub(super) fn entries(folder: &Path, prefix: &str) -> Vec<String> {
     names
 }
 
-/// The folder of the device or trigger `wanted`, by its name or its folder's; `prefix` is what such
-/// folders begin with.
+/// The folder of the device or trigger `wanted`, by its folder's name, its own name or its label;
+/// `prefix` is what such folders begin with.
 ///
 /// # Errors
-/// What was looked for, and what there is.
+/// What was looked for, and what there is; also where several are called so.
 pub(super) fn find(sysfs: &Path, prefix: &str, wanted: &str) -> Result<PathBuf, String> {
     let home = sysfs.join("bus/iio/devices");
-    let mut has = Vec::new();
-    for entry in entries(&home, prefix) {
-        let name = read(&home.join(&entry).join("name")).unwrap_or_default();
-        if entry == wanted || name == wanted {
-            return Ok(home.join(entry));
+    let found = entries(&home, prefix);
+    if found.iter().any(|entry| entry == wanted) {
+        return Ok(home.join(wanted));
+    }
+    let (mut has, mut called_so) = (Vec::new(), Vec::new());
+    for entry in &found {
+        let text = |file: &str| read(&home.join(entry).join(file)).unwrap_or_default();
+        let (name, label) = (text("name"), text("label"));
+        let title = if name.is_empty() { "without name" } else { &name };
+        let labelled = if label.is_empty() { String::new() } else { format!(", label {label:?}") };
+        has.push(format!("{title} ({entry}{labelled})"));
+        if name == wanted || label == wanted {
+            called_so.push(entry);
         }
-        has.push(format!("{} ({entry})", if name.is_empty() { "without name" } else { &name }));
     }
     let has = if has.is_empty() { "none".to_owned() } else { quoted(&has.join(", ")) };
-    Err(format!("{}: no {prefix} is {wanted:?}; there are: {has}", home.display()))
+    match called_so.as_slice() {
+        [entry] => Ok(home.join(entry)),
+        [] => Err(format!("{}: no {prefix} is {wanted:?}; there are: {has}", home.display())),
+        several => Err(format!(
+            "{}: {} {prefix}s are {wanted:?}; name one by its label or its folder; there are: {has}",
+            home.display(),
+            several.len()
+        )),
+    }
 }

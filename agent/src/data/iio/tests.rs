@@ -1,6 +1,8 @@
 //! Fake trees of sysfs, from attributes to windows.
 
 mod buffered;
+mod devices;
+mod inputs;
 mod polled;
 
 use std::fs;
@@ -69,6 +71,18 @@ impl Tree {
         self.write(&format!("scan_elements/in_{name}_type"), &format!("{kind}\n"));
     }
 
+    /// With what a file of `agent/tests/inputs` describes: `file: content` in each line.
+    fn of(text: &str) -> Self {
+        let tree = Self::empty();
+        for line in text.lines().filter(|line| !line.starts_with('#')) {
+            let (file, content) = line.split_once(": ").unwrap();
+            let path = tree.devices().join(file);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, format!("{content}\n")).unwrap();
+        }
+        tree
+    }
+
     fn devices(&self) -> PathBuf {
         self.0.path().join("sys/bus/iio/devices")
     }
@@ -121,6 +135,7 @@ impl<D: Device> Bench<D> {
     fn new(config: &IioConfig) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let store = SampleStore::open(dir.path(), config.sampling.header()).unwrap();
+        let store = store.with_intake(config.sampling.intake());
         Self {
             store: Mutex::new(store),
             watch: Watch::new(config),
@@ -146,12 +161,20 @@ impl<D: Device> Bench<D> {
         records
     }
 
-    /// The values of each sample in thousandths.
-    #[allow(clippy::cast_possible_truncation)]
-    fn codes(&self) -> Vec<Vec<i32>> {
-        let thousandths = |value: f32| (value * 1000.0).round() as i32;
-        let record = |record: Record| record.values.into_iter().map(thousandths).collect();
-        self.records().into_iter().map(record).collect()
+    fn values(&self) -> Vec<Vec<f32>> {
+        self.records().into_iter().map(|record| record.values).collect()
+    }
+
+    /// Values of the first sample, rounded to `digits` decimals.
+    fn rounded(&self, digits: i32) -> Vec<f64> {
+        let size = 10_f64.powi(digits);
+        let first = self.values().remove(0);
+        first.iter().map(|value| (f64::from(*value) * size).round() / size).collect()
+    }
+
+    fn lost(&self, loss: Loss) -> (u64, String) {
+        let losses = self.status().losses;
+        (losses.count(loss), losses.last(loss).unwrap_or_default().to_owned())
     }
 
     fn status(&self) -> SourceStatus {

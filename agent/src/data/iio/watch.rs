@@ -20,9 +20,9 @@ pub(super) struct Now {
     pub(super) wall_us: i64,
 }
 
-/// A device that is open.
+/// The devices of a source, open.
 pub(super) trait Device: Send + Sized {
-    /// Opens the device of `config`.
+    /// Opens the devices of `config`.
     ///
     /// # Errors
     /// Why that is not possible now, and what to do.
@@ -57,7 +57,7 @@ impl<D: Device> Watch<D> {
             Some(device) => device.poll(now, store),
             None if self.retry_at.is_some_and(|at| now.steady < at) => return false,
             None => D::open(&self.config).map(|device| {
-                let problem = format!("{}: open; no sample yet", self.config.input.device);
+                let problem = format!("{}: open; no sample yet", self.config.input.title());
                 lock(store).set_problem(Some(problem));
                 self.device = Some(device);
                 true
@@ -66,7 +66,7 @@ impl<D: Device> Watch<D> {
         result.unwrap_or_else(|problem| {
             self.device = None;
             self.retry_at = now.steady.checked_add(RETRY);
-            let problem = format!("{}: {problem}", self.config.input.device);
+            let problem = format!("{}: {problem}", self.config.input.title());
             lock(store).set_problem(Some(problem));
             false
         })

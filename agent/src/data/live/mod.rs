@@ -91,9 +91,12 @@ impl LiveSource {
             return Err(DataError::Config(problems));
         }
         let store = SampleStore::open(state_dir, sampling.header())?;
+        let mut store = store.with_intake(sampling.intake());
+        store.set_label_names(sampling.label_names());
         let reader = open(&store)?;
-        let labels = sampling.labels_path.as_ref();
-        let labels = labels.map(|path| LabelReader::new(path, delimiter, sampling.time_unit));
+        let (unit, period_ns) = (sampling.time_unit, sampling.period_ns());
+        let labels = sampling.label_file(delimiter);
+        let labels = labels.map(|(path, form)| LabelReader::new(&path, &form, unit, period_ns));
         let store = Arc::new(Mutex::new(store));
         let (stop, stopped) = channel();
         let shared = Arc::clone(&store);
@@ -211,6 +214,9 @@ fn run(
         } else {
             stop.recv_timeout(reader.pause().min(POLL)) != Err(RecvTimeoutError::Timeout)
         };
+        if stopping {
+            lock(store).finish();
+        }
         if stopping || clock().saturating_duration_since(synced) >= SYNC {
             save(store, &mut *reader);
             synced = clock();
@@ -225,6 +231,7 @@ fn run(
 pub(super) fn settle(store: &Mutex<SampleStore>) {
     let mut store = lock(store);
     store.tell_losses();
+    store.rest(clock());
     if let Err(error) = store.flush() {
         store.set_problem(Some(error.to_string()));
     }

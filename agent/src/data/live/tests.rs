@@ -1,5 +1,7 @@
 //! One source that several threads ask.
 
+mod kept;
+
 use std::cell::Cell;
 use std::io::Write;
 use std::path::Path;
@@ -8,16 +10,21 @@ use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use dunlin_protocol::id::Name;
-use dunlin_protocol::task::{Channel, Features, Input, Target, TaskSpec};
+use dunlin_protocol::task::{Channel, Features, Input, Rate, Target, TaskSpec};
 
-use crate::data::{DataError, SourceConfig, WindowSource, open};
+use crate::data::{DataError, Loss, SourceConfig, WindowSource, open, reset};
 
 /// Windows of four samples of one channel, one behind the other, at 50 Hz.
 fn task() -> TaskSpec {
     let channel = Channel { name: "x".into(), unit: "g".into(), offset: 0.0, scale: 1.0 };
     TaskSpec {
         name: Name::new("test").unwrap(),
-        input: Input { channels: vec![channel], rate_millihertz: 50_000, window: 4, hop: 4 },
+        input: Input {
+            channels: vec![channel],
+            rate: Rate::from_millihertz(50_000),
+            window: 4,
+            hop: 4,
+        },
         features: Features::Raw,
         layers: Vec::new(),
         target: Target::Reconstruct,

@@ -75,6 +75,11 @@ impl JsonPath {
         Ok(Self { text: text.to_owned(), steps })
     }
 
+    /// The path as it was written.
+    pub(in crate::data) fn text(&self) -> &str {
+        &self.text
+    }
+
     /// The steps from the value to the place.
     pub(super) fn steps(&self) -> &[Step] {
         &self.steps

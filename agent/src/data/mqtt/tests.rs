@@ -1,25 +1,34 @@
 //! From messages to samples, with a broker where there is one.
 
+mod inputs;
+mod topics;
+
 use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 use dunlin_link::LinkEvent;
 use dunlin_link::testing::{Mosquitto, TestClient};
 
-use super::reader::Messages;
+use super::samples::Messages;
 use crate::data::config::{MqttConfig, SourceConfig};
 use crate::data::ring::Record;
 use crate::data::store::SampleStore;
 use crate::data::{Loss, WindowSource, open};
 
-fn config(more: &str) -> MqttConfig {
-    let text = format!(
-        "kind = 'mqtt'\ntopic = 'sensors/+/imu'\nrate_hz = 50\n{more}\n[channels]\nx = 'a.x'\n"
-    );
-    let config: SourceConfig = toml::from_str(&text).unwrap();
+const TOPIC: &str = "sensors/left/imu";
+
+fn parse(text: &str) -> MqttConfig {
+    let config: SourceConfig = toml::from_str(text).unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(config.check().0, []);
     let SourceConfig::Mqtt(config) = config else { panic!("another kind") };
     config
+}
+
+fn config(more: &str) -> MqttConfig {
+    parse(&format!(
+        "kind = 'mqtt'\ntopic = 'sensors/+/imu'\nrate_hz = 50\n{more}\n[channels]\nx = 'a.x'\n"
+    ))
 }
 
 struct Bench {
@@ -30,13 +39,26 @@ struct Bench {
 
 impl Bench {
     fn new(more: &str) -> Self {
-        let (dir, config) = (tempfile::tempdir().unwrap(), config(more));
-        let store = SampleStore::open(dir.path(), config.sampling.header()).unwrap();
-        Self { store, messages: Messages::new(&config), _dir: dir }
+        Self::of(&config(more))
+    }
+
+    fn of(config: &MqttConfig) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let (store, messages) = Self::open(config, dir.path());
+        Self { store, messages, _dir: dir }
+    }
+
+    fn open(config: &MqttConfig, dir: &Path) -> (SampleStore, Messages) {
+        let store = SampleStore::open(dir, config.sampling.header()).unwrap();
+        (store.with_intake(config.sampling.intake()), Messages::new(config, dir))
     }
 
     fn take(&mut self, message: &str, arrival_us: i64) {
-        self.messages.take(message.as_bytes(), arrival_us, &mut self.store);
+        self.take_from(TOPIC, message, arrival_us);
+    }
+
+    fn take_from(&mut self, topic: &str, message: &str, arrival_us: i64) {
+        self.messages.take(topic, message.as_bytes(), arrival_us, &mut self.store);
     }
 
     fn records(&mut self) -> Vec<Record> {
@@ -48,6 +70,15 @@ impl Bench {
     fn times(&mut self) -> Vec<i64> {
         self.records().iter().map(|record| record.time_us).collect()
     }
+
+    fn values(&mut self) -> Vec<Vec<f32>> {
+        self.records().into_iter().map(|record| record.values).collect()
+    }
+
+    fn lost(&self, loss: Loss) -> (u64, String) {
+        let losses = self.store.status().losses;
+        (losses.count(loss), losses.last(loss).unwrap_or_default().to_owned())
+    }
 }
 
 #[test]
@@ -56,12 +87,24 @@ fn samples_have_the_time_of_the_message_or_of_their_arrival() {
     bench.take(r#"{"a":{"x":1},"t":20}"#, 7_000_000);
     bench.take(r#"{"a":{"x":2},"t":40}"#, 9_000_000);
     assert_eq!(bench.times(), [20_000, 40_000]);
-    let mut bench = Bench::new("batch = '$'");
+    let mut bench = Bench::new("batch = '$'\nfill = false");
     bench.take(r#"[{"a":{"x":1}},{"a":{"x":2}},{"b":0},{"a":{"x":4}}]"#, 1_060_000);
     bench.take(r#"[{"a":{"x":5}}]"#, 1_080_000);
     bench.take(r#"[{"a":{"x":6}}]"#, 9_000_000);
     assert_eq!(bench.times(), [1_000_000, 1_020_000, 1_060_000, 1_080_000, 9_000_000]);
-    assert_eq!(bench.store.status().losses.count(Loss::Number), 1);
+    assert_eq!(bench.lost(Loss::Missing), (1, "sensors/left/imu: a.x missing".to_owned()));
+}
+
+#[test]
+fn what_where_leaves_out_takes_no_time_and_is_no_fault() {
+    let mut bench = Bench::new("batch = '$'\nwhere = { k = 'a' }");
+    let other = r#"{"k":"b","a":{"x":-5}}"#;
+    let message = |x: u8| format!(r#"[{{"k":"a","a":{{"x":{x}}}}},{other}]"#);
+    (0..3).for_each(|n| bench.take(&message(n), i64::from(n) * 20_000));
+    assert_eq!(bench.values(), [[0.0], [1.0], [2.0]]);
+    assert_eq!(bench.times(), [0, 20_000, 40_000]);
+    let losses = bench.store.status().losses;
+    assert_eq!((losses.count(Loss::Filtered), losses.faults()), (3, 0));
 }
 
 #[test]
@@ -69,14 +112,23 @@ fn messages_that_are_not_understood_are_counted_and_a_problem_until_one_is() {
     let mut bench = Bench::new("");
     bench.take("hello", 0);
     bench.take(r#"{"a":{}}"#, 20_000);
-    let status = bench.store.status();
-    let problem = status.problem.unwrap();
-    assert!(problem.contains("sensors/+/imu") && problem.contains("line 1"), "{problem}");
+    let problem = bench.store.status().problem.unwrap();
+    assert!(problem.contains("sensors/left/imu: a.x missing"), "{problem}");
     bench.take(r#"{"a":{"x":"2.5"}}"#, 40_000);
     bench.take("hello", 60_000);
     let status = bench.store.status();
     assert_eq!((status.accepted, status.losses.faults(), status.problem), (1, 3, None));
-    assert_eq!(status.losses.count(Loss::Message), 2);
+    let (count, text) = bench.lost(Loss::Message);
+    assert!(count == 2 && text.contains("line 1") && text.contains("\"hello\""), "{text}");
+}
+
+#[test]
+fn one_bad_value_costs_one_sample_of_a_batch() {
+    let mut bench = Bench::new("batch = '$'\ntime = 't'\nfill = false");
+    bench.take(r#"[{"a":{"x":1},"t":0},{"a":{"x":"Low"},"t":0.02},{"a":{"x":3},"t":0.04}]"#, 0);
+    assert_eq!(bench.values(), [[1.0], [3.0]]);
+    let text = "sensors/left/imu: a.x is \"Low\", no number".to_owned();
+    assert_eq!(bench.lost(Loss::Number), (1, text));
 }
 
 fn wait(source: &dyn WindowSource, holds: impl Fn(&crate::data::SourceStatus) -> bool) {
@@ -150,5 +202,28 @@ fn what_keeps_samples_from_coming_is_told_with_a_next_step() {
     let reason = "mqtt://localhost:1883: bad user name or password".to_owned();
     assert_eq!(problem_after(LinkEvent::Refused { reason: reason.clone() }), reason);
     let payload = br#"{"a":{"x":1}}"#.to_vec();
-    assert_eq!(problem_after(LinkEvent::Message { topic: "any".into(), payload }), "");
+    assert_eq!(problem_after(LinkEvent::Message { topic: TOPIC.into(), payload }), "");
+}
+
+#[test]
+fn a_burst_comes_in_whole() {
+    let Some(broker) = Mosquitto::anonymous() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let more = format!("url = '{}'\nclient_id = 'burst-sensor'\ntime = 't'", broker.url());
+    let source = open(&SourceConfig::Mqtt(config(&more)), dir.path()).unwrap();
+    broker.wait_log("Sending SUBACK to burst-sensor", 1);
+    let client = TestClient::open(broker.client("gateway"));
+    client.wait_connected();
+    for n in 0..3000 {
+        let message = format!("{{\"a\":{{\"x\":{n}}},\"t\":{}}}", f64::from(n) * 0.02);
+        client.link.publish(TOPIC.into(), message.into_bytes(), false);
+    }
+    wait(&*source, |status| status.accepted == 3000);
+    let status = source.status();
+    assert!(status.losses.is_empty(), "{}", status.losses);
+    drop(source);
+    let mut store = SampleStore::open(dir.path(), config("").sampling.header()).unwrap();
+    let mut values = Vec::new();
+    store.scan(|record| values.push(record.values[0])).unwrap();
+    assert_eq!(values, (0..3000u16).map(f32::from).collect::<Vec<_>>());
 }

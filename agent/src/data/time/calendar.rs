@@ -88,9 +88,11 @@ impl Calendar {
         if let Some(moment) = parsed.timestamp() {
             return bounded(i128::from(moment.as_microsecond()));
         }
-        let midnight =
-            || parsed.to_date().map(|date| date.to_datetime(jiff::civil::Time::midnight()));
-        let local = parsed.to_datetime().or_else(|_| midnight()).map_err(|_| wrong())?;
+        let local = match parsed.hour() {
+            Some(_) => parsed.to_datetime(),
+            None => parsed.to_date().map(|date| date.to_datetime(jiff::civil::Time::midnight())),
+        };
+        let local = local.map_err(|_| wrong())?;
         match parsed.offset() {
             Some(offset) => at_offset(offset, local),
             None => self.moment(local, not_before),

@@ -71,7 +71,7 @@ pub struct TimeReader {
     problem: Option<TimeProblem>,
     /// Day of the first `of_day`, in days since 1970.
     start_day: i64,
-    /// Where the first `delta` begins, in microseconds.
+    /// Where the first `delta` begins, and what epochs count from, in microseconds.
     start_us: i64,
     last: Option<Last>,
 }
@@ -130,6 +130,11 @@ impl TimeReader {
         self.last = Some(Last { time_us, day, of_day_us });
     }
 
+    /// The time that was read last, in microseconds.
+    pub fn last_us(&self) -> Option<i64> {
+        self.last.map(|last| last.time_us)
+    }
+
     /// Reads a time from text; white space around it does not matter. Gives microseconds since
     /// 1970, or since whatever the numbers count from.
     ///
@@ -142,7 +147,7 @@ impl TimeReader {
         }
         let not_before = self.last.map(|last| last.time_us);
         let time_us = match &self.kind {
-            TimeKind::Epoch => self.units(text)?,
+            TimeKind::Epoch => self.since_start(self.units(text)?)?,
             TimeKind::Delta => self.after(self.units(text)?)?,
             TimeKind::Iso => self.calendar.iso(text, not_before)?,
             TimeKind::Pattern(pattern) => self.calendar.pattern(pattern, text, not_before)?,
@@ -189,7 +194,10 @@ impl TimeReader {
         if let Some(problem) = &self.problem {
             return Err(problem.clone());
         }
-        let time_us = if self.kind == TimeKind::Delta { self.after(us)? } else { us };
+        let time_us = match self.kind {
+            TimeKind::Delta => self.after(us)?,
+            _ => self.since_start(us)?,
+        };
         self.note(time_us)
     }
 
@@ -211,6 +219,10 @@ impl TimeReader {
         } else {
             ""
         }
+    }
+
+    fn since_start(&self, us: i64) -> Result<i64, TimeProblem> {
+        bounded(i128::from(self.start_us) + i128::from(us))
     }
 
     fn after(&self, us: i64) -> Result<i64, TimeProblem> {
@@ -244,6 +256,16 @@ impl TimeReader {
 fn bounded(us: i128) -> Result<i64, TimeProblem> {
     let fits = us.abs() <= US_MAX;
     i64::try_from(us).ok().filter(|_| fits).ok_or(TimeProblem::Bounds)
+}
+
+/// A time in microseconds for people: a date in UTC, or seconds where it is no time since 1970.
+pub fn show_us(time_us: i64) -> String {
+    if time_us.abs() < 3650 * DAY_US {
+        let seconds = time_us / 1_000_000;
+        return format!("{seconds}.{:03} s", (time_us % 1_000_000).abs() / 1000);
+    }
+    let moment = jiff::Timestamp::from_microsecond(time_us);
+    moment.map_or_else(|_| format!("{time_us} us"), |moment| format!("{moment:.3}"))
 }
 
 #[cfg(test)]

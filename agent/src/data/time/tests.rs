@@ -38,6 +38,8 @@ fn epochs_are_exact_in_each_unit() {
     for number in [f64::NAN, f64::INFINITY, 1e300] {
         assert_eq!(reader("'epoch'").read_number(number), Err(TimeProblem::Bounds));
     }
+    let polar = "{ unit = 'ns', start = '2000-01-01' }";
+    assert_eq!(read(polar, &["1000"]), [946_684_800_000_001]);
     assert_eq!(problem("'epoch'", "1e300"), TimeProblem::Bounds.to_string());
 }
 
@@ -136,6 +138,13 @@ fn a_problem_says_what_would_read_the_text_and_what_is_wrong_with_the_format() {
     let error =
         toml::from_str::<toml::Table>("a = 'x'").unwrap()["a"].clone().try_into::<TimeFormat>();
     assert!(error.unwrap_err().to_string().contains("no time format"));
+}
+
+#[test]
+fn times_are_shown_as_dates_or_seconds() {
+    assert_eq!(show_us(12_345_678), "12.345 s");
+    assert_eq!(show_us(DAY * 1_000_000 + 250_000), "2026-05-20T00:00:00.250Z");
+    assert_eq!(show_us(i64::MAX), format!("{} us", i64::MAX));
 }
 
 #[test]

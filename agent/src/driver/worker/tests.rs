@@ -5,7 +5,7 @@ use std::sync::mpsc::Receiver;
 use dunlin_protocol::id::{Lineage, Name, RoundId};
 use dunlin_protocol::message::WorkRef;
 use dunlin_protocol::task::{
-    Channel, Features, Input as TaskInput, Layer, Op, Share, Target, Task, TaskSpec,
+    Channel, Features, Input as TaskInput, Layer, Op, Rate, Share, Target, Task, TaskSpec,
 };
 use dunlin_protocol::work::Score;
 
@@ -15,7 +15,8 @@ use crate::job::{JobFailure, JobSpec, Outcome, Survey, Trained};
 
 fn task() -> Arc<Task> {
     let channel = Channel { name: "x".into(), unit: "g".into(), offset: 0.0, scale: 1.0 };
-    let input = TaskInput { channels: vec![channel], rate_millihertz: 1000, window: 1, hop: 1 };
+    let input =
+        TaskInput { channels: vec![channel], rate: Rate::from_millihertz(1000), window: 1, hop: 1 };
     let name = Name::new("toy").unwrap();
     let layer = Layer { op: Op::Dense { out: 1 }, share: Share::Shared };
     let (features, layers) = (Features::Raw, vec![layer]);
@@ -52,8 +53,15 @@ impl Executor for Stepper {
         }
         let score = Score::default();
         let (delta, local) = (vec![], vec![]);
-        let trained =
-            Trained { delta, local, examples: 1, train_loss: 0.0, before: score, after: score };
+        let trained = Trained {
+            delta,
+            local,
+            examples: 1,
+            train_loss: 0.0,
+            before: score,
+            after: score,
+            ..Trained::default()
+        };
         Ok(trained.into())
     }
 }

@@ -210,6 +210,7 @@ fn a_model_without_trained_local_layers_is_not_used_and_changes_of_them_are() {
         train_loss: 0.7,
         before: score,
         after: score,
+        ..Trained::default()
     };
     let outputs = bench.step(Input::Done { work: work(1), outcome: Ok(trained.into()) });
     assert_eq!(used(&outputs)[0].local, Some(local));

@@ -2,7 +2,7 @@
 
 use dunlin_protocol::message::Refusal;
 use dunlin_protocol::plan::Plan;
-use dunlin_protocol::task::{Target, Task, TaskSpec};
+use dunlin_protocol::task::{Rate, Target, Task, TaskSpec};
 use dunlin_protocol::topic::Topic;
 use dunlin_protocol::wire;
 use dunlin_protocol::work::WorkKind;
@@ -40,7 +40,7 @@ fn every_change_of_meaning_is_refused_by_name() {
         ("unit of x", |task| task.input.channels[0].unit = "m/s2".into()),
         ("offset of x", |task| task.input.channels[0].offset = 1.0),
         ("scale of x", |task| task.input.channels[0].scale = 2.0),
-        ("rate in mHz", |task| task.input.rate_millihertz = 2000),
+        ("rate", |task| task.input.rate = Rate::from_millihertz(2000)),
     ];
     for (what, change) in changes {
         let mut task = settings().task;

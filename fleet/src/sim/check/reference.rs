@@ -159,6 +159,7 @@ impl Reference {
             train_loss: loss_of(train_loss) / real(examples.max(1)),
             before: pooled(before),
             after: pooled([windows, hits, loss]),
+            ..Figures::default()
         }
     }
 }

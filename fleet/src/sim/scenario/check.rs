@@ -1,5 +1,7 @@
 //! What is wrong with a scenario.
 
+use std::path::Path;
+
 use dunlin_protocol::codec::Codec;
 use dunlin_service::config::Problems;
 
@@ -77,16 +79,17 @@ impl Scenario {
     fn learning_problems(&self, found: &mut Found) {
         let learning = &self.learning;
         let invented = INVENTED.contains(&learning.task_name());
-        let named = ["har-cnn", "har-mlp"].contains(&learning.task_name());
+        let named = dunlin_models::tasks::NAMES.contains(&learning.task_name());
         let task = match &learning.data {
             None => invented,
             Some(Data::Har { .. }) => named || learning.is_task_file(),
-            Some(Data::Csv { .. }) => named || learning.is_task_file(),
+            Some(Data::Csv(_)) => named || learning.is_task_file(),
         };
         if !task {
             let text = format!(
-                "without learning.data one of {}; with it har-cnn, har-mlp or a task file (.toml)",
-                INVENTED.join(", ")
+                "without learning.data one of {}; with it one of {} or a task file (.toml)",
+                INVENTED.join(", "),
+                dunlin_models::tasks::NAMES.join(", ")
             );
             let name = format!("{:?}", learning.task_name());
             found.0.add_value("learning.task", name, text);
@@ -104,9 +107,10 @@ impl Scenario {
             "learning.quantity_skew",
             format!("a device would have up to {most:.0} windows"),
         );
-        if let Some(Data::Csv { rate_hz, channels, .. }) = &learning.data {
-            found.unless(*rate_hz > 0.0, "learning.data.rate_hz", "above 0");
-            found.unless(!channels.is_empty(), "learning.data.channels", "channel = \"column\"");
+        if let Some(Data::Csv(data)) = &learning.data
+            && let Err(problem) = data.source(Path::new("shard.csv"), &["1"; 9])
+        {
+            found.0.add("learning.data", problem.trim_start_matches("learning.data:").trim_start());
         }
     }
 

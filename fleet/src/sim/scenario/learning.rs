@@ -1,9 +1,10 @@
 //! What is learned, by whom, from which data.
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use dunlin_agent::data::config::{CsvConfig, SourceConfig};
 use serde::{Deserialize, Serialize};
+use toml::{Table, Value};
 
 /// Tasks whose data are invented.
 pub(super) const INVENTED: [&str; 4] = ["toy", "wrist", "flute-lr", "har-like"];
@@ -14,8 +15,8 @@ pub(super) const INVENTED: [&str; 4] = ["toy", "wrist", "flute-lr", "har-like"];
 pub struct Learning {
     /// With invented data: `toy` (exact arithmetic, no network), `wrist` (a watch's motion, each
     /// device a person), `flute-lr` (784 values, ten classes) or `har-like` (`har-cnn` on windows
-    /// of nine channels in which each class has a rhythm). With `data`: `har-cnn`, `har-mlp` or the
-    /// path of a task file; a relative path starts at the scenario's folder.
+    /// of nine channels in which each class has a rhythm). With `data`: `har-cnn`, `har-mlp`, `acc-cnn`
+    /// or the path of a task file; a relative path starts at the scenario's folder.
     pub task: PathBuf,
     /// Recorded data, where they are not invented.
     pub data: Option<Data>,
@@ -87,28 +88,149 @@ pub enum Data {
         /// The folder `UCI HAR Dataset`, or the folder that contains it.
         dir: PathBuf,
     },
-    /// A folder of CSV files with a header row: devices have the files in turn, by name.
-    Csv {
-        /// The folder; a relative path starts at the scenario's folder.
-        dir: PathBuf,
-        /// The last so many files judge and are on no device.
-        #[serde(default)]
-        held_out: usize,
-        /// Samples a second in the recording, above 0.
-        rate_hz: f64,
-        /// Channel of the task to column.
-        channels: BTreeMap<String, String>,
-        /// Column of the time in seconds; without it, samples follow each other at `rate_hz`.
-        time: Option<String>,
-        /// Column of the label.
-        label: Option<String>,
+    /// A folder of text files, each device with the recording of one of them, or of one person.
+    Csv(CsvData),
+}
+
+/// A folder of text files. Beside these keys stand those of an agent's `csv` source, but for its
+/// path, the size of its ring and `labels_path`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CsvData {
+    /// The folder; a relative path starts at the scenario's folder.
+    pub dir: PathBuf,
+    /// The last so many parts judge and are on no device.
+    #[serde(default)]
+    pub held_out: usize,
+    /// What one device has.
+    #[serde(default)]
+    pub by: By,
+    /// Whether several devices may have the same part, where there are fewer than devices.
+    #[serde(default)]
+    pub repeat: bool,
+    /// Names of the files, with `*` for any characters.
+    #[serde(default = "csv_files")]
+    pub files: String,
+    /// Names of files that are no recordings, such as an index.
+    #[serde(default)]
+    pub skip: Vec<String>,
+    /// Each file has a label file of the same name, but with this instead of its ending.
+    pub labels_suffix: Option<String>,
+    /// The keys of the source. In texts, `{1}` stands for what the first `*` of `files` is in the
+    /// name of the file.
+    #[serde(flatten)]
+    pub source: Table,
+}
+
+fn csv_files() -> String {
+    "*.csv".into()
+}
+
+/// What one device has of a folder of text files.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum By {
+    /// `"file"`: a file. `"folder"`: the files of a folder in the folder. Text such as `"{2}"`: the
+    /// files in whose names the second `*` is the same.
+    Text(String),
+    /// The rows with one text in a column.
+    Column {
+        /// Name or place of the column.
+        column: ColumnKey,
     },
+}
+
+impl Default for By {
+    fn default() -> Self {
+        Self::Text("file".into())
+    }
+}
+
+/// A column by its name or its place from 0.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum ColumnKey {
+    /// Its place.
+    Index(usize),
+    /// Its name in the header.
+    Name(String),
+}
+
+/// Keys of a source that have no meaning for recorded shards.
+const NO_USE: [&str; 5] = ["path", "labels_path", "capacity_mb", "capacity_samples", "windows_mb"];
+
+impl CsvData {
+    /// The source that reads `path`, in the name of which the `*`s of `files` are `captures`.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the keys.
+    pub fn source(&self, path: &Path, captures: &[&str]) -> Result<CsvConfig, String> {
+        if let Some(key) = NO_USE.iter().find(|key| self.source.contains_key(**key)) {
+            return Err(format!("learning.data.{key}: has no use in a simulation; remove it"));
+        }
+        let mut keys = Value::Table(self.source.clone());
+        fill_in(&mut keys, captures);
+        let Value::Table(mut keys) = keys else { return Err("learning.data: no table".into()) };
+        keys.insert("kind".into(), "csv".into());
+        keys.insert("path".into(), path.to_string_lossy().into_owned().into());
+        if let Some(suffix) = &self.labels_suffix {
+            let labels = labels_of(path, suffix).to_string_lossy().into_owned();
+            keys.insert("labels_path".into(), labels.into());
+        }
+        let source = SourceConfig::deserialize(Value::Table(keys));
+        let source = source.map_err(|error| format!("learning.data: {error}"))?;
+        let problems = source.check();
+        if !problems.is_empty() {
+            return Err(format!("learning.data:{problems:#}"));
+        }
+        match source {
+            SourceConfig::Csv(config) => Ok(config),
+            _ => Err("learning.data: no csv source".into()),
+        }
+    }
+}
+
+/// The label file of the recording at `path`.
+pub(in crate::sim) fn labels_of(path: &Path, suffix: &str) -> PathBuf {
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    path.with_file_name(stem + suffix)
+}
+
+/// Puts `captures` in the place of `{1}`, `{2}` and so on in all texts of `value`. A text that is a
+/// whole number then becomes that number, as `01` and `1` are the same in an index.
+fn fill_in(value: &mut Value, captures: &[&str]) {
+    match value {
+        Value::String(text) if text.contains('{') => {
+            let mut filled = text.clone();
+            for (at, capture) in captures.iter().enumerate() {
+                filled = filled.replace(&format!("{{{}}}", at + 1), capture);
+            }
+            if filled != *text {
+                *value = filled.parse::<i64>().map_or(Value::String(filled), Value::Integer);
+            }
+        }
+        Value::Array(values) => values.iter_mut().for_each(|value| fill_in(value, captures)),
+        Value::Table(table) => table.iter_mut().for_each(|(_, value)| fill_in(value, captures)),
+        _ => {}
+    }
 }
 
 impl Data {
     pub(super) fn dir_mut(&mut self) -> &mut PathBuf {
         match self {
-            Self::Har { dir } | Self::Csv { dir, .. } => dir,
+            Self::Har { dir } => dir,
+            Self::Csv(data) => &mut data.dir,
+        }
+    }
+
+    /// Starts relative paths in it at `folder`.
+    pub(super) fn start_at(&mut self, folder: &Path) {
+        let dir = self.dir_mut();
+        *dir = folder.join(&*dir);
+        if let Self::Csv(data) = self
+            && let Some(Value::Table(labels)) = data.source.get_mut("label_file")
+            && let Some(Value::String(path)) = labels.get_mut("path")
+        {
+            *path = folder.join(&*path).to_string_lossy().into_owned();
         }
     }
 }

@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use crate::id::{LayoutHash, Name};
 use crate::task::{
-    Channel, Features, Input, Layer, Op, Shape, ShapeError, Share, Target, Task, TaskSpec,
+    Channel, Features, Input, Layer, Op, Rate, Shape, ShapeError, Share, Target, Task, TaskSpec,
 };
 
 const CONV: Op = Op::Conv1d { out: 4, kernel: 3 };
@@ -16,7 +16,7 @@ fn spec(window: u16, ops: &[Op]) -> TaskSpec {
     let channels = ["x", "y", "z"].map(channel).into();
     TaskSpec {
         name: Name::new("sample").unwrap(),
-        input: Input { channels, rate_millihertz: 50_000, window, hop: window },
+        input: Input { channels, rate: Rate::from_millihertz(50_000), window, hop: window },
         features: Features::Raw,
         layers: ops.iter().map(|&op| Layer { op, share: Share::Shared }).collect(),
         target: Target::Classes(["a", "b"].map(|label| label.to_string()).into()),

@@ -13,9 +13,7 @@ fn drain(follower: &mut Follower) -> Vec<(Piece, String)> {
         match piece {
             Piece::Nothing => return pieces,
             Piece::Bytes => pieces.push((piece, text)),
-            Piece::Opened { .. } | Piece::Restarted | Piece::Ended => {
-                pieces.push((piece, String::new()));
-            }
+            _ => pieces.push((piece, String::new())),
         }
     }
 }
@@ -28,7 +26,7 @@ fn only(piece: Piece) -> (Piece, String) {
     (piece, String::new())
 }
 
-const OPENED: Piece = Piece::Opened { resumed: false };
+const OPENED: Piece = Piece::Opened(Opened::New);
 
 fn append(path: &Path, text: &str) {
     let mut file = OpenOptions::new().append(true).create(true).open(path).unwrap();
@@ -70,7 +68,7 @@ fn a_truncated_file_is_read_from_its_start() {
     let mut follower = Follower::file(&path, None);
     drain(&mut follower);
     fs::write(&path, "new").unwrap();
-    assert_eq!(drain(&mut follower), [only(Piece::Restarted), bytes("new")]);
+    assert_eq!(drain(&mut follower), [only(Piece::Shortened), bytes("new")]);
 }
 
 #[test]
@@ -80,19 +78,72 @@ fn the_same_file_goes_on_where_it_was_left_and_another_one_does_not() {
     append(&path, "one\ntwo\n");
     let mut follower = Follower::file(&path, None);
     drain(&mut follower);
-    let position = follower.position(4, 1).unwrap();
+    let position = follower.position(4).unwrap();
     assert!(position.is_some());
     append(&path, "three\n");
-    let mut again = Follower::file(&path, position);
-    let resumed = Piece::Opened { resumed: true };
+    let mut again = Follower::file(&path, position.clone());
+    let resumed = Piece::Opened(Opened::Resumed);
     assert_eq!(drain(&mut again), [only(resumed), bytes("two\nthree\n")]);
     assert_eq!(again.head(4).unwrap(), b"one\n");
     fs::write(&path, "ONE\ntwo\nthree\n").unwrap();
-    let mut other = Follower::file(&path, position);
-    assert_eq!(drain(&mut other)[0], only(OPENED));
+    let rewritten = only(Piece::Opened(Opened::Rewritten));
+    let mut other = Follower::file(&path, position.clone());
+    assert_eq!(drain(&mut other)[0], rewritten, "its head differs");
+    fs::write(&path, "one\ntwo\n").unwrap();
+    let later = Follower::file(&path, None);
+    let later = after(later).position(8).unwrap();
+    fs::write(&path, "one\nTWO\nthree\n").unwrap();
+    assert_eq!(drain(&mut Follower::file(&path, later))[0], rewritten, "what was read differs");
     fs::write(&path, "on").unwrap();
-    let mut shorter = Follower::file(&path, position);
-    assert_eq!(drain(&mut shorter)[0], only(OPENED));
+    let mut shorter = Follower::file(&path, position.clone());
+    assert_eq!(drain(&mut shorter)[0], rewritten);
+    fs::remove_file(&path).unwrap();
+    append(&dir.path().join("keeps the inode"), "x");
+    append(&path, "another\n");
+    assert_eq!(drain(&mut Follower::file(&path, position))[0], only(Piece::Opened(Opened::Other)));
+}
+
+fn after(mut follower: Follower) -> Follower {
+    drain(&mut follower);
+    follower
+}
+
+#[test]
+fn a_file_written_anew_in_place_is_read_from_its_start_whatever_its_length() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("labels.csv");
+    append(&path, "0,10,move\n10,20,move\n");
+    let mut follower = Follower::file(&path, None);
+    drain(&mut follower);
+    for text in ["0,10,rest\n10,20,move\n", "0,10,rest\n10,20,rest\n20,30,move\n"] {
+        fs::write(&path, text).unwrap();
+        assert_eq!(drain(&mut follower), [only(Piece::Rewritten), bytes(text)]);
+        append(&path, "30,40,move\n");
+        assert_eq!(drain(&mut follower), [bytes("30,40,move\n")], "it grows as before");
+    }
+    assert_eq!(drain(&mut follower), []);
+}
+
+#[test]
+fn of_a_long_file_the_beginning_and_what_was_read_last_are_compared() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("imu.csv");
+    let mut text = "line\n".repeat(40_000);
+    append(&path, &text);
+    let mut follower = Follower::file(&path, None);
+    drain(&mut follower);
+    text.replace_range(text.len() - 5.., "LINE\n");
+    text.push_str("more\n");
+    fs::write(&path, &text).unwrap();
+    assert_eq!(drain(&mut follower)[0], only(Piece::Rewritten));
+    text.replace_range(100_000..100_004, "LINE");
+    fs::write(&path, &text).unwrap();
+    let mut kept = Follower::file(&path, None).keep(1 << 20);
+    drain(&mut kept);
+    assert_eq!(drain(&mut follower), [], "not noticed");
+    text.replace_range(100_000..100_004, "line");
+    fs::write(&path, &text).unwrap();
+    assert_eq!(drain(&mut kept)[0], only(Piece::Rewritten), "noticed");
 }
 
 #[test]
@@ -115,7 +166,7 @@ fn a_fifo_outlives_its_writers_and_is_never_waited_for() {
         assert!(follower.waits_for_writer());
     }
     assert_eq!(follower.offset(), None);
-    assert_eq!(follower.position(0, 0).unwrap(), None);
+    assert_eq!(follower.position(0).unwrap(), None);
 }
 
 #[test]
@@ -127,7 +178,7 @@ fn a_stream_ends_once_it_is_read() {
             Piece::Bytes => total += piece.len(),
             Piece::Ended => break,
             Piece::Nothing => std::thread::park_timeout(Duration::from_millis(1)),
-            Piece::Opened { .. } | Piece::Restarted => panic!("a stream only ends"),
+            _ => panic!("a stream only ends"),
         }
     }
     assert_eq!(total, 3 * PIECE_BYTES + 1);

@@ -8,7 +8,7 @@ use crate::data::cut::windows;
 use crate::data::ring::{Header, NO_LABEL, RingChannel, record_bytes};
 use dunlin_protocol::id::Name;
 use dunlin_protocol::rng::Rng;
-use dunlin_protocol::task::{Channel, Features, Input, Target};
+use dunlin_protocol::task::{Channel, Features, Input, Rate, Target};
 
 const CAPACITY: u64 = 1024;
 
@@ -23,7 +23,7 @@ fn task(window: u16, hop: u16, labels: &[&str]) -> TaskSpec {
     };
     TaskSpec {
         name: Name::new("test").unwrap(),
-        input: Input { channels, rate_millihertz: 50_000, window, hop },
+        input: Input { channels, rate: Rate::from_millihertz(50_000), window, hop },
         features: Features::Raw,
         layers: Vec::new(),
         target,
@@ -191,7 +191,7 @@ fn a_counter_of_another_task_is_not_gone_on_with() {
         assert!(bench.check(&mut kept, &task, usize::MAX, "another task") > 0);
     }
     let (mut fast, more) = (task(4, 2, &[]), task(4, 2, &["run", "jump"]));
-    fast.input.rate_millihertz = 100_000;
+    fast.input.rate = Rate::from_millihertz(100_000);
     let mut error = |task: &TaskSpec| bench.count(&mut kept, task, 100).unwrap_err().to_string();
     assert!(error(&fast).contains("100 Hz"));
     assert!(error(&more).contains("none of the task's labels"));

@@ -19,7 +19,7 @@ fn a_buffer_is_set_up_read_and_switched_off() {
     tree.write("buffer/enable", "1\n"); // of a program that was killed
     tree.write("scan_elements/in_accel_y_en", "1\n");
     tree.write("current_timestamp_clock", "monotonic\n");
-    let mut bench = Bench::<Buffer>::new(&tree.config(BUFFERED));
+    let mut bench = Bench::<Buffered>::new(&tree.config(BUFFERED));
     fs::write(tree.node(), scan(-2, 2047, 0xF_FFE, 1_700_000_000_123_456_789)).unwrap();
     bench.poll();
     assert_eq!(bench.problem(), "");
@@ -30,16 +30,17 @@ fn a_buffer_is_set_up_read_and_switched_off() {
     assert_eq!(tree.read("current_timestamp_clock"), "realtime");
     assert_eq!(tree.read("buffer/enable"), "1");
     let record = bench.records().pop().unwrap();
-    assert_eq!(bench.codes().pop().unwrap(), [6000, -20, 20_470]);
+    assert_eq!(record.values, [0.006, -0.02, 20.47]);
     assert_eq!(record.time_us, 1_700_000_000_123_456);
     drop(bench);
     assert_eq!(tree.read("buffer/enable"), "0");
 }
 
 #[test]
+#[allow(clippy::cast_possible_truncation)]
 fn scans_that_come_in_pieces_are_put_together() {
     let tree = Tree::buffered();
-    let mut bench = Bench::<Buffer>::new(&tree.config(BUFFERED));
+    let mut bench = Bench::<Buffered>::new(&tree.config(BUFFERED));
     bench.poll();
     let bytes: Vec<u8> = (0..20).flat_map(|n| scan(n, -n, 0, i64::from(n) * 20_000_000)).collect();
     let mut node = fs::OpenOptions::new().append(true).open(tree.node()).unwrap();
@@ -47,8 +48,9 @@ fn scans_that_come_in_pieces_are_put_together() {
         node.write_all(piece).unwrap();
         bench.poll();
     }
-    let expected: Vec<Vec<i32>> = (0..20).map(|n| vec![10_000, n * 10, -n * 10]).collect();
-    assert_eq!(bench.codes(), expected);
+    let scaled = |n: i16| (f64::from(n) * 0.01) as f32;
+    let expected: Vec<Vec<f32>> = (0..20).map(|n| vec![0.01, scaled(n), scaled(-n)]).collect();
+    assert_eq!(bench.values(), expected);
     let times: Vec<i64> = bench.records().iter().map(|record| record.time_us / 1000).collect();
     assert_eq!(times, (0..20).map(|n| n * 20).collect::<Vec<_>>());
 }
@@ -57,7 +59,7 @@ fn scans_that_come_in_pieces_are_put_together() {
 fn without_a_timestamp_scans_lie_before_the_moment_of_reading() {
     let tree = Tree::buffered();
     fs::remove_file(tree.path("scan_elements/in_timestamp_en")).unwrap();
-    let mut bench = Bench::<Buffer>::new(&tree.config(BUFFERED));
+    let mut bench = Bench::<Buffered>::new(&tree.config(BUFFERED));
     fs::write(tree.node(), vec![0; 6 * 5]).unwrap();
     bench.poll();
     let times: Vec<i64> = bench.records().iter().map(|record| record.time_us).collect();
@@ -70,21 +72,43 @@ fn a_rate_that_is_refused_is_a_problem_that_lists_the_rates_that_there_are() {
     let tree = Tree::buffered();
     tree.write("sampling_frequency_available", "26 52 104\n");
     tree.refuse_writes("sampling_frequency");
-    let error = Buffer::open(&tree.config(BUFFERED)).unwrap_err();
+    let error = Buffered::open(&tree.config(BUFFERED)).unwrap_err();
     assert!(error.contains("50 Hz") && error.contains("26 52 104"), "{error}");
     assert!(error.len() < 1000, "{error}");
     // Only the channel's own rate counts where there is no other.
     fs::remove_file(tree.path("sampling_frequency")).unwrap();
     tree.write("in_accel_sampling_frequency", "26");
-    assert!(Buffer::open(&tree.config(BUFFERED)).is_ok());
+    assert!(Buffered::open(&tree.config(BUFFERED)).is_ok());
     assert_eq!(tree.read("in_accel_sampling_frequency"), "50");
+}
+
+#[test]
+fn a_device_may_run_faster_where_samples_are_brought_to_the_rate() {
+    let tree = Tree::buffered();
+    tree.write("sampling_frequency_available", "26 52 104\n");
+    let mut bench = Bench::<Buffered>::new(&tree.config(&format!("resample = true\n{BUFFERED}")));
+    let scans = (0..60i16).flat_map(|n| scan(n, 0, 0, i64::from(n) * 1_000_000_000 / 52));
+    fs::write(tree.node(), scans.collect::<Vec<u8>>()).unwrap();
+    bench.poll();
+    assert_eq!((bench.problem().as_str(), tree.read("sampling_frequency").as_str()), ("", "52"));
+    let times: Vec<i64> = bench.records().iter().map(|record| record.time_us).collect();
+    assert!(times.len() > 40, "{times:?}");
+    assert!(times.windows(2).all(|pair| pair[1] - pair[0] == 20_000), "{times:?}");
+    // A line of 0.52 a second stays one.
+    let values: Vec<f32> = bench.values().iter().map(|values| values[1]).collect();
+    let middle = &values[10..values.len() - 10];
+    let off = |pair: &[f32]| (pair[1] - pair[0] - 0.0104).abs();
+    assert!(middle.windows(2).all(|pair| off(pair) < 1e-3), "{middle:?}");
+    fs::remove_file(tree.path("scan_elements/in_timestamp_en")).unwrap();
+    let error = Buffered::open(&tree.config(&format!("resample = true\n{BUFFERED}"))).unwrap_err();
+    assert!(error.contains("no timestamp"), "{error}");
 }
 
 #[test]
 fn a_buffer_that_cannot_be_switched_on_is_a_problem_and_tried_again() {
     let tree = Tree::buffered();
     tree.refuse_writes("buffer/enable");
-    let mut bench = Bench::<Buffer>::new(&tree.config(BUFFERED));
+    let mut bench = Bench::<Buffered>::new(&tree.config(BUFFERED));
     bench.poll();
     let problem = bench.problem();
     assert!(problem.contains("buffer/enable") && problem.contains("source.trigger"), "{problem}");
@@ -93,13 +117,13 @@ fn a_buffer_that_cannot_be_switched_on_is_a_problem_and_tried_again() {
     fs::write(tree.node(), scan(1, 1, 1, 0)).unwrap();
     bench.wait(Duration::from_secs(4));
     bench.poll();
-    assert_eq!((bench.codes().len(), bench.status().problem), (1, None));
+    assert_eq!((bench.values().len(), bench.status().problem), (1, None));
 }
 
 #[test]
 fn a_buffer_that_somebody_switches_off_is_switched_on_again() {
     let tree = Tree::buffered();
-    let mut bench = Bench::<Buffer>::new(&tree.config(BUFFERED));
+    let mut bench = Bench::<Buffered>::new(&tree.config(BUFFERED));
     bench.poll();
     tree.write("buffer/enable", "0");
     bench.poll();
@@ -118,7 +142,7 @@ fn a_buffer_that_somebody_switches_off_is_switched_on_again() {
 fn a_switched_off_buffer_that_only_says_that_it_has_nothing_is_found_within_a_second() {
     let tree = Tree::buffered();
     make_fifo(&tree);
-    let mut bench = Bench::<Buffer>::new(&tree.config(BUFFERED));
+    let mut bench = Bench::<Buffered>::new(&tree.config(BUFFERED));
     bench.poll();
     // With a writer that writes nothing a read would wait, as on a device node.
     let writer = fs::OpenOptions::new().write(true).open(tree.node()).unwrap();
@@ -153,7 +177,7 @@ fn what_a_buffer_lacks_is_named() {
     for (spoil, expected) in cases {
         let tree = Tree::buffered();
         spoil(&tree);
-        let error = Buffer::open(&tree.config(BUFFERED)).unwrap_err();
+        let error = Buffered::open(&tree.config(BUFFERED)).unwrap_err();
         assert!(error.contains(expected), "{error}");
     }
 }
@@ -167,17 +191,17 @@ fn a_trigger_is_set_by_its_name_and_runs_at_the_rate() {
     fs::write(trigger.join("name"), "clockwork\n").unwrap();
     fs::write(trigger.join("sampling_frequency"), "100\n").unwrap();
     let config = |name| tree.config(&format!("trigger = '{name}'\n{BUFFERED}"));
-    assert!(Buffer::open(&config("clockwork")).is_ok());
+    assert!(Buffered::open(&config("clockwork")).is_ok());
     assert_eq!(tree.read("trigger/current_trigger"), "clockwork");
     assert_eq!(fs::read_to_string(trigger.join("sampling_frequency")).unwrap(), "50");
-    let error = Buffer::open(&config("hourglass")).unwrap_err();
+    let error = Buffered::open(&config("hourglass")).unwrap_err();
     assert!(error.contains("clockwork (trigger3)"), "{error}");
 }
 
 fn task(window: u16) -> TaskSpec {
     let channel = |name: &str| Channel {
         name: name.to_owned(),
-        unit: "g".to_owned(),
+        unit: "m/s2".to_owned(),
         offset: 0.0,
         scale: 1.0,
     };
@@ -185,7 +209,7 @@ fn task(window: u16) -> TaskSpec {
         name: Name::new("test").unwrap(),
         input: Input {
             channels: vec![channel("x"), channel("z")],
-            rate_millihertz: 50_000,
+            rate: dunlin_protocol::task::Rate::from_millihertz(50_000),
             window,
             hop: window,
         },

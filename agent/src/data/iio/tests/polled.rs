@@ -4,16 +4,16 @@ const POLLED: &str =
     "device = 'imu_accel'\nmode = 'polled'\n[channels]\nx = 'accel_x'\ny = 'accel_y'";
 
 #[test]
-fn values_are_polled_in_the_unit_of_the_task() {
+fn values_are_polled_in_units_that_people_have() {
     let tree = Tree::polled();
     tree.write("in_temp_input", "21500\n");
-    let more = "device = 'imu_accel'\nmode = 'polled'\nfactor = 0.5\n\
-        [channels]\nx = 'accel_x'\ny = 'accel_y'\nt = 'temp'\n[factors]\nt = 0.001\n";
+    let more = "device = 'imu_accel'\nmode = 'polled'\n\
+        [channels]\nx = 'accel_x'\ny = 'accel_y'\nt = 'temp'\n";
     let mut bench = Bench::<Polled>::new(&tree.config(more));
     bench.poll();
     tree.write("in_accel_x_raw", "50\n");
     bench.poll();
-    assert_eq!(bench.codes(), [[21_500, 500, -1000], [21_500, 250, -1000]]);
+    assert_eq!(bench.values(), [[21.5, 1.0, -2.0], [21.5, 0.5, -2.0]]);
     assert_eq!(bench.status().problem, None);
 }
 
@@ -58,13 +58,13 @@ fn a_device_may_come_late_go_away_and_come_back_under_another_number() {
     assert!(bench.records().is_empty(), "it is not looked for all the time");
     bench.wait(Duration::from_secs(4));
     bench.poll();
-    assert_eq!((bench.codes().len(), bench.status().problem), (1, None));
+    assert_eq!((bench.values().len(), bench.status().problem), (1, None));
     fs::rename(tree.path(""), tree.devices().join("iio:device9")).unwrap();
     bench.poll();
     assert!(bench.problem().contains("went away"), "{}", bench.problem());
     bench.wait(Duration::from_secs(4));
     bench.poll();
-    assert_eq!((bench.codes().len(), bench.status().problem), (2, None));
+    assert_eq!((bench.values().len(), bench.status().problem), (2, None));
 }
 
 #[test]

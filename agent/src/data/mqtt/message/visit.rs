@@ -4,29 +4,41 @@ use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use super::{BATCH_MAX, Found, MessageReader, Node, Refusal, Sample};
+use super::found::Found;
+use super::{BATCH_MAX, Node, Places};
 
 /// What has been found in a message so far.
 pub(super) struct Collector<'a> {
-    reader: &'a MessageReader,
+    places: &'a Places,
     /// By the number of the wanted place, for the sample that is being read.
     slots: Vec<Found>,
-    pub(super) samples: Vec<Result<Sample, Refusal>>,
+    /// The same for each sample that has been read.
+    pub(super) items: Vec<Vec<Found>>,
+    /// What stands in the wanted places around the samples.
+    pub(super) outer: Vec<Found>,
     /// Whether there was an array where the samples should be.
     pub(super) batch_seen: bool,
 }
 
 impl<'a> Collector<'a> {
-    /// A collector that has found nothing yet, of the places that `reader` wants.
-    pub(super) fn new(reader: &'a MessageReader) -> Self {
-        let slots = vec![Found::Nothing; reader.paths.len()];
-        Self { reader, slots, samples: Vec::new(), batch_seen: false }
+    /// A collector that has found nothing yet, of the wanted `places`.
+    pub(super) fn new(places: &'a Places) -> Self {
+        let slots = vec![Found::Nothing; places.of_sample];
+        let outer = vec![Found::Nothing; places.paths.len() - places.of_sample];
+        Self { places, slots, items: Vec::new(), outer, batch_seen: false }
     }
 
-    /// Makes a sample, or the reason why there is none, of what was found.
+    /// Notes what was found as that of one sample.
     pub(super) fn end_sample(&mut self) {
-        self.samples.push(self.reader.sample(&self.slots));
-        self.slots.fill(Found::Nothing);
+        let blank = vec![Found::Nothing; self.places.of_sample];
+        self.items.push(std::mem::replace(&mut self.slots, blank));
+    }
+
+    fn slot(&mut self, slot: usize) -> Option<&mut Found> {
+        match slot.checked_sub(self.places.of_sample) {
+            None => self.slots.get_mut(slot),
+            Some(slot) => self.outer.get_mut(slot),
+        }
     }
 }
 
@@ -39,7 +51,9 @@ pub(super) struct Visit<'n, 'c, 'a> {
 impl Visit<'_, '_, '_> {
     fn found(self, found: &Found) {
         for &slot in &self.node.slots {
-            self.collector.slots[slot].clone_from(found);
+            if let Some(place) = self.collector.slot(slot) {
+                place.clone_from(found);
+            }
         }
     }
 }
@@ -63,19 +77,19 @@ impl<'de> Visitor<'de> for Visit<'_, '_, '_> {
         Ok(())
     }
 
-    fn visit_bool<E: Error>(self, _: bool) -> Result<(), E> {
-        self.found(&Found::Other);
+    fn visit_bool<E: Error>(self, flag: bool) -> Result<(), E> {
+        self.found(&Found::Flag(flag));
         Ok(())
     }
 
-    #[allow(clippy::cast_precision_loss)] // values are kept with 16 bits
     fn visit_i64<E: Error>(self, number: i64) -> Result<(), E> {
-        self.visit_f64(number as f64)
+        self.found(&Found::Integer(number.into()));
+        Ok(())
     }
 
-    #[allow(clippy::cast_precision_loss)] // values are kept with 16 bits
     fn visit_u64<E: Error>(self, number: u64) -> Result<(), E> {
-        self.visit_f64(number as f64)
+        self.found(&Found::Integer(number.into()));
+        Ok(())
     }
 
     fn visit_f64<E: Error>(self, number: f64) -> Result<(), E> {
@@ -95,10 +109,10 @@ impl<'de> Visitor<'de> for Visit<'_, '_, '_> {
         Visit { node, collector }.found(&Found::Other);
         if node.batch {
             collector.batch_seen = true;
-            collector.samples.clear();
-            let reader = collector.reader;
-            while items.next_element_seed(Visit { node: &reader.sample, collector })?.is_some() {
-                if collector.samples.len() == BATCH_MAX {
+            collector.items.clear();
+            let places = collector.places;
+            while items.next_element_seed(Visit { node: &places.sample, collector })?.is_some() {
+                if collector.items.len() == BATCH_MAX {
                     return Err(A::Error::custom(format!("more than {BATCH_MAX} samples")));
                 }
                 collector.end_sample();

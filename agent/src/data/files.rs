@@ -1,0 +1,104 @@
+//! The files of a live source in its state folder, without opening the source.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use super::DataError;
+use super::ring::{Header, Ring, open_file};
+
+/// Samples.
+pub(super) const RING: &str = "samples.ring";
+/// Texts of labels.
+pub(super) const LABELS: &str = "samples.labels";
+/// How far a file is read.
+pub(super) const POSITION: &str = "samples.position";
+/// What may be left of a ring that was being brought over, or could not be read.
+const REMAINS: [&str; 2] = ["samples.resize", "samples.damaged"];
+
+/// Compares the ring in the folder `state_dir` with `header`. See [`Ring::check`].
+pub(super) fn check_ring(state_dir: &Path, header: &Header) -> Result<(), DataError> {
+    Ring::check(&state_dir.join(RING), header)
+}
+
+/// Removes the samples in the folder `state_dir`, their labels, and how far a file was read: the source
+/// begins anew, and reads a file again from its start. Gives the files that are gone, which may be none.
+///
+/// # Errors
+/// [`DataError::State`] when another process has the ring open; nothing is then removed.
+/// [`DataError::Io`].
+pub fn reset(state_dir: &Path) -> Result<Vec<PathBuf>, DataError> {
+    let ring = state_dir.join(RING);
+    let known = ring.try_exists().map_err(DataError::io(&ring, "look for the file"))?;
+    // Until the last file is gone, nobody else may begin.
+    let _locked = known.then(|| open_file(&ring)).transpose()?;
+    let mut gone = Vec::new();
+    for name in [POSITION, LABELS].into_iter().chain(REMAINS).chain([RING]) {
+        let path = state_dir.join(name);
+        match fs::remove_file(&path) {
+            Ok(()) => gone.push(path),
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => return Err(DataError::io(&path, "remove")(error)),
+        }
+    }
+    Ok(gone)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::store::SampleStore;
+    use crate::data::{Loss, ring::RingChannel};
+
+    fn header(quantum: f32) -> Header {
+        let channels = vec![RingChannel::new("x", quantum)];
+        Header { channels, period_ns: 20_000_000, capacity: 1024 }
+    }
+
+    #[test]
+    fn a_reset_empties_the_source_but_not_while_it_is_open() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut store = SampleStore::open(dir.path(), header(0.0)).unwrap();
+        store.take(0, "walk", &[1.0]);
+        fs::write(dir.path().join("state.a"), "another file").unwrap();
+        fs::write(dir.path().join(POSITION), "7").unwrap();
+        let error = reset(dir.path()).unwrap_err().to_string();
+        assert!(error.contains("another process"), "{error}");
+        assert!(dir.path().join(POSITION).exists(), "nothing is gone");
+        drop(store);
+        let gone = reset(dir.path()).unwrap();
+        assert_eq!(gone, [POSITION, LABELS, RING].map(|name| dir.path().join(name)));
+        assert!(dir.path().join("state.a").exists());
+        assert_eq!(reset(dir.path()).unwrap(), [""; 0].map(PathBuf::from));
+        let store = SampleStore::open(dir.path(), header(0.5)).unwrap();
+        assert!(store.ring().is_empty() && store.label_texts().is_empty());
+    }
+
+    #[test]
+    fn a_ring_is_compared_without_opening_it() {
+        let dir = tempfile::tempdir().unwrap();
+        check_ring(dir.path(), &header(0.5)).unwrap();
+        let store = SampleStore::open(dir.path(), header(0.5)).unwrap();
+        let error = check_ring(dir.path(), &header(0.25)).unwrap_err().to_string();
+        assert!(error.contains("quantum 0.5, the configuration 0.25"), "{error}");
+        check_ring(dir.path(), &header(0.0)).unwrap();
+        drop(store);
+    }
+
+    #[test]
+    fn what_cannot_be_kept_is_counted_with_channel_value_and_range() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut store = SampleStore::open(dir.path(), header(0.001)).unwrap();
+        for value in [1.0, 112.0, 119.0] {
+            store.take(0, "", &[value]);
+        }
+        store.take(0, "", &[f32::NAN]);
+        let status = store.status();
+        assert_eq!((status.accepted, status.samples, status.losses.count(Loss::Cut)), (3, 3, 2));
+        let last = status.losses.last(Loss::Cut).unwrap();
+        assert!(last.contains("x = 119") && last.contains("-32.767 to 32.767"), "{last}");
+        assert_eq!(status.losses.count(Loss::Missing), 1);
+        let text = status.to_string();
+        assert!(text.contains("3 samples held, 3 taken in; 2 values outside"), "{text}");
+    }
+}

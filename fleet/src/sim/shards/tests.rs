@@ -1,0 +1,177 @@
+use std::fmt::Write;
+use std::fs;
+
+use super::*;
+use crate::sim::Scenario;
+
+fn task(target: &str) -> TaskSpec {
+    let text = format!(
+        "name = 'test'\nfeatures = 'Raw'\nlayers = []\ntarget = {target}\n[input]\n\
+         rate_millihertz = 10000\nwindow = 4\nhop = 4\n\
+         channels = [{{ name = 'x', unit = 'g', offset = 0.0, scale = 1.0 }}]\n"
+    );
+    toml::from_str(&text).unwrap()
+}
+
+fn classes() -> TaskSpec {
+    task("{ Classes = ['rest', 'walk'] }")
+}
+
+/// What the keys of `[learning.data]` are read as, in the folder `dir`.
+fn data(dir: &Path, keys: &str) -> Data {
+    let text = format!("kind = 'csv'\ndir = '{}'\n{keys}", dir.display());
+    toml::from_str(&text).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// Rows of x, where sample `n` of a file has the value `first + n / 4`.
+fn rows(first: u32, count: u32) -> String {
+    (0..count).fold(String::new(), |mut text, n| {
+        writeln!(text, "{}", f64::from(first) + f64::from(n) / 4.0).unwrap();
+        text
+    })
+}
+
+fn load(data: &Data, devices: u32) -> Result<Shards, String> {
+    Shards::load(data, &classes(), devices)
+}
+
+#[test]
+fn shards_are_read_by_the_keys_of_a_source_with_a_label_file_each() {
+    let dir = tempfile::tempdir().unwrap();
+    for (name, first) in [("a", 0), ("b", 100)] {
+        let path = |ending: &str| dir.path().join(format!("{name}{ending}"));
+        let body = rows(first, 8).replace('.', ",");
+        fs::write(
+            path(".txt"),
+            format!("# made by us\nof {name}\nvalue;y\n{}", body.replace('\n', ";1\n")),
+        )
+        .unwrap();
+        fs::write(path(".labels.csv"), "from,lasts,what\n0,0.4,1\n0.4,0.4,2\n").unwrap();
+    }
+    let keys = "files = '*.txt'\nlabels_suffix = '.labels.csv'\nrate_hz = 10\nheader = 'auto'\ncomment = '#'\n\
+        delimiter = ';'\ndecimal = ','\nlabels = { 1 = 'walk', 2 = 'rest' }\nchannels = { x = 'value' }\n\
+        label_file = { start = 'from', duration = 'lasts', label = 'what' }\n";
+    let shards = load(&data(dir.path(), keys), 2).unwrap();
+    assert_eq!(shards.of(0).values, [0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 1.75]);
+    assert_eq!(shards.of(1).values[..2], [100.0, 100.25]);
+    assert_eq!((&shards.of(0).labels[..], &shards.of(1).labels[..]), (&[1, 0][..], &[1, 0][..]));
+    fs::remove_file(dir.path().join("b.labels.csv")).unwrap();
+    let problem = load(&data(dir.path(), keys), 2).unwrap_err();
+    assert!(problem.contains("b.labels.csv is not there"), "{problem}");
+}
+
+#[test]
+fn a_shard_that_does_not_fit_is_an_error_and_no_data_are_given_twice_unasked() {
+    let dir = tempfile::tempdir().unwrap();
+    for (name, header) in [("a", "x,l"), ("b", "y,l")] {
+        let body = rows(0, 8).replace('\n', ",walk\n");
+        fs::write(dir.path().join(format!("{name}.csv")), format!("{header}\n{body}")).unwrap();
+    }
+    let keys = "rate_hz = 10\nlabel = 'l'\nchannels = { x = 'x' }\n";
+    let problem = load(&data(dir.path(), keys), 2).unwrap_err();
+    assert!(problem.contains("b.csv") && problem.contains("no column for x"), "{problem}");
+    let skipped = format!("skip = ['b*']\n{keys}");
+    let problem = load(&data(dir.path(), &skipped), 2).unwrap_err();
+    assert!(problem.contains("1 parts for 2 devices") && problem.contains("repeat"), "{problem}");
+    let shards = load(&data(dir.path(), &format!("repeat = true\n{skipped}")), 2).unwrap();
+    assert_eq!(shards.of(0).values, shards.of(1).values);
+    fs::write(dir.path().join("b.csv"), "x,l\n1,walk\nnonsense,walk\n").unwrap();
+    let problem = load(&data(dir.path(), keys), 2).unwrap_err();
+    assert!(problem.contains("b.csv has no window") && problem.contains("line 3"), "{problem}");
+    let problem =
+        load(&data(dir.path(), "files = '*.dat'\nrate_hz = 10\nchannels = { x = 'x' }"), 1);
+    assert!(problem.unwrap_err().contains("*.dat"));
+}
+
+#[test]
+fn fourteen_files_of_one_person_with_an_index_need_no_converter() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut index = String::from("file,first,last,activity\n");
+    for number in 1..=14 {
+        let name = format!("rec{number:02}_person{:02}.txt", (number + 1) / 2);
+        fs::write(dir.path().join(&name), rows(number * 10, 8).trim_end()).unwrap();
+        writeln!(index, "{number},1,4,walk\n{number},5,8,rest").unwrap();
+    }
+    fs::write(dir.path().join("index.txt"), index).unwrap();
+    let path = dir.path().join("index.txt");
+    let keys = format!(
+        "files = 'rec*_person*.txt'\nby = '{{2}}'\nrate_hz = 10\nheader = false\nchannels = {{ x = 0 }}\n\
+         [label_file]\npath = '{}'\nby = 'rows'\nstart = 'first'\nend = 'last'\nlabel = 'activity'\n\
+         where = {{ file = '{{1}}' }}\n",
+        path.display()
+    );
+    let shards = load(&data(dir.path(), &keys), 7).unwrap();
+    assert_eq!(shards.parts.len(), 7);
+    for (person, windows) in (0_u16..).zip(&shards.parts) {
+        let first = f32::from(person) * 20.0 + 10.0;
+        let starts: Vec<f32> = windows.values.chunks(4).map(|window| window[0]).collect();
+        assert_eq!(starts, [first, first + 1.0, first + 10.0, first + 11.0]);
+        assert_eq!(windows.labels, [1, 0, 1, 0]);
+    }
+}
+
+#[test]
+fn persons_may_be_folders_or_a_column() {
+    let dir = tempfile::tempdir().unwrap();
+    for person in ["ann", "bob"] {
+        let folder = dir.path().join(person);
+        fs::create_dir(&folder).unwrap();
+        for part in 0..2 {
+            let first = person.len() as u32 + u32::from(person == "bob") * 50 + part * 10;
+            let text = format!("x,l\n{}", rows(first, 4).replace('\n', ",walk\n"));
+            fs::write(folder.join(format!("{part}.csv")), text).unwrap();
+        }
+    }
+    let keys = "rate_hz = 10\nlabel = 'l'\nchannels = { x = 'x' }\n";
+    let shards = load(&data(dir.path(), &format!("by = 'folder'\n{keys}")), 2).unwrap();
+    assert_eq!(shards.of(1).values, [53.0, 53.25, 53.5, 53.75, 63.0, 63.25, 63.5, 63.75]);
+    let both = (0..8).fold(String::from("id,x,l\n"), |mut text, n| {
+        write!(text, "one,{n},walk\ntwo,{},rest\n", n + 100).unwrap();
+        text
+    });
+    fs::write(dir.path().join("all.csv"), both).unwrap();
+    let data = data(dir.path(), &format!("by = {{ column = 'id' }}\n{keys}"));
+    let shards = load(&data, 2).unwrap();
+    assert_eq!(shards.of(0).values, [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0]);
+    assert_eq!(shards.of(1).values[..4], [100.0, 101.0, 102.0, 103.0]);
+    assert_eq!((&shards.of(0).labels[..], &shards.of(1).labels[..]), (&[1, 1][..], &[0, 0][..]));
+}
+
+#[test]
+fn keys_that_nobody_knows_or_that_have_no_use_are_refused_when_the_scenario_is_read() {
+    let with = |keys: &str| {
+        let text = format!(
+            "name = 'x'\n[population]\ndevices = 1\n[rounds]\ncount = 1\ntarget = 1\n[learning]\n\
+             task = 't.toml'\n[learning.data]\nkind = 'csv'\ndir = 'd'\n{keys}"
+        );
+        Scenario::parse(&text).err().map_or(String::new(), |problems| format!("{problems:#}"))
+    };
+    let good = "rate_hz = 10\nchannels = { x = 'x' }\n";
+    assert_eq!(with(good), "");
+    assert!(with(&format!("colour = 1\n{good}")).contains("unknown field `colour`"));
+    assert!(with(&format!("capacity_mb = 1\n{good}")).contains("no use"));
+    assert!(with("channels = { x = 'x' }").contains("rate_hz"));
+    assert!(with(&format!("decimal = ','\n{good}")).contains("decimal"));
+}
+
+#[test]
+fn real_recordings_of_glucose_are_a_device_for_each_person() {
+    let archive = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../shared/data/cgm_type2_5_subjects/cgm_5_subjects.csv.gz");
+    if !archive.is_file() {
+        return; // the data are no part of the repository
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let output = std::process::Command::new("gzip").arg("-dc").arg(&archive).output().unwrap();
+    fs::write(dir.path().join("cgm.csv"), output.stdout).unwrap();
+    let mut task = task("'Reconstruct'");
+    task.input.rate_millihertz = 3;
+    task.input.channels[0].name = "glucose".into();
+    task.input.channels[0].unit = "mg/dL".into();
+    let keys = "by = { column = 'id' }\nrate_hz = 0.00333333\ntime = { column = 'time', format = 'iso' }\n\
+        channels = { glucose = 'gl' }\n";
+    let Ok(shards) = Shards::load(&data(dir.path(), keys), &task, 5) else {
+        return; // tasks in thousandths of a hertz are 10 % away from five minutes
+    };
+    assert_eq!(shards.parts.len(), 5);
+}
