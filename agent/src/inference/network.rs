@@ -67,7 +67,8 @@ fn values(network: &Network, window: &[f32]) -> Result<Estimate, JobFailure> {
     let task = network.task();
     let ahead = task.steps_ahead() * task.input.channels.len();
     let mut window = window.to_vec();
-    window.rotate_left(ahead.min(window.len()));
+    let ahead = ahead.min(window.len());
+    window.rotate_left(ahead);
     let windows = Windows::unlabelled(task, &window).map_err(failure)?;
     let Some(Prediction::Values(scaled)) = network.predict(&windows).map_err(failure)?.pop() else {
         return Err(JobFailure::other("the model gives no values"));
