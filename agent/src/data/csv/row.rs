@@ -111,11 +111,6 @@ impl RowReader {
         self.time.as_ref().and_then(TimeReader::last_us)
     }
 
-    /// Refuses all rows until the input begins again.
-    pub(super) fn block(&mut self) {
-        self.table.block();
-    }
-
     /// What the lines so far lack to be a header, while one is still looked for.
     pub(super) fn search_problem(&self) -> Option<String> {
         self.table.search_problem()
