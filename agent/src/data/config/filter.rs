@@ -78,6 +78,34 @@ impl<C> Where<C> {
         self.0.iter().map(|(key, _)| key)
     }
 
+    /// The values that fit, of all columns or places.
+    pub fn wanted(&self) -> impl Iterator<Item = &Wanted> {
+        self.0.iter().flat_map(|(_, wanted)| wanted)
+    }
+
+    /// The same with `texts` in the place of `{1}`, `{2}` and so on. A text that is a whole number
+    /// then is that number, as `01` and `1` are the same in an index.
+    #[must_use]
+    pub fn filled(&self, texts: &[&str]) -> Self
+    where
+        C: Clone,
+    {
+        let fill = |wanted: &Wanted| match wanted {
+            Wanted::Text(text) if text.contains('{') => {
+                let mut filled = text.clone();
+                for (at, text) in texts.iter().enumerate() {
+                    filled = filled.replace(&format!("{{{}}}", at + 1), text);
+                }
+                filled.parse::<u32>().map_or(Wanted::Text(filled), |n| Wanted::Number(n.into()))
+            }
+            other => other.clone(),
+        };
+        let one = |(key, wanted): &(C, Vec<Wanted>)| {
+            (key.clone(), wanted.iter().map(fill).collect::<Vec<_>>())
+        };
+        Self(self.0.iter().map(one).collect())
+    }
+
     /// The same with other names of the columns or places, in the same order.
     pub fn map<D>(&self, mut place: impl FnMut(&C) -> D) -> Where<D> {
         Where(self.0.iter().map(|(key, wanted)| (place(key), wanted.clone())).collect())
@@ -134,6 +162,13 @@ mod tests {
         assert!(!filter.matches(row(&[ok[0], ok[1]])), "what is not there does not fit");
         assert!(!filter.matches(row(&[ok[0], ok[1], ("valid", "false")])));
         assert!(Where::<String>::default().matches(row(&[])));
+    }
+
+    #[test]
+    fn places_of_a_name_are_filled_in_and_numbers_of_it_are_numbers() {
+        let filter = parse("a = ['{1}', 'x']\nb = 'user{2}'\n").filled(&["01", "7"]);
+        assert!(filter.matches(row(&[("a", "1"), ("b", "user7")])));
+        assert!(!filter.matches(row(&[("a", "2"), ("b", "user7")])));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use toml::{Table, Value};
 
 use super::csv::{Column, Header, TextFormat};
 use super::time::plain;
-use super::{TimeFormat, Where};
+use super::{TimeFormat, Wanted, Where};
 
 /// How a label file is written. In the file the keys of [`TextFormat`] stand beside these.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,8 +28,13 @@ pub struct LabelFile {
     pub time: TimeFormat,
     /// What start and end count.
     pub by: LabelBy,
-    /// What rows must hold to be used; others are for other recordings.
+    /// What rows must hold to be used; others are for other recordings. `{1}` stands for what the
+    /// first `*` of the source's `files` is in the name of the recording.
     pub filter: Where<Column>,
+    /// Column with the name of the recording, with its ending or without: an index of recordings.
+    pub file: Option<Column>,
+    /// Whether a label holds for all of its recording: rows have neither start nor end.
+    pub whole: bool,
     /// How rows are written.
     pub text: TextFormat,
     /// Whether the first row may be a header all the same: nothing says that it is none.
@@ -64,6 +69,7 @@ struct Keys {
     by: LabelBy,
     #[serde(default, rename = "where")]
     filter: Where<Column>,
+    file: Option<Column>,
 }
 
 impl LabelFile {
@@ -79,13 +85,22 @@ impl LabelFile {
             time: TimeFormat::default(),
             by: LabelBy::default(),
             filter: Where::default(),
+            file: None,
+            whole: false,
             text,
             maybe_header: true,
         }
     }
 
     fn columns(&self) -> impl Iterator<Item = &Column> {
-        [&self.start, &self.label].into_iter().chain(&self.end).chain(&self.duration)
+        let columns = [&self.start, &self.label].into_iter().chain(&self.end);
+        columns.chain(&self.duration).chain(&self.file)
+    }
+
+    /// Whether its rows are each for one recording, which they name.
+    pub fn is_index(&self) -> bool {
+        let named = |wanted: &Wanted| matches!(wanted, Wanted::Text(text) if text.contains('{'));
+        self.file.is_some() || self.filter.wanted().any(named)
     }
 
     /// Adds what is wrong; `has_path`: `labels_path` names the file.
@@ -122,13 +137,18 @@ impl<'de> Deserialize<'de> for LabelFile {
                 error.message()
             ))
         })?;
+        let bounded = keys.start.is_some() || keys.end.is_some() || keys.duration.is_some();
+        let whole = keys.file.is_some() && !bounded;
         let end = keys.end.or_else(|| keys.duration.is_none().then_some(Column::Index(1)));
+        let label = keys.label.unwrap_or(Column::Index(2));
         let mut file = Self {
             path: keys.path,
-            start: keys.start.unwrap_or(Column::Index(0)),
-            end,
+            start: if whole { label.clone() } else { keys.start.unwrap_or(Column::Index(0)) },
+            end: end.filter(|_| !whole),
             duration: keys.duration,
-            label: keys.label.unwrap_or(Column::Index(2)),
+            label,
+            file: keys.file,
+            whole,
             time: keys.time,
             by: keys.by,
             filter: keys.filter,

@@ -288,6 +288,11 @@ impl<C> Sampling<C> {
         self.check_ring(problems);
     }
 
+    /// Path and form of the label file, where it is an index of recordings.
+    pub fn index(&self) -> Option<(PathBuf, LabelFile)> {
+        self.label_file(',').filter(|(_, form)| form.is_index())
+    }
+
     /// Path and form of the label file, where there is one; `delimiter` is what stands between the
     /// columns of one that says nothing else.
     pub fn label_file(&self, delimiter: char) -> Option<(PathBuf, LabelFile)> {

@@ -41,14 +41,17 @@ pub(in crate::data) struct LabelReader {
 
 /// Makes ranges of lines.
 #[derive(Debug)]
-struct RangeReader {
+pub(super) struct RangeReader {
     table: Table,
     filter: Where<usize>,
+    /// The wanted column that names the recording, and its names.
+    file: Option<(usize, Vec<String>)>,
     time: TimeReader,
     unit: TimeUnit,
     by: LabelBy,
     period_ns: u64,
     lasts: bool,
+    whole: bool,
     maybe_header: bool,
     first_line: bool,
 }
@@ -193,6 +196,13 @@ impl LabelReader {
 }
 
 impl RangeReader {
+    /// A reader of the rows that are for the recording of these `names`.
+    pub(super) fn of(form: &LabelFile, unit: TimeUnit, period_ns: u64, names: Vec<String>) -> Self {
+        let mut reader = Self::new(form, unit, period_ns);
+        reader.file = reader.file.map(|(nth, _)| (nth, names));
+        reader
+    }
+
     fn new(form: &LabelFile, unit: TimeUnit, period_ns: u64) -> Self {
         let end = form.duration.as_ref().or(form.end.as_ref()).unwrap_or(&form.start);
         let mut wanted = vec![form.start.clone(), end.clone(), form.label.clone()];
@@ -202,16 +212,23 @@ impl RangeReader {
             wanted.push(by_place(column, headless));
             wanted.len() - 1
         });
-        let columns = form.maybe_header.then_some(3).filter(|_| form.filter.is_empty());
+        let file = form.file.as_ref().map(|column| {
+            wanted.push(column.clone());
+            (wanted.len() - 1, Vec::new())
+        });
+        let plain = form.filter.is_empty() && file.is_none();
+        let columns = form.maybe_header.then_some(3).filter(|_| plain);
         let keys = "start, end, duration or label of source.label_file";
         Self {
             table: Table::new(&form.text, wanted, columns, keys).loose_from(loose),
             filter,
+            file,
             time: TimeReader::new(&form.time, unit),
             unit: form.time.unit.unwrap_or(unit),
             by: form.by,
             period_ns,
             lasts: form.duration.is_some(),
+            whole: form.whole,
             maybe_header: form.maybe_header,
             first_line: true,
         }
@@ -223,8 +240,21 @@ impl RangeReader {
         self.first_line = true;
     }
 
+    /// Text of the label of the line read last.
+    pub(super) fn label(&self) -> &str {
+        self.table.field(LABEL).unwrap_or("")
+    }
+
+    /// Whether the row read last is for the recording.
+    fn is_for_us(&self) -> bool {
+        let Some((nth, names)) = &self.file else { return true };
+        let text = self.table.field(*nth).unwrap_or("");
+        let name = text.rsplit(['/', '\\']).next().unwrap_or(text);
+        names.iter().any(|own| own == name)
+    }
+
     /// The range of line `number`; `None` where it has none.
-    fn read(
+    pub(super) fn read(
         &mut self,
         line: &[u8],
         number: u64,
@@ -242,6 +272,9 @@ impl RangeReader {
                 if !self.filter.matches(|&nth| table.field(nth).map(Cow::Borrowed)) {
                     return Ok(None);
                 }
+                if !self.is_for_us() {
+                    return Ok(None);
+                }
                 self.range(store)
             }
         };
@@ -254,6 +287,7 @@ impl RangeReader {
 
     fn range(&mut self, store: &mut SampleStore) -> Result<LabelRange, String> {
         let (start_us, end_us) = match self.by {
+            _ if self.whole => (i64::MIN, i64::MAX),
             LabelBy::Time if self.lasts => {
                 let start_us = self.time(START)?;
                 let text = self.table.field(END).unwrap_or("");

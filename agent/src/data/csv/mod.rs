@@ -8,6 +8,7 @@
 mod clock;
 mod folder;
 mod follow;
+mod index;
 mod label_file;
 mod lines;
 mod position;
@@ -83,7 +84,8 @@ pub fn read_samples(config: &CsvConfig, scratch: &Path) -> Result<SampleStore, D
     reader.finish(&mut lock(&store));
     lock(&store).finish();
     let (unit, period_ns) = (config.sampling.time_unit, config.sampling.period_ns());
-    if let Some((path, form)) = config.sampling.label_file(config.input.text.delimiter) {
+    let labels = config.sampling.label_file(config.input.text.delimiter);
+    if let Some((path, form)) = labels.filter(|(_, form)| !form.is_index()) {
         std::fs::metadata(&path).map_err(DataError::io(&path, "read"))?;
         let mut labels = LabelReader::new(&path, &form, unit, period_ns);
         while labels.poll(&store) {}

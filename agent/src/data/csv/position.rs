@@ -36,6 +36,8 @@ pub(super) struct Position {
     pub(super) last_us: Option<i64>,
     /// Time of the next row in microseconds, where rows bring none.
     pub(super) next_us: Option<i64>,
+    /// Time of the first row of the file in microseconds, where rows bring none.
+    pub(super) base_us: Option<i64>,
     /// Name of the file, where it is one of a folder.
     pub(super) name: String,
 }
@@ -73,6 +75,7 @@ impl Position {
             sequence: 0,
             last_us: None,
             next_us: None,
+            base_us: None,
             name: String::new(),
         }
     }

@@ -7,6 +7,7 @@ use super::DataError;
 use super::clock::ImpliedTime;
 use super::folder::{Folder, file_name};
 use super::follow::{Follower, Opened, Piece};
+use super::index::Index;
 use super::lines::{Line, LineBuffer};
 use super::position::Position;
 use super::row::{Row, RowReader};
@@ -43,8 +44,12 @@ pub(super) struct CsvReader {
     folder: Option<Folder>,
     /// Name of the file, for people and to know it in its folder.
     name: String,
-    /// Name of the file without its ending, where that is the label.
+    /// Label of all rows of the file: its name without the ending, or what the index says.
     label: Option<String>,
+    label_from: Option<LabelFrom>,
+    index: Option<Index>,
+    /// Time of the first row of the file in microseconds, where rows bring none.
+    base_us: i64,
     position_path: PathBuf,
     follower: Follower,
     piece: Vec<u8>,
@@ -101,7 +106,10 @@ impl CsvReader {
         let mut reader = Self {
             folder,
             name: String::new(),
-            label: config.input.label_from.map(|LabelFrom::Filename| String::new()),
+            label: None,
+            label_from: config.input.label_from,
+            index: Index::of(config),
+            base_us: 0,
             path,
             position_path,
             follower,
@@ -126,8 +134,15 @@ impl CsvReader {
     fn take_name(&mut self) {
         self.name = file_name(&self.path).unwrap_or_else(|| self.path.display().to_string());
         let stem = self.path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
-        if let Some(label) = &mut self.label {
-            *label = stem.unwrap_or_default();
+        self.label = self.label_from.and(stem);
+    }
+
+    /// Looks the file up in the index, where there is one.
+    fn look_up(&mut self, store: &mut SampleStore) {
+        if let Some(index) = &self.index
+            && let Some(label) = index.apply(&self.name, self.base_us, store)
+        {
+            self.label = Some(label);
         }
     }
 
@@ -150,6 +165,8 @@ impl CsvReader {
         if let Some(time_us) = position.last_us {
             self.rows.resume(time_us);
         }
+        self.base_us = position.base_us.unwrap_or(0);
+        self.look_up(store);
         let Position { offset, line, sequence, last_us, next_us, .. } = position;
         self.settled = Mark { offset, line, sequence, last_us, next_us };
     }
@@ -190,6 +207,7 @@ impl CsvReader {
 
     /// A beginning: another file or writer, or the same file anew.
     fn begin(&mut self, store: &mut SampleStore, why: Piece) {
+        store.gap();
         let newest = store.ring().times().map(|times| times.newest);
         let anew = matches!(why, Piece::Rewritten | Piece::Opened(Opened::Rewritten));
         if anew {
@@ -199,12 +217,13 @@ impl CsvReader {
         }
         self.rows.restart();
         self.counted = true;
-        store.gap();
         self.line_end = 0;
         let gap = ImpliedTime::gap_steps(self.period_ns);
         self.time =
             newest.map_or(ImpliedTime::default(), |base_us| ImpliedTime { base_us, steps: gap });
+        self.base_us = self.time.now_us(self.period_ns);
         store.set_problem(None);
+        self.look_up(store);
         (self.known_until, self.blocked) = (None, false);
         let shortened = why == Piece::Shortened || why == Piece::Opened(Opened::Other);
         if (anew || shortened) && self.rows.has_times() {
@@ -267,6 +286,8 @@ impl CsvReader {
             Ok(Row::Head(start)) => {
                 if let Some(base_us) = start {
                     self.time = ImpliedTime { base_us, steps: 0 };
+                    self.base_us = base_us;
+                    self.look_up(store);
                 }
             }
             Ok(Row::Blank) => {}
@@ -411,6 +432,7 @@ impl SampleReader for CsvReader {
         }
         (position.line, position.sequence) = (line, sequence);
         (position.last_us, position.next_us) = (last_us, next_us);
+        position.base_us = next_us.map(|_| self.base_us);
         if self.saved.as_ref() == Some(&position) {
             return;
         }

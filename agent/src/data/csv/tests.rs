@@ -28,7 +28,7 @@ struct Bench {
 struct Running {
     store: Mutex<SampleStore>,
     reader: CsvReader,
-    labels: LabelReader,
+    labels: Option<LabelReader>,
 }
 
 impl Bench {
@@ -65,8 +65,10 @@ impl Bench {
         store.set_label_names(self.config.sampling.label_names());
         let reader = CsvReader::open(&self.config, position_path(&self.state()), &store).unwrap();
         let sampling = &self.config.sampling;
-        let (path, form) = sampling.label_file(self.config.input.text.delimiter).unwrap();
-        let labels = LabelReader::new(&path, &form, sampling.time_unit, sampling.period_ns());
+        let labels = sampling.label_file(self.config.input.text.delimiter);
+        let labels = labels.filter(|(_, form)| !form.is_index()).map(|(path, form)| {
+            LabelReader::new(&path, &form, sampling.time_unit, sampling.period_ns())
+        });
         let mut running = Running { store: Mutex::new(store), reader, labels };
         running.settle();
         running
@@ -76,7 +78,9 @@ impl Bench {
 impl Running {
     /// Reads all that there is.
     fn settle(&mut self) {
-        while self.reader.poll(&self.store) || self.labels.poll(&self.store) {}
+        while self.reader.poll(&self.store)
+            || self.labels.as_mut().is_some_and(|labels| labels.poll(&self.store))
+        {}
         settle(&self.store);
     }
 

@@ -95,7 +95,7 @@ impl LiveSource {
         store.set_label_names(sampling.label_names());
         let reader = open(&store)?;
         let (unit, period_ns) = (sampling.time_unit, sampling.period_ns());
-        let labels = sampling.label_file(delimiter);
+        let labels = sampling.label_file(delimiter).filter(|(_, form)| !form.is_index());
         let labels = labels.map(|(path, form)| LabelReader::new(&path, &form, unit, period_ns));
         let store = Arc::new(Mutex::new(store));
         let (stop, stopped) = channel();

@@ -38,6 +38,51 @@ fn files_are_read_one_after_the_other_and_each_once() {
     assert_eq!(running.status().losses.faults(), 0);
 }
 
+#[test]
+fn an_index_labels_fourteen_files_of_one_person_whole_or_by_rows() {
+    for whole in [true, false] {
+        let columns = if whole { "" } else { "start = 'first', end = 'last', " };
+        let bench = bench(&format!(
+            "files = 'rec*.csv'\nlabels = {{ 1 = 'walk', 2 = 'rest' }}\n\
+             label_file = {{ file = 'name', by = 'rows', {columns}label = 'what' }}"
+        ));
+        bench.append("labels.csv", "what,name,first,last\n");
+        for number in 1..=14 {
+            let label = 1 + number % 2;
+            bench.append("labels.csv", &format!("{label},data/rec{number:02}.csv,1,2\n"));
+            bench.append(&format!("day/rec{number:02}.csv"), &format!("x,y\n{number},0\n20,0\n"));
+        }
+        let mut running = bench.run();
+        let expected: Vec<&str> =
+            (1..=14).flat_map(|n| [if n % 2 == 0 { "walk" } else { "rest" }; 2]).collect();
+        assert_eq!(running.texts(), expected, "{whole}");
+        running.save();
+        drop(running);
+        bench.append("day/rec14.csv", "3,0\n");
+        bench.append("day/rec15.csv", "x,y\n15,0\n");
+        let running = bench.run();
+        let more = if whole { "walk" } else { "" };
+        assert_eq!(running.texts()[26..], ["walk", "walk", more, ""], "{whole}");
+        let losses = running.status().losses;
+        assert!(losses.last(Loss::Label).unwrap().contains("no row for rec15.csv"));
+    }
+}
+
+#[test]
+fn an_index_may_go_by_what_is_in_the_names_of_the_files() {
+    let keys = "files = 'acc_exp*_user*.csv'\nheader = false\n\
+        label_file = { delimiter = ' ', by = 'rows', where = { 0 = '{1}', 1 = '{2}' }, label = 2, start = 3, end = 4 }";
+    let mut bench = bench(keys);
+    bench.config.sampling.channels.clear();
+    let places = [("x", 0), ("y", 1)];
+    let places = places.map(|(name, place)| (name.to_owned(), super::Column::Index(place)));
+    bench.config.sampling.channels.extend(places);
+    bench.append("labels.csv", "1 1 5 1 2\n1 2 4 1 3\n2 1 4 2 3\n");
+    bench.append("day/acc_exp01_user01.csv", "1,0\n2,0\n3,0\n");
+    bench.append("day/acc_exp02_user01.csv", "4,0\n5,0\n6,0\n");
+    assert_eq!(bench.run().texts(), ["5", "5", "", "", "4", "4"]);
+}
+
 impl Running {
     /// As [`Running::settle`], but long enough for another look at the folder.
     fn rest_and_settle(&mut self) {
