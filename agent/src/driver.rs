@@ -210,7 +210,11 @@ impl Device {
             match events.recv_timeout(wait) {
                 Ok(Event::Link(event)) => {
                     credentials_refused = matches!(event, LinkEvent::Refused { .. });
+                    let connects = matches!(event, LinkEvent::Connected);
                     self.on_link(now(), event);
+                    if connects {
+                        transport.set_will(self.session.last_will().1);
+                    }
                 }
                 Ok(Event::Survey(Ok(survey))) => {
                     self.session.handle(now(), Input::Survey(survey));

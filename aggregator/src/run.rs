@@ -199,6 +199,9 @@ impl Shell<'_> {
             LinkEvent::Connected => {
                 log::info!("connected to {}", self.config.broker.url);
                 self.core.handle(now, Input::Connected);
+                if let Some(link) = &self.link {
+                    link.set_will(self.core.last_will().1);
+                }
             }
             LinkEvent::Disconnected { reason } => {
                 log::warn!("not connected to {}: {reason}", self.config.broker.url);
@@ -318,11 +321,13 @@ fn matters(event: &RoundEvent) -> bool {
         | RoundEvent::Answered { .. }
         | RoundEvent::AnsweredBefore { .. }
         | RoundEvent::Imported { .. }
+        | RoundEvent::Waits { .. }
         | RoundEvent::Finished { .. } => true,
         RoundEvent::FractionRaised { .. }
         | RoundEvent::ClaimAnswered { .. }
         | RoundEvent::UpdateAccepted { .. }
         | RoundEvent::UpdateRefused { .. }
+        | RoundEvent::GaveUp { .. }
         | RoundEvent::Unreadable { .. }
         | RoundEvent::ImportRefused { .. } => false,
     }

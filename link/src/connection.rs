@@ -62,6 +62,14 @@ pub(crate) fn options(config: &LinkConfig, transport: Transport) -> MqttOptions 
     options
 }
 
+/// `options` with this payload of the last will, if they have one.
+pub(crate) fn with_will(mut options: MqttOptions, payload: Option<Vec<u8>>) -> MqttOptions {
+    if let (Some(will), Some(payload)) = (options.last_will(), payload) {
+        options.set_last_will(LastWill { message: payload.into(), ..will });
+    }
+    options
+}
+
 /// Dials and serves one connection until it ends; `on_connected` runs once, when it stands.
 pub(crate) async fn serve(
     options: MqttOptions,

@@ -80,7 +80,8 @@ async fn run(
             log::info!("connected to {url}");
             since = Some(Instant::now());
         };
-        let end = connection::serve(options.clone(), outbox, sink, &mut on_connected).await;
+        let options = connection::with_will(options.clone(), outbox.will());
+        let end = connection::serve(options, outbox, sink, &mut on_connected).await;
         let lasted = since.map(|since: Instant| since.elapsed().as_millis());
         let lasted_ms = lasted.map(|lasted| u64::try_from(lasted).unwrap_or(u64::MAX));
         outbox.disconnected();

@@ -92,6 +92,13 @@ impl Link {
         self.sender.unsubscribe(topic);
     }
 
+    /// Gives the last will of the next connection this payload, in place of that of
+    /// [`LinkConfig::will`](crate::LinkConfig::will); the present one keeps its own. Nothing where the
+    /// link has no will.
+    pub fn set_will(&self, payload: Vec<u8>) {
+        self.sender.0.set_will(payload);
+    }
+
     /// What has gone through since the link was opened.
     pub fn counters(&self) -> Counters {
         self.sender.counters()

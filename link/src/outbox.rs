@@ -51,6 +51,8 @@ pub(crate) struct Outbox {
     pub(crate) control: Notify,
     /// How often the thread has answered to `control`.
     answers: AtomicU64,
+    /// The payload of the next connection's last will, where it is another than at first.
+    will: Mutex<Option<Vec<u8>>>,
 }
 
 impl Outbox {
@@ -75,6 +77,7 @@ impl Outbox {
             work: Notify::new(),
             control: Notify::new(),
             answers: AtomicU64::new(0),
+            will: Mutex::new(None),
         }
     }
 
@@ -217,6 +220,16 @@ impl Outbox {
     pub(crate) fn abort(&self) {
         self.lock().leave = Leave::Abort;
         self.control.notify_one();
+    }
+
+    /// The next connection's last will has this payload.
+    pub(crate) fn set_will(&self, payload: Vec<u8>) {
+        *self.will.lock().unwrap_or_else(PoisonError::into_inner) = Some(payload);
+    }
+
+    /// The payload of the next connection's last will, where it is another than at first.
+    pub(crate) fn will(&self) -> Option<Vec<u8>> {
+        self.will.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Asks the thread for a sign of life; how many it has given so far.
