@@ -148,7 +148,18 @@ impl Hibernating {
     /// Leaves out what all sessions have in common.
     fn new(idle: IdleSession) -> Self {
         let IdleSession {
-            mut state, rng, plan, model, survey, ended, counters, now, server, connection, say_at, ..
+            mut state,
+            rng,
+            plan,
+            model,
+            survey,
+            ended,
+            counters,
+            now,
+            server,
+            connection,
+            say_at,
+            ..
         } = idle;
         state.task = None;
         if state.plans.holds_only(&plan) {
