@@ -4,9 +4,14 @@
 use std::string::ToString;
 
 use dunlin_protocol::give_up::{GaveUp, GiveUp};
+use dunlin_protocol::plan::Plan;
+use dunlin_protocol::presence::{Presence, State};
+use dunlin_protocol::topic::{Topic, Topics};
+use dunlin_protocol::wire;
+use dunlin_protocol::work::WorkKind;
 
 use super::world::*;
-use super::*;
+use crate::io::{Input, RoundEvent};
 use crate::round::Progress;
 use crate::summary::Failure;
 use crate::waiting::Waiting;
