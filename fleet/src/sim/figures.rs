@@ -70,6 +70,8 @@ pub struct Tally {
     pub cuts: u64,
     /// Restarts of the broker.
     pub broker_restarts: u64,
+    /// Retained messages that somebody changed.
+    pub spoiled: u64,
     /// Connections of the aggregator that broke by themselves.
     pub server_cuts: u64,
     /// Kills of the aggregator.

@@ -203,6 +203,7 @@ fn faults(outcome: &Outcome) -> String {
         ("connections that broke", tally.cuts),
         ("partitions", tally.partitions),
         ("restarts of the broker", tally.broker_restarts),
+        ("retained messages changed by others", tally.spoiled),
         ("broken connections of the aggregator", tally.server_cuts),
         ("kills of the aggregator", tally.server_kills),
         ("jobs that devices dropped", tally.dropped_jobs),
