@@ -115,14 +115,19 @@ impl Executor for BurnTrainer {
 mod tests {
     use super::*;
     use dunlin_protocol::id::Name;
-    use dunlin_protocol::task::{Channel, Features, Input, Target};
+    use dunlin_protocol::task::{Channel, Features, Input, Rate, Target};
 
     #[test]
     fn a_training_that_diverged_on_values_in_another_unit_is_not_sent_to_the_learning_rate() {
         let channel = Channel { name: "gl".into(), unit: "mmol/L".into(), offset: 0.0, scale: 1.0 };
         let task = TaskSpec {
             name: Name::new("sugar").unwrap(),
-            input: Input { channels: vec![channel], rate_millihertz: 1000, window: 2, hop: 1 },
+            input: Input {
+                channels: vec![channel],
+                rate: Rate::from_millihertz(1000),
+                window: 2,
+                hop: 1,
+            },
             features: Features::Raw,
             layers: vec![],
             target: Target::Reconstruct,

@@ -54,10 +54,11 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// Waits until `path` is there.
+/// Waits until `child` has saved its first state in the folder `state`: then it listens to signals.
 #[allow(clippy::disallowed_methods)] // nothing tells of a file of another program
-fn appears(path: &Path) {
-    while !path.exists() {
+fn runs(child: &mut Child, state: &Path) {
+    while !state.join("state.b").exists() {
+        assert_eq!(child.try_wait().unwrap(), None, "it has ended");
         std::thread::sleep(std::time::Duration::from_millis(20));
     }
 }
@@ -87,8 +88,11 @@ fn a_reader_that_has_seen_enough_ends_the_program_quietly() {
     for arguments in commands {
         let (reader, writer) = std::io::pipe().unwrap();
         drop(reader);
-        let child = command(folder.path(), arguments).stdout(writer).stderr(Stdio::piped());
-        let (code, log) = ended(child.spawn().unwrap());
+        let mut command = command(folder.path(), arguments);
+        let child = command.stdout(writer).stderr(Stdio::piped()).spawn().unwrap();
+        // It holds the writing end too.
+        drop(command);
+        let (code, log) = ended(child);
         assert!(!log.contains("panicked"), "{arguments:?}: {log}");
         // The doctor's exit code tells what it found.
         let expected = if arguments[0] == "doctor" { Some(1) } else { Some(0) };
@@ -123,8 +127,8 @@ fn data_are_shown_as_text_json_and_page_and_nothing_is_made_but_the_page() {
 fn what_an_agent_makes_is_private_and_a_hangup_ends_it_in_order() {
     let folder = folder();
     let state = folder.path().join("state");
-    let child = command(folder.path(), &[]).stderr(Stdio::piped()).spawn().unwrap();
-    appears(&state.join("state.a"));
+    let mut child = command(folder.path(), &[]).stderr(Stdio::piped()).spawn().unwrap();
+    runs(&mut child, &state);
     signal(&child, "-HUP");
     let (code, log) = ended(child);
     assert_eq!(code, Some(0), "{log}");
@@ -143,8 +147,8 @@ fn a_hangup_that_was_ignored_at_the_start_changes_nothing() {
     let mut shell = Command::new("sh");
     shell.args(["-c", "trap '' HUP; exec \"$0\" \"$@\"", PROGRAM, "--config"]);
     shell.arg(folder.path().join("agent.toml")).env("RUST_LOG", "info").stderr(Stdio::piped());
-    let child = shell.spawn().unwrap();
-    appears(&folder.path().join("state/state.a"));
+    let mut child = shell.spawn().unwrap();
+    runs(&mut child, &folder.path().join("state"));
     signal(&child, "-HUP");
     signal(&child, "-TERM");
     let (code, log) = ended(child);
@@ -156,8 +160,8 @@ fn a_hangup_that_was_ignored_at_the_start_changes_nothing() {
 fn a_ring_of_other_channels_is_a_wrong_configuration_until_it_is_reset() {
     let folder = folder();
     let state = folder.path().join("state");
-    let child = command(folder.path(), &[]).stderr(Stdio::piped()).spawn().unwrap();
-    appears(&state.join("state.a"));
+    let mut child = command(folder.path(), &[]).stderr(Stdio::piped()).spawn().unwrap();
+    runs(&mut child, &state);
     let running = output(folder.path(), &["data", "reset", "--yes"]);
     assert_eq!(running.status.code(), Some(1));
     assert!(text(&running.stderr).contains("another agent"), "{}", text(&running.stderr));

@@ -329,9 +329,10 @@ fn started(folder: &Path, ignoring_hangups: bool) -> Child {
     shell.args(["-c", &format!("{trap}exec \"$0\" \"$@\"")]);
     shell.arg(env!("CARGO_BIN_EXE_dunlin-aggregator"));
     shell.arg("--config").arg(folder.join("aggregator.toml"));
-    let child = shell.env("RUST_LOG", "info").stderr(Stdio::piped()).spawn().unwrap();
+    let mut child = shell.env("RUST_LOG", "info").stderr(Stdio::piped()).spawn().unwrap();
     // The status file comes after the first write of the store.
     while !has_status(folder) {
+        assert_eq!(child.try_wait().unwrap(), None, "it has ended");
         std::thread::sleep(std::time::Duration::from_millis(20));
     }
     child

@@ -88,7 +88,7 @@ pub fn by_label(task: &TaskSpec, set: &WindowSet) -> Vec<(String, usize)> {
 mod tests {
     use super::*;
     use dunlin_protocol::id::Name;
-    use dunlin_protocol::task::{Channel, Features, Input, Target};
+    use dunlin_protocol::task::{Channel, Features, Input, Rate, Target};
 
     fn task() -> TaskSpec {
         let channel = |name: &str, offset, scale| Channel {
@@ -100,7 +100,7 @@ mod tests {
         let channels = vec![channel("gl", 100.0, 0.5), channel("turned", 0.0, -1.0)];
         TaskSpec {
             name: Name::new("glucose").unwrap(),
-            input: Input { channels, rate_millihertz: 1000, window: 2, hop: 1 },
+            input: Input { channels, rate: Rate::from_millihertz(1000), window: 2, hop: 1 },
             features: Features::Raw,
             layers: vec![],
             target: Target::Reconstruct,

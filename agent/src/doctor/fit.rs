@@ -73,7 +73,7 @@ mod tests {
     use super::*;
     use crate::data::{DataError, LeftOut};
     use dunlin_protocol::id::Name;
-    use dunlin_protocol::task::{Channel, Features, Input, Target};
+    use dunlin_protocol::task::{Channel, Features, Input, Rate, Target};
 
     struct Source(WindowSet);
 
@@ -91,7 +91,12 @@ mod tests {
         };
         TaskSpec {
             name: Name::new("walk").unwrap(),
-            input: Input { channels: vec![channel], rate_millihertz: 50_000, window: 2, hop: 1 },
+            input: Input {
+                channels: vec![channel],
+                rate: Rate::from_millihertz(50_000),
+                window: 2,
+                hop: 1,
+            },
             features: Features::Raw,
             layers: vec![],
             target,

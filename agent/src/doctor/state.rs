@@ -173,11 +173,23 @@ mod tests {
     #[test]
     fn a_ring_without_room_is_a_warning() {
         let dir = tempfile::tempdir().unwrap();
-        let (finding, kept) = check(dir.path(), 0);
+        let dir = dir.path().join("state");
+        make_folder(&dir).unwrap();
+        let (finding, kept) = check(&dir, 0);
         assert!(kept.is_some() && finding.outcome == Outcome::Ok, "{finding:?}");
-        let (finding, _) = check(dir.path(), u64::MAX);
+        let (finding, _) = check(&dir, u64::MAX);
         assert_eq!(finding.outcome, Outcome::Warning);
         assert!(finding.next_step.unwrap().contains("capacity_mb"));
+    }
+
+    #[test]
+    fn a_directory_that_everybody_may_read_is_a_warning() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        let (finding, kept) = check(dir.path(), 0);
+        assert!(kept.is_some() && finding.outcome == Outcome::Warning, "{finding:?}");
+        assert!(finding.next_step.unwrap().contains("chmod 700"));
     }
 
     #[test]

@@ -204,7 +204,7 @@ pub(super) mod tests {
         let found = (0..looks).filter_map(|_| worker.look());
         let error = |finding: Finding| match finding.estimate {
             Estimate::Error(error) => error,
-            Estimate::Class { .. } => panic!("{finding:?}"),
+            Estimate::Class { .. } | Estimate::Values(_) => panic!("{finding:?}"),
         };
         found.map(error).collect()
     }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::*;
 use dunlin_protocol::id::Name;
-use dunlin_protocol::task::{Channel, Features, Input, Target};
+use dunlin_protocol::task::{Channel, Features, Input, Rate, Target};
 
 fn config(dir: &Path, source: &str) -> AgentConfig {
     let text = format!(
@@ -23,7 +23,12 @@ fn task(unit: &str) -> TaskSpec {
     let channel = Channel { name: "glucose".into(), unit: unit.into(), offset: 5.0, scale: 0.5 };
     TaskSpec {
         name: Name::new("sugar").unwrap(),
-        input: Input { channels: vec![channel], rate_millihertz: 1000, window: 4, hop: 2 },
+        input: Input {
+            channels: vec![channel],
+            rate: Rate::from_millihertz(1000),
+            window: 4,
+            hop: 2,
+        },
         features: Features::Raw,
         layers: vec![],
         target: Target::Classes(vec!["low".into(), "high".into()]),

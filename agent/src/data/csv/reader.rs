@@ -409,7 +409,8 @@ impl SampleReader for CsvReader {
         if self.folder.is_some() {
             position.name.clone_from(&self.name);
         }
-        position = Position { line, sequence, last_us, next_us, ..position };
+        (position.line, position.sequence) = (line, sequence);
+        (position.last_us, position.next_us) = (last_us, next_us);
         if self.saved.as_ref() == Some(&position) {
             return;
         }
