@@ -92,10 +92,10 @@ mod tests {
     fn what_cannot_be_kept_is_counted_with_channel_value_and_range() {
         let dir = tempfile::tempdir().unwrap();
         let mut store = SampleStore::open(dir.path(), header(0.001)).unwrap();
-        for value in [1.0, 112.0, 119.0] {
-            store.take(0, "", &[value]);
+        for (time_us, value) in [(0, 1.0), (20_000, 112.0), (40_000, 119.0)] {
+            store.take(time_us, "", &[value]);
         }
-        store.take(0, "", &[f32::NAN]);
+        store.take(60_000, "", &[f32::NAN]);
         let status = store.status();
         assert_eq!((status.accepted, status.samples, status.losses.count(Loss::Cut)), (3, 3, 2));
         let last = status.losses.last(Loss::Cut).unwrap();
