@@ -120,6 +120,7 @@ fn known_name(name: &str) -> Name {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::vec::Vec;
     use dunlin_protocol::wire::Message as _;
 
     #[test]

@@ -52,7 +52,7 @@ fn few_hospitals_with_much_data_learn_what_gateways_learn() {
         assert!(accuracy > first, "{}: {first} -> {accuracy}", scenario.name);
         let fairness = outcome.fairness.unwrap();
         let devices = usize::try_from(scenario.population.devices).unwrap();
-        assert_eq!(fairness.accuracies.len(), devices);
+        assert_eq!(fairness.values.len(), devices);
         assert!(fairness.mean > least && fairness.lowest_tenth <= fairness.mean);
     }
 }
@@ -197,5 +197,5 @@ fn devices_are_persons_of_the_har_data_set() {
     let outcome = simulate(&scenario, 1);
     assert!(outcome.rounds.iter().all(|round| round.accepted == 3));
     assert!(outcome.accuracy.is_some(), "the person of the test split judges");
-    assert_eq!(outcome.fairness.unwrap().accuracies.len(), 3);
+    assert_eq!(outcome.fairness.unwrap().values.len(), 3);
 }

@@ -17,7 +17,7 @@ pub use config::{InferenceConfig, PublishOn};
 #[cfg(feature = "burn")]
 pub use network::NetworkClassifier;
 pub use publisher::InferenceStatus;
-pub use result::{Estimate, Finding};
+pub use result::{Estimate, Finding, Said};
 
 use std::sync::mpsc::Sender;
 use std::thread::JoinHandle;

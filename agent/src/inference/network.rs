@@ -70,7 +70,7 @@ fn values(network: &Network, window: &[f32]) -> Result<Estimate, JobFailure> {
     window.rotate_left(ahead.min(window.len()));
     let windows = Windows::unlabelled(task, &window).map_err(failure)?;
     let Some(Prediction::Values(scaled)) = network.predict(&windows).map_err(failure)?.pop() else {
-        return Err(JobFailure("the model gives no values".into()));
+        return Err(JobFailure::other("the model gives no values"));
     };
     let channels = task.output_channels();
     let of_channel = |(at, channel): (usize, &&Channel)| {
@@ -89,7 +89,7 @@ fn values(network: &Network, window: &[f32]) -> Result<Estimate, JobFailure> {
     if said.iter().flat_map(|one| &one.values).all(|value| value.is_finite()) {
         Ok(Estimate::Values(said))
     } else {
-        Err(JobFailure("the model gives values that are no numbers".into()))
+        Err(JobFailure::other("the model gives values that are no numbers"))
     }
 }
 

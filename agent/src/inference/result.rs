@@ -196,7 +196,10 @@ mod tests {
         finding.estimate = Estimate::Values(vec![said("glucose", &[101.2, 99.75])]);
         let expected = json!({ "glucose": { "unit": "mg/dL", "values": [101.2, 99.75] } });
         let value = read(&finding, NOW);
-        assert_eq!((&value["values"], value.get("label"), value.get("error")), (&expected, None, None));
+        assert_eq!(
+            (&value["values"], value.get("label"), value.get("error")),
+            (&expected, None, None)
+        );
         assert_eq!(finding.estimate.to_string(), "glucose 101 99.8 mg/dL");
         finding.estimate = Estimate::Values(vec![said("\"},{", &[f32::NAN])]);
         assert_eq!(read(&finding, NOW)["values"]["\"},{"]["values"], json!([null]));
