@@ -1,8 +1,8 @@
 use super::*;
 use crate::sample;
 use crate::{Backend, Prediction};
-use dunlin_protocol::task::{Features, Op, Share, Target, TaskSpec};
-use dunlin_protocol::work::Augment;
+use dunlin_protocol::task::{Channel, Features, Op, Share, Target, TaskSpec};
+use dunlin_protocol::work::{Augment, FitFigures};
 
 fn never() -> bool {
     false
