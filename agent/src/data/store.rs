@@ -35,6 +35,8 @@ pub struct SampleStore {
     /// What samples go through first; taken out only while one does.
     intake: Option<Box<Intake>>,
     again: Again,
+    /// Whether the ring did not take the last sample.
+    failing: bool,
     /// Whether samples came since they were looked for last, and since when none do.
     busy: bool,
     idle_since: Option<Instant>,
@@ -63,6 +65,7 @@ impl SampleStore {
             counts: SourceStatus::default(),
             intake: Some(Box::new(intake)),
             again: Again::default(),
+            failing: false,
             busy: false,
             idle_since: None,
         })

@@ -197,6 +197,7 @@ impl RangeReader {
         let end = form.duration.as_ref().or(form.end.as_ref()).unwrap_or(&form.start);
         let mut wanted = vec![form.start.clone(), end.clone(), form.label.clone()];
         let headless = form.text.header == Header::None;
+        let loose = wanted.len();
         let filter = form.filter.map(|column| {
             wanted.push(by_place(column, headless));
             wanted.len() - 1
@@ -204,7 +205,7 @@ impl RangeReader {
         let columns = form.maybe_header.then_some(3).filter(|_| form.filter.is_empty());
         let keys = "start, end, duration or label of source.label_file";
         Self {
-            table: Table::new(&form.text, wanted, columns, keys),
+            table: Table::new(&form.text, wanted, columns, keys).loose_from(loose),
             filter,
             time: TimeReader::new(&form.time, unit),
             unit: form.time.unit.unwrap_or(unit),

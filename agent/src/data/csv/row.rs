@@ -68,6 +68,7 @@ impl RowReader {
         let label = input.label.as_ref().map(|_| wanted.len());
         wanted.extend(input.label.clone());
         let headless = input.text.header == Header::None;
+        let loose = wanted.len();
         let filter = input.filter.map(|column| {
             wanted.push(by_place(column, headless));
             wanted.len() - 1
@@ -80,7 +81,7 @@ impl RowReader {
         let pattern = format.is_some_and(|format| matches!(format.kind, TimeKind::Pattern(_)));
         let comma_times = input.text.decimal == ',' && !pattern;
         Self {
-            table: Table::new(&text, wanted, input.columns, KEYS),
+            table: Table::new(&text, wanted, input.columns, KEYS).loose_from(loose),
             parts: Parts { channels, times: times.len(), label },
             time: format.map(|format| TimeReader::new(format, unit)),
             start: TimeReader::new(&TimeFormat::default(), unit),
@@ -108,11 +109,6 @@ impl RowReader {
     /// The time that was read last, in microseconds.
     pub(super) fn last_us(&self) -> Option<i64> {
         self.time.as_ref().and_then(TimeReader::last_us)
-    }
-
-    /// Refuses all rows until the input begins again.
-    pub(super) fn block(&mut self) {
-        self.table.block();
     }
 
     /// What the lines so far lack to be a header, while one is still looked for.

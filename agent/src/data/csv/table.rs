@@ -90,6 +90,8 @@ pub(super) enum Step {
 pub(super) struct Table {
     format: TextFormat,
     wanted: Vec<Column>,
+    /// Wanted columns from this one on may go by their places as text: keys of TOML are text.
+    loose: usize,
     /// Columns of each row, where the configuration says so.
     columns: Option<usize>,
     /// Keys of the configuration that name the columns, for errors.
@@ -137,10 +139,16 @@ impl Table {
         keys: &'static str,
     ) -> Self {
         let splitter = Splitter::new(format.delimiter);
-        let (format, head) = (format.clone(), Head::default());
-        let mut table = Self { format, wanted, columns, keys, splitter, places: None, head };
+        let (format, head, loose) = (format.clone(), Head::default(), wanted.len());
+        let mut table = Self { format, wanted, loose, columns, keys, splitter, places: None, head };
         table.restart();
         table
+    }
+
+    /// The same, but wanted columns from number `nth` on may go by their places as text.
+    pub(super) fn loose_from(mut self, nth: usize) -> Self {
+        self.loose = nth;
+        self
     }
 
     /// Expects a beginning again: another file or writer. Where a new writer goes on without a
@@ -321,7 +329,7 @@ impl Table {
         let count = self.splitter.count();
         let (mut missing, mut twice) = (Vec::new(), Vec::new());
         let mut places = Vec::with_capacity(self.wanted.len());
-        for column in &self.wanted {
+        for (nth, column) in self.wanted.iter().enumerate() {
             let name = match column {
                 Column::Index(index) => {
                     places.push(*index);
@@ -336,7 +344,10 @@ impl Table {
             match first {
                 Some(first) if !others.is_empty() => twice.push((name, first, others)),
                 Some(first) => places.push(first),
-                None => missing.push(name.as_str()),
+                None => match name.parse().ok().filter(|_| nth >= self.loose) {
+                    Some(place) => places.push(place),
+                    None => missing.push(name.as_str()),
+                },
             }
         }
         if let Some((name, first, others)) = twice.first() {

@@ -61,7 +61,8 @@ impl Bench {
 
     fn run(&self) -> Running {
         let store = SampleStore::open(&self.state(), self.config.sampling.header()).unwrap();
-        let store = store.with_intake(self.config.sampling.intake());
+        let mut store = store.with_intake(self.config.sampling.intake());
+        store.set_label_names(self.config.sampling.label_names());
         let reader = CsvReader::open(&self.config, position_path(&self.state()), &store).unwrap();
         let sampling = &self.config.sampling;
         let (path, form) = sampling.label_file(self.config.input.text.delimiter).unwrap();

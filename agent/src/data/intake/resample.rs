@@ -12,8 +12,10 @@ use super::tally::Tally;
 use super::{Next, OwnedReading, Reading};
 use crate::data::Loss;
 
-/// Samples that tell the rate of a stretch, and after which it is looked at again.
-const HEAD: usize = 64;
+/// Samples that tell the rate of a stretch.
+const HEAD: usize = 16;
+/// Samples after which the rate is looked at again.
+const LOOK: usize = 64;
 /// Samples over which a step is measured: several may come in one bundle, with nearly equal times.
 const BUNDLE: usize = 4;
 /// A step of so many periods of the input begins a new stretch where no limit is set, in tenths.
@@ -142,7 +144,7 @@ impl Open {
             return false;
         }
         self.count += 1;
-        if self.count < HEAD {
+        if self.count < LOOK {
             return true;
         }
         let span_us = time_us.saturating_sub(self.since_us);

@@ -120,7 +120,7 @@ fn pauses_and_what_they_split_change_no_sample() {
         "missing = 'hold'",
         "missing = 'interpolate'\nmissing_max_s = 1",
         "resample = true",
-        "resample = true\nrate_hz = 10\nmissing_max_s = 0.5",
+        "resample = true\nrate_hz = 25\nmissing_max_s = 0.5",
         "missing = 'interpolate'\nresample = true\nderive = { m = { magnitude = ['x', 'y'] } }",
     ];
     for (keys, seed) in keys.into_iter().flat_map(|keys| (0..20).map(move |seed| (keys, seed))) {

@@ -10,7 +10,11 @@ use crate::data::ring::Record;
 /// Nothing came for so long, or for 20 periods: rows of one time are complete.
 const PAUSE: Duration = Duration::from_secs(5);
 
-/// Samples that the ring has already and that are read again after a restart.
+/// Rows of one time may lie so much later, or 64 periods, when the rows behind them are known, too.
+const LATER_US: i64 = 2_000_000;
+
+/// Samples that the ring has already and that are read again after a restart. Their number tells them;
+/// their time tells where other settings make other samples of the same rows.
 #[derive(Debug, Default)]
 pub(super) struct Again {
     count: u64,
@@ -25,14 +29,19 @@ impl SampleStore {
     /// from coming in.
     pub fn take(&mut self, time_us: i64, label: &str, values: &[f32]) {
         self.busy = true;
-        self.pass(|intake, out| intake.take(Reading { time_us, label, values }, out));
+        let before = self.ring.next_sequence();
+        let lost = self.pass(|intake, out| intake.take(Reading { time_us, label, values }, out));
+        if !lost && !self.failing && self.ring.next_sequence() == before {
+            // It waits, or is known.
+            self.set_problem(None);
+        }
     }
 
     /// Takes the samples of one message, sorted by their times first; leaves `readings` empty. What
     /// earlier messages brought already is dropped.
     pub fn take_batch(&mut self, readings: &mut Vec<OwnedReading>) {
         self.busy = true;
-        self.pass(|intake, out| {
+        let _ = self.pass(|intake, out| {
             intake.sort(readings);
             readings.drain(..).for_each(|reading| intake.take(reading.lend(), out));
         });
@@ -40,13 +49,13 @@ impl SampleStore {
 
     /// Says that the next sample does not continue the one before, as with another file.
     pub fn gap(&mut self) {
-        self.pass(Intake::gap);
+        let _ = self.pass(Intake::gap);
         self.again = Again::default();
     }
 
     /// Appends the samples that still wait in the [`Intake`], because no more will come for now.
     pub fn finish(&mut self) {
-        self.pass(Intake::flush);
+        let _ = self.pass(Intake::flush);
     }
 
     /// Says that there is nothing to read at `now`. After a while of that, samples that only wait for
@@ -59,7 +68,7 @@ impl SampleStore {
         let pause = periods.max(PAUSE);
         if self.idle_since.is_some_and(|since| now.saturating_duration_since(since) >= pause) {
             self.idle_since = None;
-            self.pass(Intake::pause);
+            let _ = self.pass(Intake::pause);
         }
     }
 
@@ -82,8 +91,8 @@ impl SampleStore {
         let period_us = i64::try_from(self.ring.header().period_ns / 1000).unwrap_or(i64::MAX);
         let count = self.ring.next_sequence().saturating_sub(sequence);
         let latest_us = self.ring.times().map_or(i64::MIN, |times| times.latest);
-        // Times without a column may differ by their rounding.
-        self.again = Again { count, until_us: latest_us.saturating_add(period_us / 2) };
+        let later_us = period_us.saturating_mul(64).max(LATER_US);
+        self.again = Again { count, until_us: latest_us.saturating_add(later_us) };
         let (mut before, mut step_us) = (None::<Record>, None);
         let first = sequence.saturating_sub(2);
         self.ring.scan(first, |record| {
@@ -102,14 +111,17 @@ impl SampleStore {
         Ok(before.map(|record| record.time_us).or(guess))
     }
 
-    /// Lets `step` put samples through the intake into the ring.
-    fn pass(&mut self, step: impl FnOnce(&mut Intake, &mut Out<'_>)) {
-        let Some(mut intake) = self.intake.take() else { return };
+    /// Lets `step` put samples through the intake into the ring; whether some could not be used.
+    fn pass(&mut self, step: impl FnOnce(&mut Intake, &mut Out<'_>)) -> bool {
+        let Some(mut intake) = self.intake.take() else { return false };
         step(&mut intake, &mut |time_us, label, values| self.put(time_us, label, values));
+        let mut lost = false;
         while let Some((loss, count, detail)) = intake.next_loss() {
             self.lose(loss, count, || detail);
+            lost = true;
         }
         self.intake = Some(intake);
+        lost
     }
 
     /// Appends a sample that has gone through the intake, unless the ring has it.
@@ -120,6 +132,7 @@ impl SampleStore {
         }
         self.again.count = 0;
         let problem = self.append(time_us, label, values).err();
+        self.failing = problem.is_some();
         self.set_problem(problem.map(|error| error.to_string()));
     }
 }

@@ -132,7 +132,7 @@ fn rows_that_end_in_a_semicolon_are_all_read_also_two_on_a_line() {
     assert_eq!(found.rows[0].2, [-0.69, 12.2, 0.5]);
     assert_eq!(found.rows[6].2, [-0.773_824_6, 12.160_17, 0.5], "the second of its line");
     let labels: Vec<&str> = found.rows.iter().map(|row| row.1.as_str()).collect();
-    assert_eq!((labels[12], labels[13]), ("Jogging", "Walking"));
+    assert_eq!((labels[11], labels[12]), ("Jogging", "Walking"));
     let keys = "header = false\nrate_hz = 20\nlabel = 1";
     let error = read(input!("wisdm-v1.txt"), keys, "x = 3\ny = 4\nz = 5");
     let last = error.status.losses.last(Loss::Number).unwrap();

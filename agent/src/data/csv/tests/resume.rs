@@ -69,7 +69,14 @@ fn compare(keys: &str, text: &str, end: End, tolerance_us: u64, rng: &mut Rng) {
     let bare = |record: &Record| (record.sequence, record.label, record.values.clone());
     let (a, b): (Vec<_>, Vec<_>) =
         (expected.iter().map(bare).collect(), found.iter().map(bare).collect());
-    assert!(a == b, "{keys}: {} samples of {}", found.len(), expected.len());
+    let apart = a.iter().zip(&b).position(|(a, b)| a != b).unwrap_or(a.len().min(b.len()));
+    let near = |all: &[Record]| {
+        let near = apart.saturating_sub(3)..(apart + 4).min(all.len());
+        all[near].iter().map(|r| (r.time_us, r.values.clone())).collect::<Vec<_>>()
+    };
+    let (near_a, near_b) = (near(&expected), near(&found));
+    let lengths = (found.len(), expected.len());
+    assert!(a == b, "{keys}: {lengths:?} at {apart}: {near_b:?} instead of {near_a:?}");
     for (a, b) in expected.iter().zip(&found) {
         let apart = a.time_us.abs_diff(b.time_us);
         assert!(apart <= tolerance_us, "{keys}: {} is {} us away", a.sequence, apart);
