@@ -59,6 +59,12 @@ pub trait Transport {
     /// Unsubscribes from `topic`; messages that are on their way may still come.
     fn unsubscribe(&mut self, topic: String);
 
+    /// The last will of the next connection has this payload; that of the present one stays. A way
+    /// without last wills, or with one for all connections, does nothing.
+    fn set_will(&mut self, payload: Vec<u8>) {
+        drop(payload);
+    }
+
     /// Says what it was given before, leaves the broker in an orderly way and comes back after `span`.
     fn sleep(&mut self, span: Duration);
 

@@ -8,6 +8,7 @@ mod chunk_size;
 mod claims;
 mod closing;
 mod messages;
+mod own;
 mod plan_board;
 mod queries;
 mod rounds;
@@ -15,6 +16,7 @@ mod start;
 #[cfg(test)]
 mod tests;
 mod uploads;
+mod waits;
 
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -22,7 +24,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use dunlin_protocol::id::{DeviceId, Lineage};
-use dunlin_protocol::presence::{Ineligible, Presence};
+use dunlin_protocol::presence::{Ineligible, Presence, Word};
 use dunlin_protocol::task::Task;
 use dunlin_protocol::time::Instant;
 use dunlin_protocol::topic::{Topic, Topics};
@@ -75,6 +77,10 @@ pub struct Aggregator {
     uploads: UploadAssembly,
     queries: Queries,
     plans: PlanBoard,
+    own: own::OwnWords,
+    told: waits::Told,
+    /// Rounds in a row that all devices gave up.
+    given_up: u32,
     connection: Connection,
     stopped: bool,
     finished: bool,
@@ -153,6 +159,9 @@ impl Aggregator {
             uploads: UploadAssembly::new(settings.assembly_bytes_max),
             queries: Queries::restored(snapshot.answers),
             plans: PlanBoard::new(epoch),
+            own: own::OwnWords::default(),
+            told: waits::Told::default(),
+            given_up: 0,
             connection: Connection::Down,
             stopped: false,
             finished: false,
@@ -211,6 +220,8 @@ impl Aggregator {
         if self.plans.is_stale() {
             self.publish_plan(now);
         }
+        self.check_own(now);
+        self.tell_waiting(now);
     }
 
     /// The next thing to do; `None` when there is nothing.
@@ -230,8 +241,9 @@ impl Aggregator {
             Connection::Down => None,
         };
         let later = |at: &Instant| *at > self.now;
-        let queries = self.queries.deadline();
-        rounds.chain(opening).chain(queries).filter(later).chain(self.rounds.due()).min()
+        let others = [self.queries.deadline(), self.registry.due(), self.own_due()];
+        let others = others.into_iter().flatten();
+        rounds.chain(opening).chain(others).filter(later).chain(self.rounds.due()).min()
     }
 
     /// What was counted since the start.
@@ -278,15 +290,27 @@ impl Aggregator {
         self.registry.held()
     }
 
+    /// Enrolled devices that are online and lack data, by their word for what they lack.
+    pub fn data_trouble(&self) -> &BTreeMap<Word, u32> {
+        self.registry.data_trouble()
+    }
+
+    /// Enrolled devices that are online and have answered none of the last invitations: they count
+    /// again as soon as they say something.
+    pub fn silent(&self) -> u32 {
+        self.registry.silent()
+    }
+
     /// Whether all rounds that were asked for are done, final evaluation included.
     pub fn is_finished(&self) -> bool {
         self.finished
     }
 
-    /// The message that the broker publishes, retained, when this process is gone.
+    /// The message that the broker publishes, retained, when the next connection is lost: each has a
+    /// last will of its own, which is to be set before it is made.
     pub fn last_will(&self) -> (Topic, Vec<u8>) {
         let state = dunlin_protocol::presence::State::Lost;
-        let presence = Presence::new(state, self.boot);
+        let presence = Presence::new(state, self.boot).on(self.next_connection());
         (self.own_state(), presence.encode().into_bytes())
     }
 
@@ -340,10 +364,13 @@ impl Aggregator {
 
     /// Does everything that the time alone asks for.
     fn advance(&mut self, now: Instant) {
-        self.registry.expire(now);
+        for device in self.registry.expire(now) {
+            self.rounds.left(&device);
+        }
         if self.rounds.is_due(now) {
             self.commit(now);
         }
+        self.end_where_nobody_is_left(now);
         // Each pass closes one round; a round that closes may open an evaluation.
         while let Some((key, ending)) = self.rounds.next_ending(now, self.settings.paused) {
             self.close(now, key, ending);

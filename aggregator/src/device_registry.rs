@@ -1,16 +1,31 @@
 //! Which devices are online, and which of them take work.
+//!
+//! What the broker keeps of a device can be deleted, emptied, overwritten and said again by others. So
+//! words of earlier starts and connections are passed over, an emptied one is no farewell, whatever a
+//! device sends counts as presence, and one that answers no invitation is not counted.
+
+mod counts;
+#[cfg(test)]
+mod tests;
 
 use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
 
 use dunlin_protocol::id::DeviceId;
-use dunlin_protocol::presence::{Ineligible, Presence, State};
+use dunlin_protocol::presence::{DataTrouble, Ineligible, Presence, State, Word};
 use dunlin_protocol::time::Instant;
 
 use crate::settings::DEVICES_MAX;
+use counts::Counts;
 
 /// How long the number of devices of before an outage counts after it, in milliseconds: what the
 /// slowest of them take to notice that they were cut off, and to connect again.
 const REMEMBERED_MS: u64 = 4 * 60_000;
+/// How long a device whose state was removed from the broker counts without a word of it, in
+/// milliseconds: it hears of that, and says its state again.
+const UNCONFIRMED_MS: u64 = 60_000;
+/// Invitations in a row that a device leaves unanswered before it does not count any more.
+const SILENT_MAX: u8 = 3;
 
 /// What a presence message changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,20 +39,66 @@ pub(crate) enum Change {
 }
 
 /// How a device is there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Seen {
-    /// The number of its start.
+    /// The number of its start; 0 when it is not known.
     boot: u32,
+    /// The number of its connection; 0 when it is not known.
+    connection: u32,
     /// Until when it counts although it is not connected; `None` while it is.
     asleep_until: Option<Instant>,
+    /// Until when it counts without a word of its own; `None` while the broker has one.
+    unconfirmed_until: Option<Instant>,
     /// Why it takes no work; `None` when it does.
     held: Option<Ineligible>,
+    /// Invitations in a row that it has not answered.
+    silent: u8,
+    /// The start and connection of an older word that was passed over: said once more, it is believed.
+    doubted: Option<(u32, u32)>,
+    /// What its own data lack.
+    data: Option<DataTrouble>,
 }
 
 impl Seen {
+    /// A device that is connected and takes work.
+    fn online(boot: u32, connection: u32) -> Self {
+        let (asleep_until, unconfirmed_until, held, doubted, data) = (None, None, None, None, None);
+        #[rustfmt::skip]
+        let seen = Self {
+            boot, connection, asleep_until, unconfirmed_until, held, silent: 0, doubted, data,
+        };
+        seen
+    }
+
+    /// What a word of its own says.
+    fn of(presence: Presence) -> Self {
+        let Presence { boot, connection, held, data, .. } = presence;
+        Self { held, data, ..Self::online(boot, connection) }
+    }
+
+    /// When it was said: the start first, then its connection.
+    fn order(&self) -> (u32, u32) {
+        (self.boot, self.connection)
+    }
+
+    /// Whether it answers when it is asked.
+    fn answers(&self) -> bool {
+        self.silent < SILENT_MAX
+    }
+
+    /// Whether it can take part in a round, now or when it comes back.
+    fn is_available(&self) -> bool {
+        self.held.is_none() && self.answers()
+    }
+
     /// Whether it may be at work in a round.
-    fn works(self) -> bool {
+    fn works(&self) -> bool {
         self.asleep_until.is_none() && self.held.is_none()
+    }
+
+    /// When it no longer counts; `None` while it counts until it leaves.
+    fn ends(&self) -> Option<Instant> {
+        self.asleep_until.or(self.unconfirmed_until)
     }
 }
 
@@ -46,24 +107,29 @@ impl Seen {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct DeviceRegistry {
     devices: BTreeMap<DeviceId, Seen>,
-    /// Those asleep, by the time from which they no longer count.
-    asleep: BTreeSet<(Instant, DeviceId)>,
-    /// How many take no work, by their reason; no reason without a device.
-    held: BTreeMap<Ineligible, u32>,
+    /// Those that do not count for ever, by the time from which they no longer do.
+    ends: BTreeSet<(Instant, DeviceId)>,
+    counts: Counts,
     /// How many could take part when everybody was forgotten, and until when that counts.
     before: Option<(u32, Instant)>,
 }
 
 impl DeviceRegistry {
-    /// Devices that are connected; those asleep are not.
+    /// Devices that are connected and answer; those asleep are not.
     pub(crate) fn online(&self) -> u32 {
-        u32::try_from(self.devices.len() - self.asleep.len()).unwrap_or(u32::MAX)
+        self.counts.online
     }
 
-    /// Devices that can take part in a round: connected or about to come back, and not held.
+    /// Devices that can take part in a round: connected or about to come back, not held, and not
+    /// silent when they are invited.
     pub(crate) fn available(&self) -> u32 {
-        let known = u32::try_from(self.devices.len()).unwrap_or(u32::MAX);
-        known.saturating_sub(self.held.values().sum())
+        self.counts.available
+    }
+
+    /// The names of those that can take part in a round.
+    pub(crate) fn present(&self) -> impl Iterator<Item = &DeviceId> {
+        let works = |(_, seen): &(&DeviceId, &Seen)| seen.is_available();
+        self.devices.iter().filter(works).map(|(device, _)| device)
     }
 
     /// Devices that can take part once those are back that an outage cut off: the few that are heard
@@ -75,23 +141,40 @@ impl DeviceRegistry {
 
     /// Devices that take no work, by their reason.
     pub(crate) fn held(&self) -> &BTreeMap<Ineligible, u32> {
-        &self.held
+        &self.counts.held
     }
 
-    /// Forgets devices that are long overdue.
-    pub(crate) fn expire(&mut self, now: Instant) {
+    /// Devices whose own data lack something, by their word for it.
+    pub(crate) fn data_trouble(&self) -> &BTreeMap<Word, u32> {
+        &self.counts.data
+    }
+
+    /// Devices that are connected and have left so many invitations unanswered that they do not count.
+    pub(crate) fn silent(&self) -> u32 {
+        self.counts.silent
+    }
+
+    /// Forgets devices that are long overdue; those of them that may have been at work.
+    pub(crate) fn expire(&mut self, now: Instant) -> Vec<DeviceId> {
+        let mut left = Vec::new();
         while let Some(device) = self.overdue(now) {
-            self.remove(&device);
+            let seen = self.remove(&device);
+            left.extend(seen.filter(Seen::works).map(|_| device));
         }
+        left
     }
 
     fn overdue(&self, now: Instant) -> Option<DeviceId> {
-        let (until, device) = self.asleep.first()?;
+        let (until, device) = self.ends.first()?;
         (*until <= now).then(|| device.clone())
     }
 
-    /// Forgets everybody but how many there were; the broker's retained messages tell again who is
-    /// there.
+    /// When the next device is overdue; `None` while all count until they leave.
+    pub(crate) fn due(&self) -> Option<Instant> {
+        self.ends.first().map(|(until, _)| *until)
+    }
+
+    /// Forgets everybody but how many there were; devices say again that they are there.
     pub(crate) fn clear(&mut self, now: Instant) {
         let before = Some((self.expected(now), now.after(REMEMBERED_MS)));
         *self = Self { before, ..Self::default() };
@@ -99,183 +182,136 @@ impl DeviceRegistry {
 
     fn insert(&mut self, device: &DeviceId, seen: Seen) {
         self.remove(device);
-        if let Some(until) = seen.asleep_until {
-            self.asleep.insert((until, device.clone()));
+        if let Some(until) = seen.ends() {
+            self.ends.insert((until, device.clone()));
         }
-        if let Some(held) = seen.held {
-            *self.held.entry(held).or_insert(0) += 1;
-        }
+        self.counts.add(&seen);
         self.devices.insert(device.clone(), seen);
     }
 
-    fn remove(&mut self, device: &DeviceId) {
-        let Some(known) = self.devices.remove(device) else { return };
-        if let Some(until) = known.asleep_until {
-            self.asleep.remove(&(until, device.clone()));
+    fn remove(&mut self, device: &DeviceId) -> Option<Seen> {
+        let known = self.devices.remove(device)?;
+        if let Some(until) = known.ends() {
+            self.ends.remove(&(until, device.clone()));
         }
-        if let Some(held) = known.held {
-            let count = self.held.entry(held).or_insert(0);
-            *count = count.saturating_sub(1);
-            self.held.retain(|_, count| *count > 0);
-        }
+        self.counts.remove(&known);
+        Some(known)
+    }
+
+    fn has_room(&self, device: &DeviceId) -> bool {
+        self.devices.len() < DEVICES_MAX || self.devices.contains_key(device)
     }
 
     /// Takes a presence message of an enrolled device; `None` stands for a message that was
     /// removed from the broker. A device that falls asleep counts until `asleep_until`.
-    ///
-    /// A last will of an earlier start may come after the birth of the next one: it is ignored.
     pub(crate) fn take(
         &mut self,
+        now: Instant,
         device: &DeviceId,
         presence: Option<Presence>,
         asleep_until: Instant,
     ) -> Change {
-        let known = self.devices.get(device).copied();
-        let room = known.is_some() || self.devices.len() < DEVICES_MAX;
-        let left = match presence {
-            Some(Presence { state: State::Online, boot, held }) => {
-                let seen = Seen { boot, asleep_until: None, held };
-                if known == Some(seen) || !room {
-                    return Change::None;
-                }
-                self.insert(device, seen);
-                return if held.is_some() { Change::Left } else { Change::Came };
+        let known = self.devices.get(device).cloned();
+        let Some(presence) = presence else {
+            if let Some(known) = known.filter(|known| known.ends().is_none()) {
+                let unconfirmed_until = Some(now.after(UNCONFIRMED_MS));
+                self.insert(device, Seen { unconfirmed_until, ..known });
             }
-            Some(Presence { state: State::Asleep, boot, held }) => {
-                if known.is_some_and(|known| known.boot > boot) || !room {
-                    return Change::None;
-                }
-                self.insert(device, Seen { boot, asleep_until: Some(asleep_until), held });
-                let worked = known.is_some_and(Seen::works);
-                return if worked { Change::Left } else { Change::None };
-            }
-            Some(Presence { state: State::Lost, boot, .. }) => {
-                known.is_some_and(|known| known.boot == boot)
-            }
-            Some(Presence { state: State::Offline, boot, .. }) => {
-                known.is_some_and(|known| known.boot <= boot)
-            }
-            None => known.is_some(),
+            return Change::None;
         };
-        if left {
-            self.remove(device);
-            return Change::Left;
+        match presence.state {
+            State::Online | State::Asleep if !self.has_room(device) => Change::None,
+            State::Online | State::Asleep if self.passes_over(device, &presence) => Change::None,
+            State::Online => {
+                let seen = Seen::of(presence);
+                let goes_on =
+                    |known: &Seen| known.works() && known.answers() && known.boot == seen.boot;
+                let came = !known.as_ref().is_some_and(goes_on);
+                if known.as_ref() == Some(&seen) {
+                    return Change::None;
+                }
+                let held = seen.held.is_some();
+                self.insert(device, seen);
+                match (held, came) {
+                    (true, _) => Change::Left,
+                    (false, true) => Change::Came,
+                    (false, false) => Change::None,
+                }
+            }
+            State::Asleep => {
+                self.insert(
+                    device,
+                    Seen { asleep_until: Some(asleep_until), ..Seen::of(presence) },
+                );
+                if known.is_some_and(|known| known.works()) { Change::Left } else { Change::None }
+            }
+            State::Lost | State::Offline => {
+                if known.is_none_or(|known| !ends_with(&known, &presence)) {
+                    return Change::None;
+                }
+                self.remove(device);
+                Change::Left
+            }
         }
-        Change::None
+    }
+
+    /// Whether a word is older than what is known of its device, and not said twice.
+    fn passes_over(&mut self, device: &DeviceId, presence: &Presence) -> bool {
+        let Some(known) = self.devices.get_mut(device) else { return false };
+        if presence.order() >= known.order() {
+            return false;
+        }
+        known.doubted.replace(presence.order()) != Some(presence.order())
+    }
+
+    /// A device has sent something: it is there, whatever the broker keeps of it. `boot`: the number of
+    /// its start, where the message says it.
+    pub(crate) fn heard(&mut self, device: &DeviceId, boot: Option<u32>) -> Change {
+        let known = self.devices.get(device);
+        let right = |known: &&Seen| boot.is_none_or(|boot| boot == known.boot);
+        if known.filter(right).is_some_and(|known| known.silent == 0 && known.ends().is_none()) {
+            return Change::None;
+        }
+        if !self.has_room(device) {
+            return Change::None;
+        }
+        let seen = match known {
+            // What it said before counts on, but for what another start said.
+            Some(known) if right(&known) => {
+                let (asleep_until, unconfirmed_until) = (None, None);
+                Seen { asleep_until, unconfirmed_until, silent: 0, ..known.clone() }
+            }
+            Some(_) | None => Seen::online(boot.unwrap_or(0), 0),
+        };
+        let came = known.is_none_or(|known| !known.answers() || known.asleep_until.is_some());
+        self.insert(device, seen);
+        if came { Change::Came } else { Change::None }
+    }
+
+    /// An invitation of everybody is over: who of those connected did not answer. How many of them
+    /// count no more.
+    pub(crate) fn invited(&mut self, answered: impl Fn(&DeviceId) -> bool) -> u32 {
+        let before = self.counts.silent;
+        for (device, seen) in &mut self.devices {
+            if seen.works() && seen.answers() {
+                self.counts.remove(seen);
+                seen.silent = if answered(device) { 0 } else { seen.silent + 1 };
+                self.counts.add(seen);
+            }
+        }
+        self.counts.silent.saturating_sub(before)
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use dunlin_protocol::id::Name;
-
-    fn say(registry: &mut DeviceRegistry, state: State, boot: u32) -> Change {
-        say_held(registry, "wrist-1", Presence::new(state, boot))
-    }
-
-    fn say_held(registry: &mut DeviceRegistry, device: &str, presence: Presence) -> Change {
-        registry.take(&Name::new(device).unwrap(), Some(presence), Instant(100))
-    }
-
-    #[test]
-    fn a_last_will_of_an_earlier_start_is_ignored() {
-        let mut registry = DeviceRegistry::default();
-        assert_eq!(say(&mut registry, State::Lost, 1), Change::None);
-        assert_eq!(say(&mut registry, State::Online, 1), Change::Came);
-        assert_eq!(say(&mut registry, State::Online, 2), Change::Came);
-        assert_eq!(say(&mut registry, State::Online, 2), Change::None);
-        assert_eq!(say(&mut registry, State::Lost, 1), Change::None);
-        assert_eq!(say(&mut registry, State::Offline, 1), Change::None);
-        assert_eq!(registry.online(), 1);
-        assert_eq!(say(&mut registry, State::Lost, 2), Change::Left);
-        assert_eq!(registry.online(), 0);
-    }
-
-    #[test]
-    fn a_device_whose_presence_was_removed_has_left() {
-        let mut registry = DeviceRegistry::default();
-        say(&mut registry, State::Online, 1);
-        assert_eq!(registry.take(&Name::new("wrist-1").unwrap(), None, Instant(0)), Change::Left);
-        say(&mut registry, State::Online, 1);
-        registry.clear(Instant(0));
-        assert_eq!(registry.online(), 0);
-    }
-
-    #[test]
-    fn a_sleeping_device_can_be_reached_until_it_is_long_overdue() {
-        let mut registry = DeviceRegistry::default();
-        say(&mut registry, State::Online, 1);
-        assert_eq!(say(&mut registry, State::Asleep, 1), Change::Left, "its round goes on without");
-        registry.expire(Instant(99));
-        assert_eq!((registry.online(), registry.available()), (0, 1));
-        registry.expire(Instant(100));
-        assert_eq!((registry.online(), registry.available()), (0, 0));
-        assert_eq!(say(&mut registry, State::Asleep, 2), Change::None, "heard of after a restart");
-        assert_eq!(say(&mut registry, State::Online, 2), Change::Came);
-        registry.expire(Instant(1000));
-        assert_eq!((registry.online(), registry.available()), (1, 1));
-    }
-
-    fn held(state: State, held: Ineligible) -> Presence {
-        Presence { held: Some(held), ..Presence::new(state, 1) }
-    }
-
-    #[test]
-    fn a_held_device_is_online_and_not_available_and_counted_by_its_reason() {
-        let mut registry = DeviceRegistry::default();
-        let online = Presence::new(State::Online, 1);
-        for device in ["a", "b", "c"] {
-            assert_eq!(say_held(&mut registry, device, online.clone()), Change::Came);
+/// Whether `presence`, a farewell or a last will, is that of the connection that is known.
+fn ends_with(known: &Seen, presence: &Presence) -> bool {
+    let unknown = known.boot == 0;
+    match presence.state {
+        State::Lost => {
+            let late = known.connection > presence.connection && presence.connection > 0;
+            unknown || known.boot == presence.boot && !late
         }
-        let hot = held(State::Online, Ineligible::Hot);
-        assert_eq!(say_held(&mut registry, "a", hot.clone()), Change::Left, "it stops its work");
-        assert_eq!(say_held(&mut registry, "a", hot.clone()), Change::None);
-        say_held(&mut registry, "b", hot);
-        assert_eq!((registry.online(), registry.available()), (3, 1));
-        assert_eq!(registry.held(), &BTreeMap::from([(Ineligible::Hot, 2)]));
-        say_held(&mut registry, "a", held(State::Online, Ineligible::Battery));
-        assert_eq!(
-            registry.held(),
-            &BTreeMap::from([(Ineligible::Battery, 1), (Ineligible::Hot, 1)])
-        );
-        assert_eq!(say_held(&mut registry, "a", online), Change::Came);
-        assert_eq!(say_held(&mut registry, "b", Presence::new(State::Lost, 1)), Change::Left);
-        assert_eq!((registry.online(), registry.available()), (2, 2));
-        assert!(registry.held().is_empty());
-    }
-
-    #[test]
-    fn a_held_device_that_sleeps_is_not_available_either() {
-        let mut registry = DeviceRegistry::default();
-        say_held(&mut registry, "a", held(State::Asleep, Ineligible::Battery));
-        assert_eq!((registry.online(), registry.available()), (0, 0));
-        registry.expire(Instant(100));
-        assert!(registry.held().is_empty());
-        say_held(&mut registry, "a", held(State::Asleep, Ineligible::Battery));
-        registry.clear(Instant(0));
-        assert!(registry.held().is_empty());
-    }
-
-    #[test]
-    fn after_an_outage_as_many_are_expected_as_there_were_until_all_had_time_to_come_back() {
-        let mut registry = DeviceRegistry::default();
-        let come = |registry: &mut DeviceRegistry, devices: &[&str]| {
-            for device in devices {
-                say_held(registry, device, Presence::new(State::Online, 1));
-            }
-        };
-        come(&mut registry, &["a", "b", "c"]);
-        assert_eq!(registry.expected(Instant(1_000)), 3);
-        registry.clear(Instant(1_000));
-        come(&mut registry, &["a"]);
-        let end = Instant(1_000).after(REMEMBERED_MS);
-        let at = [Instant(1_000), Instant(end.0 - 1), end].map(|now| registry.expected(now));
-        assert_eq!((at, registry.available()), ([3, 3, 1], 1));
-        // A second outage before all are back.
-        registry.clear(Instant(2_000));
-        assert_eq!(registry.expected(end), 3);
-        come(&mut registry, &["a", "b", "c", "d"]);
-        assert_eq!(registry.expected(end), 4);
+        State::Offline => unknown || known.order() <= presence.order(),
+        State::Online | State::Asleep => false,
     }
 }

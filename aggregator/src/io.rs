@@ -5,6 +5,7 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use dunlin_protocol::give_up::GiveUp;
 use dunlin_protocol::id::{DeviceId, Lineage, ModelVersion, RoundId};
 use dunlin_protocol::lottery::Fraction;
 use dunlin_protocol::message::{Answer, Refusal};
@@ -16,6 +17,7 @@ use crate::query::QueryResult;
 use crate::round::RoundKey;
 use crate::snapshot::Save;
 use crate::summary::RoundSummary;
+use crate::waiting::Waiting;
 
 /// One thing that happened.
 #[derive(Clone, Debug, PartialEq)]
@@ -122,6 +124,22 @@ pub enum RoundEvent {
         /// Why it was refused, as the device was told.
         reason: Refusal,
     },
+    /// A device gave up work that it was told to do: the round goes on without it.
+    GaveUp {
+        /// The round, by number and kind of work.
+        key: RoundKey,
+        /// The device that sends nothing.
+        device: DeviceId,
+        /// Why it gave up, for counters.
+        reason: GiveUp,
+        /// Why it gave up, in its own words.
+        text: String,
+    },
+    /// No training round is open, for another reason than before, or with other figures.
+    Waits {
+        /// What is waited for.
+        waiting: Waiting,
+    },
     /// A message could not be read; it changed nothing.
     Unreadable {
         /// The device on whose topic it came.
@@ -193,6 +211,8 @@ impl RoundEvent {
             | Self::ClaimAnswered { .. }
             | Self::UpdateAccepted { .. }
             | Self::UpdateRefused { .. }
+            | Self::GaveUp { .. }
+            | Self::Waits { .. }
             | Self::Unreadable { .. }
             | Self::AnsweredBefore { .. }
             | Self::Imported { .. }

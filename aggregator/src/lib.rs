@@ -41,6 +41,7 @@ pub mod settings;
 pub mod snapshot;
 pub mod summary;
 mod upload_assembly;
+pub mod waiting;
 
 #[cfg(feature = "std")]
 pub mod config;

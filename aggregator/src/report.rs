@@ -79,6 +79,10 @@ pub fn line(event: &RoundEvent) -> (Level, String) {
         RoundEvent::UpdateRefused { device, reason } => {
             (Level::Debug, format!("update of {device} refused: {reason}"))
         }
+        RoundEvent::GaveUp { key, device, reason, text } => {
+            (Level::Info, format!("{key}: {device} gives up, {reason}: {text}"))
+        }
+        RoundEvent::Waits { waiting } => (Level::Info, waiting.to_string()),
         RoundEvent::Unreadable { device, error } => {
             (Level::Debug, format!("message of {device} ignored: {error}"))
         }

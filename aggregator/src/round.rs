@@ -11,9 +11,10 @@ pub use job::{Job, RoundKey};
 pub use policy::{Bounds, Ending, RoundPolicy, Standing};
 pub(crate) use table::{Known, RoundTable, Unwritten};
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
+use dunlin_protocol::give_up::GiveUp;
 use dunlin_protocol::id::{DeviceId, ModelVersion, ShortDigest};
 use dunlin_protocol::lottery::Fraction;
 use dunlin_protocol::time::Instant;
@@ -61,6 +62,10 @@ pub struct Round {
     reachable: bool,
     /// Whether something besides the progress of devices changed since it was saved.
     unsaved: bool,
+    /// Devices that gave up and are still there.
+    gave_up: BTreeSet<DeviceId>,
+    /// Whether all devices that could take part have ended.
+    nobody_left: bool,
     collection: Collection,
 }
 
@@ -74,7 +79,8 @@ impl Round {
         #[rustfmt::skip]
         let round = Self {
             key, base, job, bounds, fraction, opened, deadline, claims_until, tally, collection,
-            earlier_ms: 0, reachable: true, unsaved: false,
+            earlier_ms: 0, reachable: true, unsaved: false, gave_up: BTreeSet::new(),
+            nobody_left: false,
         };
         round
     }
@@ -96,7 +102,8 @@ impl Round {
         #[rustfmt::skip]
         let round = Self {
             key, base, job, bounds, fraction, opened, deadline, claims_until, tally, collection,
-            earlier_ms, reachable: true, unsaved: false,
+            earlier_ms, reachable: true, unsaved: false, gave_up: BTreeSet::new(),
+            nobody_left: false,
         };
         round
     }
@@ -201,7 +208,44 @@ impl Round {
         self.take_part(device, Progress::Granted);
     }
 
+    /// Notes that `device` sends nothing, though it was told to go; whether it was at work.
+    pub(crate) fn give_up(&mut self, device: &DeviceId, reason: GiveUp) -> bool {
+        let at_work = self.progress(device) == Some(Progress::Granted);
+        if at_work {
+            self.note(device, Progress::Gone);
+            self.gave_up.insert(device.clone());
+            let count = self.tally_mut().gave_up.entry(reason).or_insert(0);
+            *count = count.saturating_add(1);
+        }
+        at_work
+    }
+
+    /// Whether it may be that nobody is left to wait for: somebody gave up, and nobody is at work.
+    pub(crate) fn may_be_left_alone(&self) -> bool {
+        !self.gave_up.is_empty() && self.working() == 0
+    }
+
+    /// Whether nothing more is to be expected of `device` in this round.
+    pub(crate) fn has_ended(&self, device: &DeviceId) -> bool {
+        match self.progress(device) {
+            Some(Progress::Accepted(_) | Progress::Refused(_)) => true,
+            Some(Progress::Gone) => self.gave_up.contains(device),
+            Some(Progress::Granted) | None => false,
+        }
+    }
+
+    /// Notes whether all devices that could take part have ended.
+    pub(crate) fn set_nobody_left(&mut self, nobody_left: bool) {
+        self.nobody_left = nobody_left;
+    }
+
+    /// Whether everybody was invited and had the time to answer.
+    pub(crate) fn has_asked_all(&self, now: Instant) -> bool {
+        self.fraction == Fraction::ALL && now >= self.claims_until
+    }
+
     fn take_part(&mut self, device: &DeviceId, progress: Progress) {
+        self.gave_up.remove(device);
         if self.collection.set(device.clone(), progress) {
             self.tally.granted = self.tally.granted.saturating_add(1);
         }
@@ -243,6 +287,7 @@ impl Round {
             claims_until: self.claims_until,
             deadline: self.deadline,
             reachable: self.reachable,
+            nobody_left: self.nobody_left,
         }
     }
 

@@ -331,11 +331,13 @@ fn matters(event: &RoundEvent) -> bool {
         | RoundEvent::Answered { .. }
         | RoundEvent::AnsweredBefore { .. }
         | RoundEvent::Imported { .. }
+        | RoundEvent::Waits { .. }
         | RoundEvent::Finished { .. } => true,
         RoundEvent::FractionRaised { .. }
         | RoundEvent::ClaimAnswered { .. }
         | RoundEvent::UpdateAccepted { .. }
         | RoundEvent::UpdateRefused { .. }
+        | RoundEvent::GaveUp { .. }
         | RoundEvent::Unreadable { .. }
         | RoundEvent::ImportRefused { .. } => false,
     }

@@ -2,6 +2,7 @@
 
 use alloc::collections::BTreeMap;
 
+use dunlin_protocol::give_up::GiveUp;
 use dunlin_protocol::id::ModelVersion;
 use dunlin_protocol::message::Refusal;
 use serde::{Deserialize, Serialize};
@@ -41,6 +42,10 @@ pub struct Tally {
     pub refused: BTreeMap<Refusal, u32>,
     /// Bytes of whole update objects that came in for this round.
     pub update_bytes: u64,
+    /// Devices that gave up after a go, by their reason. Not stored: a restart in the middle of a round
+    /// forgets those of before.
+    #[serde(skip)]
+    pub gave_up: BTreeMap<GiveUp, u32>,
 }
 
 impl Tally {
@@ -83,6 +88,9 @@ pub struct Counters {
     pub accepted: u64,
     /// Updates refused, by reason.
     pub refused: BTreeMap<Refusal, u64>,
+    /// Devices that gave up work after a go, by their reason.
+    #[serde(default)]
+    pub gave_up: BTreeMap<GiveUp, u64>,
     /// Chunks of updates that were read.
     pub chunks: u64,
     /// Chunks of them that had come before.

@@ -315,7 +315,10 @@ impl<P: Port, F: NorFlash> Core<P, F> {
 
     fn on_event(&mut self, event: Event) {
         match event {
-            Event::Connected => self.tell(Input::Connected),
+            Event::Connected => {
+                self.tell(Input::Connected);
+                self.client.set_will(self.session.last_will().1);
+            }
             Event::Disconnected(why) => {
                 warn!("connection lost: {why}");
                 self.tell(Input::Disconnected);

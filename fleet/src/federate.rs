@@ -132,6 +132,8 @@ pub fn federate(
                 | RoundEvent::ClaimAnswered { .. }
                 | RoundEvent::UpdateAccepted { .. }
                 | RoundEvent::UpdateRefused { .. }
+                | RoundEvent::GaveUp { .. }
+                | RoundEvent::Waits { .. }
                 | RoundEvent::Unreadable { .. }
                 | RoundEvent::Evaluated { .. }
                 | RoundEvent::Imported { .. }

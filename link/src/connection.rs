@@ -136,7 +136,7 @@ async fn receive(
                 let topic = outbox.subscribe_answered(answer.pkid);
                 if answer.return_codes.contains(&SubscribeReasonCode::Failure) {
                     let topic = topic.unwrap_or_default();
-                    log::debug!("the broker refused the subscription to {topic}");
+                    log::warn!("the broker refused the subscription to {topic}; check its ACL");
                     sink(LinkEvent::SubscribeRefused { topic });
                 }
             }
@@ -279,10 +279,10 @@ fn failure(error: &ConnectionError, keep_alive_s: u64) -> End {
                 "user name, password or certificate are not accepted; compare them with the broker's"
                     .to_owned()
             }
-            // The code means the client id; Mosquitto gives it for the keep-alive, too.
+            // The code means the client id; some brokers give it for the keep-alive, too.
             ConnectReturnCode::BadClientId => format!(
                 "it does not accept this client id, or no keep-alive as long as keep_alive_s = \
-                 {keep_alive_s} (max_keepalive in Mosquitto)"
+                 {keep_alive_s}"
             ),
             ConnectReturnCode::RefusedProtocolVersion => "it does not speak MQTT 3.1.1".to_owned(),
             ConnectReturnCode::ServiceUnavailable | ConnectReturnCode::Success => {

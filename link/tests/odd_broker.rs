@@ -162,3 +162,19 @@ fn a_connection_that_the_program_does_not_notice_is_given_up() {
     link.publish("a".into(), vec![], false);
     assert_eq!(link.counters().dropped, 1);
 }
+
+#[test]
+fn a_refused_client_id_names_the_keep_alive_as_the_other_cause() {
+    let client = TestClient::open(broker(|mut stream| {
+        read_packet(&mut stream);
+        let _ = stream.write_all(&[0x20, 2, 0, 2]);
+    }));
+    let reason = client.wait(|event| match event {
+        LinkEvent::Refused { reason } => Some(reason.clone()),
+        LinkEvent::Connected
+        | LinkEvent::Disconnected { .. }
+        | LinkEvent::SubscribeRefused { .. }
+        | LinkEvent::Message { .. } => None,
+    });
+    assert!(reason.contains("client id") && reason.contains("keep_alive_s = 30"), "{reason}");
+}

@@ -120,6 +120,7 @@ fn known_name(name: &str) -> Name {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::vec::Vec;
     use dunlin_protocol::wire::Message as _;
 
     #[test]
@@ -157,5 +158,39 @@ mod tests {
             let described: TaskSpec = toml::from_str(file).unwrap();
             assert_eq!(Some(described), task(name), "models/tasks/{name}.toml");
         }
+    }
+
+    #[test]
+    fn the_task_files_of_values_keep_the_protocols_rules_and_their_documented_size() {
+        for (file, params, slow_ns) in [
+            (include_str!("../tasks/glucose-forecast.toml"), 918, 300_000_000_000),
+            (include_str!("../tasks/engine-life.toml"), 3_905, 3_600_000_000_000),
+        ] {
+            let task: TaskSpec = toml::from_str(file).unwrap();
+            task.check().unwrap();
+            assert_eq!(task.layout().unwrap().n_params(), params, "{}", task.name);
+            assert_eq!(task.input.period_ns(), slow_ns, "{}", task.name);
+            assert_eq!(toml::from_str::<TaskSpec>(&toml::to_string(&task).unwrap()), Ok(task));
+        }
+    }
+
+    #[test]
+    fn a_task_file_names_its_rate_once_and_no_unknown_key() {
+        let file = include_str!("../tasks/glucose-forecast.toml");
+        let read = |from: &str, to: &str| {
+            let text = file.replace(from, to);
+            toml::from_str::<TaskSpec>(&text).map_err(|error| error.to_string())
+        };
+        let slow = read("", "").unwrap();
+        assert_eq!(read("period = \"5 min\"", "rate_hz = \"1/300\""), Ok(slow));
+        let fast = read("period = \"5 min\"", "rate_millihertz = 50000").unwrap();
+        for same in ["rate_hz = 50", "rate_hz = 50.0", "period = \"20 ms\""] {
+            assert_eq!(read("period = \"5 min\"", same).as_ref(), Ok(&fast), "{same}");
+        }
+        let twice = read("period = \"5 min\"", "period = \"5 min\"\nrate_hz = 50");
+        assert!(twice.unwrap_err().contains("name the rate once"));
+        assert!(read("period = \"5 min\"", "").unwrap_err().contains("rate_hz, period"));
+        assert!(read("5 min", "5 parsec").unwrap_err().contains("15 min"));
+        assert!(read("hop = 1", "hop = 1\nhopp = 2").unwrap_err().contains("hopp"));
     }
 }

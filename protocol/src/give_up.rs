@@ -3,7 +3,8 @@
 use alloc::string::String;
 use core::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::de::Visitor;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::extension::Extensions;
 use crate::limits::CONTROL_BYTES_MAX;
@@ -15,8 +16,7 @@ pub const TEXT_CHARS_MAX: usize = 120;
 
 /// Why a device gives up. Numbers of the wire are those here; a number that this program does not know
 /// is [`GiveUp::Other`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(from = "u8", into = "u8")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub enum GiveUp {
     /// A reason without a number of its own: the text says it.
@@ -78,6 +78,38 @@ impl From<u8> for GiveUp {
 impl From<GiveUp> for u8 {
     fn from(reason: GiveUp) -> Self {
         reason as Self
+    }
+}
+
+/// Its number, and its word where people read it.
+impl Serialize for GiveUp {
+    fn serialize<S: Serializer>(&self, writer: S) -> Result<S::Ok, S::Error> {
+        if writer.is_human_readable() {
+            writer.serialize_str(self.name())
+        } else {
+            writer.serialize_u8(*self as u8)
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for GiveUp {
+    fn deserialize<D: Deserializer<'de>>(reader: D) -> Result<Self, D::Error> {
+        struct Word;
+        impl Visitor<'_> for Word {
+            type Value = GiveUp;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a reason to give up")
+            }
+            fn visit_str<E>(self, word: &str) -> Result<GiveUp, E> {
+                let known = GiveUp::ALL.into_iter().find(|reason| reason.name() == word);
+                Ok(known.unwrap_or(GiveUp::Other))
+            }
+        }
+        if reader.is_human_readable() {
+            reader.deserialize_str(Word)
+        } else {
+            u8::deserialize(reader).map(Self::from)
+        }
     }
 }
 

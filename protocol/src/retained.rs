@@ -5,6 +5,8 @@ use crate::time::Instant;
 /// The shortest and the longest time between two words, in milliseconds.
 const FIRST_MS: u64 = 2_000;
 const MOST_MS: u64 = 30_000;
+/// So long a word of the owner's may take to come back from the broker, in milliseconds.
+const ECHO_MS: u64 = 5_000;
 /// After so long without a contradiction, in milliseconds, the next is answered at once again.
 const QUIET_MS: u64 = 120_000;
 
@@ -28,7 +30,9 @@ impl Insistence {
     /// Something else than the owner's word stands there at `now`. Whether that is worth a line in the
     /// log: the first time, and ever more seldom while it goes on.
     pub fn contradicted(&mut self, now: Instant) -> bool {
+        let earliest = self.last.map_or(now, |(at, wait)| at.after(wait)).max(now);
         if self.due.is_some() {
+            self.due = self.due.map(|due| due.min(earliest));
             return false;
         }
         if self.last.is_some_and(|(at, wait)| now >= at.after(wait.saturating_add(QUIET_MS))) {
@@ -37,6 +41,18 @@ impl Insistence {
         self.due = Some(self.last.map_or(now, |(at, wait)| at.after(wait)).max(now));
         self.times = self.times.saturating_add(1);
         self.times.is_power_of_two()
+    }
+
+    /// Something stands there that is most likely the owner's word before the last one, on its way: said
+    /// again unless the last one follows within 5 s.
+    pub fn doubted(&mut self, now: Instant) {
+        let earliest = self.last.map_or(now, |(at, wait)| at.after(wait));
+        self.due.get_or_insert(earliest.max(now.after(ECHO_MS)));
+    }
+
+    /// The owner's last word stands there.
+    pub fn heard(&mut self) {
+        self.due = None;
     }
 
     /// When it is to be said again at the latest; `None` while it stands.
@@ -78,6 +94,17 @@ mod tests {
         }
         assert_eq!(said, [0, 2, 6, 14, 30, 60, 90]);
         assert_eq!(logged, 4, "the first, second, fourth and eighth time");
+    }
+
+    #[test]
+    fn an_earlier_word_of_the_owner_is_followed_by_the_last_one_or_contradicts() {
+        let mut insistence = Insistence::NEW;
+        insistence.doubted(Instant(10));
+        assert_eq!(insistence.due(), Some(Instant(10 + ECHO_MS)));
+        insistence.heard();
+        assert!(!insistence.take(Instant(10 + ECHO_MS)));
+        insistence.doubted(Instant(20_000));
+        assert!(insistence.take(Instant(20_000 + ECHO_MS)), "nothing followed");
     }
 
     #[test]

@@ -129,6 +129,11 @@ impl Topics {
         format!("{}/v1/dev/+/state", self.root)
     }
 
+    /// The filter by which an aggregator sees what the broker keeps of its federation's objects.
+    pub fn all_objects(&self, federation: &FederationId) -> String {
+        format!("{}/v1/fed/{federation}/obj/+/+", self.root)
+    }
+
     /// The filter by which an aggregator hears the devices of one shard.
     pub fn all_up(&self, federation: &FederationId, shard: u16) -> String {
         format!("{}/v1/dev/+/up/{federation}/{shard}", self.root)

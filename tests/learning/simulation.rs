@@ -52,7 +52,7 @@ fn few_hospitals_with_much_data_learn_what_gateways_learn() {
         assert!(accuracy > first, "{}: {first} -> {accuracy}", scenario.name);
         let fairness = outcome.fairness.unwrap();
         let devices = usize::try_from(scenario.population.devices).unwrap();
-        assert_eq!(fairness.accuracies.len(), devices);
+        assert_eq!(fairness.values.len(), devices);
         assert!(fairness.mean > least && fairness.lowest_tenth <= fairness.mean);
     }
 }
@@ -127,6 +127,67 @@ fn devices_learn_from_csv_files_and_are_judged_by_those_held_out() {
     assert!(prepare(&scenario).err().unwrap().contains("shards"));
 }
 
+/// A day of glucose every five minutes, slow waves of its own with noise.
+fn glucose(seed: u64) -> String {
+    let mut rng = Rng::new(seed);
+    let (phase, level) = (rng.uniform(0.0, 6.0), rng.uniform(110.0, 170.0));
+    let row = |step: u16| {
+        let wave = (f32::from(step) * 0.11 + phase).sin();
+        let value = level + 45.0 * wave + 2.0 * rng.normal();
+        format!("{},{value:.1}\n", u32::from(step) * 300)
+    };
+    "time,gl\n".to_owned() + &(0..288).map(row).collect::<String>()
+}
+
+#[test]
+fn a_forecast_of_half_an_hour_beats_the_last_value_and_is_told_in_its_unit() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("shards")).unwrap();
+    for person in 0..7 {
+        let file = folder.path().join(format!("shards/{person}.csv"));
+        fs::write(file, glucose(person)).unwrap();
+    }
+    let task = include_str!("../../models/tasks/glucose-forecast.toml");
+    fs::write(folder.path().join("task.toml"), task).unwrap();
+    let path = folder.path().join("scenario.toml");
+    let text = r#"
+        name = "glucose"
+        [population]
+        devices = 6
+        join_s = 1.0
+        [rounds]
+        count = 20
+        target = 6
+        [learning]
+        task = "task.toml"
+        windows = 0
+        epochs = 2
+        batch = 16
+        learning_rate = 0.05
+        [learning.data]
+        kind = "csv"
+        dir = "shards"
+        held_out = 1
+        period = "5 min"
+        time = "time"
+        [learning.data.channels]
+        glucose = "gl"
+    "#;
+    fs::write(&path, text).unwrap();
+    let scenario = Scenario::load(&path).unwrap();
+    let outcome = simulate(&scenario, 1);
+    assert_eq!(outcome.accuracy, None);
+    let [fit] = &outcome.fit[..] else { panic!("{:?}", outcome.fit) };
+    assert_eq!((fit.name.as_str(), fit.unit.as_str()), ("glucose", "mg/dL"));
+    assert_eq!(fit.values, 6 * (288 - 17));
+    // In mg/dL: half an hour moves a wave of 45 by about 20.
+    assert!(fit.repeated_mse.unwrap() > 100.0 && fit.skill().unwrap() > 0.5, "{fit}");
+    assert!(fit.r2.unwrap() > 0.8, "{fit}");
+    let fairness = outcome.fairness.clone().unwrap();
+    assert_eq!(fairness.of, "mean absolute error of glucose in mg/dL");
+    assert_eq!(fairness.values.len(), 6);
+}
+
 /// The UCI HAR layout with invented signals: three persons to learn from, one to judge.
 fn write_har(root: &Path) {
     let channels = ["body_acc", "body_gyro", "total_acc"]
@@ -197,5 +258,5 @@ fn devices_are_persons_of_the_har_data_set() {
     let outcome = simulate(&scenario, 1);
     assert!(outcome.rounds.iter().all(|round| round.accepted == 3));
     assert!(outcome.accuracy.is_some(), "the person of the test split judges");
-    assert_eq!(outcome.fairness.unwrap().accuracies.len(), 3);
+    assert_eq!(outcome.fairness.unwrap().values.len(), 3);
 }

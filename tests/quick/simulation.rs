@@ -70,6 +70,7 @@ fn no_check_fires_in_a_hostile_world_of_any_of_these_seeds() {
             tally.torn_writes,
             tally.failed_writes,
             tally.broker_restarts,
+            tally.spoiled,
             tally.server_kills,
             tally.partitions,
             tally.dropped_jobs,

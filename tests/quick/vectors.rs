@@ -20,7 +20,10 @@ use dunlin_protocol::seeded::Seeded;
 use dunlin_protocol::task::{Rate, Target, Task, TaskSpec};
 use dunlin_protocol::topic::shard_of;
 use dunlin_protocol::wire::{self, Message, WireError};
-use dunlin_protocol::work::{ChannelQuery, SumsWork, Work, read_integers, write_integers};
+use dunlin_protocol::work::{
+    ChannelQuery, FIT_EXTENSION, FIT_SUMS, Fit, FitFigures, SumsWork, Work, read_fits,
+    read_integers, write_integers,
+};
 use dunlin_tests::name;
 use serde_json::Value;
 
@@ -184,6 +187,53 @@ fn a_task_has_the_digest_of_numpy_and_every_change_of_meaning_another() {
     );
     assert_eq!(changed(&|task| task.name = name("other")), bytes(&vectors["digest"]));
     assert_eq!(changed(&|task| task.input.hop = 1), bytes(&vectors["digest"]));
+}
+
+#[test]
+fn slow_tasks_and_tasks_of_values_have_the_digests_of_numpy() {
+    let vectors = read("tasks.json");
+    for case in vectors["values"].as_array().unwrap() {
+        let task = Task::decode(&bytes(&case["task"])).unwrap();
+        assert_eq!(task.digest().0.0.to_vec(), bytes(&case["digest"]), "{}", case["name"]);
+        assert_eq!(task.encode().unwrap(), bytes(&case["task"]), "{}", case["name"]);
+    }
+}
+
+#[test]
+fn errors_of_a_federation_are_those_of_all_its_windows_pooled_by_numpy() {
+    let vectors = read("fits.json");
+    let task = Task::decode(&bytes(&vectors["task"])).unwrap();
+    let values =
+        |case: &Value| -> Vec<f32> { floats(case).into_iter().map(f32::from_bits).collect() };
+    let (mut windows, mut pooled) = (0, vec![0_i128; FIT_SUMS]);
+    for device in vectors["devices"].as_array().unwrap() {
+        let (said, is, last) =
+            (values(&device["said"]), values(&device["true"]), values(&device["last"]));
+        let mut fit = Fit::new(&task);
+        for ((said, is), last) in said.chunks(3).zip(is.chunks(3)).zip(&last) {
+            fit.add(said, is, Some(&[*last]), 1);
+        }
+        let sums: Vec<i128> = device["sums"].as_array().unwrap().iter().map(whole).collect();
+        assert_eq!(fit.numbers(), sums);
+        let extensions = Fit::extensions(&[&fit]).unwrap();
+        assert_eq!(extensions.get(FIT_EXTENSION).unwrap(), bytes(&device["extension"]));
+        let read = read_fits(&extensions, &task, 1).unwrap().unwrap();
+        read.iter().zip(&mut pooled).for_each(|(number, sum)| *sum += number);
+        windows += number(&device["windows"]);
+    }
+    let [figures] = &FitFigures::of(&task, windows, &pooled)[..] else { panic!("one channel") };
+    let near = |found: f64, name: &str| {
+        let expected = vectors[name].as_f64().unwrap();
+        assert!((found - expected).abs() < 1e-6 * expected.abs(), "{name}: {found}, {expected}");
+    };
+    near(figures.mse, "mse");
+    near(figures.mae, "mae");
+    near(figures.r2.unwrap(), "r2");
+    near(figures.repeated_mse.unwrap(), "repeated_mse");
+}
+
+fn whole(value: &Value) -> i128 {
+    value.as_str().unwrap().parse().unwrap()
 }
 
 fn swap_labels(task: &mut TaskSpec) {

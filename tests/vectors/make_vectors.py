@@ -229,6 +229,123 @@ def task_digest(offset=0.5, unit="g", labels=("still", "walking"), rate=50_000):
     return hashlib.sha256(b"dunlin task\0" + meaning).hexdigest()
 
 
+def value_task(rate=(0, 1, 900 * 10**9), target=None, schema=3, window=4, outputs=1):
+    """A task of two channels with a rate in mHz, or 0 and its ratio; schema 3 where 2 cannot say it."""
+    def channel(name, unit, offset, scale):
+        return text(name) + text(unit) + f32(offset) + f32(scale)
+
+    channels = seq([channel("glucose", "mg/dL", 140.0, 0.02), channel("insulin", "U", 0.0, 1.0)])
+    target = steps_target() if target is None else target
+    layers = seq([bytes([4]) + varint(outputs) + b"\0"])
+    exact = b"".join(varint(part) for part in rate[1:])
+    body = (text("cgm") + channels + varint(rate[0]) + varint(window) + varint(1) + bytes([0])
+            + layers + target + exact)
+    meaning = channels + varint(rate[0]) + varint(window) + bytes([0]) + layers + target + exact
+    digest = hashlib.sha256(b"dunlin task\0" + meaning).hexdigest()
+    return bytes([schema, TASK]) + body, digest
+
+
+def steps_target(steps=1, channels=("glucose",)):
+    return bytes([4]) + varint(steps) + seq([text(name) for name in channels])
+
+
+def values_target(name="rul", scale=0.01):
+    return bytes([3]) + seq([text(name) + text("cycles") + f32(100.0) + f32(scale)])
+
+
+FORECAST = bytes([2])
+
+
+def value_tasks():
+    """Name, object and digest of tasks that are slow, or ask for values or several steps."""
+    slow, fast = (0, 1, 900 * 10**9), (50_000,)
+    named = {
+        "forecast every 15 minutes": value_task(slow, FORECAST, outputs=2),
+        "forecast at three samples in 0.35 s": value_task((0, 3, 350 * 10**6), FORECAST, outputs=2),
+        "forecast once a month": value_task((0, 1, 2_629_746 * 10**9), FORECAST, outputs=2),
+        "values": value_task(fast, values_target()),
+        "values every 15 minutes": value_task(slow, values_target()),
+        "three steps of all channels": value_task(fast, steps_target(3, ()), outputs=6),
+        "a forecast of schema 2": value_task((1,), FORECAST, schema=2, outputs=2),
+    }
+    return [(name, *made) for name, made in named.items()]
+
+
+def bad_value_tasks():
+    slow, fast = (0, 1, 900 * 10**9), (50_000,)
+    good = value_task(slow, FORECAST, outputs=2)[0]
+    return [
+        case("slow task of schema 2", value_task(slow, FORECAST, 2, outputs=2)[0], kind="task",
+             error="invalid"),
+        case("values of schema 2", value_task(fast, values_target(), 2)[0], kind="task",
+             error="invalid"),
+        case("plain forecast of schema 3", value_task(fast, FORECAST, outputs=2)[0], kind="task",
+             error="invalid"),
+        case("task of schema 4", value_task(slow, FORECAST, 4, outputs=2)[0], kind="task",
+             error="schema"),
+        case("claim of schema 3", b"\3" + envelope(CLAIM, b"\0")[1:], kind="claim", error="schema"),
+        case("rate not in lowest terms",
+             value_task((0, 2, 1800 * 10**9), FORECAST, outputs=2)[0], kind="task",
+             error="malformed"),
+        case("exact rate of whole millihertz",
+             value_task((0, 1, 20 * 10**6), FORECAST, outputs=2)[0], kind="task",
+             error="malformed"),
+        case("no samples in a second", value_task((0, 0, 10**9), FORECAST, outputs=2)[0],
+             kind="task", error="malformed"),
+        case("a sample in 367 days",
+             value_task((0, 1, 367 * 86_400 * 10**9), FORECAST, outputs=2)[0], kind="task",
+             error="invalid"),
+        case("exact rate cut short", good[:-1], kind="task", error="truncated"),
+        case("slow task with a rest", good + b"\0", kind="task", error="trailing"),
+        case("forecast of no step", value_task(fast, steps_target(0))[0], kind="task",
+             error="invalid"),
+        case("forecast of a whole window", value_task(fast, steps_target(4), outputs=4)[0],
+             kind="task", error="invalid"),
+        case("forecast of a channel that is none", value_task(fast, steps_target(1, ("x",)))[0],
+             kind="task", error="invalid"),
+        case("value that is an input", value_task(fast, values_target("glucose"))[0], kind="task",
+             error="invalid"),
+        case("value with a scale of 0", value_task(fast, values_target(scale=0.0))[0], kind="task",
+             error="invalid"),
+        case("no such target", value_task(fast, bytes([5]))[0], kind="task", error="malformed"),
+    ]
+
+
+def fits():
+    """Errors of several devices: sums of each as they are reported, figures of all pooled."""
+    rng = np.random.default_rng(14)
+    offset, scale, steps = 140.0, 0.02, 3
+    devices, pooled = [], []
+    for count in (4, 1, 7):
+        said = rng.normal(size=(count, steps)).astype(np.float32)
+        true = (said + 0.3 * rng.normal(size=(count, steps))).astype(np.float32)
+        last = rng.normal(size=count).astype(np.float32)
+        sums = [0.0] * 5
+        for window in range(count):
+            for step in range(steps):
+                s, t, x = (float(v) for v in (said[window, step], true[window, step], last[window]))
+                for at, add in enumerate(
+                        [(s - t) * (s - t), abs(s - t), (x - t) * (x - t), t, t * t]):
+                    sums[at] += add
+        numbers = [round(total * 2**32) for total in sums]
+        pooled.append((said.astype(np.float64), true.astype(np.float64), last.astype(np.float64)))
+        devices.append({
+            "windows": count, "said": said.astype("<f4").tobytes().hex(),
+            "true": true.astype("<f4").tobytes().hex(), "last": last.astype("<f4").tobytes().hex(),
+            "sums": [str(number) for number in numbers], "extension": integers(numbers).hex(),
+        })
+    said, true = (np.concatenate([part[at] for part in pooled]) for at in (0, 1))
+    last = np.concatenate([part[2] for part in pooled])[:, None]
+    said, true, last = (offset + part / np.float64(np.float32(scale)) for part in (said, true, last))
+    write("fits.json", {
+        "task": value_task((0, 1, 300 * 10**9), steps_target(steps), window=15, outputs=steps)[0].hex(),
+        "devices": devices, "mse": float(np.mean((said - true) ** 2)),
+        "mae": float(np.mean(np.abs(said - true))),
+        "r2": float(1 - np.sum((said - true) ** 2) / np.sum((true - true.mean()) ** 2)),
+        "repeated_mse": float(np.mean((last - true) ** 2)),
+    })
+
+
 def sums_work(bits=12, most=16.0, edges=(-1.0, 0.0, 1.0), channels=(0, 1)):
     def channel(number):
         return bytes([number, bits]) + f32(most) + seq([f32(edge) for edge in edges])
@@ -329,6 +446,7 @@ def messages():
         case("model of half precision", half, kind="model"),
         case("seeded model", seeded, kind="seeded"),
         case("delta", delta(DELTA_BASE, b"layouthh", 7)[0], kind="delta"),
+        *(case(name, data, kind="task") for name, data, _ in value_tasks()),
     ]
     bad_ack = envelope(ACK, short + varint(10) + blob(bytes([0b101, 0b111])))
     flipped = bytearray(chunk(b"x" * 5000, 4096, 1))
@@ -436,6 +554,7 @@ def messages():
         case("chunk behind the end", chunk(b"x" * 5000, 4096, 2), kind="chunk", error="invalid"),
         case("chunk header cut short", chunk(b"x" * 5000, 4096, 0)[:20], kind="chunk",
              error="truncated"),
+        *bad_value_tasks(),
     ]
     write("messages.json", {"good": good, "bad": bad})
 
@@ -480,7 +599,9 @@ def tasks():
         "another unit": task_digest(unit="m/s2"), "another offset": task_digest(offset=0.25),
         "another rate": task_digest(rate=100_000),
     }
-    write("tasks.json", {"task": task().hex(), "digest": task_digest(), "changed": changed})
+    write("tasks.json", {"task": task().hex(), "digest": task_digest(), "changed": changed,
+                         "values": [{"name": name, "task": data.hex(), "digest": digest}
+                                    for name, data, digest in value_tasks()]})
 
 
 def chunks():
@@ -513,5 +634,6 @@ if __name__ == "__main__":
     messages()
     tasks()
     sums()
+    fits()
     chunks()
     randomness()

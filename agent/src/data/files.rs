@@ -13,6 +13,8 @@ pub(super) const RING: &str = "samples.ring";
 pub(super) const LABELS: &str = "samples.labels";
 /// How far a file is read.
 pub(super) const POSITION: &str = "samples.position";
+/// The topic that is the one, where several would do.
+pub(super) const TOPIC: &str = "samples.topic";
 /// What may be left of a ring that was being brought over, or could not be read.
 const REMAINS: [&str; 2] = ["samples.resize", "samples.damaged"];
 
@@ -33,7 +35,7 @@ pub fn reset(state_dir: &Path) -> Result<Vec<PathBuf>, DataError> {
     // Until the last file is gone, nobody else may begin.
     let _locked = known.then(|| open_file(&ring)).transpose()?;
     let mut gone = Vec::new();
-    for name in [POSITION, LABELS].into_iter().chain(REMAINS).chain([RING]) {
+    for name in [POSITION, TOPIC, LABELS].into_iter().chain(REMAINS).chain([RING]) {
         let path = state_dir.join(name);
         match fs::remove_file(&path) {
             Ok(()) => gone.push(path),
@@ -62,12 +64,13 @@ mod tests {
         store.take(0, "walk", &[1.0]);
         fs::write(dir.path().join("state.a"), "another file").unwrap();
         fs::write(dir.path().join(POSITION), "7").unwrap();
+        fs::write(dir.path().join(TOPIC), "sensors/left").unwrap();
         let error = reset(dir.path()).unwrap_err().to_string();
         assert!(error.contains("another process"), "{error}");
         assert!(dir.path().join(POSITION).exists(), "nothing is gone");
         drop(store);
         let gone = reset(dir.path()).unwrap();
-        assert_eq!(gone, [POSITION, LABELS, RING].map(|name| dir.path().join(name)));
+        assert_eq!(gone, [POSITION, TOPIC, LABELS, RING].map(|name| dir.path().join(name)));
         assert!(dir.path().join("state.a").exists());
         assert_eq!(reset(dir.path()).unwrap(), [""; 0].map(PathBuf::from));
         let store = SampleStore::open(dir.path(), header(0.5)).unwrap();
@@ -89,10 +92,10 @@ mod tests {
     fn what_cannot_be_kept_is_counted_with_channel_value_and_range() {
         let dir = tempfile::tempdir().unwrap();
         let mut store = SampleStore::open(dir.path(), header(0.001)).unwrap();
-        for value in [1.0, 112.0, 119.0] {
-            store.take(0, "", &[value]);
+        for (time_us, value) in [(0, 1.0), (20_000, 112.0), (40_000, 119.0)] {
+            store.take(time_us, "", &[value]);
         }
-        store.take(0, "", &[f32::NAN]);
+        store.take(60_000, "", &[f32::NAN]);
         let status = store.status();
         assert_eq!((status.accepted, status.samples, status.losses.count(Loss::Cut)), (3, 3, 2));
         let last = status.losses.last(Loss::Cut).unwrap();

@@ -227,7 +227,9 @@ fn remedy(loss: Loss) -> &'static str {
         }
         Loss::Filtered => "nothing is left: compare source.where with the file",
         Loss::Message => "compare [source] with a message: mosquitto_sub -v -t TOPIC shows them",
-        Loss::Topic => "name one topic in source.topic, or say what the levels of the topic mean",
+        Loss::Topic => {
+            "name the topic that is meant in source.topic; by_topic = \"channel\" joins several"
+        }
         Loss::Dropped => {
             "samples come faster than they are taken: send fewer at a time, or more slowly"
         }

@@ -15,8 +15,9 @@ use super::{Output, Session};
 const SPREAD_MS: usize = 5_000;
 /// A change of what the data lack is told so often at the most, in milliseconds.
 const TROUBLE_MS: u64 = 60_000;
-/// So long a word of one's own may take to come back, in milliseconds.
-const ECHO_MS: u64 = 5_000;
+/// When a word is said once more that contradicts a higher number, in milliseconds: an aggregator passes
+/// over it the first time.
+const INSIST_MS: u64 = 3_000;
 
 /// The words that the device says of itself, and what became of them.
 #[derive(Debug, Default)]
@@ -26,8 +27,6 @@ pub(super) struct Voice {
     /// What was said last on this connection.
     said: Option<Presence>,
     insistence: Insistence,
-    /// When something that may be an echo of an earlier word is a stranger's.
-    doubted_until: Option<Instant>,
     /// What the data lack, as it is and as others know it.
     trouble: Option<DataTrouble>,
     trouble_said: Option<DataTrouble>,
@@ -44,7 +43,7 @@ impl Voice {
 
     /// Whether nothing is left to be said, and all that was said is what a plain device says.
     pub(super) fn is_plain(&self) -> bool {
-        let silent = self.insistence.due().is_none() && self.doubted_until.is_none();
+        let silent = self.insistence.due().is_none();
         silent && self.trouble.is_none() && self.trouble_said.is_none() && self.gave_up.is_none()
     }
 
@@ -55,7 +54,7 @@ impl Voice {
     }
 
     fn due(&self) -> Option<Instant> {
-        let times = [self.insistence.due(), self.doubted_until, self.trouble_due()];
+        let times = [self.insistence.due(), self.trouble_due()];
         times.into_iter().flatten().min()
     }
 }
@@ -76,8 +75,9 @@ impl Session {
         let payload = presence.encode().into();
         self.voice.said = Some(presence);
         self.voice.insistence.said();
-        self.voice.doubted_until = None;
-        self.uplink.set_say_at(None);
+        if self.uplink.say_at().is_some_and(|at| at <= now) {
+            self.uplink.set_say_at(None);
+        }
         self.push(Output::Publish { topic: topic.into(), payload, retain: true });
     }
 
@@ -90,7 +90,7 @@ impl Session {
     pub(super) fn begin_voice(&mut self) {
         let connection = self.voice.connection.saturating_add(1);
         let voice = core::mem::take(&mut self.voice);
-        self.voice = Voice { connection, said: None, doubted_until: None, ..voice };
+        self.voice = Voice { connection, said: None, ..voice };
     }
 
     /// Takes what the broker holds of this device. A stranger, a late last will, or somebody who cleans
@@ -102,15 +102,15 @@ impl Session {
         };
         let heard = Presence::decode(payload);
         if heard.as_ref() == Some(said) {
-            self.voice.insistence.said();
-            self.voice.doubted_until = None;
-            return;
+            return self.voice.insistence.heard();
         }
         let own = said.order();
         if heard.as_ref().is_some_and(|heard| heard.state == said.state && heard.order() == own) {
             // Most likely the device's own word before the last one, on its way.
-            self.voice.doubted_until.get_or_insert(now.after(ECHO_MS));
-            return;
+            return self.voice.insistence.doubted(now);
+        }
+        if heard.as_ref().is_some_and(|heard| heard.order() > own) {
+            self.uplink.set_say_at(Some(now.after(INSIST_MS)));
         }
         if !self.voice.insistence.contradicted(now) {
             return;
@@ -136,12 +136,11 @@ impl Session {
         if !matches!(self.uplink, Uplink::Up(_)) {
             return;
         }
-        let doubted = self.voice.doubted_until.is_some_and(|until| until <= now);
         let contradicted = self.voice.insistence.take(now);
         let asked = self.uplink.say_at().is_some_and(|at| at <= now);
         let trouble = self.voice.trouble_due().is_some_and(|due| due <= now);
         let news = self.eligibility.has_news(self.phase.work().is_some());
-        if doubted || contradicted || asked || trouble || news {
+        if contradicted || asked || trouble || news {
             self.say_state(State::Online);
         }
     }

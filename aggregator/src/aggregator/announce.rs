@@ -6,7 +6,7 @@ use dunlin_protocol::id::{ModelVersion, ShortDigest};
 use dunlin_protocol::limits::{MODELS_MAX, WORK_ITEMS_MAX};
 use dunlin_protocol::object::ObjectRef;
 use dunlin_protocol::plan::{Plan, WorkItem};
-use dunlin_protocol::presence::{Presence, State};
+use dunlin_protocol::presence::State;
 use dunlin_protocol::time::Instant;
 use dunlin_protocol::topic::Topic;
 use dunlin_protocol::wire::{self, WireError};
@@ -15,12 +15,18 @@ use super::{Aggregator, Connection};
 use crate::io::Output;
 use crate::model_store::Object;
 
+/// Chunks that are listened to at the most. A broker keeps about a thousand messages for one client, and
+/// those of devices must find room; of larger models, chunks that are missed are said again when a device
+/// gives up for them.
+const WATCHED_MAX: usize = 500;
+
 impl Aggregator {
     /// Subscribes and publishes everything: a broker without persistence has forgotten it.
     pub(super) fn connected(&mut self, now: Instant) {
         let settled = now.after(self.settings.settle_ms);
         self.connection = Connection::Up { settled };
         self.registry.clear(now);
+        self.own.begin();
         // Devices could not reach us: what is open waits for their claims anew.
         let claims_until = settled.after(self.settings.claim_wait_ms);
         for round in self.rounds.iter_mut() {
@@ -36,6 +42,7 @@ impl Aggregator {
         let own = self.topics.name(&self.own_state());
         self.outputs.push_back(Output::Subscribe(own));
         self.publish_objects(now);
+        self.listen_to_own();
         // Earlier removals may have been lost with the connection.
         self.models.remove_again();
         self.remove_retired();
@@ -53,32 +60,24 @@ impl Aggregator {
         self.say(State::Offline);
     }
 
-    /// Takes what the broker says of this aggregator. What an earlier start or connection left, such
-    /// as a last will that comes late, would silence devices: it is set right. (Its number may be
-    /// higher than ours where the store was put back from a copy; a living aggregator of a later start
-    /// is not answered, or two would answer each other for ever.)
-    pub(super) fn hear_of_itself(&mut self, payload: &[u8]) {
-        let own = Presence::new(State::Online, self.boot);
-        let wrong = match Presence::decode(payload) {
-            Some(presence) => {
-                presence != own && (presence.boot <= self.boot || presence.state != State::Online)
-            }
-            // It was removed.
-            None if payload.is_empty() => true,
-            None => return self.counters.unreadable += 1,
-        };
-        if wrong {
-            self.say(State::Online);
-        }
-    }
-
     /// The topic of its own presence.
     pub(super) fn own_state(&self) -> Topic {
         Topic::ServerState(self.settings.instance.clone())
     }
 
-    fn say(&mut self, state: State) {
-        let presence = Presence::new(state, self.boot);
+    /// Listens to what the broker keeps of this aggregator; behind its own words, as above.
+    fn listen_to_own(&mut self) {
+        let federation = &self.settings.federation;
+        let plan = self.topics.name(&Topic::Plan(federation.clone()));
+        let objects = self.topics.all_objects(federation);
+        self.outputs.push_back(Output::Subscribe(plan));
+        if self.all_chunks().len() <= WATCHED_MAX {
+            self.outputs.push_back(Output::Subscribe(objects));
+        }
+    }
+
+    pub(super) fn say(&mut self, state: State) {
+        let presence = self.own_presence(state);
         self.publish(self.own_state(), presence.encode().into_bytes(), true);
     }
 
@@ -96,6 +95,28 @@ impl Aggregator {
         for (digest, index, chunk) in objects.flat_map(named).collect::<Vec<_>>() {
             self.publish_chunk(digest, index, chunk);
         }
+    }
+
+    /// All objects that devices may fetch.
+    fn all_objects(&self) -> impl Iterator<Item = &Object> {
+        let versions = self.models.versions().flat_map(|version| self.models.objects(version));
+        core::iter::once(&self.task_object).chain(versions)
+    }
+
+    /// The chunk of one of our objects as it must stand on the broker; `None` when it is not ours.
+    pub(super) fn own_chunk(&self, digest: ShortDigest, index: u16) -> Option<Vec<u8>> {
+        let mut all = self.all_objects();
+        let object = all.find(|object| object.reference.digest.short() == digest)?;
+        object.chunk(index)
+    }
+
+    /// Every chunk of every object that devices may fetch.
+    pub(super) fn all_chunks(&self) -> Vec<(ShortDigest, u16)> {
+        let chunks = |object: &Object| {
+            let digest = object.reference.digest.short();
+            (0..object.reference.chunks()).map(move |index| (digest, index))
+        };
+        self.all_objects().flat_map(chunks).collect()
     }
 
     /// Removes the chunks of retired objects from the broker.

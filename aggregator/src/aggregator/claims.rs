@@ -1,6 +1,7 @@
 //! Claims: a selected device asks to take part.
 
 use dunlin_protocol::extension::Extensions;
+use dunlin_protocol::give_up::{GaveUp, GiveUp};
 use dunlin_protocol::id::DeviceId;
 use dunlin_protocol::message::{Answer, Claim, Go, Refusal};
 use dunlin_protocol::time::Instant;
@@ -16,9 +17,14 @@ impl Aggregator {
     pub(super) fn up(&mut self, now: Instant, device: DeviceId, payload: &[u8]) {
         const CLAIM: u8 = Kind::Claim as u8;
         const CHUNK: u8 = Kind::Chunk as u8;
+        const GAVE_UP: u8 = Kind::GaveUp as u8;
         let read = match wire::peek_kind(payload) {
             Ok(CLAIM) => wire::decode(payload).map(|claim| self.claim(now, &device, &claim)),
-            Ok(CHUNK) => self.chunk(now, &device, payload),
+            Ok(CHUNK) => {
+                self.is_there(&device, None);
+                self.chunk(now, &device, payload)
+            }
+            Ok(GAVE_UP) => wire::decode(payload).map(|said| self.gave_up(now, &device, said)),
             Ok(found) => Err(WireError::Kind { found, expected: Kind::Chunk }),
             Err(error) => Err(error),
         };
@@ -30,6 +36,7 @@ impl Aggregator {
 
     fn claim(&mut self, now: Instant, device: &DeviceId, claim: &Claim) {
         self.counters.claims += 1;
+        self.is_there(device, Some(claim.boot));
         let key = RoundKey::of(claim.work);
         let decided = self.decide(now, device, claim, key);
         if decided == Err(Refusal::Duplicate) {
@@ -62,6 +69,34 @@ impl Aggregator {
         self.event(RoundEvent::ClaimAnswered { round, device, answer });
     }
 
+    /// A device that sends something is there, whatever the broker keeps of it.
+    fn is_there(&mut self, device: &DeviceId, boot: Option<u32>) {
+        if self.settings.enrolled.admits(device) {
+            self.registry.heard(device, boot);
+        }
+    }
+
+    /// A device sends nothing for work that it was told to do: nobody waits for it any more.
+    fn gave_up(&mut self, now: Instant, device: &DeviceId, said: GaveUp) {
+        self.is_there(device, None);
+        let ours = said.work.lineage == self.lineage;
+        let key = RoundKey::of(said.work).filter(|_| ours);
+        let Some(round) = key.and_then(|key| self.rounds.get_mut(key)) else { return };
+        // Said twice, or by a device that takes no part.
+        if !round.give_up(device, said.reason) {
+            return;
+        }
+        self.rounds.write_soon(now);
+        *self.counters.gave_up.entry(said.reason).or_insert(0) += 1;
+        if said.reason == GiveUp::Base {
+            self.objects_are_missed(now);
+        }
+        if let Some(key) = key {
+            let (device, reason, text) = (device.clone(), said.reason, said.text);
+            self.event(RoundEvent::GaveUp { key, device, reason, text });
+        }
+    }
+
     fn decide(
         &self,
         now: Instant,
@@ -69,11 +104,12 @@ impl Aggregator {
         claim: &Claim,
         key: Option<RoundKey>,
     ) -> Result<(), Refusal> {
-        if !self.settings.enrolled.admits(device) {
-            return Err(Refusal::NotEnrolled);
-        }
+        // First of all: a device that works for another aggregator passes over this answer.
         if claim.work.lineage != self.lineage {
             return Err(Refusal::WrongLineage);
+        }
+        if !self.settings.enrolled.admits(device) {
+            return Err(Refusal::NotEnrolled);
         }
         let round = key.and_then(|key| self.rounds.get(key));
         let Some(round) = round.filter(|round| now < round.deadline()) else {

@@ -15,11 +15,15 @@ use crate::round::{Ending, Round, RoundKey};
 use crate::snapshot::Record;
 use crate::summary::{Failure, RoundOutcome, RoundSummary};
 
+/// The pause after a first round that all devices gave up is twice this at the least, in milliseconds.
+const GIVEN_UP_MS: u64 = 2_500;
+
 impl Aggregator {
     /// Ends a round: its verdicts first, then its result.
     pub(super) fn close(&mut self, now: Instant, key: RoundKey, ending: Ending) {
         log::debug!("{key}: ends because of {ending:?}");
         let Some(round) = self.take_out(now, key) else { return };
+        self.learn_who_answered(now, &round);
         if round.accepted() < round.bounds().quorum {
             return self.fail(now, &round, Failure::TooFew);
         }
@@ -46,6 +50,7 @@ impl Aggregator {
         let (version, params) = (draft.0.version, draft.1.params.clone());
         self.published = self.published.saturating_add(1);
         self.counters.rounds_published += 1;
+        self.given_up = 0;
         self.next_open = now.after(self.settings.pause_ms);
         let summary = summary(now, &self.task, round, RoundOutcome::Done(version));
         let mut records = vec![Record::Close(summary.clone())];
@@ -99,12 +104,53 @@ impl Aggregator {
     fn fail(&mut self, now: Instant, round: &Round, failure: Failure) {
         self.counters.rounds_failed += 1;
         if round.key().kind == WorkKind::Train {
-            self.next_open = now.after(self.settings.pause_ms);
+            self.next_open = now.after(self.pause_after(round));
         }
         let summary = summary(now, &self.task, round, RoundOutcome::Failed(failure));
         match self.save_closed(round, &summary) {
             Some(answer) => self.event(RoundEvent::Answered { summary, answer: answer.into() }),
             None => self.event(RoundEvent::RoundFailed { summary }),
+        }
+    }
+
+    /// How long to wait after a round that failed, in milliseconds: ever longer where all devices gave
+    /// up, since most likely they would again.
+    fn pause_after(&mut self, round: &Round) -> u64 {
+        let pause_ms = self.settings.pause_ms;
+        if round.tally().gave_up.is_empty() || round.accepted() > 0 {
+            self.given_up = 0;
+            return pause_ms;
+        }
+        self.given_up = self.given_up.saturating_add(1);
+        let longer = pause_ms.max(GIVEN_UP_MS) << self.given_up.min(16);
+        longer.min(self.settings.deadline_ms).max(pause_ms)
+    }
+
+    /// Whoever was invited and said nothing may not be there at all.
+    fn learn_who_answered(&mut self, now: Instant, round: &Round) {
+        let trains = round.key().kind == WorkKind::Train;
+        if !trains || !round.has_asked_all(now) || !self.is_settled(now) {
+            return;
+        }
+        let silent = self.registry.invited(|device| round.progress(device).is_some());
+        if silent > 0 {
+            log::warn!(
+                "{silent} device(s) count as online and answered no invitation of the last rounds: they are not counted until they speak"
+            );
+        }
+        if round.tally().granted == 0 {
+            self.nobody_answered(now);
+        }
+    }
+
+    /// Notes in which rounds devices gave up and nobody else is left to wait for.
+    pub(super) fn end_where_nobody_is_left(&mut self, now: Instant) {
+        let settled = self.is_settled(now);
+        let all_known = self.registry.expected(now) <= self.registry.available();
+        for round in self.rounds.iter_mut() {
+            let alone = settled && all_known && round.may_be_left_alone();
+            let alone = alone && self.registry.present().all(|device| round.has_ended(device));
+            round.set_nobody_left(alone);
         }
     }
 

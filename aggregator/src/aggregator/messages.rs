@@ -25,7 +25,13 @@ impl Aggregator {
                 self.up(now, device, payload);
             }
             Topic::ServerState(instance) if instance == self.settings.instance => {
-                self.hear_of_itself(payload);
+                self.hear_of_itself(now, payload);
+            }
+            Topic::Plan(federation) if federation == self.settings.federation => {
+                self.hear_of_plan(now, payload);
+            }
+            Topic::Object(federation, object, index) if federation == self.settings.federation => {
+                self.hear_of_object(now, object, index, payload);
             }
             Topic::Up(..)
             | Topic::Out(..)
@@ -48,7 +54,7 @@ impl Aggregator {
             },
         };
         let asleep_until = now.after(SLEEPS_MISSED * self.check_in(now));
-        match self.registry.take(device, presence, asleep_until) {
+        match self.registry.take(now, device, presence, asleep_until) {
             Change::Left => self.rounds.left(device),
             Change::Came | Change::None => {}
         }

@@ -5,6 +5,7 @@ mod lifecycle;
 mod outages;
 mod queries;
 mod refusals;
+mod retained;
 mod stored;
 mod tasks;
 mod world;

@@ -36,10 +36,14 @@ impl Object {
         self.reference.chunk_bytes = chunk_bytes;
     }
 
+    /// The message that carries its chunk of this index.
+    pub(crate) fn chunk(&self, index: u16) -> Option<Vec<u8>> {
+        Some(Chunk::cut(&self.reference, &self.bytes, index)?.encode())
+    }
+
     /// The messages that carry it, in order.
     pub(crate) fn chunks(&self) -> impl Iterator<Item = (u16, Vec<u8>)> + '_ {
-        let cut = |index| Chunk::cut(&self.reference, &self.bytes, index);
-        (0..self.reference.chunks()).filter_map(move |i| Some((i, cut(i)?.encode())))
+        (0..self.reference.chunks()).filter_map(|i| Some((i, self.chunk(i)?)))
     }
 }
 

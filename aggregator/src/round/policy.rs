@@ -26,6 +26,8 @@ pub enum Ending {
     Target,
     /// All devices have ended, and the quorum is there.
     AllEnded,
+    /// Devices gave up, and all others that could take part have ended too.
+    NobodyLeft,
     /// Its time is over.
     Deadline,
 }
@@ -45,6 +47,8 @@ pub struct Standing {
     pub deadline: Instant,
     /// Whether somebody was there to invite when that was tried last.
     pub reachable: bool,
+    /// Whether all devices that could take part have ended, some by giving up.
+    pub nobody_left: bool,
 }
 
 /// How long a round goes on below its target.
@@ -96,6 +100,9 @@ impl RoundPolicy {
         if now >= standing.deadline {
             return Some(Ending::Deadline);
         }
+        if standing.nobody_left {
+            return Some(Ending::NobodyLeft);
+        }
         match self {
             Self::UntilDeadline => None,
             Self::Synchronous => {
@@ -125,7 +132,12 @@ mod tests {
     fn standing(accepted: u32, working: u32) -> Standing {
         let (claims_until, deadline) = (Instant(100), Instant(1000));
         let (fraction, reachable) = (Fraction::ALL, true);
-        Standing { accepted, working, fraction, claims_until, deadline, reachable }
+        let nobody_left = false;
+        #[rustfmt::skip]
+        let standing = Standing {
+            accepted, working, fraction, claims_until, deadline, reachable, nobody_left,
+        };
+        standing
     }
 
     #[test]
@@ -135,6 +147,16 @@ mod tests {
             assert_eq!(ending(standing(4, 1), 1), Some(Ending::Target));
             assert_eq!(ending(standing(3, 1), 999), None);
             assert_eq!(ending(standing(0, 1), 1000), Some(Ending::Deadline));
+        }
+    }
+
+    #[test]
+    fn a_round_that_all_gave_up_ends_at_once_whatever_its_policy() {
+        let alone = Standing { nobody_left: true, ..standing(1, 0) };
+        for policy in [RoundPolicy::Synchronous, RoundPolicy::UntilDeadline] {
+            assert_eq!(policy.ending(BOUNDS, alone, Instant(1)), Some(Ending::NobodyLeft));
+            let late = policy.ending(BOUNDS, alone, Instant(1000));
+            assert_eq!(late, Some(Ending::Deadline));
         }
     }
 

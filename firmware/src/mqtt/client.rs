@@ -123,6 +123,11 @@ impl Client {
         self.ask(now, Asked::Publish, |out, id| packet::publish(out, id, topic, payload, retain))
     }
 
+    /// The last will of the next connection has this payload; that of the present one stays.
+    pub fn set_will(&mut self, payload: Vec<u8>) {
+        self.options.will.payload = payload;
+    }
+
     /// Whether a message is longer than the room for output will ever be.
     pub fn exceeds_room(&self, topic: &str, payload: &[u8]) -> bool {
         packet::publish_bytes_max(topic, payload) > self.options.out_bytes_max

@@ -44,6 +44,7 @@ struct Found {
     cuts: u64,
     partitions: u64,
     broker_restarts: u64,
+    retained_changes: u64,
     server_kills: u64,
     /// The line that repeats a run, and the rule that it broke.
     broken: Vec<Broken>,
@@ -128,14 +129,15 @@ impl Found {
         self.cuts += tally.cuts;
         self.partitions += tally.partitions;
         self.broker_restarts += tally.broker_restarts;
+        self.retained_changes += tally.spoiled;
         self.server_kills += tally.server_kills;
     }
 
     fn text(&self) -> String {
         format!(
             "{} of {} finished, {} versions of {} updates; {} power cuts, {} torn and {} failed \
-             writes, {} broken connections, {} partitions, {} broker restarts, {} aggregator \
-             kills\n{} broke a rule",
+             writes, {} broken connections, {} partitions, {} broker restarts, {} retained \
+             messages changed, {} aggregator kills\n{} broke a rule",
             self.finished,
             self.last_seed - self.first_seed + 1,
             self.versions,
@@ -146,6 +148,7 @@ impl Found {
             self.cuts,
             self.partitions,
             self.broker_restarts,
+            self.retained_changes,
             self.server_kills,
             self.broken.len()
         )

@@ -34,6 +34,8 @@ pub enum Breakage {
     DeafAggregator,
     /// Some devices hear neither plans nor verdicts, and their timers never fire.
     StuckDevices,
+    /// Devices say their state once a connection: not when somebody changes it, nor when they are asked.
+    SaidOnce,
     /// Some devices have another version than they should.
     OtherBits,
     /// Devices write their state into one slot instead of two.

@@ -86,6 +86,18 @@ impl Broker {
         *kept = Some(presence);
     }
 
+    /// Drops what is kept of a device's presence.
+    pub(super) fn forget_presence(&mut self, device: u32) {
+        let kept = self.presences[device as usize].take();
+        self.online -= u32::from(kept.is_some_and(|kept| kept.state == State::Online));
+    }
+
+    /// The chunks of objects that are kept.
+    pub(super) fn objects(&self) -> Vec<Shared> {
+        let object = |topic: &&Shared| matches!(topic, Shared::Object(..));
+        self.retained.keys().filter(object).copied().collect()
+    }
+
     /// What is kept of a device's presence.
     pub(super) fn presence(&self, device: u32) -> Option<&Presence> {
         self.presences[device as usize].as_ref()

@@ -4,9 +4,38 @@
 use std::collections::BTreeMap;
 
 use dunlin_aggregator::query::AnswerTable;
+use dunlin_protocol::work::FitFigures;
 use serde::Serialize;
 
 use super::check::Violation;
+
+/// How well a version does on some windows, in the figures that its target has.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Judgement {
+    /// Share of windows classified rightly; `None` for a target without classes.
+    pub accuracy: Option<f64>,
+    /// Errors by channel; none for classes.
+    pub fit: Vec<FitFigures>,
+}
+
+impl Judgement {
+    /// The one figure by which devices are compared: the accuracy, or the mean absolute error of the
+    /// first channel in its unit.
+    pub fn figure(&self) -> Option<f64> {
+        self.accuracy.or_else(|| self.fit.first().map(|fit| fit.mae))
+    }
+
+    /// What [`Judgement::figure`] is, such as `accuracy` or `mean absolute error of glucose in mg/dL`.
+    pub fn what(&self) -> String {
+        match self.fit.first() {
+            None => "accuracy".to_owned(),
+            Some(fit) if fit.unit.is_empty() => {
+                format!("mean absolute error of {}, scaled", fit.name)
+            }
+            Some(fit) => format!("mean absolute error of {} in {}", fit.name, fit.unit),
+        }
+    }
+}
 
 /// One training round, over.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -39,6 +68,9 @@ pub struct RoundFigures {
     pub bytes_down: u64,
     /// Accuracy of the version on windows that no device learns from, where it was judged.
     pub accuracy: Option<f64>,
+    /// Its errors on these windows by channel, where it was judged; none for classes.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub fit: Vec<FitFigures>,
 }
 
 /// Counts of a run.
@@ -70,6 +102,8 @@ pub struct Tally {
     pub cuts: u64,
     /// Restarts of the broker.
     pub broker_restarts: u64,
+    /// Retained messages that somebody changed.
+    pub spoiled: u64,
     /// Connections of the aggregator that broke by themselves.
     pub server_cuts: u64,
     /// Kills of the aggregator.
@@ -94,11 +128,13 @@ pub struct ClassFigures {
 /// How well the last version serves single devices, on their own windows.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Fairness {
-    /// Accuracy on each device that was asked, from the lowest to the highest.
-    pub accuracies: Vec<f64>,
-    /// Mean of the accuracies, 0 to 1.
+    /// What is compared: `accuracy`, or which error in which unit.
+    pub of: String,
+    /// The figure of each device that was asked, from the lowest to the highest.
+    pub values: Vec<f64>,
+    /// Mean of the figures; accuracies are from 0 to 1.
     pub mean: f64,
-    /// Standard deviation of the accuracies, with `n` as the divisor.
+    /// Standard deviation of the figures, with `n` as the divisor.
     pub deviation: f64,
     /// A tenth of the devices is not above this.
     pub lowest_tenth: f64,
@@ -107,20 +143,27 @@ pub struct Fairness {
 }
 
 impl Fairness {
-    /// The figures of these accuracies; `None` where there are none.
-    pub fn of(mut accuracies: Vec<f64>) -> Option<Self> {
-        accuracies.sort_by(f64::total_cmp);
-        let last = accuracies.len().checked_sub(1)?;
-        let n = accuracies.len() as f64;
-        let mean = accuracies.iter().sum::<f64>() / n;
-        let square = accuracies.iter().map(|one| (one - mean).powi(2)).sum::<f64>() / n;
+    /// Of what was said of single devices; `None` where nothing was.
+    pub fn of(judged: &[Judgement]) -> Option<Self> {
+        let mut values: Vec<f64> = judged.iter().filter_map(Judgement::figure).collect();
+        values.sort_by(f64::total_cmp);
+        let last = values.len().checked_sub(1)?;
+        let n = values.len() as f64;
+        let mean = values.iter().sum::<f64>() / n;
+        let square = values.iter().map(|one| (one - mean).powi(2)).sum::<f64>() / n;
         Some(Self {
+            of: judged.first().map(Judgement::what)?,
             mean,
             deviation: square.sqrt(),
-            lowest_tenth: accuracies[last / 10],
-            highest_tenth: accuracies[last - last / 10],
-            accuracies,
+            lowest_tenth: values[last / 10],
+            highest_tenth: values[last - last / 10],
+            values,
         })
+    }
+
+    /// Whether the figures are shares of windows that are right.
+    pub fn is_accuracy(&self) -> bool {
+        self.of == "accuracy"
     }
 }
 
@@ -139,8 +182,11 @@ pub struct Outcome {
     pub finished: bool,
     /// First eight bytes of the SHA-256 of the last version, as text.
     pub model_digest: String,
-    /// Accuracy of the last version that was judged.
+    /// Accuracy of the last version that was judged; `None` for a target without classes.
     pub accuracy: Option<f64>,
+    /// Errors of the last version that was judged by channel; none for classes.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub fit: Vec<FitFigures>,
     /// How well the last version serves single devices.
     pub fairness: Option<Fairness>,
     /// Who took part, by kind of device in the scenario's order.

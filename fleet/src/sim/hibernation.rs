@@ -5,12 +5,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use dunlin_agent::job::Survey;
-use dunlin_agent::session::{CachedVersion, IdleSession, Session, SessionCounters, Settings};
+use dunlin_agent::session::{
+    CachedVersion, IdleSession, KnownServer, Session, SessionCounters, Settings,
+};
 use dunlin_agent::state::{CachedTask, DeviceState, PlanMemory};
 use dunlin_protocol::id::{FederationId, ModelVersion};
 use dunlin_protocol::lottery::{Fraction, KeyedLottery};
 use dunlin_protocol::message::WorkRef;
 use dunlin_protocol::plan::Plan;
+use dunlin_protocol::presence::{Presence, State};
 use dunlin_protocol::rng::Rng;
 use dunlin_protocol::task::Task;
 use dunlin_protocol::time::Instant;
@@ -25,7 +28,9 @@ pub(super) struct Hibernating {
     ended: Box<[WorkRef]>,
     counters: SessionCounters,
     now: Instant,
-    server: Option<u32>,
+    server: KnownServer,
+    connection: u32,
+    say_at: Option<Instant>,
     /// The last draw that was looked at.
     draw: Option<(WorkRef, u64)>,
     lottery: Option<Box<KeyedLottery>>,
@@ -143,7 +148,18 @@ impl Hibernating {
     /// Leaves out what all sessions have in common.
     fn new(idle: IdleSession) -> Self {
         let IdleSession {
-            mut state, rng, plan, model, survey, ended, counters, now, server, ..
+            mut state,
+            rng,
+            plan,
+            model,
+            survey,
+            ended,
+            counters,
+            now,
+            server,
+            connection,
+            say_at,
+            ..
         } = idle;
         state.task = None;
         if state.plans.holds_only(&plan) {
@@ -153,7 +169,8 @@ impl Hibernating {
         let (draw, lottery) = (None, None);
         #[rustfmt::skip]
         let this = Self {
-            state, rng, model, survey, ended, counters, now, server, draw, lottery,
+            state, rng, model, survey, ended, counters, now, server, connection, say_at, draw,
+            lottery,
         };
         this
     }
@@ -181,6 +198,11 @@ impl Hibernating {
                 draw
             }
         }
+    }
+
+    /// What the device said last of itself: one that hibernates is online and not held.
+    pub(super) fn said(&self) -> Presence {
+        Presence::new(State::Online, self.state.boot).on(self.connection)
     }
 
     /// The version that the device holds and its parameters, `[n_model]`.
@@ -211,6 +233,8 @@ impl Hibernating {
             counters: self.counters,
             now: self.now,
             server: self.server,
+            connection: self.connection,
+            say_at: self.say_at,
         };
         Session::from_idle(settings, idle)
     }
@@ -233,7 +257,9 @@ mod tests {
             ended: Box::default(),
             counters: SessionCounters::default(),
             now: Instant(0),
-            server: Some(1),
+            server: KnownServer::default(),
+            connection: 1,
+            say_at: None,
             draw: None,
             lottery: None,
         }

@@ -10,8 +10,10 @@ use dunlin_agent::trainer::view;
 use dunlin_models::Backend;
 use dunlin_protocol::rng::Rng;
 use dunlin_protocol::task::{Task, TaskSpec};
+use dunlin_protocol::work::FitFigures;
 
 use super::data::{draw_label, label_shares, quantity, rng};
+use super::figures::Judgement;
 use super::scenario::Scenario;
 use super::shards::Shards;
 use super::workers::Learner;
@@ -163,13 +165,16 @@ impl BurnLearner {
         all
     }
 
-    fn accuracy(&mut self, model: &[f32], windows: &WindowSet) -> Option<f64> {
-        if windows.labels.is_empty() {
+    fn judge(&mut self, model: &[f32], windows: &WindowSet) -> Option<Judgement> {
+        if windows.is_empty() {
             return None;
         }
         let windows = view(windows, &self.task).ok()?;
         let score = self.trainer.score(&self.task, model, self.scenario.seed, &windows);
-        score.ok().map(|score| score.accuracy())
+        let (score, fit) = score.ok()?;
+        let accuracy = self.task.needs_labels().then(|| score.accuracy());
+        let fit = FitFigures::of(&self.task, score.windows.into(), &fit.numbers());
+        Some(Judgement { accuracy, fit })
     }
 }
 
@@ -205,18 +210,18 @@ impl Learner for BurnLearner {
         outcome.map(Outcome::Trained)
     }
 
-    fn accuracy_unseen(&mut self, model: &[f32]) -> Option<f64> {
+    fn judge_unseen(&mut self, model: &[f32]) -> Option<Judgement> {
         let unseen = self.unseen.take().unwrap_or_else(|| self.judging());
-        let accuracy = self.accuracy(model, &unseen);
+        let judgement = self.judge(model, &unseen);
         self.unseen = Some(unseen);
-        accuracy
+        judgement
     }
 
-    fn accuracy_on(&mut self, model: &[f32], device: u32) -> Option<f64> {
+    fn judge_on(&mut self, model: &[f32], device: u32) -> Option<Judgement> {
         let mut local = std::mem::take(&mut self.windows);
         self.fill(device, &mut local, &self.task.clone());
-        let accuracy = self.accuracy(model, &local);
+        let judgement = self.judge(model, &local);
         self.windows = local;
-        accuracy
+        judgement
     }
 }

@@ -6,7 +6,7 @@ use dunlin_aggregator::round::RoundKey;
 use dunlin_aggregator::summary::RoundSummary;
 use dunlin_protocol::id::Digest;
 use dunlin_protocol::time::Instant;
-use dunlin_protocol::work::WorkKind;
+use dunlin_protocol::work::{FitFigures, WorkKind};
 
 use super::figures::{Fairness, Outcome, RoundFigures};
 use super::profile::Seconds;
@@ -110,7 +110,8 @@ impl Run<'_> {
             let rounds = &self.prepared.scenario.rounds;
             let last = version.0 == rounds.count;
             if last || rounds.judge_every > 0 && version.0.is_multiple_of(rounds.judge_every) {
-                figures.accuracy = self.judge.accuracy_unseen(params);
+                let judged = self.judge.judge_unseen(params).unwrap_or_default();
+                (figures.accuracy, figures.fit) = (judged.accuracy, judged.fit);
             }
         }
         self.rounds.push(figures);
@@ -141,6 +142,7 @@ impl Run<'_> {
             bytes_up: bytes.0 - before.0,
             bytes_down: bytes.1 - before.1,
             accuracy: None,
+            fit: Vec::new(),
         }
     }
 
@@ -158,6 +160,7 @@ impl Run<'_> {
             finished: false,
             model_digest: Digest::of(&bytes).short().to_string(),
             accuracy: self.rounds.iter().rev().find_map(|round| round.accuracy),
+            fit: self.fit_at_the_end(),
             fairness: self.fairness(&params),
             classes: self.simulation.classes(),
             tally: self.simulation.tally.clone(),
@@ -173,6 +176,13 @@ impl Run<'_> {
         let asked = devices.min(FAIRNESS_DEVICES);
         let every = usize::try_from(devices / asked.max(1)).unwrap_or(1);
         let judged = (0..devices).step_by(every.max(1)).take(asked as usize);
-        Fairness::of(judged.filter_map(|n| self.judge.accuracy_on(params, n)).collect())
+        let judged: Vec<_> = judged.filter_map(|n| self.judge.judge_on(params, n)).collect();
+        Fairness::of(&judged)
+    }
+
+    /// The errors of the last version that was judged.
+    fn fit_at_the_end(&self) -> Vec<FitFigures> {
+        let judged = self.rounds.iter().rev().find(|round| !round.fit.is_empty());
+        judged.map(|round| round.fit.clone()).unwrap_or_default()
     }
 }

@@ -41,6 +41,8 @@ pub(super) struct ServerHost {
     tick: Option<Instant>,
     /// Whether it dies at its next write: before it (false), or after it.
     doom: Option<bool>,
+    /// The last will of its connection.
+    will: Presence,
 }
 
 /// What came of an input.
@@ -69,6 +71,7 @@ impl ServerHost {
             epoch: 0,
             tick: None,
             doom: None,
+            will: Presence::new(State::Lost, 0),
         }
     }
 
@@ -86,7 +89,21 @@ impl ServerHost {
         let at = self.local(now);
         self.process = Some(Aggregator::new(self.told_settings(), start, at, now.0 / 1000)?);
         self.connected_since = Some(now);
+        self.set_will();
         Ok(())
+    }
+
+    /// Gives the broker the last will of the connection that is about to be made.
+    fn set_will(&mut self) {
+        let will = self.process.as_ref().map(|process| process.last_will().1);
+        if let Some(will) = will.and_then(|will| Presence::decode(&will)) {
+            self.will = will;
+        }
+    }
+
+    /// The numbers of its start and its connection, as its last will names them.
+    pub(super) fn voice(&self) -> (u32, u32) {
+        self.will.order()
     }
 
     /// The aggregator dies; whether it was connected.
@@ -140,6 +157,7 @@ impl ServerHost {
     pub(super) fn reconnect(&mut self, now: Instant, epoch: u32) -> bool {
         let comes = self.epoch == epoch && self.is_running();
         if comes {
+            self.set_will();
             self.connected_since = Some(now);
         }
         comes
@@ -238,8 +256,7 @@ impl ServerHost {
 
     /// What the broker publishes when its connection is lost.
     pub(super) fn last_will(&self) -> (Topic, Vec<u8>) {
-        let boot = self.snapshot.as_ref().map_or(0, |snapshot| snapshot.head.boot);
-        let lost = Presence::new(State::Lost, boot).encode().into_bytes();
+        let lost = self.will.encode().into_bytes();
         (Topic::ServerState(self.instance().clone()), lost)
     }
 

@@ -34,6 +34,7 @@ mod messages;
 mod power;
 mod publications;
 mod reports;
+mod retained;
 mod server;
 mod sessions;
 mod training;
@@ -80,6 +81,9 @@ pub(super) struct Simulation {
     hibernation: Hibernation,
     jobs: Jobs,
     broker: Broker,
+    old_words: retained::OldWords,
+    /// Whether another plan than the aggregator's last may stand on the broker.
+    misled_by: bool,
     server: ServerHost,
     reports: Reports,
     watch: Watch,
@@ -105,6 +109,8 @@ impl Simulation {
             hibernation: Hibernation::default(),
             jobs: Jobs::new(workers, prepared.job_kib),
             broker: Broker::new(scenario.population.devices),
+            old_words: retained::OldWords::default(),
+            misled_by: false,
             server: ServerHost::new(prepared, options.breakage),
             reports: Reports::default(),
             watch: Watch::new(settings.deadline_ms, scenario.faults.clock_drift_ppm),

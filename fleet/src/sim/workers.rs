@@ -11,6 +11,8 @@ use std::thread::JoinHandle;
 use dunlin_agent::job::{Job, JobFailure, Outcome};
 use dunlin_protocol::time::Instant;
 
+use super::figures::Judgement;
+
 /// A trainer for any device: its data is a function of the device's number.
 pub trait Learner: Send {
     /// Training windows of `device`.
@@ -22,14 +24,14 @@ pub trait Learner: Send {
     /// Why it failed.
     fn run(&mut self, device: u32, job: &Job) -> Result<Outcome, JobFailure>;
 
-    /// Accuracy of a version, `[n_model]`, on windows that no device learns from; `None` where
+    /// How well a version, `[n_model]`, does on windows that no device learns from; `None` where
     /// there is nothing to judge by.
-    fn accuracy_unseen(&mut self, _model: &[f32]) -> Option<f64> {
+    fn judge_unseen(&mut self, _model: &[f32]) -> Option<Judgement> {
         None
     }
 
-    /// Accuracy of a version, `[n_model]`, on the windows of `device`.
-    fn accuracy_on(&mut self, _model: &[f32], _device: u32) -> Option<f64> {
+    /// How well a version, `[n_model]`, does on the windows of `device`.
+    fn judge_on(&mut self, _model: &[f32], _device: u32) -> Option<Judgement> {
         None
     }
 }

@@ -1,8 +1,8 @@
 use super::*;
 use crate::sample;
 use crate::{Backend, Prediction};
-use dunlin_protocol::task::{Features, Op, Share, Target, TaskSpec};
-use dunlin_protocol::work::Augment;
+use dunlin_protocol::task::{Channel, Features, Op, Share, Target, TaskSpec};
+use dunlin_protocol::work::{Augment, FitFigures};
 
 fn never() -> bool {
     false
@@ -71,7 +71,8 @@ fn reconstruction_and_forecast_losses_fall() {
         let layers = [Op::Dense { out: 6 }, Op::Tanh, Op::Dense { out }];
         sample::task(16, 1, &layers, target)
     };
-    for task in [task(Target::Reconstruct, 16), task(Target::Forecast, 1)] {
+    let steps = Target::ForecastSteps { steps: 4, channels: vec![] };
+    for task in [task(Target::Reconstruct, 16), task(Target::Forecast, 1), task(steps, 4)] {
         let (values, _) = sample::sines(&task, 80, 1);
         let windows = Windows::new(&task, &values, &[]).unwrap();
         let mut network = sample::network(&task, Backend::Flex, 3);
@@ -267,4 +268,53 @@ fn features_that_are_not_kept_are_computed_anew_and_are_the_same() {
         network.params().to_vec()
     };
     assert_eq!(trained(19), trained(20));
+}
+
+/// A regression on the mean of a window of one channel, whose value stands behind its samples.
+fn mean_task() -> TaskSpec {
+    let value = Channel { name: "mean".into(), unit: "g".into(), offset: 0.0, scale: 1.0 };
+    sample::task(8, 1, &[Op::Dense { out: 1 }], Target::Values(vec![value]))
+}
+
+#[test]
+fn a_regression_learns_the_value_behind_the_samples_on_every_backend() {
+    let task = mean_task();
+    let mut rng = Rng::new(5);
+    let mut values = Vec::new();
+    for _ in 0..120 {
+        let window: Vec<f32> = (0..8).map(|_| rng.normal()).collect();
+        values.extend(&window);
+        values.push(window.iter().sum::<f32>() / 8.0);
+    }
+    let windows = Windows::new(&task, &values, &[]).unwrap();
+    for &backend in Backend::ALL {
+        let mut network = sample::network(&task, backend, 3);
+        let training = Training { momentum: 0.9, ..Training::sgd(20, 16, 0.05) };
+        network.train(&windows, &training, 4, &mut never).unwrap();
+        let (score, fit) = network.measure(&windows, &mut never).unwrap();
+        let figures = &FitFigures::of(&task, score.windows.into(), &fit.numbers())[0];
+        assert!(figures.r2.unwrap() > 0.99, "{backend}: {figures}");
+        assert!((figures.mse - score.loss()).abs() < 1e-6, "{backend}: {figures}");
+        assert_eq!((figures.repeated_mse, score.correct), (None, 0));
+    }
+}
+
+#[test]
+fn a_forecast_is_measured_beside_the_last_value_repeated() {
+    let steps = Target::ForecastSteps { steps: 2, channels: vec!["b".into()] };
+    let mut task = sample::task(4, 2, &[Op::Dense { out: 2 }], steps);
+    task.input.channels[1].name = "b".into();
+    let mut network = Network::new(&task, Backend::Flex).unwrap();
+    // All weights 0: the biases are what it says.
+    let mut params = vec![0.0; network.layout().n_params()];
+    let biases = params.len() - 2;
+    params[biases..].copy_from_slice(&[5.0, 7.0]);
+    network.set_params(&params).unwrap();
+    // Channel b: 1, 2 are seen, 4 and 7 follow.
+    let values = [0.0, 1.0, 0.0, 2.0, 9.0, 4.0, 9.0, 7.0];
+    let windows = Windows::new(&task, &values, &[]).unwrap();
+    let (_, fit) = network.measure(&windows, &mut never).unwrap();
+    let [sums] = fit.0[..] else { panic!("{fit:?}") };
+    assert_eq!((sums.squared, sums.absolute), (1.0, 1.0));
+    assert_eq!((sums.repeated, sums.values, sums.value_squares), (29.0, 11.0, 65.0));
 }

@@ -77,12 +77,12 @@ fn raise_one(file: &Path, rate_hz: f64) -> Option<String> {
     }
     let now = now.map_or("an unknown rate".to_owned(), |now| format!("{now} Hz"));
     let why = written.err().map_or(String::new(), |error| format!(" ({error})"));
+    // The path comes last: details are cut where they are long.
     Some(format!(
-        "{}: runs at {now} and does not take {wanted} Hz{why}: too slow for source.rate_hz = \
-         {rate_hz}, old values show again; {}; lower source.rate_hz, or let the agent's user write \
-         this file",
-        file.display(),
-        available(file)
+        "too slow for source.rate_hz = {rate_hz}, old values show again: the device runs at {now} and \
+         does not take {wanted} Hz{why}; {}; lower source.rate_hz, or let the agent's user write {}",
+        available(file),
+        file.display()
     ))
 }
 

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use dunlin_service::file::{Durability, replace};
 
-/// Name of the file that remembers the topic, in the state folder.
-const FILE: &str = "samples.topic";
+use crate::data::files::TOPIC;
+
 /// Longest topic in bytes.
 const TOPIC_BYTES_MAX: u64 = 65_535;
 
@@ -38,7 +38,7 @@ pub(super) struct OneTopic {
 impl OneTopic {
     /// Keeps to the topic that was kept to before in `state_dir`, if `filter` still lets it in.
     pub(super) fn open(filter: &str, state_dir: &Path) -> Self {
-        let file = state_dir.join(FILE);
+        let file = state_dir.join(TOPIC);
         let short = fs::metadata(&file).is_ok_and(|data| data.len() <= TOPIC_BYTES_MAX);
         let kept = short.then(|| fs::read_to_string(&file).ok()).flatten();
         Self { kept: kept.filter(|topic| covers(filter, topic)), file }

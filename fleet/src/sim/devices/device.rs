@@ -3,6 +3,7 @@
 use dunlin_agent::session::Session;
 use dunlin_protocol::id::FederationId;
 use dunlin_protocol::message::WorkRef;
+use dunlin_protocol::presence::Presence;
 use dunlin_protocol::rng::Rng;
 use dunlin_protocol::time::Instant;
 
@@ -96,6 +97,15 @@ impl Device {
         match &self.body {
             Body::Awake(session) => Some(session),
             Body::Off | Body::Hibernating(_) => None,
+        }
+    }
+
+    /// What its session said last of itself on this connection.
+    pub(in crate::sim) fn said(&self) -> Option<Presence> {
+        match &self.body {
+            Body::Awake(session) => session.said().cloned(),
+            Body::Hibernating(hibernating) => Some(hibernating.said()),
+            Body::Off => None,
         }
     }
 

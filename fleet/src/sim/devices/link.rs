@@ -26,8 +26,12 @@ pub(in crate::sim) struct Link {
     connected: bool,
     /// Whether it listens to what is for it alone.
     hears_down: bool,
+    /// Whether it listens to what the broker keeps of it.
+    hears_own: bool,
     /// Whether the broker has a last will of a connection that is gone.
     has_will: bool,
+    /// The start and the connection that the last will names.
+    will: (u32, u32),
 }
 
 impl Link {
@@ -43,7 +47,9 @@ impl Link {
             epoch: 0,
             connected: false,
             hears_down: false,
+            hears_own: false,
             has_will: false,
+            will: (0, 0),
         }
     }
 
@@ -70,7 +76,7 @@ impl Link {
     pub(super) fn connect(&mut self, now: Instant) -> bool {
         self.epoch += 1;
         self.connected_at = now;
-        self.hears_down = false;
+        (self.hears_down, self.hears_own) = (false, false);
         (self.up, self.down) = Default::default();
         !std::mem::replace(&mut self.connected, true)
     }
@@ -78,7 +84,7 @@ impl Link {
     /// The connection is gone; the objects that the device listened to.
     pub(super) fn disconnect(&mut self) -> Vec<Topic> {
         self.connected = false;
-        self.hears_down = false;
+        (self.hears_down, self.hears_own) = (false, false);
         std::mem::take(&mut self.objects)
     }
 
@@ -100,6 +106,25 @@ impl Link {
     /// Takes the last will of this connection, if there is one.
     pub(in crate::sim) fn take_will(&mut self, epoch: u32) -> bool {
         self.epoch == epoch && std::mem::take(&mut self.has_will)
+    }
+
+    /// The last will of this connection names this start and connection.
+    pub(in crate::sim) fn set_will(&mut self, will: (u32, u32)) {
+        self.will = will;
+    }
+
+    /// The start and the connection that the last will names.
+    pub(in crate::sim) fn will(&self) -> (u32, u32) {
+        self.will
+    }
+
+    /// Listens to what the broker keeps of this device.
+    pub(in crate::sim) fn hear_own(&mut self) {
+        self.hears_own = true;
+    }
+
+    pub(in crate::sim) fn hears_own(&self) -> bool {
+        self.hears_own
     }
 
     /// The broker has forgotten the last will.

@@ -1,5 +1,7 @@
 //! The page: one file that needs nothing else.
 
+use dunlin_protocol::work::{FitFigures, Significant};
+
 use super::Report;
 use crate::report::chart::{Line, Over, lines};
 use crate::report::page::{card, escape, figures, grouped, page, table};
@@ -50,11 +52,7 @@ fn on_top(report: &Report) -> String {
     let devices: u32 = outcome.classes.iter().map(|class| class.devices).sum();
     let took_part: u32 = outcome.classes.iter().map(|class| class.took_part).sum();
     figures(&[
-        (
-            "Accuracy",
-            percent(outcome.accuracy.unwrap_or(f64::NAN)),
-            "on windows that no device learns from".into(),
-        ),
+        judged(outcome),
         (
             "Versions",
             grouped(made),
@@ -87,6 +85,22 @@ fn on_top(report: &Report) -> String {
     ])
 }
 
+/// The figure that the target has: the accuracy, or the error of the first channel.
+fn judged(outcome: &Outcome) -> (&'static str, String, String) {
+    match outcome.fit.first() {
+        None => (
+            "Accuracy",
+            percent(outcome.accuracy.unwrap_or(f64::NAN)),
+            "on windows that no device learns from".into(),
+        ),
+        Some(fit) => (
+            "Mean absolute error",
+            format!("{} {}", Significant(fit.mae), escape(&fit.unit)),
+            format!("on windows that no device learns from; {}", escape(&fit.to_string())),
+        ),
+    }
+}
+
 /// The line of a figure of each round that has it.
 fn over_rounds(outcome: &Outcome, value: impl Fn(&RoundFigures) -> Option<f64>) -> Line {
     let point = |round: &RoundFigures| Some((f64::from(round.round), value(round)?));
@@ -116,26 +130,32 @@ fn charts(outcome: &Outcome) -> String {
     ];
     let kib: &dyn Fn(&f64) -> String = &|value| format!("{value:.1} KiB");
     let seconds: &dyn Fn(&f64) -> String = &|value| format!("{value:.0} s");
+    let quality = if outcome.fit.is_empty() {
+        [
+            (
+                "Accuracy over rounds",
+                "Of each version that was judged, on windows that no device learns from.",
+                &["accuracy"][..],
+                lines(ROUND, &[over_rounds(outcome, accuracy)], Some(100.0), PER_CENT),
+            ),
+            (
+                "Accuracy over time",
+                "The same over virtual time: what an operator would wait for.",
+                &["accuracy"],
+                lines(time, &[by_time], Some(100.0), PER_CENT),
+            ),
+            (
+                "Accuracy on single devices",
+                "Each device that was asked, from the worst served to the best: the flatter the \
+                 line, the fairer the model.",
+                &["accuracy on its own windows"],
+                fairness(outcome),
+            ),
+        ]
+    } else {
+        errors(outcome)
+    };
     let cards = [
-        (
-            "Accuracy over rounds",
-            "Of each version that was judged, on windows that no device learns from.",
-            &["accuracy"][..],
-            lines(ROUND, &[over_rounds(outcome, accuracy)], Some(100.0), PER_CENT),
-        ),
-        (
-            "Accuracy over time",
-            "The same over virtual time: what an operator would wait for.",
-            &["accuracy"],
-            lines(time, &[by_time], Some(100.0), PER_CENT),
-        ),
-        (
-            "Accuracy on single devices",
-            "Each device that was asked, from the worst served to the best: the flatter the line, \
-             the fairer the model.",
-            &["accuracy on its own windows"],
-            fairness(outcome),
-        ),
         (
             "Participation",
             "Devices that were let in, and those whose updates count: the gap dropped out, was late \
@@ -157,17 +177,57 @@ fn charts(outcome: &Outcome) -> String {
             lines(ROUND, &traffic, None, kib),
         ),
     ];
-    cards.into_iter().map(|(heading, read, legend, svg)| card(heading, read, legend, svg)).collect()
+    let cards = quality.into_iter().chain(cards);
+    cards.map(|(heading, read, legend, svg)| card(heading, read, legend, svg)).collect()
+}
+
+/// Heading, how to read it, legend and chart.
+type Card = (&'static str, &'static str, &'static [&'static str], Option<String>);
+
+/// The charts of a target of values: errors of the first channel, and how much it explains.
+fn errors(outcome: &Outcome) -> [Card; 3] {
+    let digits: &dyn Fn(&f64) -> String = &|value| Significant(*value).to_string();
+    let first = |value: fn(&FitFigures) -> Option<f64>| {
+        over_rounds(outcome, |round| round.fit.first().and_then(value))
+    };
+    let root = [first(|fit| Some(fit.mse.sqrt())), first(|fit| fit.repeated_mse.map(f64::sqrt))];
+    let root = if root[1].is_empty() { &root[..1] } else { &root[..] };
+    let explained = [first(|fit| fit.r2.map(|r2| r2.max(0.0) * 100.0))];
+    [
+        (
+            "Error over rounds",
+            "Root of the mean squared error of each version that was judged, in the unit of its \
+             first channel, on windows that no device learns from; a forecast beside one that \
+             repeats the last value.",
+            &["model", "last value repeated"],
+            lines(ROUND, root, None, digits),
+        ),
+        (
+            "R2 over rounds",
+            "Share of the variance that the version explains: naming the mean has 0.",
+            &["R2"],
+            lines(ROUND, &explained, Some(100.0), PER_CENT),
+        ),
+        (
+            "Error on single devices",
+            "Mean absolute error on each device that was asked, from the best served to the worst: \
+             the flatter the line, the fairer the model.",
+            &["mean absolute error on its own windows"],
+            fairness(outcome),
+        ),
+    ]
 }
 
 fn fairness(outcome: &Outcome) -> Option<String> {
     let fairness = outcome.fairness.as_ref()?;
-    let n = fairness.accuracies.len() as f64;
-    let points = fairness.accuracies.iter().zip(0..);
-    let line: Line = points
-        .map(|(accuracy, at)| ((f64::from(at) + 0.5) / n * 100.0, accuracy * 100.0))
-        .collect();
-    lines(Over { name: "% of the devices", whole: false }, &[line], Some(100.0), PER_CENT)
+    let n = fairness.values.len() as f64;
+    let (times, top) = if fairness.is_accuracy() { (100.0, Some(100.0)) } else { (1.0, None) };
+    let points = fairness.values.iter().zip(0..);
+    let line: Line =
+        points.map(|(value, at)| ((f64::from(at) + 0.5) / n * 100.0, value * times)).collect();
+    let digits: &dyn Fn(&f64) -> String = &|value| Significant(*value).to_string();
+    let text = if fairness.is_accuracy() { PER_CENT } else { digits };
+    lines(Over { name: "% of the devices", whole: false }, &[line], top, text)
 }
 
 fn refusals(outcome: &Outcome) -> String {
@@ -203,6 +263,7 @@ fn faults(outcome: &Outcome) -> String {
         ("connections that broke", tally.cuts),
         ("partitions", tally.partitions),
         ("restarts of the broker", tally.broker_restarts),
+        ("retained messages changed by others", tally.spoiled),
         ("broken connections of the aggregator", tally.server_cuts),
         ("kills of the aggregator", tally.server_kills),
         ("jobs that devices dropped", tally.dropped_jobs),
@@ -217,13 +278,14 @@ fn faults(outcome: &Outcome) -> String {
 }
 
 fn rounds_table(rounds: &[RoundFigures]) -> String {
+    let fitted = rounds.iter().any(|round| !round.fit.is_empty());
     let head = [
         "round",
         "version",
         "devices",
         "let in",
         "refused",
-        "accuracy",
+        if fitted { "MAE" } else { "accuracy" },
         "took",
         "to quorum",
         "ended",
@@ -237,7 +299,10 @@ fn rounds_table(rounds: &[RoundFigures]) -> String {
             round.accepted.to_string(),
             round.granted.to_string(),
             round.refused.values().sum::<u32>().to_string(),
-            percent(missing(round.accuracy)),
+            match round.fit.first() {
+                Some(fit) => Significant(fit.mae).to_string(),
+                None => percent(missing(round.accuracy)),
+            },
             duration(round.took_s),
             duration(missing(round.quorum_s)),
             duration(round.ended_s),

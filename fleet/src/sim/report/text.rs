@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 
 use super::{Cost, Report};
 use crate::report::text::{bytes, duration, number, percent};
-use crate::sim::figures::RoundFigures;
+use crate::sim::figures::{Fairness, RoundFigures};
+use dunlin_protocol::work::Significant;
 
 /// Rounds that the table shows: the last ones.
 const ROUNDS_SHOWN: usize = 20;
@@ -17,6 +18,9 @@ pub fn table(report: &Report) -> String {
          waited s  up/device  down/device\n",
         scenario.name, scenario.population.devices, scenario.seed
     );
+    if !report.outcome.fit.is_empty() {
+        text = text.replace("accuracy", "     MAE");
+    }
     let rounds = &report.outcome.rounds;
     for round in &rounds[rounds.len().saturating_sub(ROUNDS_SHOWN)..] {
         // Writing to a String cannot fail.
@@ -36,12 +40,20 @@ fn row(round: &RoundFigures) -> String {
         round.round,
         round.accepted,
         round.granted,
-        percent(missing(round.accuracy)),
+        judged(round),
         number(round.took_s, 1),
         number(missing(round.waited_s), 1),
         bytes(each(round.bytes_up)),
         bytes(each(round.bytes_down)),
     )
+}
+
+/// Accuracy of the round's version, or the mean absolute error of its first channel.
+fn judged(round: &RoundFigures) -> String {
+    match round.fit.first() {
+        Some(fit) => Significant(fit.mae).to_string(),
+        None => percent(round.accuracy.unwrap_or(f64::NAN)),
+    }
 }
 
 fn ending(report: &Report) -> String {
@@ -65,14 +77,28 @@ fn ending(report: &Report) -> String {
     if let Some(violation) = &outcome.violation {
         let _ = writeln!(text, "broken: {}: {}", violation.rule, violation.what);
     }
+    for fit in &outcome.fit {
+        let _ = writeln!(text, "on windows that no device learns from: {fit}");
+    }
     if let Some(fairness) = &outcome.fairness {
-        let _ = writeln!(
-            text,
-            "accuracy on single devices: mean {}, deviation {}, a tenth below {}",
-            percent(fairness.mean),
-            percent(fairness.deviation),
-            percent(fairness.lowest_tenth)
-        );
+        let Fairness { of, mean, deviation, lowest_tenth, highest_tenth, .. } = fairness;
+        let _ = if fairness.is_accuracy() {
+            writeln!(
+                text,
+                "{of} on single devices: mean {}, deviation {}, a tenth below {}",
+                percent(*mean),
+                percent(*deviation),
+                percent(*lowest_tenth)
+            )
+        } else {
+            writeln!(
+                text,
+                "{of} on single devices: mean {}, deviation {}, a tenth above {}",
+                Significant(*mean),
+                Significant(*deviation),
+                Significant(*highest_tenth)
+            )
+        };
     }
     let _ = writeln!(
         text,

@@ -132,6 +132,7 @@ impl Scenario {
         let rates = [
             ("power_cuts_per_h", faults.power_cuts_per_h),
             ("broker_restarts_per_h", faults.broker_restarts_per_h),
+            ("retained_per_h", faults.retained_per_h),
             ("aggregator_kills_per_h", faults.aggregator_kills_per_h),
             ("partitions_per_h", faults.partitions_per_h),
             ("aggregator_cuts_per_h", faults.aggregator_cuts_per_h),

@@ -18,6 +18,9 @@ pub struct Faults {
     pub broker_restarts_per_h: f64,
     /// Share of these after which it remembers nothing.
     pub broker_forgets: f64,
+    /// How often somebody empties or overwrites a retained message, or says an old one again, an hour:
+    /// presence of devices and aggregator, plan, chunks of objects.
+    pub retained_per_h: f64,
     /// Connections of the aggregator that break, an hour; it is back after some seconds.
     pub aggregator_cuts_per_h: f64,
     /// Kills of the aggregator, an hour; it is back after some seconds.

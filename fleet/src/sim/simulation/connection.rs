@@ -22,6 +22,9 @@ impl Simulation {
         let epoch = one.link.epoch();
         self.will(device, epoch);
         self.devices.connect(device, now);
+        let will = self.devices[device].session().map(|session| session.last_will().1);
+        let will = will.and_then(|will| Presence::decode(&will)).map(|will| will.order());
+        self.devices[device].link.set_will(will.unwrap_or_default());
         self.tell(device, Input::Connected);
     }
 
@@ -55,9 +58,8 @@ impl Simulation {
         if !self.devices[device].link.take_will(epoch) {
             return;
         }
-        if let Some(boot) = self.broker.presence(device).map(|presence| presence.boot) {
-            self.presence(device, Presence::new(State::Lost, boot));
-        }
+        let (boot, connection) = self.devices[device].link.will();
+        self.presence(device, Presence::new(State::Lost, boot).on(connection));
     }
 
     /// A connection breaks by itself.

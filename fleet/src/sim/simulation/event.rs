@@ -21,9 +21,10 @@ pub(super) enum Event {
         epoch: u32,
     },
     ServerCut,
-    /// At the aggregator, on its connection: what is said of it.
+    /// At the aggregator, on its connection: what stands on a topic of its own.
     ServerHears {
         epoch: u32,
+        topic: Topic,
         payload: Arc<[u8]>,
     },
     /// The broker notices that a connection is gone, and publishes the last will.
@@ -76,6 +77,8 @@ pub(super) enum Event {
         device: u32,
     },
     BrokerRestart,
+    /// Somebody changes a retained message.
+    Spoil,
     ServerKill,
     /// So many devices cannot reach the broker for so long; `again` when another will follow.
     Partition {
@@ -106,6 +109,8 @@ pub(super) enum Heard {
     Server(Arc<[u8]>),
     Object(Topic, Arc<[u8]>),
     Down(Down, Arc<[u8]>),
+    /// What the broker keeps of the device itself.
+    Own(Arc<[u8]>),
 }
 
 impl Heard {
@@ -114,6 +119,7 @@ impl Heard {
             Self::Plan(payload)
             | Self::Server(payload)
             | Self::Object(_, payload)
+            | Self::Own(payload)
             | Self::Down(_, payload) => payload,
         }
     }
@@ -130,7 +136,9 @@ impl Simulation {
             }
             Event::ServerConnect { epoch } => self.server_connects(epoch),
             Event::ServerCut => self.server_cut(),
-            Event::ServerHears { epoch, payload } => self.server_hears(epoch, &payload),
+            Event::ServerHears { epoch, topic, payload } => {
+                self.server_hears(epoch, topic, &payload);
+            }
             Event::Will { device, epoch } => self.will(device, epoch),
             Event::Notice { device, life } => self.notice(device, life),
             Event::Ask => self.ask(),
@@ -162,6 +170,7 @@ impl Simulation {
             Event::Leave { device, life } => self.leave(device, life),
             Event::Cut { device } => self.cut(device),
             Event::BrokerRestart => self.broker_restart(),
+            Event::Spoil => self.spoil(),
             Event::ServerKill => self.server_kill(),
             Event::Partition { share, for_ms, again } => self.partition(share, for_ms, again),
             Event::Presences => self.tell_presences(),

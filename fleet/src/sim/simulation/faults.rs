@@ -20,6 +20,7 @@ impl Simulation {
             self.later(faults.power_cuts_per_h, Event::PowerCut { device });
         }
         self.later(faults.broker_restarts_per_h, Event::BrokerRestart);
+        self.later(faults.retained_per_h, Event::Spoil);
         self.later(faults.aggregator_kills_per_h, Event::ServerKill);
         self.later(faults.aggregator_cuts_per_h, Event::ServerCut);
         self.next_partition();

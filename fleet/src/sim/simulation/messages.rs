@@ -117,7 +117,18 @@ impl Simulation {
                     self.deliver(device, Heard::Object(topic, kept));
                 }
             }
-            Topic::DeviceState(_) | Topic::Up(..) | Topic::Out(..) => {}
+            Topic::DeviceState(_) => {
+                self.devices[device].link.hear_own();
+                self.hear_kept(device);
+            }
+            Topic::Up(..) | Topic::Out(..) => {}
+        }
+    }
+
+    /// A device hears what the broker keeps of it now.
+    fn hear_kept(&mut self, device: u32) {
+        if let Some(kept) = self.broker.presence(device).map(Presence::encode) {
+            self.deliver_own(device, kept.as_bytes());
         }
     }
 
@@ -126,25 +137,27 @@ impl Simulation {
         self.broker.hears_updates |= filter.contains("/up/");
         if filter.contains("/srv/") {
             self.broker.hears_itself = true;
-            self.broker.kept(Shared::Server).into_iter().for_each(|kept| self.echo(kept));
+            let topic = Topic::ServerState(self.server.instance().clone());
+            let kept = self.broker.kept(Shared::Server);
+            kept.into_iter().for_each(|kept| self.echo(topic.clone(), kept));
         } else if filter.ends_with("/state") {
             self.broker.hears_states = true;
             self.queue.after(1, Event::Presences);
         }
     }
 
-    /// What is said of the aggregator, on its way to the aggregator itself.
-    pub(super) fn echo(&mut self, payload: Arc<[u8]>) {
+    /// What stands on a topic of the aggregator's own, on its way to the aggregator itself. Of its plan and
+    /// its objects only what others say: its own words would tell it nothing.
+    pub(super) fn echo(&mut self, topic: Topic, payload: Arc<[u8]>) {
         if self.broker.hears_itself {
             let epoch = self.server.epoch();
-            self.queue.after(1, Event::ServerHears { epoch, payload });
+            self.queue.after(1, Event::ServerHears { epoch, topic, payload });
         }
     }
 
     /// The aggregator hears what is said of it, unless its connection is another one by now.
-    pub(super) fn server_hears(&mut self, epoch: u32, payload: &[u8]) {
+    pub(super) fn server_hears(&mut self, epoch: u32, topic: Topic, payload: &[u8]) {
         if self.server.is_connection(epoch) {
-            let topic = Topic::ServerState(self.server.instance().clone());
             self.tell_server_message(topic, payload);
         }
     }
@@ -163,9 +176,10 @@ impl Simulation {
             Heard::Server(_) => Topic::ServerState(self.server.instance().clone()),
             Heard::Object(topic, _) => topic.clone(),
             Heard::Down(down, _) => Topic::Down(Devices::name(device), *down),
+            Heard::Own(_) => Topic::DeviceState(Devices::name(device)),
         };
         match (self.devices.class(device).schema, heard) {
-            (0, _) | (_, Heard::Server(_)) => {
+            (0, _) | (_, Heard::Server(_) | Heard::Own(_)) => {
                 self.tell(device, Input::Message { topic, payload: &payload });
             }
             // What a program of another version reads in it.
@@ -187,10 +201,12 @@ impl Simulation {
 
     /// A device's presence, kept by the broker and told to the aggregator.
     pub(super) fn presence(&mut self, device: u32, presence: Presence) {
+        let payload = presence.encode();
         self.broker.keep_presence(device, presence);
         if self.broker.hears_states {
             self.tell_presence(device);
         }
+        self.deliver_own(device, payload.as_bytes());
     }
 
     /// The aggregator hears every presence that the broker keeps.

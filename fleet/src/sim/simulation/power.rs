@@ -62,9 +62,9 @@ impl Simulation {
             return;
         }
         self.tell(device, Input::Stop);
-        let boot = self.broker.presence(device).map_or(0, |presence| presence.boot);
+        let (boot, connection) = self.devices[device].link.will();
         self.disconnect(device);
-        self.presence(device, Presence::new(State::Offline, boot));
+        self.presence(device, Presence::new(State::Offline, boot).on(connection));
         self.switch_off(device);
         let comes = self.devices.comes(device, self.queue.now());
         self.queue.at(comes, Event::PowerOn { device });

@@ -18,11 +18,12 @@ impl Simulation {
         match topic {
             Topic::Plan(_) => self.publish_plan(payload),
             Topic::ServerState(_) => {
+                self.old_words.note(Shared::Server, &payload);
                 self.broker.retain(Shared::Server, payload.clone());
                 for device in self.broker.listeners(Shared::Server) {
                     self.deliver(device, Heard::Server(payload.clone()));
                 }
-                self.echo(payload);
+                self.echo(topic, payload);
             }
             Topic::Object(_, digest, index) => {
                 let shared = Shared::Object(digest, index);
@@ -44,6 +45,8 @@ impl Simulation {
 
     /// A plan: devices that rest and that it does not concern hear it without waking.
     fn publish_plan(&mut self, payload: Arc<[u8]>) {
+        self.old_words.note(Shared::Plan, &payload);
+        let misled = std::mem::take(&mut self.misled_by);
         self.broker.retain(Shared::Plan, payload.clone());
         let Ok(plan) = wire::decode::<Plan>(&payload) else { return };
         let before = self.profile.enter(Part::Checks);
@@ -52,7 +55,8 @@ impl Simulation {
         let news = self.hibernation.published(plan);
         let now = self.queue.now();
         for device in self.broker.listeners(Shared::Plan) {
-            if self.devices.must_hear(device, now, news.as_ref()) {
+            // Some may have joined with another plan, and rest.
+            if misled || self.devices.must_hear(device, now, news.as_ref()) {
                 self.deliver(device, Heard::Plan(payload.clone()));
             } else {
                 self.tally.bytes_down += payload.len() as u64;

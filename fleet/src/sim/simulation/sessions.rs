@@ -117,6 +117,10 @@ impl Simulation {
         }
         let bytes = payload.len();
         self.devices[device].link.said(bytes as u64);
+        let again = matches!(topic, Topic::DeviceState(_)) && self.devices[device].link.hears_own();
+        if again && self.breakage == Some(Breakage::SaidOnce) {
+            return;
+        }
         self.send(device, epoch, bytes, Said::Publish(topic, payload));
     }
 

@@ -87,7 +87,7 @@ fn a_device_may_run_faster_where_samples_are_brought_to_the_rate() {
     let tree = Tree::buffered();
     tree.write("sampling_frequency_available", "26 52 104\n");
     let mut bench = Bench::<Buffered>::new(&tree.config(&format!("resample = true\n{BUFFERED}")));
-    let scans = (0..60i16).flat_map(|n| scan(n, 0, 0, i64::from(n) * 1_000_000_000 / 52));
+    let scans = (0..160i16).flat_map(|n| scan(n, 0, 0, i64::from(n) * 1_000_000_000 / 52));
     fs::write(tree.node(), scans.collect::<Vec<u8>>()).unwrap();
     bench.poll();
     assert_eq!((bench.problem().as_str(), tree.read("sampling_frequency").as_str()), ("", "52"));
