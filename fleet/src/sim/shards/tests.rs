@@ -154,24 +154,85 @@ fn keys_that_nobody_knows_or_that_have_no_use_are_refused_when_the_scenario_is_r
     assert!(with(&format!("decimal = ','\n{good}")).contains("decimal"));
 }
 
+/// A file of the project's collection of data, which is no part of the repository.
+fn shared(path: &str) -> Option<std::path::PathBuf> {
+    let found = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data").join(path);
+    found.is_file().then_some(found)
+}
+
 #[test]
 fn real_recordings_of_glucose_are_a_device_for_each_person() {
-    let archive = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../../shared/data/cgm_type2_5_subjects/cgm_5_subjects.csv.gz");
-    if !archive.is_file() {
-        return; // the data are no part of the repository
-    }
+    let Some(archive) = shared("cgm_type2_5_subjects/cgm_5_subjects.csv.gz") else { return };
     let dir = tempfile::tempdir().unwrap();
     let output = std::process::Command::new("gzip").arg("-dc").arg(&archive).output().unwrap();
     fs::write(dir.path().join("cgm.csv"), output.stdout).unwrap();
-    let mut task = task("'Reconstruct'");
-    task.input.rate_millihertz = 3;
-    task.input.channels[0].name = "glucose".into();
-    task.input.channels[0].unit = "mg/dL".into();
-    let keys = "by = { column = 'id' }\nrate_hz = 0.00333333\ntime = { column = 'time', format = 'iso' }\n\
-        channels = { glucose = 'gl' }\n";
-    let Ok(shards) = Shards::load(&data(dir.path(), keys), &task, 5) else {
-        return; // tasks in thousandths of a hertz are 10 % away from five minutes
-    };
+    let task = toml::from_str(
+        "name = 'test'\nfeatures = 'Raw'\nlayers = []\ntarget = 'Reconstruct'\n[input]\n\
+         period = '5 min'\nwindow = 6\nhop = 6\nchannels = [{ name = 'glucose', unit = 'mg/dL', \
+         offset = 0.0, scale = 1.0 }]\n",
+    );
+    let keys = "by = { column = 'id' }\nperiod = '5 min'\nunit = 'mg/dL'\n\
+        time = { column = 'time', format = 'iso' }\nchannels = { glucose = 'gl' }\n";
+    let shards = Shards::load(&data(dir.path(), keys), &task.unwrap(), 5).unwrap();
     assert_eq!(shards.parts.len(), 5);
+    assert_eq!(shards.of(1).values[..5], [144.0, 142.0, 141.0, 140.0, 136.0]);
+    assert_eq!(shards.of(3).values[..5], [76.0, 72.0, 60.0, 50.0, 53.0]);
+    assert_eq!(shards.of(4).values[..5], [91.0, 92.0, 92.0, 91.0, 91.0]);
+    assert!(shards.parts.iter().all(|windows| windows.len() > 100));
+}
+
+#[test]
+fn real_recordings_without_times_get_their_labels_from_one_index() {
+    let Some(archive) = shared("hapt_raw/hapt_rawdata.tar.xz") else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let mut tar = std::process::Command::new("tar");
+    tar.arg("-xJf").arg(&archive).arg("-C").arg(dir.path()).arg("--wildcards");
+    let status = tar.args(["*labels.txt", "*acc_exp0[1-4]_user*"]).status().unwrap();
+    assert!(status.success());
+    let folder = dir.path().join("RawData");
+    let task = toml::from_str(
+        "name = 'test'\nfeatures = 'Raw'\nlayers = []\n\
+         target = { Classes = ['walking', 'sitting', 'standing', 'laying'] }\n[input]\nrate_hz = 50\n\
+         window = 100\nhop = 100\nchannels = [{ name = 'x', unit = 'g', offset = 0.0, scale = 1.0 }, \
+         { name = 'z', unit = 'g', offset = 0.0, scale = 1.0 }]\n",
+    );
+    let keys = format!(
+        "files = 'acc_exp*_user*.txt'\nby = '{{2}}'\nrate_hz = 50\nheader = false\ndelimiter = ' '\n\
+         unit = 'g'\nlabels = {{ 1 = 'walking', 4 = 'sitting', 5 = 'standing', 6 = 'laying' }}\n\
+         channels = {{ x = 0, z = 2 }}\n[label_file]\npath = '{}'\ndelimiter = ' '\nby = 'rows'\n\
+         where = {{ 0 = '{{1}}', 1 = '{{2}}' }}\nlabel = 2\nstart = 3\nend = 4\n",
+        folder.join("labels.txt").display()
+    );
+    let shards = Shards::load(&data(&folder, &keys), &task.unwrap(), 2).unwrap();
+    assert_eq!(shards.parts.len(), 2);
+    let numbers = |text: &str| -> Vec<Vec<f32>> {
+        text.lines().map(|line| line.split(' ').map(|n| n.parse().unwrap()).collect()).collect()
+    };
+    let index = numbers(&fs::read_to_string(folder.join("labels.txt")).unwrap());
+    let mut windows = shards.of(0).iter();
+    let mut found = 0;
+    for (experiment, name) in [(1.0, "acc_exp01_user01.txt"), (2.0, "acc_exp02_user01.txt")] {
+        let rows = numbers(&fs::read_to_string(folder.join(name)).unwrap());
+        for at in (0..rows.len() / 100).map(|n| n * 100) {
+            let last = at + 100;
+            #[allow(clippy::cast_precision_loss)] // small numbers
+            let holds = |row: &&Vec<f32>| {
+                row[0] == experiment && row[3] <= at as f32 + 1.0 && row[4] >= last as f32
+            };
+            let label = index.iter().find(holds).map(|row| row[2]);
+            let class =
+                label.and_then(|label| [1.0, 4.0, 5.0, 6.0].iter().position(|&n| n == label));
+            let Some(class) = class else { continue };
+            let (values, label) = windows.next().unwrap();
+            let expected: Vec<f32> =
+                rows[at..last].iter().flat_map(|row| [row[0], row[2]]).collect();
+            assert_eq!(
+                (values, label.map(usize::from)),
+                (&expected[..], Some(class)),
+                "{name} {at}"
+            );
+            found += 1;
+        }
+    }
+    assert!(found > 100 && windows.next().is_none());
 }
