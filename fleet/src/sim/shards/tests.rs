@@ -213,16 +213,18 @@ fn real_recordings_without_times_get_their_labels_from_one_index() {
     let mut found = 0;
     for (experiment, name) in [(1.0, "acc_exp01_user01.txt"), (2.0, "acc_exp02_user01.txt")] {
         let rows = numbers(&fs::read_to_string(folder.join(name)).unwrap());
+        #[allow(clippy::cast_precision_loss)] // small numbers
+        let label_of = |row: usize| {
+            let number = row as f32 + 1.0;
+            let holds = |r: &&Vec<f32>| r[0] == experiment && r[3] <= number && number <= r[4];
+            let label = index.iter().find(holds).map(|row| row[2]);
+            label.and_then(|label| [1.0, 4.0, 5.0, 6.0].iter().position(|&n| n == label))
+        };
         for at in (0..rows.len() / 100).map(|n| n * 100) {
             let last = at + 100;
-            #[allow(clippy::cast_precision_loss)] // small numbers
-            let holds = |row: &&Vec<f32>| {
-                row[0] == experiment && row[3] <= at as f32 + 1.0 && row[4] >= last as f32
-            };
-            let label = index.iter().find(holds).map(|row| row[2]);
-            let class =
-                label.and_then(|label| [1.0, 4.0, 5.0, 6.0].iter().position(|&n| n == label));
-            let Some(class) = class else { continue };
+            // A window has the label of four fifths of its samples.
+            let count = |class| (at..last).filter(|&row| label_of(row) == Some(class)).count();
+            let Some(class) = (0..4).find(|&class| count(class) >= 80) else { continue };
             let (values, label) = windows.next().unwrap();
             let expected: Vec<f32> =
                 rows[at..last].iter().flat_map(|row| [row[0], row[2]]).collect();
