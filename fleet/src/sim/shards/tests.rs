@@ -2,7 +2,7 @@ use std::fmt::Write;
 use std::fs;
 
 use super::*;
-use crate::sim::Scenario;
+use crate::sim::scenario::Scenario;
 
 fn task(target: &str) -> TaskSpec {
     let text = format!(
