@@ -5,7 +5,7 @@ mod files;
 use std::path::Path;
 
 use dunlin_agent::data::har::{HarDataset, Split};
-use dunlin_agent::data::{Loss, SourceStatus, WindowSet, csv};
+use dunlin_agent::data::{DataError, Loss, SourceStatus, WindowSet, csv};
 use dunlin_protocol::task::TaskSpec;
 
 use self::files::{File, Part};
@@ -127,7 +127,13 @@ fn read_file(
         if text.starts_with(&*file.path.to_string_lossy()) { text } else { named(&text) }
     })?;
     let most = usize::try_from(WINDOWS_MB).unwrap_or(1) * 1_000_000 / size_of::<f32>();
-    let windows = store.windows(task, most).map_err(|error| named(&error))?;
+    let windows = match store.windows(task, most) {
+        // Recordings of other activities may stand beside those that the task is about.
+        Err(DataError::Labels { .. }) if part.files.len() > 1 => {
+            WindowSet::empty(task.window_values())
+        }
+        windows => windows.map_err(|error| named(&error))?,
+    };
     let status = store.status();
     for (loss, count, last) in status.losses.iter().filter(|(loss, ..)| loss.is_fault()) {
         log::warn!("{}: {count} {} ({last})", file.path.display(), loss.describe());
