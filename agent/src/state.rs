@@ -3,20 +3,20 @@
 //! The first byte of what is kept is the version of the rest. A state of an older version is brought
 //! up to this one when it is read; one of a newer version is refused and stays as it is.
 
-mod bounded;
 mod old;
 mod plans;
 #[cfg(test)]
 mod tests;
 
 use alloc::vec::Vec;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use dunlin_protocol::id::{Digest, Lineage, ModelVersion};
-use dunlin_protocol::limits::{OBJECT_BYTES_MAX, TASK_BYTES_MAX};
+use dunlin_protocol::limits::{OBJECT_BYTES_MAX, PARAMS_MAX, TASK_BYTES_MAX};
 use dunlin_protocol::lottery::LotteryKey;
 use dunlin_protocol::message::WorkRef;
 use dunlin_protocol::task::TaskDigest;
+use dunlin_protocol::wire;
 
 pub use plans::PlanMemory;
 
@@ -58,7 +58,7 @@ pub struct Residual {
     /// The version that the update started from.
     pub version: ModelVersion,
     /// `[n_update]`: four bytes a coordinate.
-    #[serde(deserialize_with = "bounded::grown")]
+    #[serde(deserialize_with = "wire::take_list::<PARAMS_MAX, _, _>")]
     pub values: Vec<f32>,
 }
 
@@ -73,8 +73,15 @@ pub struct Pending {
     #[serde(with = "serde_bytes")]
     pub object: Vec<u8>,
     /// What it lost, `[n_update]`, if that is to be made up for once it is counted.
-    #[serde(deserialize_with = "bounded::grown_if_any")]
+    #[serde(deserialize_with = "take_values_if_any")]
     pub lost: Option<Vec<f32>>,
+}
+
+/// As [`wire::take_list`], for values that may be absent.
+fn take_values_if_any<'de, D: Deserializer<'de>>(reader: D) -> Result<Option<Vec<f32>>, D::Error> {
+    #[derive(Deserialize)]
+    struct Values(#[serde(deserialize_with = "wire::take_list::<PARAMS_MAX, _, _>")] Vec<f32>);
+    Ok(Option::<Values>::deserialize(reader)?.map(|Values(values)| values))
 }
 
 /// Parameters of local layers.
@@ -83,7 +90,7 @@ pub struct LocalLayers {
     /// The task that they belong to.
     pub task: TaskDigest,
     /// Parameters of all of them, `[n_params - n_model]`.
-    #[serde(deserialize_with = "bounded::grown")]
+    #[serde(deserialize_with = "wire::take_list::<PARAMS_MAX, _, _>")]
     pub params: Vec<f32>,
 }
 

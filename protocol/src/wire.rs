@@ -239,8 +239,12 @@ impl<'de> Flavor<'de> for Unhinted<'de> {
 }
 
 /// Reads a list and keeps one element more than `MAX` at the most: enough to refuse it by, where all
-/// of a long list of short elements would take many times the message's bytes.
-pub(crate) fn take_list<'de, const MAX: usize, T, R>(reader: R) -> Result<Vec<T>, R::Error>
+/// of a long list of short elements would take many times the message's bytes. It grows with what is
+/// there: a length that is only claimed reserves no memory. For `serde(deserialize_with)`.
+///
+/// # Errors
+/// Those of `reader`.
+pub fn take_list<'de, const MAX: usize, T, R>(reader: R) -> Result<Vec<T>, R::Error>
 where
     T: Deserialize<'de>,
     R: Reader<'de>,

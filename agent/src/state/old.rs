@@ -4,11 +4,12 @@ use alloc::vec::Vec;
 use serde::Deserialize;
 
 use dunlin_protocol::id::{LayoutHash, Lineage, ModelVersion};
+use dunlin_protocol::limits::PARAMS_MAX;
 use dunlin_protocol::lottery::LotteryKey;
 use dunlin_protocol::task::Task;
 use dunlin_protocol::wire;
 
-use super::{CachedTask, DeviceState, LocalLayers, Pending, PlanMemory, Residual, bounded};
+use super::{CachedTask, DeviceState, LocalLayers, Pending, PlanMemory, Residual};
 
 /// The oldest version that is brought up.
 pub(super) const OLDEST: u8 = V2;
@@ -31,7 +32,7 @@ pub(super) struct StateV2 {
 #[derive(Deserialize)]
 struct LocalLayersV2 {
     layout: LayoutHash,
-    #[serde(deserialize_with = "bounded::grown")]
+    #[serde(deserialize_with = "wire::take_list::<PARAMS_MAX, _, _>")]
     params: Vec<f32>,
 }
 
@@ -40,7 +41,7 @@ struct ResidualV2 {
     lineage: Lineage,
     layout: LayoutHash,
     version: ModelVersion,
-    #[serde(deserialize_with = "bounded::grown")]
+    #[serde(deserialize_with = "wire::take_list::<PARAMS_MAX, _, _>")]
     values: Vec<f32>,
 }
 

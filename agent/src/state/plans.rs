@@ -6,13 +6,16 @@ use serde::{Deserialize, Serialize};
 
 use dunlin_protocol::id::Lineage;
 use dunlin_protocol::plan::Plan;
+use dunlin_protocol::wire;
 
 /// Histories that are remembered; the one that was current longest ago goes first.
 const LINEAGES_MAX: usize = 4;
 
 /// The highest sequence number heard of each history, the current one last.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PlanMemory(#[serde(deserialize_with = "super::bounded::grown")] Vec<(Lineage, u64)>);
+pub struct PlanMemory(
+    #[serde(deserialize_with = "wire::take_list::<LINEAGES_MAX, _, _>")] Vec<(Lineage, u64)>,
+);
 
 impl PlanMemory {
     /// Whether `plan` is not older than what was heard. A history that was left is taken up again
