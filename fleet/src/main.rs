@@ -5,7 +5,7 @@ mod program;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use program::{bench, codecs, curve, scale, simulate, soak};
+use program::{bench, codecs, curve, invent, scale, simulate, soak};
 
 /// Exit code for arguments that cannot be used (`EX_CONFIG` of sysexits.h).
 const EXIT_CONFIG: u8 = 78;
@@ -36,6 +36,8 @@ enum Command {
     Bench(bench::Arguments),
     /// Measure what fleets of growing size cost.
     Scale(scale::Arguments),
+    /// Write recordings of invented persons, for a first federation by hand.
+    Invent(invent::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -48,6 +50,7 @@ fn main() -> ExitCode {
         Command::Soak(arguments) => soak::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Scale(arguments) => scale::run(&arguments),
+        Command::Invent(arguments) => invent::run(&arguments),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

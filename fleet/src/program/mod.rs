@@ -3,6 +3,7 @@
 pub(crate) mod bench;
 pub(crate) mod codecs;
 pub(crate) mod curve;
+pub(crate) mod invent;
 mod plot;
 pub(crate) mod scale;
 pub(crate) mod simulate;
