@@ -97,15 +97,6 @@ impl Transport for Connection {
         self.link.as_ref().map(Link::heartbeat)
     }
 
-    fn set_will(&mut self, payload: Vec<u8>) {
-        if let Some(link) = &self.link {
-            link.set_will(payload.clone());
-        }
-        if let Some(will) = &mut self.config.will {
-            will.payload = payload;
-        }
-    }
-
     fn sleep(&mut self, span: Duration) {
         self.close(Vec::new());
         self.wake = now().checked_add(span);

@@ -43,7 +43,8 @@ pub trait Transport {
     /// Subscribes to `topic`; retained messages come at once.
     fn subscribe(&mut self, topic: String);
 
-    /// Gives the connections to come another last will; that of this one stays.
+    /// Gives the connections to come another last will; that of this one stays. A way without last
+    /// wills, or with one for all connections, does nothing.
     fn set_will(&mut self, _will: Will) {}
 
     /// Subscribes to `topic` where a message that is lost is asked for again: QoS 0 is enough.
@@ -58,12 +59,6 @@ pub trait Transport {
 
     /// Unsubscribes from `topic`; messages that are on their way may still come.
     fn unsubscribe(&mut self, topic: String);
-
-    /// The last will of the next connection has this payload; that of the present one stays. A way
-    /// without last wills, or with one for all connections, does nothing.
-    fn set_will(&mut self, payload: Vec<u8>) {
-        drop(payload);
-    }
 
     /// Says what it was given before, leaves the broker in an orderly way and comes back after `span`.
     fn sleep(&mut self, span: Duration);

@@ -6,7 +6,6 @@
 
 extern crate alloc;
 
-pub mod figures;
 pub mod problems;
 
 #[cfg(feature = "std")]

@@ -309,5 +309,5 @@ fn span(seconds: f64) -> String {
     let units = [(86_400.0, "d"), (3_600.0, "h"), (60.0, "min"), (1.0, "s"), (1e-3, "ms")];
     let unit = units.into_iter().find(|(size, _)| seconds >= *size);
     let (size, name) = unit.unwrap_or((1e-6, "us"));
-    format!("{} {name}", dunlin_service::figures::Figure(seconds / size))
+    format!("{} {name}", dunlin_protocol::work::Significant(seconds / size))
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use dunlin_service::figures::Figure;
+use dunlin_protocol::work::Significant;
 
 use super::{ChannelShown, Shown, span};
 
@@ -47,7 +47,7 @@ fn head(shown: &Shown) -> String {
     if let (Some(first), Some(last)) = (&shown.first, &shown.last) {
         let _ = write!(text, ", {first} to {last}");
     }
-    let hertz = |hz: f64| format!("{} Hz, every {}", Figure(hz), span(1.0 / hz));
+    let hertz = |hz: f64| format!("{} Hz, every {}", Significant(hz), span(1.0 / hz));
     let _ = write!(text, "\nrate: {} configured", hertz(shown.configured_hz));
     if let Some(measured) = shown.measured_hz {
         let _ = write!(text, "; {} by the times", hertz(measured));
@@ -97,7 +97,7 @@ pub(super) fn rows(shown: &Shown) -> Vec<Vec<String>> {
         let cells = row.values.iter().zip(&row.in_task_unit).zip(&row.scaled);
         for (((value, in_unit), scaled), channel) in cells.zip(&shown.channels) {
             line.push(if value.is_finite() { value.to_string() } else { "cut".to_owned() });
-            let figure = |value: &f32| Figure(f64::from(*value)).to_string();
+            let figure = |value: &f32| Significant(f64::from(*value)).to_string();
             if channel.is_converted() {
                 line.extend(in_unit.as_ref().map(figure));
             }
@@ -117,7 +117,7 @@ fn channels(shown: &Shown) -> Vec<Vec<String>> {
             channel.name.clone(),
             value(channel.low),
             value(channel.high),
-            channel.mean.map_or("-".to_owned(), |mean| Figure(mean).to_string()),
+            channel.mean.map_or("-".to_owned(), |mean| Significant(mean).to_string()),
             channel.cut.to_string(),
             plot(channel),
         ]
