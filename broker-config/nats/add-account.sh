@@ -43,7 +43,7 @@ rights() {
         *)
             own="dunlin.v1.dev.$1"
             write=$(list "$own.state" "$own.up.>" "$own.out.*")
-            read=$(list "$own.down.*" "$own.out.doctor" 'dunlin.v1.fed.*.plan' \
+            read=$(list "$own.state" "$own.down.*" "$own.out.doctor" 'dunlin.v1.fed.*.plan' \
                 'dunlin.v1.fed.*.obj.>' 'dunlin.v1.srv.*.state' '$MQTT.sub.>')
             ;;
     esac

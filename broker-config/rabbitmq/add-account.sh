@@ -31,7 +31,7 @@ for name in "$@"; do
         *)
             # RabbitMQ puts the name of whoever asks in place of {username}.
             write='^dunlin\.v1\.dev\.{username}\.(state|up\..+|out\.[^.]+)$'
-            read='^dunlin\.v1\.(dev\.{username}\.(down\.[^.]+|out\.doctor)|fed\.[^.]+\.(plan|obj\..+)|srv\.[^.]+\.state)$'
+            read='^dunlin\.v1\.(dev\.{username}\.(state|down\.[^.]+|out\.doctor)|fed\.[^.]+\.(plan|obj\..+)|srv\.[^.]+\.state)$'
             ;;
     esac
     password=$(od -An -N18 -tx1 /dev/urandom | tr -d ' \n')

@@ -98,7 +98,9 @@ fn a_device_says_its_own_and_hears_its_own_and_what_is_for_all() {
     for topic in topics_of("wrist-1") {
         // A new kind of topic does not compile here until somebody has thought of it.
         let (read, write) = match topic {
-            Topic::DeviceState(_) | Topic::Up(..) | Topic::Out(..) => (false, true),
+            // A device listens to its own state: others may have changed it.
+            Topic::DeviceState(_) => (true, true),
+            Topic::Up(..) | Topic::Out(..) => (false, true),
             Topic::Down(..) | Topic::Plan(_) | Topic::Object(..) | Topic::ServerState(_) => {
                 (true, false)
             }
