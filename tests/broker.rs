@@ -26,6 +26,7 @@ mod broker {
     mod queries;
     mod refusals;
     mod relay;
+    mod retained;
     mod silence;
     mod world;
 }

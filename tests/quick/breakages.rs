@@ -145,3 +145,8 @@ fn bytes_that_a_link_loses_are_seen() {
 fn bytes_that_the_aggregator_is_not_given_are_seen() {
     assert_seen(Breakage::ShortMessages, rule::BYTES);
 }
+
+#[test]
+fn owners_that_say_their_words_once_are_seen_when_strangers_change_them() {
+    assert_seen(Breakage::SaidOnce, rule::GOES_ON);
+}

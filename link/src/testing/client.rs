@@ -50,6 +50,11 @@ impl TestClient {
         }
     }
 
+    /// The next event that is there already.
+    pub fn poll(&self) -> Option<LinkEvent> {
+        self.events.try_recv().ok()
+    }
+
     /// Waits for a connection.
     ///
     /// # Panics
