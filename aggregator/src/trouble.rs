@@ -28,7 +28,7 @@ const PHRASES: [(&str, &str); 17] = [
 
 /// `counts`: devices by word. `12 devices cut values, 3 are off the rate`, in the order of the
 /// numbers; `None` where there are none.
-pub fn in_words(counts: &BTreeMap<String, u32>) -> Option<String> {
+pub(crate) fn in_words(counts: &BTreeMap<String, u32>) -> Option<String> {
     let mut counts: alloc::vec::Vec<_> = counts.iter().filter(|(_, count)| **count > 0).collect();
     counts.sort_by_key(|&(_, count)| core::cmp::Reverse(*count));
     let mut text = String::new();

@@ -52,7 +52,7 @@ impl Vandal {
         let client = TestClient::open(world.broker.client("vandal"));
         client.wait_connected();
         for filter in ["dunlin/v1/fed/#", "dunlin/v1/srv/#", "dunlin/v1/dev/+/state"] {
-            client.link.subscribe(filter);
+            client.link.subscribe(filter.to_owned());
         }
         Self { client, heard: BTreeMap::new() }
     }
@@ -105,7 +105,7 @@ impl Vandal {
                 // What another topic of its kind has: well formed, and wrong here.
                 Kept::Plan | Kept::Object => {
                     let others = self.topics(kept).into_iter().filter(|other| other != topic);
-                    let other = others.last().and_then(|other| self.heard[other].last());
+                    let other = others.last().and_then(|other| self.heard[&other].last());
                     other.cloned().or_else(old).unwrap_or_default()
                 }
             },

@@ -3,7 +3,6 @@
 mod taking;
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::Path;
 use std::time::Instant;
 

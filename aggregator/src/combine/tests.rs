@@ -87,11 +87,15 @@ fn bounds_that_leave_too_few_bits_are_refused() {
 fn an_overflow_or_a_foreign_sum_leaves_the_accumulator_as_it_was() {
     let scale = Scale::new(1.0, 1, 4).unwrap();
     let mut total = Accumulator::new(scale, 1);
-    let huge = Contribution([i64::MAX, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0].to_vec());
+    let huge =
+        Contribution([i64::MAX, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0].to_vec(), FitTotals::default());
     total.add(&huge).unwrap();
     let before = total.clone();
     assert_eq!(total.add(&huge), Err(CombineError::Overflow));
-    assert_eq!(total.add(&Contribution(vec![0; 3])), Err(CombineError::Mismatch));
+    assert_eq!(
+        total.add(&Contribution(vec![0; 3], FitTotals::default())),
+        Err(CombineError::Mismatch)
+    );
     let other = Accumulator::new(Scale::new(2.0, 1, 4).unwrap(), 1);
     assert_eq!(total.merge(&other), Err(CombineError::Mismatch));
     assert_eq!(total, before);

@@ -2,6 +2,7 @@
 
 use alloc::borrow::ToOwned;
 use alloc::collections::VecDeque;
+use alloc::vec::Vec;
 
 use dunlin_protocol::backoff::Reconnect;
 use dunlin_protocol::time::Instant;

@@ -206,11 +206,14 @@ mod tests {
 
     #[test]
     fn fairness_is_spread_and_tails() {
-        let fairness = Fairness::of((0..=10).rev().map(|n| f64::from(n) / 10.0).collect()).unwrap();
+        let right = |n| Judgement { accuracy: Some(f64::from(n) / 10.0), fit: vec![] };
+        let judged: Vec<Judgement> = (0..=10).rev().map(right).collect();
+        let fairness = Fairness::of(&judged).unwrap();
+        assert!(fairness.is_accuracy());
         assert!((fairness.mean - 0.5).abs() < 1e-12);
         assert!((fairness.deviation - 0.1_f64.sqrt()).abs() < 1e-12);
         assert_eq!((fairness.lowest_tenth, fairness.highest_tenth), (0.1, 0.9));
-        assert_eq!(fairness.accuracies[0], 0.0);
-        assert_eq!(Fairness::of(vec![]), None);
+        assert_eq!(fairness.values[0], 0.0);
+        assert_eq!(Fairness::of(&[]), None);
     }
 }

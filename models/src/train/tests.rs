@@ -1,6 +1,7 @@
 use super::*;
 use crate::sample;
 use crate::{Backend, Prediction};
+use alloc::vec;
 use dunlin_protocol::task::{Channel, Features, Op, Share, Target, TaskSpec};
 use dunlin_protocol::work::{Augment, FitFigures};
 

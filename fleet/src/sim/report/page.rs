@@ -155,7 +155,7 @@ fn charts(outcome: &Outcome) -> String {
     } else {
         errors(outcome)
     };
-    let cards = [
+    let cards: [Card; 3] = [
         (
             "Participation",
             "Devices that were let in, and those whose updates count: the gap dropped out, was late \
