@@ -40,7 +40,9 @@ fn folder() -> TempDir {
 }
 
 fn command(folder: &Path, arguments: &[&str]) -> Command {
-    let mut command = Command::new(PROGRAM);
+    // Whoever runs the tests may ignore hangups, and a program inherits that.
+    let mut command = Command::new("env");
+    command.args(["--default-signal=HUP", PROGRAM]);
     command.arg("--config").arg(folder.join("agent.toml")).args(arguments);
     command.env("RUST_LOG", "info").current_dir(folder);
     command

@@ -325,8 +325,9 @@ fn a_round_over_a_real_broker_survives_kill_9_and_sigterm_says_goodbye() {
 #[allow(clippy::disallowed_methods)] // nothing tells of a file of another program
 fn started(folder: &Path, ignoring_hangups: bool) -> Child {
     let trap = if ignoring_hangups { "trap '' HUP; " } else { "" };
-    let mut shell = Command::new("sh");
-    shell.args(["-c", &format!("{trap}exec \"$0\" \"$@\"")]);
+    // Whoever runs the tests may ignore hangups, and a program inherits that.
+    let mut shell = Command::new("env");
+    shell.args(["--default-signal=HUP", "sh", "-c", &format!("{trap}exec \"$0\" \"$@\"")]);
     shell.arg(env!("CARGO_BIN_EXE_dunlin-aggregator"));
     shell.arg("--config").arg(folder.join("aggregator.toml"));
     let mut child = shell.env("RUST_LOG", "info").stderr(Stdio::piped()).spawn().unwrap();

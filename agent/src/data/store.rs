@@ -300,7 +300,10 @@ fn cut_value(header: &Header, values: &[f32]) -> String {
         channel.quantum > 0.0 && (**value / channel.quantum).round().abs() > f32::from(i16::MAX)
     });
     outside.map_or(String::new(), |(channel, value)| {
-        let (name, quantum, most) = (&channel.name, channel.quantum, channel.most());
+        let (name, quantum, most) = (&channel.name, channel.quantum, i16::MAX);
+        // In the decimals of the quantum: the product of two floats has more of them.
+        let most = f64::from(most) * quantum.to_string().parse().unwrap_or(f64::from(quantum));
+        let most: f64 = format!("{most:.9e}").parse().unwrap_or(most);
         format!(
             "{name} = {value}: with quantum {quantum} the ring holds -{most} to {most}; remove the \
              quantum, or set a larger one and empty the ring: dunlin-agent data reset"

@@ -99,7 +99,7 @@ const UNITS: &[Unit] = &[
     unit(Kind::Power, 1.0, &["w", "watt"]),
     unit(Kind::Power, 1e-3, &["mw", "milliwatt"]),
     unit(Kind::Angle, 1.0, &["rad", "radians"]),
-    unit(Kind::Angle, DEGREE, &["deg", "degrees", "°"]),
+    unit(Kind::Angle, DEGREE, &["deg", "degrees"]),
 ];
 
 /// How values in `from` become values in `to`: `value * factor + offset`. `(1, 0)` where both name

@@ -101,9 +101,9 @@ impl Watch {
         let mut steps = self.steps;
         let steps = steps.get_mut(..self.count.min(STEPS)).filter(|steps| steps.len() > 1)?;
         steps.sort_unstable();
-        let middle = *steps.get(steps.len() / 2)?;
-        // The mean, because times are rounded, jitter, or come in pairs. One gap must not count.
-        let usual = |step: &&i64| middle <= 0 || step.saturating_abs() <= middle.saturating_mul(3);
+        let long = *steps.get(steps.len() * 3 / 4)?;
+        // The mean, because times are rounded, jitter, or come in pairs. Gaps must not count.
+        let usual = |step: &&i64| long <= 0 || step.saturating_abs() <= long.saturating_mul(3);
         let (mut sum, mut count) = (0_i128, 0_i128);
         for step in steps.iter().filter(usual) {
             (sum, count) = (sum + i128::from(*step), count + 1);
