@@ -177,7 +177,7 @@ impl Presence {
         let (mut state, mut boot, mut held, mut data) = (None, None, None, None);
         let (mut connection, mut call) = (0, 0);
         let number = |text| core::str::from_utf8(text).ok()?.parse().ok();
-        for field in fields(inner) {
+        for field in fields(inner)? {
             let colon = field.iter().position(|byte| *byte == b':')?;
             match (field[..colon].trim_ascii(), field[colon + 1..].trim_ascii()) {
                 (br#""state""#, br#""online""#) => state = Some(State::Online),
@@ -196,21 +196,40 @@ impl Presence {
     }
 }
 
-/// The fields between the braces of a JSON object: parted by the commas that stand outside of all
-/// texts, lists and objects among them. Bytes are enough: no part of a longer character is a sign.
-fn fields(object: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let (mut depth, mut quoted, mut escaped) = (0_u16, false, false);
-    object.split(move |byte| {
-        if quoted {
-            (quoted, escaped) = (escaped || *byte != b'"', !escaped && *byte == b'\\');
+/// Where a reader of JSON is: bytes are enough, no part of a longer character is a sign.
+#[derive(Clone, Copy, Default)]
+struct Place {
+    depth: u16,
+    quoted: bool,
+    escaped: bool,
+}
+
+impl Place {
+    /// Takes the next byte; whether it parts two fields of the object that was read into.
+    fn parts(&mut self, byte: u8) -> bool {
+        if self.quoted {
+            (self.quoted, self.escaped) =
+                (self.escaped || byte != b'"', !self.escaped && byte == b'\\');
             return false;
         }
-        match *byte {
-            b'"' => quoted = true,
-            b'{' | b'[' => depth += 1,
-            b'}' | b']' => depth = depth.saturating_sub(1),
+        match byte {
+            b'"' => self.quoted = true,
+            b'{' | b'[' => self.depth += 1,
+            b'}' | b']' => self.depth = self.depth.saturating_sub(1),
             _ => {}
         }
-        depth == 0 && *byte == b','
-    })
+        self.depth == 0 && byte == b','
+    }
+}
+
+/// The fields between the braces of a JSON object: parted by the commas that stand outside of all
+/// texts, lists and objects among them. `None` where one of these does not end.
+fn fields(object: &[u8]) -> Option<impl Iterator<Item = &[u8]>> {
+    let mut end = Place::default();
+    for byte in object {
+        end.parts(*byte);
+    }
+    let mut place = Place::default();
+    let whole = end.depth == 0;
+    whole.then(|| object.split(move |byte| place.parts(*byte)))
 }

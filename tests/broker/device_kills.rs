@@ -21,10 +21,10 @@ fn watch(world: &World) -> (TestClient, String) {
 }
 
 fn wait_presence(watcher: &TestClient, state: State, boot: u32) {
-    let wanted = Presence::new(state, boot);
+    let is_wanted = |found: Presence| found.state == state && found.boot == boot;
     watcher.wait(|event| match event {
         LinkEvent::Message { payload, .. } => {
-            (Presence::decode(payload).as_ref() == Some(&wanted)).then_some(())
+            Presence::decode(payload).is_some_and(is_wanted).then_some(())
         }
         _ => None,
     });

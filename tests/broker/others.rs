@@ -11,7 +11,9 @@ use super::world::{World, settings};
 fn a_federation_goes_on_over_a_kill_on(broker: Option<OtherBroker>) {
     let Some(broker) = broker else { return };
     // Ten chunks of 4 KiB.
-    let mut world = World::on(broker, settings(1000, 3, 3));
+    let mut settings = settings(1000, 3, 3);
+    settings.min_online = 2;
+    let mut world = World::on(broker, settings);
     world.start_aggregator();
     world.start_devices(2);
     world.wait_events(2, |event| matches!(event, RoundEvent::UpdateAccepted { .. }));

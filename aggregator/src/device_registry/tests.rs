@@ -101,7 +101,7 @@ fn a_device_that_leaves_three_invitations_unanswered_counts_again_when_it_speaks
     }
     assert_eq!((registry.online(), registry.available(), registry.silent()), (2, 1, 1));
     assert_eq!(registry.present().collect::<Vec<_>>(), [&a]);
-    assert_eq!(say_held(&mut registry, "b", online.clone()), Change::None);
+    assert_eq!(say_held(&mut registry, "b", online.clone()), Change::Came);
     assert_eq!((registry.online(), registry.available(), registry.silent()), (3, 2, 0));
     for _ in 0..3 {
         registry.invited(|device| *device == a);

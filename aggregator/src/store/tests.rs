@@ -46,8 +46,18 @@ fn a_store_gives_back_what_was_saved_also_after_it_was_closed() {
         core.handle(Instant(second * 1000), Input::Tick);
         perform(&mut core, &store, &mut memory);
     }
+    // Who answered no invitation counts again with a word.
+    for device in ["d0", "d1", "d2"] {
+        let payload = Presence::new(State::Online, 1).on(2).encode();
+        let topic = Topic::DeviceState(Name::new(device).unwrap());
+        core.handle(Instant(200_000), Input::Message { topic, payload: payload.as_bytes() });
+    }
+    for second in 200..240 {
+        core.handle(Instant(second * 1000), Input::Tick);
+        perform(&mut core, &store, &mut memory);
+    }
     let n_model = core.params().len();
-    core.handle(Instant(200_000), Input::Command(Command::Import(&vec![0.5; n_model])));
+    core.handle(Instant(240_000), Input::Command(Command::Import(&vec![0.5; n_model])));
     perform(&mut core, &store, &mut memory);
     drop(store);
     let store = Store::open(&path).unwrap();

@@ -40,7 +40,7 @@ impl DataTrouble {
     pub(super) fn of_json(value: &[u8]) -> Option<Self> {
         let inner = value.strip_prefix(b"{")?.strip_suffix(b"}")?;
         let mut trouble = Self::default();
-        for field in super::fields(inner) {
+        for field in super::fields(inner)? {
             let text = core::str::from_utf8(field).ok();
             let Some((word, count)) = text.and_then(|text| text.split_once(':')) else { continue };
             let word = word.trim().strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));

@@ -3,6 +3,7 @@
 use dunlin_aggregator::round::RoundKey;
 use dunlin_protocol::id::Lineage;
 use dunlin_protocol::message::WorkRef;
+use dunlin_protocol::presence::{Presence, State};
 use dunlin_protocol::time::Instant;
 
 use super::Simulation;
@@ -16,8 +17,22 @@ const LOOK_MS: u64 = 30_000;
 impl Simulation {
     pub(super) fn look(&mut self) {
         let now = self.queue.now();
-        self.checks.look(now, self.server.at_work_since(), self.broker.online());
+        self.checks.look(now, self.server.at_work_since(), self.here());
         self.queue.after(LOOK_MS, Event::Look);
+    }
+
+    /// Devices that are there and take work.
+    fn here(&self) -> u32 {
+        if self.scenario.faults.retained_per_h == 0.0 {
+            return self.broker.online();
+        }
+        // What the broker keeps of a device may be a stranger's word.
+        let is_here = |device: &u32| {
+            let device = &self.devices[*device];
+            let takes = |said: Presence| said.state == State::Online && said.held.is_none();
+            device.link.connected_since().is_some() && device.said().is_some_and(takes)
+        };
+        self.devices.numbers().filter(is_here).count() as u32
     }
 
     /// Lets it be looked, in good time, whether the work of a round that has ended has ended.
