@@ -22,6 +22,7 @@ use dunlin_link::LinkConfig;
 use dunlin_link::testing::{Mosquitto, new_folder};
 use dunlin_protocol::codec::Codec;
 use dunlin_protocol::topic::Topics;
+use dunlin_protocol::work::WorkKind;
 use dunlin_service::ServiceNotifier;
 use dunlin_tests::{ToyTrainer, name, toy_task};
 use tempfile::TempDir;
@@ -323,15 +324,38 @@ impl<B: Broker> World<B> {
     /// these devices: an update that was lost or counted twice would show.
     pub(super) fn assert_each_counted_once(&mut self, places: &[u8], rounds: u32) {
         self.stop();
-        let (first, last, version) = self.models();
-        assert_eq!(version, rounds, "versions");
         let steps = places.iter().map(|place| f64::from(ToyTrainer::of(*place).step));
         let mean = steps.sum::<f64>() / f64::from(u32::try_from(places.len()).unwrap());
-        let expected = mean * f64::from(rounds);
+        self.assert_moved(mean * f64::from(rounds), rounds);
+    }
+
+    /// The last version has this number, and each value has moved so far since the first.
+    fn assert_moved(&self, expected: f64, versions: u32) {
+        let (first, last, version) = self.models();
+        assert_eq!(version, versions, "versions");
         for (then, now) in first.iter().zip(&last) {
             let moved = f64::from(now - then);
             assert!((moved - expected).abs() < 1e-5, "moved {moved}, expected {expected}");
         }
+    }
+
+    /// Ends everything and checks that the model is what rounds make of the means of the devices that
+    /// were accepted in each: which ones is not known beforehand where some come late.
+    pub(super) fn assert_accepted_counted_once(&mut self, rounds: u32) {
+        self.stop();
+        let mut steps: BTreeMap<_, Vec<f64>> = BTreeMap::new();
+        let accepted = self.events(|event| match event {
+            RoundEvent::UpdateAccepted { key, device, .. } if key.kind == WorkKind::Train => {
+                Some((*key, device.clone()))
+            }
+            _ => None,
+        });
+        for (key, device) in accepted {
+            let place = device.as_str().rsplit('-').next().unwrap().parse().unwrap();
+            steps.entry(key).or_default().push(f64::from(ToyTrainer::of(place).step));
+        }
+        let mean = |steps: &Vec<f64>| steps.iter().sum::<f64>() / steps.len() as f64;
+        self.assert_moved(steps.values().map(mean).sum(), rounds);
     }
 
     /// The first and the last model and the number of the last, from the aggregator's file.
