@@ -57,7 +57,7 @@ impl NetworkTrainer {
         held: &Windows<'_>,
         stop: &dyn Fn() -> bool,
     ) -> Result<Trained, JobFailure> {
-        if job.training().is_none() && held.len() == 0 {
+        if job.training().is_none() && held.is_empty() {
             return Err(JobFailure::new(GiveUp::NoData, "no windows are held back to measure on"));
         }
         let task = job.task.clone();
@@ -125,6 +125,7 @@ pub fn no_data(error: impl core::fmt::Display) -> JobFailure {
 
 /// What the network refused, in its words.
 #[allow(clippy::needless_pass_by_value)] // stands in `map_err`
+#[allow(clippy::wildcard_enum_match_arm)] // errors may come
 pub fn model_failure(error: ModelError) -> JobFailure {
     let reason = match error {
         ModelError::Diverged { .. } => GiveUp::Diverged,

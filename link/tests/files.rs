@@ -114,7 +114,10 @@ fn a_password_that_changes_in_its_file_is_used_without_a_restart() {
     let client = TestClient::open(config);
     let refused = client.wait(|event| match event {
         LinkEvent::Refused { reason } => Some(reason.clone()),
-        _ => None,
+        LinkEvent::Connected
+        | LinkEvent::Disconnected { .. }
+        | LinkEvent::SubscribeRefused { .. }
+        | LinkEvent::Message { .. } => None,
     });
     assert!(refused.contains("password"), "{refused}");
     fs::write(&path, format!("{}\n", accounts[0].1)).unwrap();

@@ -116,7 +116,10 @@ impl Network {
             predictions.extend(outputs.chunks_exact(self.task.output_values()).map(|output| {
                 match self.task.target {
                     Target::Classes(_) => class_of(output),
-                    _ => Prediction::Values(output.to_vec()),
+                    Target::Reconstruct
+                    | Target::Forecast
+                    | Target::Values(_)
+                    | Target::ForecastSteps { .. } => Prediction::Values(output.to_vec()),
                 }
             }));
         }

@@ -82,7 +82,10 @@ pub(crate) fn infer(
 fn loss_of(target: &Target) -> Loss {
     match target {
         Target::Classes(_) => Loss::CrossEntropy,
-        _ => Loss::SquaredError,
+        Target::Reconstruct
+        | Target::Forecast
+        | Target::Values(_)
+        | Target::ForecastSteps { .. } => Loss::SquaredError,
     }
 }
 

@@ -103,7 +103,10 @@ fn loss(target: &Target, output: Tensor<2>, targets: Tensor<2>) -> Tensor<1> {
             let scale = -1.0 / batch as f32;
             (activation::log_softmax(output, 1) * targets).sum() * scale
         }
-        _ => (output - targets).square().mean(),
+        Target::Reconstruct
+        | Target::Forecast
+        | Target::Values(_)
+        | Target::ForecastSteps { .. } => (output - targets).square().mean(),
     }
 }
 

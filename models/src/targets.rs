@@ -50,7 +50,12 @@ impl Targets {
                     |class| if Some(class) == right { spread + 1.0 - smoothing } else { spread };
                 targets.extend((0..labels.len()).map(share));
             }
-            _ => targets.extend(self.places.iter().map(|&place| window[place])),
+            Target::Reconstruct
+            | Target::Forecast
+            | Target::Values(_)
+            | Target::ForecastSteps { .. } => {
+                targets.extend(self.places.iter().map(|&place| window[place]))
+            }
         }
     }
 }

@@ -170,7 +170,10 @@ impl TaskSpec {
     pub fn value_channels(&self) -> &[Channel] {
         match &self.target {
             Target::Values(channels) => channels,
-            _ => &[],
+            Target::Classes(_)
+            | Target::Reconstruct
+            | Target::Forecast
+            | Target::ForecastSteps { .. } => &[],
         }
     }
 
@@ -206,7 +209,12 @@ impl TaskSpec {
     pub fn output_channels(&self) -> Vec<&Channel> {
         match &self.target {
             Target::Values(channels) => channels.iter().collect(),
-            _ => self.named_channels().into_iter().map(|at| &self.input.channels[at]).collect(),
+            Target::Classes(_)
+            | Target::Reconstruct
+            | Target::Forecast
+            | Target::ForecastSteps { .. } => {
+                self.named_channels().into_iter().map(|at| &self.input.channels[at]).collect()
+            }
         }
     }
 
@@ -231,7 +239,10 @@ impl TaskSpec {
     pub fn labels(&self) -> &[String] {
         match &self.target {
             Target::Classes(labels) => labels,
-            _ => &[],
+            Target::Reconstruct
+            | Target::Forecast
+            | Target::Values(_)
+            | Target::ForecastSteps { .. } => &[],
         }
     }
 

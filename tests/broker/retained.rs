@@ -104,8 +104,8 @@ impl Vandal {
                 }
                 // What another topic of its kind has: well formed, and wrong here.
                 Kept::Plan | Kept::Object => {
-                    let others = self.topics(kept).into_iter().filter(|other| other != topic);
-                    let other = others.last().and_then(|other| self.heard[&other].last());
+                    let mut others = self.topics(kept).into_iter().filter(|other| other != topic);
+                    let other = others.next_back().and_then(|other| self.heard[&other].last());
                     other.cloned().or_else(old).unwrap_or_default()
                 }
             },

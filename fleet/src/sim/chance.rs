@@ -34,7 +34,12 @@ impl Chance {
 
     /// A number in `0..bound`.
     pub(super) fn below(&mut self, bound: usize) -> u64 {
-        self.rng.below(bound) as u64
+        self.place(bound) as u64
+    }
+
+    /// A place in a list of `len`, which is not empty.
+    pub(super) fn place(&mut self, len: usize) -> usize {
+        self.rng.below(len)
     }
 }
 

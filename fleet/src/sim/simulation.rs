@@ -61,6 +61,7 @@ impl Options {
 }
 
 /// What a step of the run says to its caller.
+#[allow(clippy::large_enum_variant)] // there is one at a time
 #[derive(Debug)]
 pub(super) enum Step {
     /// The aggregator reported this at this time.

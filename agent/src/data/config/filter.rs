@@ -98,7 +98,9 @@ impl<C> Where<C> {
                 }
                 filled.parse::<u32>().map_or(Wanted::Text(filled), |n| Wanted::Number(n.into()))
             }
-            other => other.clone(),
+            other @ Wanted::Flag(_) | other @ Wanted::Number(_) | other @ Wanted::Text(_) => {
+                other.clone()
+            }
         };
         let one = |(key, wanted): &(C, Vec<Wanted>)| {
             (key.clone(), wanted.iter().map(fill).collect::<Vec<_>>())

@@ -29,6 +29,7 @@ pub struct MqttChannel {
 }
 
 impl<'de> Deserialize<'de> for MqttChannel {
+    #[allow(clippy::wildcard_enum_match_arm)] // a place may be any value
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
         #[serde(deny_unknown_fields)]

@@ -163,6 +163,7 @@ fn put(keys: &mut Table, key: String, default: Value) {
 
 /// Puts a time under what is there. Where there is only a column, the format is the default's; a
 /// default without a column is none by itself.
+#[allow(clippy::wildcard_enum_match_arm)] // a column may be any value
 fn put_time(keys: &mut Table, default: Value) {
     let place = |table: &Table| table.contains_key("column") || table.contains_key("place");
     let own = match keys.remove("time") {

@@ -91,6 +91,7 @@ impl<'de> Deserialize<'de> for TimeKind {
 }
 
 impl<'de> Deserialize<'de> for TimeFormat {
+    #[allow(clippy::wildcard_enum_match_arm)] // a format may be any value
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Ok(match Value::deserialize(deserializer)? {
             table @ Value::Table(_) => {
@@ -143,6 +144,7 @@ impl<C> TimeField<C> {
 }
 
 impl<'de, C: DeserializeOwned> Deserialize<'de> for TimeField<C> {
+    #[allow(clippy::wildcard_enum_match_arm)] // a place may be any value
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         match Value::deserialize(deserializer)? {
             Value::Table(mut table) => {

@@ -119,7 +119,11 @@ pub fn texts_of(config: &CsvConfig, column: &Column) -> Result<BTreeSet<String>,
         let last = match read {
             Piece::Bytes => None,
             Piece::Opened(_) => continue,
-            _ => Some([lines.finish().unwrap_or_default(), b"\n".to_vec()].concat()),
+            Piece::Nothing
+            | Piece::Restarted
+            | Piece::Shortened
+            | Piece::Rewritten
+            | Piece::Ended => Some([lines.finish().unwrap_or_default(), b"\n".to_vec()].concat()),
         };
         lines.feed(last.as_ref().unwrap_or(&piece), |line, _, number| {
             let Line::Whole(line) = line else { return };

@@ -342,7 +342,8 @@ impl CsvReader {
 
     /// Goes on to the next file of the folder, once there is one.
     fn next_file(&mut self, store: &mut SampleStore) -> bool {
-        let Some(folder) = self.folder.as_ref().filter(|_| self.quiet_polls % FOLDER_POLLS == 0)
+        let Some(folder) =
+            self.folder.as_ref().filter(|_| self.quiet_polls.is_multiple_of(FOLDER_POLLS))
         else {
             return false;
         };

@@ -221,7 +221,12 @@ impl RowReader {
             Refusal::Number(nth) | Refusal::Time(nth, _) => {
                 format!("{} {refusal}", self.table.show(*nth))
             }
-            _ => refusal.to_string(),
+            Refusal::TooLong
+            | Refusal::Torn
+            | Refusal::Quote
+            | Refusal::NoHeader
+            | Refusal::Columns { .. }
+            | Refusal::Known => refusal.to_string(),
         }
     }
 
@@ -238,7 +243,7 @@ pub(super) fn by_place(column: &Column, headless: bool) -> Column {
         Column::Name(name) if headless => {
             name.parse().map_or_else(|_| column.clone(), Column::Index)
         }
-        _ => column.clone(),
+        Column::Name(_) | Column::Index(_) => column.clone(),
     }
 }
 

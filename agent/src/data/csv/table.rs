@@ -48,7 +48,9 @@ impl Refusal {
             Self::Number(_) => Loss::Number,
             Self::Time(..) => Loss::Time,
             Self::Known => Loss::Order,
-            _ => Loss::Columns,
+            Self::TooLong | Self::Torn | Self::Quote | Self::NoHeader | Self::Columns { .. } => {
+                Loss::Columns
+            }
         }
     }
 }

@@ -92,6 +92,7 @@ impl Running {
 
     /// First value of each sample, as the integer that the rows count with.
     fn numbers(&self) -> Vec<u32> {
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // small and whole
         let number = |record: &Record| record.values[0].abs() as u32;
         self.records().iter().map(number).collect()
     }

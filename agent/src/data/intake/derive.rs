@@ -87,7 +87,9 @@ impl Deriver {
         values.extend(kept.iter().map(|part| match part {
             // Not by way of 64 bits: as it came.
             Part::Read(at) => row.values.get(*at).copied().unwrap_or(f32::NAN),
-            _ => part.value(row.values, gravity) as f32,
+            Part::Body(..) | Part::Gravity(_) | Part::Magnitude(_) => {
+                part.value(row.values, gravity) as f32
+            }
         }));
         Reading { values: &self.values, ..row }
     }

@@ -113,7 +113,7 @@ impl TimeReader {
     pub fn setup_problem(&self) -> Option<TimeProblem> {
         let pattern = match &self.kind {
             TimeKind::Pattern(pattern) => Some(pattern),
-            _ => None,
+            TimeKind::Epoch | TimeKind::Iso | TimeKind::OfDay | TimeKind::Delta => None,
         };
         let bad = pattern.filter(|pattern| !calendar::is_pattern(pattern));
         self.problem.clone().or_else(|| bad.map(|text| TimeProblem::Pattern(text.clone())))
@@ -196,7 +196,9 @@ impl TimeReader {
         }
         let time_us = match self.kind {
             TimeKind::Delta => self.after(us)?,
-            _ => self.since_start(us)?,
+            TimeKind::Epoch | TimeKind::Iso | TimeKind::OfDay | TimeKind::Pattern(_) => {
+                self.since_start(us)?
+            }
         };
         self.note(time_us)
     }

@@ -153,6 +153,7 @@ fn an_aggregator_that_misses_devices_calls_them_ever_more_seldom() {
 }
 
 #[test]
+#[allow(clippy::wildcard_enum_match_arm)] // one kind matters
 fn what_is_waited_for_is_told_when_it_changes() {
     let mut world = World::new(settings());
     let told = |world: &World| {

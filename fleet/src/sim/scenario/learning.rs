@@ -163,6 +163,7 @@ impl CsvData {
     ///
     /// # Errors
     /// Everything that is wrong with the keys.
+    #[allow(clippy::wildcard_enum_match_arm)] // sources may come
     pub fn source(&self, path: &Path, captures: &[&str]) -> Result<CsvConfig, String> {
         if let Some(key) = NO_USE.iter().find(|key| self.source.contains_key(**key)) {
             return Err(format!("learning.data.{key}: has no use in a simulation; remove it"));
@@ -197,6 +198,7 @@ pub(in crate::sim) fn labels_of(path: &Path, suffix: &str) -> PathBuf {
 
 /// Puts `captures` in the place of `{1}`, `{2}` and so on in all texts of `value`. A text that is a
 /// whole number then becomes that number, as `01` and `1` are the same in an index.
+#[allow(clippy::wildcard_enum_match_arm)] // tables and lists have parts
 fn fill_in(value: &mut Value, captures: &[&str]) {
     match value {
         Value::String(text) if text.contains('{') => {

@@ -87,8 +87,8 @@ fn a_shard_that_does_not_fit_is_an_error_and_no_data_are_given_twice_unasked() {
 fn fourteen_files_of_one_person_with_an_index_need_no_converter() {
     let dir = tempfile::tempdir().unwrap();
     let mut index = String::from("file,first,last,activity\n");
-    for number in 1..=14 {
-        let name = format!("rec{number:02}_person{:02}.txt", (number + 1) / 2);
+    for number in 1..=14_u32 {
+        let name = format!("rec{number:02}_person{:02}.txt", number.div_ceil(2));
         fs::write(dir.path().join(&name), rows(number * 10, 8).trim_end()).unwrap();
         writeln!(index, "{number},1,4,walk\n{number},5,8,rest").unwrap();
     }
@@ -117,7 +117,7 @@ fn persons_may_be_folders_or_a_column() {
         let folder = dir.path().join(person);
         fs::create_dir(&folder).unwrap();
         for part in 0..2 {
-            let first = person.len() as u32 + u32::from(person == "bob") * 50 + part * 10;
+            let first = 3 + u32::from(person == "bob") * 50 + part * 10;
             let text = format!("x,l\n{}", rows(first, 4).replace('\n', ",walk\n"));
             fs::write(folder.join(format!("{part}.csv")), text).unwrap();
         }

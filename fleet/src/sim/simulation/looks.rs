@@ -32,7 +32,7 @@ impl Simulation {
             let takes = |said: Presence| said.state == State::Online && said.held.is_none();
             device.link.connected_since().is_some() && device.said().is_some_and(takes)
         };
-        self.devices.numbers().filter(is_here).count() as u32
+        u32::try_from(self.devices.numbers().filter(is_here).count()).unwrap_or(u32::MAX)
     }
 
     /// Lets it be looked, in good time, whether the work of a round that has ended has ended.

@@ -54,7 +54,7 @@ impl Simulation {
             2 | 3 => {
                 let kept = self.broker.objects();
                 if !kept.is_empty() {
-                    let topic = kept[self.chance.below(kept.len()) as usize];
+                    let topic = kept[self.chance.place(kept.len())];
                     let payload = self.garbage();
                     self.spoil_shared(topic, payload);
                 }
@@ -75,7 +75,7 @@ impl Simulation {
 
     fn old(&mut self, words: impl Fn(&OldWords) -> &[Arc<[u8]>]) -> Option<Arc<[u8]>> {
         let count = words(&self.old_words).len();
-        let place = (count > 0).then(|| self.chance.below(count) as usize)?;
+        let place = (count > 0).then(|| self.chance.place(count))?;
         words(&self.old_words).get(place).cloned()
     }
 
@@ -99,7 +99,7 @@ impl Simulation {
     /// never was.
     fn other_presence(&mut self, boot: u32, connection: u32) -> Presence {
         let states = [State::Online, State::Offline, State::Lost];
-        let state = states[self.chance.below(states.len()) as usize];
+        let state = states[self.chance.place(states.len())];
         let boot = match self.chance.below(3) {
             0 => boot.saturating_sub(1),
             1 => boot,
@@ -139,7 +139,7 @@ impl Simulation {
     /// Puts another presence in the place of a device's.
     fn spoil_device(&mut self) {
         let devices = self.scenario.population.devices.max(1);
-        let device = self.chance.below(devices as usize) as u32;
+        let device = u32::try_from(self.chance.below(devices as usize)).unwrap_or_default();
         let Some((boot, connection)) = self.broker.presence(device).map(Presence::order) else {
             return;
         };

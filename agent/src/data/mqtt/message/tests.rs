@@ -128,7 +128,7 @@ fn time_and_label_come_with_the_sample() {
     let mut reader = reader("time = 'm.t'\ntime_unit = 'ms'\nlabel = 'what'", "x = 'x'");
     let mut sample = |message: &str| match reader.read(message.as_bytes()).unwrap().remove(0) {
         Item::Sample(sample) => sample,
-        other => panic!("{other:?}"),
+        other @ Item::Filtered | other @ Item::Refused(..) => panic!("{other:?}"),
     };
     let expected = Sample { time_us: Some(1500), label: "walk".into(), values: vec![1.0] };
     assert_eq!(sample(r#"{"x":1,"m":{"t":1.5},"what":"walk"}"#), expected);
@@ -143,7 +143,7 @@ fn nanoseconds_and_iso_times_are_exact() {
         let message = format!("{{\"x\":1,\"t\":{time}}}");
         match reader(more, "x = 'x'").read(message.as_bytes()).unwrap().remove(0) {
             Item::Sample(sample) => sample.time_us,
-            other => panic!("{other:?}"),
+            other @ Item::Filtered | other @ Item::Refused(..) => panic!("{other:?}"),
         }
     };
     let ns = "time = { place = 't', unit = 'ns' }";
