@@ -240,10 +240,17 @@ impl Aggregator {
             Connection::Up { settled } => Some(settled),
             Connection::Down => None,
         };
+        let alone = self.rounds.iter().filter_map(Round::ends_alone);
         let later = |at: &Instant| *at > self.now;
         let others = [self.queries.deadline(), self.registry.due(), self.own_due()];
         let others = others.into_iter().flatten();
-        rounds.chain(opening).chain(others).filter(later).chain(self.rounds.due()).min()
+        rounds
+            .chain(alone)
+            .chain(opening)
+            .chain(others)
+            .filter(later)
+            .chain(self.rounds.due())
+            .min()
     }
 
     /// What was counted since the start.

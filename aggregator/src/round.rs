@@ -24,6 +24,9 @@ use crate::combine::CombineError;
 use crate::snapshot::{Record, RoundRecord};
 use crate::summary::Tally;
 
+/// Updates below the quorum wait for others to come for this part of the time of their round.
+const ALONE_PART: u64 = 4;
+
 /// What is decided when a round opens.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Opening {
@@ -64,8 +67,8 @@ pub struct Round {
     unsaved: bool,
     /// Devices that gave up and are still there.
     gave_up: BTreeSet<DeviceId>,
-    /// Whether all devices that could take part have ended.
-    nobody_left: bool,
+    /// Since when all devices that could take part have ended.
+    nobody_left: Option<Instant>,
     collection: Collection,
 }
 
@@ -80,7 +83,7 @@ impl Round {
         let round = Self {
             key, base, job, bounds, fraction, opened, deadline, claims_until, tally, collection,
             earlier_ms: 0, reachable: true, unsaved: false, gave_up: BTreeSet::new(),
-            nobody_left: false,
+            nobody_left: None,
         };
         round
     }
@@ -103,7 +106,7 @@ impl Round {
         let round = Self {
             key, base, job, bounds, fraction, opened, deadline, claims_until, tally, collection,
             earlier_ms, reachable: true, unsaved: false, gave_up: BTreeSet::new(),
-            nobody_left: false,
+            nobody_left: None,
         };
         round
     }
@@ -234,9 +237,18 @@ impl Round {
         }
     }
 
-    /// Notes whether all devices that could take part have ended.
-    pub(crate) fn set_nobody_left(&mut self, nobody_left: bool) {
-        self.nobody_left = nobody_left;
+    /// Notes whether all devices that could take part have ended at `now`.
+    pub(crate) fn set_nobody_left(&mut self, now: Instant, nobody_left: bool) {
+        self.nobody_left = nobody_left.then(|| self.nobody_left.unwrap_or(now));
+    }
+
+    /// When it ends because nobody is left to wait for. Updates below the quorum wait for a part of the
+    /// round's time: devices that come in the meantime may complete it.
+    pub(crate) fn ends_alone(&self) -> Option<Instant> {
+        let since = self.nobody_left?;
+        let waits = (1..self.bounds.quorum).contains(&self.accepted());
+        let patience_ms = self.deadline.since(self.opened) / ALONE_PART;
+        Some(if waits { since.after(patience_ms) } else { since })
     }
 
     /// Whether everybody was invited and had the time to answer.
@@ -287,7 +299,7 @@ impl Round {
             claims_until: self.claims_until,
             deadline: self.deadline,
             reachable: self.reachable,
-            nobody_left: self.nobody_left,
+            nobody_left: self.ends_alone(),
         }
     }
 

@@ -150,7 +150,7 @@ impl Aggregator {
         for round in self.rounds.iter_mut() {
             let alone = settled && all_known && round.may_be_left_alone();
             let alone = alone && self.registry.present().all(|device| round.has_ended(device));
-            round.set_nobody_left(alone);
+            round.set_nobody_left(now, alone);
         }
     }
 

@@ -47,8 +47,9 @@ pub struct Standing {
     pub deadline: Instant,
     /// Whether somebody was there to invite when that was tried last.
     pub reachable: bool,
-    /// Whether all devices that could take part have ended, some by giving up.
-    pub nobody_left: bool,
+    /// When it ends because all devices that could take part have ended, some by giving up; `None`
+    /// while others are left.
+    pub nobody_left: Option<Instant>,
 }
 
 /// How long a round goes on below its target.
@@ -100,7 +101,7 @@ impl RoundPolicy {
         if now >= standing.deadline {
             return Some(Ending::Deadline);
         }
-        if standing.nobody_left {
+        if standing.nobody_left.is_some_and(|at| now >= at) {
             return Some(Ending::NobodyLeft);
         }
         match self {
@@ -132,7 +133,7 @@ mod tests {
     fn standing(accepted: u32, working: u32) -> Standing {
         let (claims_until, deadline) = (Instant(100), Instant(1000));
         let (fraction, reachable) = (Fraction::ALL, true);
-        let nobody_left = false;
+        let nobody_left = None;
         #[rustfmt::skip]
         let standing = Standing {
             accepted, working, fraction, claims_until, deadline, reachable, nobody_left,
@@ -152,8 +153,9 @@ mod tests {
 
     #[test]
     fn a_round_that_all_gave_up_ends_at_once_whatever_its_policy() {
-        let alone = Standing { nobody_left: true, ..standing(1, 0) };
+        let alone = Standing { nobody_left: Some(Instant(1)), ..standing(1, 0) };
         for policy in [RoundPolicy::Synchronous, RoundPolicy::UntilDeadline] {
+            assert_eq!(policy.ending(BOUNDS, alone, Instant(0)), None);
             assert_eq!(policy.ending(BOUNDS, alone, Instant(1)), Some(Ending::NobodyLeft));
             let late = policy.ending(BOUNDS, alone, Instant(1000));
             assert_eq!(late, Some(Ending::Deadline));

@@ -1,8 +1,8 @@
 //! What happens to samples between their reader and the ring.
 //!
 //! A [`Reading`] goes through the stages in this order: `value * factor + offset`; rows of one time
-//! are spread ([`spread`]); missing values are held or interpolated ([`missing`]); one missing sample
-//! is filled in ([`fill`]), or all samples are brought to the configured rate ([`resample`]); channels
+//! are spread (`spread`); missing values are held or interpolated (`missing`); one missing sample
+//! is filled in (`fill`), or all samples are brought to the configured rate (`resample`); channels
 //! are made from others ([`derive`]). Nothing here does IO or looks at a clock, and what comes out does
 //! not depend on how the input was cut into pieces. With the default configuration a sample passes
 //! as it came, bit by bit, at once, and without memory being asked for.

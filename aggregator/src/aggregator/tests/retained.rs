@@ -13,7 +13,8 @@ use dunlin_protocol::work::WorkKind;
 use super::world::*;
 use crate::io::{Input, RoundEvent};
 use crate::round::Progress;
-use crate::summary::Failure;
+use crate::settings::{Enrolment, Settings};
+use crate::summary::{Failure, RoundOutcome};
 use crate::waiting::Waiting;
 
 fn plan_topic() -> Topic {
@@ -191,7 +192,7 @@ fn a_round_that_all_gave_up_ends_at_once_with_their_reasons_and_the_next_comes_l
             world.gives_up(device, WorkKind::Train, GiveUp::Diverged);
         });
         let ended = world.events.iter().rev().find_map(RoundEvent::ended).unwrap();
-        assert_eq!(ended.outcome, crate::summary::RoundOutcome::Failed(Failure::TooFew));
+        assert_eq!(ended.outcome, RoundOutcome::Failed(Failure::TooFew));
         assert_eq!(ended.tally.gave_up.get(&GiveUp::Diverged), Some(&3));
         assert_eq!(world.now, before, "nobody waits for its deadline");
         while world.item(WorkKind::Train).is_none() {
@@ -220,4 +221,33 @@ fn a_device_that_gave_up_is_not_waited_for_and_others_are() {
     let round = world.core.rounds().next().unwrap();
     assert!(matches!(round.progress(&name("d1")), Some(Progress::Accepted(_))));
     assert_eq!(world.core.counters().unreadable, 0);
+}
+
+#[test]
+fn updates_below_the_quorum_wait_a_while_for_others_where_somebody_gave_up() {
+    let deadline_ms = 40_000;
+    let settings = || {
+        let (target, quorum, min_online) = (3, 3, 3);
+        Settings { target, quorum, min_online, deadline_ms, enrolled: Enrolment::Any, ..settings() }
+    };
+    for comes in [false, true] {
+        let mut world = World::new(settings());
+        world.begin(&["d0", "d1", "d2"]);
+        world.train("d0");
+        world.train("d1");
+        world.claim("d2", WorkKind::Train);
+        let before = world.now;
+        world.gives_up("d2", WorkKind::Train, GiveUp::Memory);
+        world.wait(deadline_ms / 8);
+        assert_eq!(world.core.rounds().count(), 1, "d3 may come");
+        if comes {
+            world.presence("d3", State::Online, 1);
+            world.train("d3");
+        } else {
+            world.wait(deadline_ms / 4);
+        }
+        let ended = world.events.iter().rev().find_map(RoundEvent::ended).unwrap();
+        assert_eq!(matches!(ended.outcome, RoundOutcome::Done(_)), comes);
+        assert!(world.now.since(before) < deadline_ms / 2, "not until its deadline");
+    }
 }
