@@ -1,6 +1,7 @@
 //! What Dunlin's programs need to be run as a service: configuration files with drop-ins, files that
-//! outlive a power cut and are nobody else's business, a log, answers on standard output, signals, figures of the machine, and word to the service manager that they are
-//! ready, how they are and that they live.
+//! outlive a power cut and are nobody else's business, a log, answers on standard output, signals,
+//! figures of the machine, and word to the service manager that they are ready, how they are and that
+//! they live.
 
 #![cfg_attr(not(feature = "std"), no_std)]
 
@@ -12,6 +13,8 @@ pub mod problems;
 pub mod config;
 #[cfg(feature = "std")]
 pub mod file;
+#[cfg(feature = "std")]
+pub mod html;
 #[cfg(feature = "std")]
 pub mod logging;
 #[cfg(feature = "std")]

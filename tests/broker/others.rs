@@ -5,7 +5,7 @@ use dunlin_link::testing::Mosquitto;
 use dunlin_protocol::id::Name;
 
 use super::other_brokers::OtherBroker;
-use super::world::{World, device_name, settings};
+use super::world::{World, device_name, settings, wait_until};
 
 /// Three devices, of which one comes late, make three versions; the broker is killed in the first
 /// round, once one update is in.
@@ -38,6 +38,39 @@ fn an_aggregator_that_comes_last_finds_its_devices_on(broker: Option<OtherBroker
     world.start_aggregator();
     world.wait_finished();
     world.assert_each_counted_once(&[0, 1], 2);
+}
+
+/// Broker and aggregator lose their power together; the devices are back first.
+fn a_federation_goes_on_where_broker_and_aggregator_die_together_on(broker: Option<OtherBroker>) {
+    let Some(broker) = broker else { return };
+    let mut settings = settings(100, 2, 4);
+    settings.pause_ms = 1000;
+    let mut world = World::on(broker, settings);
+    world.start_aggregator();
+    world.start_devices(2);
+    world.wait_event(|event| matches!(event, RoundEvent::RoundPublished { .. }).then_some(()));
+    world.broker.kill9();
+    world.stop_aggregator();
+    world.broker.restart();
+    let connected = [0, 1].map(|place| world.status(place).link.reconnects);
+    wait_until("the devices are back", || {
+        [0, 1]
+            .into_iter()
+            .all(|place| world.status(place).link.reconnects > connected[place as usize])
+    });
+    world.start_aggregator();
+    world.wait_finished();
+    world.assert_each_counted_once(&[0, 1], 4);
+}
+
+#[test]
+fn a_federation_goes_on_where_broker_and_aggregator_die_together_on_nats() {
+    a_federation_goes_on_where_broker_and_aggregator_die_together_on(OtherBroker::nats());
+}
+
+#[test]
+fn a_federation_goes_on_where_broker_and_aggregator_die_together_on_rabbitmq() {
+    a_federation_goes_on_where_broker_and_aggregator_die_together_on(OtherBroker::rabbitmq());
 }
 
 #[test]

@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use dunlin_service::html::escape;
+
 use super::{ChannelShown, Shown, text};
 
 /// Width and height of a plot.
@@ -66,20 +68,4 @@ fn plot(channel: &ChannelShown) -> String {
         channel.plot.len(),
         points.trim_end()
     )
-}
-
-/// `text` as it may stand in a page, also in an attribute.
-fn escape(text: &str) -> String {
-    let mut safe = String::with_capacity(text.len());
-    for letter in text.chars() {
-        match letter {
-            '&' => safe.push_str("&amp;"),
-            '<' => safe.push_str("&lt;"),
-            '>' => safe.push_str("&gt;"),
-            '"' => safe.push_str("&quot;"),
-            '\'' => safe.push_str("&#39;"),
-            other => safe.push(other),
-        }
-    }
-    safe
 }

@@ -1,7 +1,9 @@
 //! The page of a live run: figures, charts over rounds and devices, a table.
 
 use super::charts::{self, DEVICES_MAX};
-use super::page::{self, card, escape, grouped};
+use dunlin_service::html::escape;
+
+use super::page::{self, card, grouped};
 use super::text::{bytes, duration, number, percent, points};
 use super::{Report, RoundReport};
 

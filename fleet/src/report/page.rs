@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use dunlin_service::html::escape;
+
 const STYLE: &str = include_str!("page.css");
 
 /// A page for light and dark screens; `title` is text, `body` is HTML.
@@ -71,20 +73,4 @@ pub(crate) fn grouped(number: impl ToString) -> String {
         text.push(digit);
     }
     text
-}
-
-/// Text that is safe between tags and in quoted attributes.
-pub(crate) fn escape(text: &str) -> String {
-    let mut safe = String::with_capacity(text.len());
-    for letter in text.chars() {
-        match letter {
-            '&' => safe.push_str("&amp;"),
-            '<' => safe.push_str("&lt;"),
-            '>' => safe.push_str("&gt;"),
-            '"' => safe.push_str("&quot;"),
-            '\'' => safe.push_str("&#39;"),
-            _ => safe.push(letter),
-        }
-    }
-    safe
 }

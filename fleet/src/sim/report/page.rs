@@ -4,7 +4,9 @@ use dunlin_protocol::work::{FitFigures, Significant};
 
 use super::Report;
 use crate::report::chart::{Line, Over, lines};
-use crate::report::page::{card, escape, figures, grouped, page, table};
+use dunlin_service::html::escape;
+
+use crate::report::page::{card, figures, grouped, page, table};
 use crate::report::text::{bytes, duration, number, percent};
 use crate::sim::figures::{Outcome, RoundFigures};
 
