@@ -134,5 +134,8 @@ fn state_files_stay_inside_the_state_folder() {
         names
     };
     assert_eq!(list(dir.path()), ["imu.csv", "state"]);
-    assert_eq!(list(&dir.path().join("state")), ["samples.position", "samples.ring"]);
+    assert_eq!(
+        list(&dir.path().join("state")),
+        ["samples.position", "samples.ring", "samples.source"]
+    );
 }

@@ -81,10 +81,12 @@ impl<'de> Deserialize<'de> for SourceConfig {
         Ok(match kind {
             Kind::Har => Self::Har(read(keys.into())?),
             Kind::Csv => {
+                let written = written(&keys);
                 let text = part(&mut keys, &TextFormat::KEYS);
                 let more = format!(", and a csv source {}, format", TextFormat::KEYS.join(", "));
                 let mut config: CsvConfig = live(keys, &more)?;
                 config.input.text = read(text.into())?;
+                config.sampling.written = written;
                 Self::Csv(config)
             }
             Kind::Iio => {
@@ -112,6 +114,29 @@ fn read<T: DeserializeOwned, E: Error>(value: Value) -> Result<T, E> {
 /// refuse keys that nobody knows.
 fn part(table: &mut Table, keys: &[&str]) -> Table {
     keys.iter().filter_map(|key| table.remove_entry(*key)).collect()
+}
+
+/// Keys of a csv source that say what its text means, beside those of [`TextFormat`] and of what
+/// happens to samples before they are kept. What the ring compares by itself is not among them.
+const MEANING_KEYS: [&str; 10] = [
+    "channels",
+    "time",
+    "time_unit",
+    "where",
+    "text",
+    "columns",
+    "label",
+    "labels",
+    "label_from",
+    "files",
+];
+
+/// The keys in `keys` that say what the text of a file means, as TOML.
+fn written(keys: &Table) -> String {
+    let all = [&MEANING_KEYS[..], &TextFormat::KEYS[..], &INTAKE_KEYS[..]].concat();
+    let meant = all.into_iter().filter_map(|key| keys.get_key_value(key));
+    let meant: Table = meant.map(|(key, value)| (key.clone(), value.clone())).collect();
+    meant.to_string()
 }
 
 /// Parts the keys that all live sources share from the kind's own; `more` names others that the
@@ -175,9 +200,14 @@ impl SourceConfig {
     /// [`DataError::Ring`] when its samples are not those of this configuration: what differs, and what
     /// to do; [`DataError::Io`].
     pub fn check_ring(&self, state_dir: &Path) -> Result<(), DataError> {
-        match self.ring_header() {
-            Some(header) => files::check_ring(state_dir, &header),
-            None => Ok(()),
+        if let Some(header) = self.ring_header() {
+            files::check_ring(state_dir, &header)?;
+        }
+        match self {
+            Self::Csv(config) if config.input.can_be_read_again() => {
+                files::check_written(state_dir, &config.sampling.written)
+            }
+            Self::Har(_) | Self::Csv(_) | Self::Iio(_) | Self::Mqtt(_) => Ok(()),
         }
     }
 

@@ -1,8 +1,12 @@
 //! The files of a live source in its state folder, without opening the source.
 
+use std::collections::BTreeSet;
 use std::fs;
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
+
+use dunlin_service::file::{Durability, replace};
+use toml::{Table, Value};
 
 use super::DataError;
 use super::ring::{Header, Ring, open_file};
@@ -15,12 +19,64 @@ pub(super) const LABELS: &str = "samples.labels";
 pub(super) const POSITION: &str = "samples.position";
 /// The topic that is the one, where several would do.
 pub(super) const TOPIC: &str = "samples.topic";
+/// The keys that say what a file means, as they were when it was read.
+const WRITTEN: &str = "samples.source";
+/// Longest such file in bytes.
+const WRITTEN_BYTES_MAX: u64 = 256 * 1024;
 /// What may be left of a ring that was being brought over, or could not be read.
 const REMAINS: [&str; 2] = ["samples.resize", "samples.damaged"];
 
 /// Compares the ring in the folder `state_dir` with `header`. See [`Ring::check`].
 pub(super) fn check_ring(state_dir: &Path, header: &Header) -> Result<(), DataError> {
     Ring::check(&state_dir.join(RING), header)
+}
+
+/// Compares the keys by which samples in the folder `state_dir` were read with `written`. Nothing is
+/// wrong where there are no samples, or nobody noted the keys.
+///
+/// # Errors
+/// [`DataError::Ring`] with the keys that differ; [`DataError::Io`].
+pub(super) fn check_written(state_dir: &Path, written: &str) -> Result<(), DataError> {
+    let (ring, path) = (state_dir.join(RING), state_dir.join(WRITTEN));
+    let mut text = String::new();
+    match fs::File::open(&path) {
+        Ok(file) => file.take(WRITTEN_BYTES_MAX).read_to_string(&mut text).map(drop),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        Err(error) => Err(error),
+    }
+    .map_err(DataError::io(&path, "read"))?;
+    let known = ring.try_exists().map_err(DataError::io(&ring, "look for the file"))?;
+    let (Ok(then), Ok(now)) = (text.parse::<Table>(), written.parse::<Table>()) else {
+        return Ok(());
+    };
+    if !known || then == now {
+        return Ok(());
+    }
+    let keys: BTreeSet<&String> = then.keys().chain(now.keys()).collect();
+    let say = |value: Option<&Value>| value.map_or("not set".to_owned(), ToString::to_string);
+    let differs = |key: &&String| then.get(*key) != now.get(*key);
+    let differ = keys.into_iter().filter(differs);
+    let lines: Vec<String> = differ
+        .map(|key| format!("{key} was {}, is {}", say(then.get(key)), say(now.get(key))))
+        .collect();
+    let problem = format!(
+        "its samples were read by other keys of [source] than the configuration has now: {}; put the \
+         keys back, or forget the samples and read the file anew: dunlin-agent data reset",
+        lines.join("; ")
+    );
+    Err(DataError::Ring { path: ring, problem })
+}
+
+/// Notes the keys by which samples in the folder `state_dir` are read from now on.
+///
+/// # Errors
+/// [`DataError::Io`].
+pub(super) fn note_written(state_dir: &Path, written: &str) -> Result<(), DataError> {
+    let path = state_dir.join(WRITTEN);
+    if fs::read_to_string(&path).is_ok_and(|known| known == written) {
+        return Ok(());
+    }
+    replace(&path, written.as_bytes(), Durability::PowerCut).map_err(DataError::io(&path, "write"))
 }
 
 /// Removes the samples in the folder `state_dir`, their labels, and how far a file was read: the source
@@ -35,7 +91,7 @@ pub fn reset(state_dir: &Path) -> Result<Vec<PathBuf>, DataError> {
     // Until the last file is gone, nobody else may begin.
     let _locked = known.then(|| open_file(&ring)).transpose()?;
     let mut gone = Vec::new();
-    for name in [POSITION, TOPIC, LABELS].into_iter().chain(REMAINS).chain([RING]) {
+    for name in [POSITION, TOPIC, LABELS, WRITTEN].into_iter().chain(REMAINS).chain([RING]) {
         let path = state_dir.join(name);
         match fs::remove_file(&path) {
             Ok(()) => gone.push(path),

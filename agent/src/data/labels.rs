@@ -233,6 +233,14 @@ impl WaitingLabels {
         }
     }
 
+    /// Drops all ranges: none is meant for samples to come. Gives how many would have lasted beyond
+    /// `until_us`.
+    pub fn end(&mut self, until_us: i64) -> u64 {
+        let ranges = std::mem::take(&mut self.ranges);
+        self.last = None;
+        ranges.iter().filter(|range| range.end_us > until_us).count() as u64
+    }
+
     /// Label for a new sample of the moment `time_us`; ranges that are over are dropped.
     pub fn label_at(&mut self, time_us: i64) -> Option<u16> {
         if let Some((from, until, label)) = self.last

@@ -8,6 +8,8 @@ use super::WindowSet;
 
 /// Scaled values are a few units wide; beyond this a network learns badly or diverges.
 pub const REACH_MAX: f32 = 50.0;
+/// A channel whose scaled values lie about a middle beyond this is likely in another unit.
+const MIDDLE_MAX: f32 = 10.0;
 
 /// The values of one channel over all windows of a set.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,6 +24,8 @@ pub struct ChannelSpan {
     pub high: f32,
     /// Largest absolute value as the network sees it, scaled.
     pub reach: f32,
+    /// Mean value as the network sees it, scaled.
+    pub middle: f32,
 }
 
 impl ChannelSpan {
@@ -32,7 +36,7 @@ impl ChannelSpan {
 
     /// Whether the task's scaling is not made for these values.
     pub fn is_far(&self) -> bool {
-        self.reach > REACH_MAX
+        self.reach > REACH_MAX || self.middle.abs() > MIDDLE_MAX
     }
 }
 
@@ -44,6 +48,9 @@ pub fn spans(task: &TaskSpec, set: &WindowSet) -> Vec<ChannelSpan> {
     }
     let span = |(place, channel): (usize, &dunlin_protocol::task::Channel)| {
         let values = set.values.iter().skip(place).step_by(channels.len());
+        let (sum, count) =
+            values.clone().fold((0.0, 0.0), |(sum, n), &v| (sum + f64::from(v), n + 1.0));
+        let middle = (sum / f64::max(count, 1.0)) as f32;
         let (low, high) = values.fold((f32::INFINITY, f32::NEG_INFINITY), |(low, high), &value| {
             (low.min(value), high.max(value))
         });
@@ -52,7 +59,7 @@ pub fn spans(task: &TaskSpec, set: &WindowSet) -> Vec<ChannelSpan> {
         let (a, b) = (unscaled(low), unscaled(high));
         let (name, unit) = (channel.name.clone(), channel.unit.clone());
         let reach = low.abs().max(high.abs());
-        ChannelSpan { name, unit, low: a.min(b), high: a.max(b), reach }
+        ChannelSpan { name, unit, low: a.min(b), high: a.max(b), reach, middle }
     };
     channels.iter().enumerate().map(span).collect()
 }
@@ -70,7 +77,7 @@ pub fn constants(spans: &[ChannelSpan]) -> Option<String> {
 pub fn far_out(spans: &[ChannelSpan]) -> Option<String> {
     let far = spans.iter().filter(|span| span.is_far());
     far.max_by(|a, b| a.reach.total_cmp(&b.reach)).map(|span| {
-        let ChannelSpan { name, unit, low, high, reach } = span;
+        let ChannelSpan { name, unit, low, high, reach, .. } = span;
         format!(
             "{name} is {low} to {high} {unit}, scaled up to |x| = {reach:.0}; a network wants a few \
              units: is it measured in {unit}, and does the task's scale suit it?"

@@ -218,6 +218,17 @@ impl SampleStore {
         Ok(())
     }
 
+    /// A recording is over whose label ranges count its rows: those that go on behind its end are not
+    /// meant for the next one. `of`: what they are about, for people.
+    pub(super) fn end_labels(&mut self, of: impl FnOnce() -> String) {
+        let period_us = i64::try_from(self.ring.header().period_ns / 1000).unwrap_or(i64::MAX);
+        let newest = self.ring.times().map_or(i64::MIN, |times| times.newest);
+        // A range that ends with the last row ends one period after it.
+        let until = newest.saturating_add(period_us.saturating_add(period_us / 2));
+        let left = self.waiting.end(until);
+        self.lose(Loss::Label, left, || format!("{}: the range goes on behind its last row", of()));
+    }
+
     /// Hands everything to the operating system. See [`Ring::flush`].
     ///
     /// # Errors

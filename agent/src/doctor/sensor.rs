@@ -69,7 +69,10 @@ fn advice(config: &SourceConfig) -> &'static str {
 fn labels_are_set(config: &SourceConfig) -> bool {
     match config {
         SourceConfig::Har(_) => true,
-        SourceConfig::Csv(csv) => csv.input.label.is_some() || csv.sampling.labels_path.is_some(),
+        SourceConfig::Csv(csv) => {
+            let by_row = csv.input.label.is_some() || csv.input.label_from.is_some();
+            by_row || csv.sampling.labels_path.is_some() || csv.sampling.label_file.is_some()
+        }
         SourceConfig::Iio(iio) => iio.sampling.labels_path.is_some(),
         SourceConfig::Mqtt(mqtt) => {
             mqtt.input.label.is_some() || mqtt.sampling.labels_path.is_some()
@@ -155,7 +158,7 @@ fn rate(moments: &[(Duration, u64)], span: Duration) -> Option<f64> {
 
 /// `advice`: what to look at when nothing comes.
 fn flow(seen: &Seen, rate_hz: f64, span: Duration, advice: &str) -> Finding {
-    let SourceStatus { accepted, losses, problem, ended, .. } = &seen.status;
+    let SourceStatus { accepted, losses, problem, ended, samples, .. } = &seen.status;
     let seconds = span.as_secs_f64();
     // What was left out follows line by line, each with the last of its kind.
     let left_out = losses_of(losses);
@@ -163,6 +166,12 @@ fn flow(seen: &Seen, rate_hz: f64, span: Duration, advice: &str) -> Finding {
     if *accepted == 0 {
         let text = format!("no sample in {seconds:.0} s{problem}{left_out}");
         let worst = losses.worst();
+        if *samples > 0 && worst.is_none() && problem.is_empty() {
+            let text = format!("{samples} samples are held, and no new one came in {seconds:.0} s");
+            let step = "nothing is wrong where that is a recording that is over; otherwise look \
+                        whether the program that writes still runs";
+            return Finding::warning(text, step);
+        }
         if worst.is_none() && rate_hz * seconds < 2.0 {
             let step = format!("watch for longer: --seconds {:.0}", (3.0 / rate_hz).ceil());
             return Finding::warning(text, step);
@@ -352,6 +361,12 @@ mod tests {
         let finding = flow(&seen(&moments), 100.0, span, "look");
         assert_eq!(finding.outcome, Outcome::Warning);
         assert!(finding.text.contains("source.rate_hz is 100"), "{finding:?}");
+        // A recording that was read before.
+        let mut held = seen(&[]);
+        held.status.samples = 3000;
+        let finding = flow(&held, 50.0, span, "look");
+        assert_eq!(finding.outcome, Outcome::Warning);
+        assert!(finding.text.contains("3000 samples are held"), "{finding:?}");
         // One sample in ten seconds cannot be missed in four.
         assert_eq!(flow(&seen(&[]), 0.1, span, "look").outcome, Outcome::Warning);
         assert_eq!(flow(&seen(&[]), 10.0, span, "look").outcome, Outcome::Failed);

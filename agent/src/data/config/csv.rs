@@ -111,6 +111,14 @@ impl Default for TextFormat {
     }
 }
 
+impl CsvInput {
+    /// Whether the input is a file or folder, which has its rows still when they are wanted again.
+    pub(in crate::data) fn can_be_read_again(&self) -> bool {
+        let kind = std::fs::metadata(&self.path).map(|data| data.file_type());
+        kind.is_ok_and(|kind| kind.is_file() || kind.is_dir())
+    }
+}
+
 impl TextFormat {
     /// Its keys, which stand beside those of [`CsvInput`] and of [`LabelFile`].
     pub(super) const KEYS: [&str; 7] =

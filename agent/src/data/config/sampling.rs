@@ -72,6 +72,10 @@ pub struct Sampling<C> {
     /// What happens to samples before they are kept; in the file its keys stand beside the others.
     #[serde(skip)]
     pub intake: IntakeConfig,
+    /// The keys that say what a file means, as they were written: samples that were read by others are
+    /// not those of this configuration.
+    #[serde(skip)]
+    pub written: String,
 }
 
 /// The keys of [`Sampling`] under `[source]`.
@@ -169,6 +173,7 @@ impl<C> Sampling<C> {
             capacity_samples: None,
             windows_mb: default_windows_mb(),
             intake: IntakeConfig::default(),
+            written: String::new(),
         }
     }
 

@@ -184,7 +184,11 @@ impl Follower {
             return Ok(if ended { Piece::Restarted } else { Piece::Nothing });
         }
         if data.len() < open.offset {
-            return open.begin_again(Piece::Shortened);
+            return match open.known.is_begun_by(&open.file, &data)? {
+                Some(true) => open.begin_again(Piece::Rewritten),
+                Some(false) => open.begin_again(Piece::Shortened),
+                None => Ok(Piece::Nothing),
+            };
         }
         if !open.is_same()? {
             return open.begin_again(Piece::Rewritten);

@@ -32,6 +32,11 @@ impl Index {
         Some(Self { path, form, unit, period_ns, files: config.input.files.clone() })
     }
 
+    /// Whether its ranges count the rows of a recording, or its time from its first row on.
+    pub(super) fn counts_rows(&self) -> bool {
+        self.form.by != LabelBy::Time
+    }
+
     /// Labels the samples of the recording `name`, those to come included; without times they begin
     /// at `base_us` microseconds. Gives the label that holds for all of it, where the index has that.
     pub(super) fn apply(

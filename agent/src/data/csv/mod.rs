@@ -45,9 +45,16 @@ const TEXTS_MAX: usize = 100_000;
 /// [`DataError`] when the ring belongs to another configuration or process, when files cannot be
 /// made, or when no thread can be started. A missing input is no error: it may come later.
 pub fn open(config: &CsvConfig, state_dir: &Path) -> Result<LiveSource, DataError> {
-    LiveSource::open(&config.sampling, config.input.text.delimiter, state_dir, |store| {
-        Ok(Box::new(CsvReader::open(config, position_path(state_dir), store)?))
-    })
+    let written = &config.sampling.written;
+    if config.input.can_be_read_again() {
+        super::files::check_written(state_dir, written)?;
+    }
+    let source =
+        LiveSource::open(&config.sampling, config.input.text.delimiter, state_dir, |store| {
+            Ok(Box::new(CsvReader::open(config, position_path(state_dir), store)?))
+        })?;
+    super::files::note_written(state_dir, written)?;
+    Ok(source)
 }
 
 fn position_path(state_dir: &Path) -> std::path::PathBuf {

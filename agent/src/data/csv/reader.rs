@@ -44,6 +44,8 @@ pub(super) struct CsvReader {
     folder: Option<Folder>,
     /// Name of the file, for people and to know it in its folder.
     name: String,
+    /// Name of the recording that was begun last.
+    before: Option<String>,
     /// Label of all rows of the file: its name without the ending, or what the index says.
     label: Option<String>,
     label_from: Option<LabelFrom>,
@@ -106,6 +108,7 @@ impl CsvReader {
         let mut reader = Self {
             folder,
             name: String::new(),
+            before: None,
             label: None,
             label_from: config.input.label_from,
             index: Index::of(config),
@@ -152,6 +155,7 @@ impl CsvReader {
         let Some(position) = self.resume.take() else { return };
         let before = store.resume(position.sequence);
         store.set_problem(before.as_ref().err().map(ToString::to_string));
+        self.before = Some(self.name.clone());
         log::info!("{}: goes on at byte {}", self.path.display(), self.line_end);
         self.read_head(store);
         self.counted = position.line > 0;
@@ -208,6 +212,11 @@ impl CsvReader {
     /// A beginning: another file or writer, or the same file anew.
     fn begin(&mut self, store: &mut SampleStore, why: Piece) {
         store.gap();
+        if self.index.as_ref().is_some_and(Index::counts_rows) {
+            let name = self.before.take().unwrap_or_default();
+            store.end_labels(|| name);
+        }
+        self.before = Some(self.name.clone());
         let newest = store.ring().times().map(|times| times.newest);
         let anew = matches!(why, Piece::Rewritten | Piece::Opened(Opened::Rewritten));
         if anew {

@@ -1,6 +1,6 @@
 //! Whether a file still has what was read of it: programs also write files anew in place.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 
@@ -10,6 +10,10 @@ use crate::data::live::wall_us;
 
 /// A file that changed less than this long ago may change again within one tick of its clock.
 const TICK_US: i64 = 100_000;
+/// A file that has not changed for so long is not being written.
+const WRITTEN_US: i64 = 1_000_000;
+/// So many bytes tell one recording from another.
+const TELLING_BYTES: usize = 256;
 /// Bytes that are read at a time to compare.
 const PIECE_BYTES: usize = 64 * 1024;
 
@@ -77,6 +81,22 @@ impl Known {
         Ok(())
     }
 
+    /// Whether `file`, which has become shorter, begins with rows that were read of it: somebody cut it,
+    /// or writes it anew. `None` while there is too little in it to tell.
+    pub(super) fn is_begun_by(&self, file: &File, data: &Metadata) -> io::Result<Option<bool>> {
+        let now = read_at(file, 0, self.head.len())?;
+        if !self.head.starts_with(&now) {
+            return Ok(Some(false));
+        }
+        // A header alone says nothing: logs that are emptied have theirs again.
+        let has_rows = now.iter().filter(|byte| **byte == b'\n').count() > 1;
+        if now.len() >= TELLING_BYTES && has_rows {
+            return Ok(Some(true));
+        }
+        let quiet = wall_us().saturating_sub(changed_us(data)) > WRITTEN_US;
+        Ok(quiet.then_some(has_rows))
+    }
+
     /// Whether `file`, of which `offset` bytes were read, still has them. Reads in it only where it
     /// changed since the last look.
     pub(super) fn is_in(&mut self, file: &File, offset: u64) -> io::Result<bool> {
@@ -94,11 +114,15 @@ impl Known {
                         && read_at(file, start, self.tail.len())? == self.tail
                 }
             };
-        let changed_us = data.mtime().saturating_mul(1_000_000) + data.mtime_nsec() / 1000;
-        let settled = wall_us().saturating_sub(changed_us) > TICK_US;
+        let settled = wall_us().saturating_sub(changed_us(&data)) > TICK_US;
         self.seen = (same && settled).then_some(now);
         Ok(same)
     }
+}
+
+/// When a file changed last, in microseconds since 1970.
+fn changed_us(data: &Metadata) -> i64 {
+    data.mtime().saturating_mul(1_000_000).saturating_add(data.mtime_nsec() / 1000)
 }
 
 /// Whether the first `bytes` bytes of `file` have the checksum `expected`.

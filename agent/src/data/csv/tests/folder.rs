@@ -89,3 +89,19 @@ impl Running {
         (0..30).for_each(|_| self.settle());
     }
 }
+
+#[test]
+fn a_range_of_rows_ends_with_its_recording_and_that_is_told() {
+    let bench = bench(
+        "files = 'rec*.csv'\n\
+         label_file = { file = 'name', by = 'rows', start = 'first', end = 'last', label = 'what' }",
+    );
+    bench.append("labels.csv", "what,name,first,last\nwalk,rec1.csv,2,600\nrest,rec2.csv,2,3\n");
+    bench.append("day/rec1.csv", "x,y\n1,0\n2,0\n3,0\n");
+    bench.append("day/rec2.csv", "x,y\n4,0\n5,0\n6,0\n");
+    bench.append("day/rec3.csv", "x,y\n7,0\n");
+    let running = bench.run();
+    assert_eq!(running.texts(), ["", "walk", "walk", "", "rest", "rest", ""]);
+    let losses = running.status().losses;
+    assert_eq!(losses.count(Loss::Label), 2, "{losses}");
+}

@@ -83,3 +83,35 @@ fn a_corrected_label_file_holds_also_where_its_length_is_the_same() {
     assert_eq!(running.texts(), ["move", "move", "rest", "move"]);
     assert_eq!(running.status().losses.faults(), 0);
 }
+
+#[test]
+fn a_file_without_times_that_is_cut_gives_no_row_twice() {
+    for emptied_first in [false, true] {
+        let bench = Bench::new("");
+        let path = bench.dir.path().join("imu.csv");
+        fs::write(&path, text(0..90, "x,y")).unwrap();
+        let mut running = bench.run();
+        running.save();
+        if emptied_first {
+            fs::write(&path, "").unwrap();
+            running.settle();
+        }
+        fs::write(&path, text(0..60, "x,y")).unwrap();
+        running.settle();
+        assert_eq!(running.numbers(), (0..90).collect::<Vec<_>>(), "{emptied_first}");
+        let problem = running.status().problem.unwrap();
+        assert!(problem.contains("written anew") && problem.contains("data reset"), "{problem}");
+    }
+}
+
+#[test]
+fn a_log_that_is_emptied_and_goes_on_with_other_rows_is_read() {
+    let bench = Bench::new("");
+    let path = bench.dir.path().join("imu.csv");
+    fs::write(&path, text(0..90, "x,y")).unwrap();
+    let mut running = bench.run();
+    running.save();
+    fs::write(&path, text(90..95, "x,y")).unwrap();
+    running.settle();
+    assert_eq!(running.numbers(), (0..95).collect::<Vec<_>>());
+}

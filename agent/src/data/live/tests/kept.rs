@@ -79,3 +79,26 @@ fn a_quantum_too_small_leaves_no_window_and_says_so() {
     wait(&*source, 24);
     assert_eq!(source.windows(&task("mg/dL")).unwrap().len(), 7, "the file is read again");
 }
+
+#[test]
+fn a_file_that_was_read_by_other_keys_is_refused_with_the_keys_until_it_is_read_anew() {
+    let dir = tempfile::tempdir().unwrap();
+    let state = dir.path().join("state");
+    let (config, _) = glucose(dir.path(), "time_unit = 'ms'");
+    let source = open(&config, &state).unwrap();
+    wait(&*source, 24);
+    drop(source);
+    drop(open(&config, &state).unwrap());
+    let (right, _) = glucose(dir.path(), "where = { gl = 119 }");
+    let opened = open(&right, &state).map(drop).unwrap_err();
+    for error in [right.check_ring(&state).unwrap_err(), opened] {
+        let text = error.to_string();
+        for part in ["time_unit was \"ms\", is not set", "where was not set", "data reset"] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+    }
+    reset(&state).unwrap();
+    right.check_ring(&state).unwrap();
+    let source = open(&right, &state).unwrap();
+    wait(&*source, 1);
+}
