@@ -50,6 +50,7 @@ pub fn spans(task: &TaskSpec, set: &WindowSet) -> Vec<ChannelSpan> {
         let values = set.values.iter().skip(place).step_by(channels.len());
         let (sum, count) =
             values.clone().fold((0.0, 0.0), |(sum, n), &v| (sum + f64::from(v), n + 1.0));
+        #[allow(clippy::cast_possible_truncation)] // a mean of f32 is in their range
         let middle = (sum / f64::max(count, 1.0)) as f32;
         let (low, high) = values.fold((f32::INFINITY, f32::NEG_INFINITY), |(low, high), &value| {
             (low.min(value), high.max(value))
