@@ -166,7 +166,14 @@ impl CsvData {
     #[allow(clippy::wildcard_enum_match_arm)] // sources may come
     pub fn source(&self, path: &Path, captures: &[&str]) -> Result<CsvConfig, String> {
         if let Some(key) = NO_USE.iter().find(|key| self.source.contains_key(**key)) {
-            return Err(format!("learning.data.{key}: has no use in a simulation; remove it"));
+            let instead = match *key {
+                "labels_path" => {
+                    "name one label file of all recordings by label_file = { path = \"...\", file = \
+                     \"column of their names\" }, one beside each by labels_suffix"
+                }
+                _ => "has no use in a simulation; remove it",
+            };
+            return Err(format!("learning.data.{key}: {instead}"));
         }
         let mut keys = Value::Table(self.source.clone());
         fill_in(&mut keys, captures);
