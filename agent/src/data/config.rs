@@ -131,32 +131,70 @@ const MEANING_KEYS: [&str; 10] = [
     "files",
 ];
 
-/// The keys in `keys` that say what the text of a file means, as TOML.
+/// The keys in `keys` that say what the text of a file means, a line each: `key = value`.
 fn written(keys: &Table) -> String {
-    let all = [&MEANING_KEYS[..], &TextFormat::KEYS[..], &INTAKE_KEYS[..]].concat();
-    let meant = all.into_iter().filter_map(|key| keys.get_key_value(key));
-    let meant: Table = meant.map(|(key, value)| (key.clone(), value.clone())).collect();
-    meant.to_string()
+    let mut all = [&MEANING_KEYS[..], &TextFormat::KEYS[..], &INTAKE_KEYS[..]].concat();
+    all.sort_unstable();
+    let line = |key: &str| Some(format!("{key} = {}\n", in_words(keys.get(key)?)));
+    all.into_iter().filter_map(line).collect()
+}
+
+/// A value as TOML writes it in one line; of two that are the same, the same text.
+fn in_words(value: &Value) -> String {
+    match value {
+        Value::String(text) => format!("{text:?}"),
+        Value::Integer(number) => number.to_string(),
+        Value::Float(number) => number.to_string(),
+        Value::Boolean(flag) => flag.to_string(),
+        Value::Datetime(time) => time.to_string(),
+        Value::Array(all) => {
+            format!("[{}]", all.iter().map(in_words).collect::<Vec<_>>().join(", "))
+        }
+        Value::Table(all) => {
+            let part = |(key, value): (&String, &Value)| format!("{key:?} = {}", in_words(value));
+            format!("{{ {} }}", all.iter().map(part).collect::<Vec<_>>().join(", "))
+        }
+    }
 }
 
 /// Parts the keys that all live sources share from the kind's own; `more` names others that the
 /// kind has besides.
-fn live<C, I, E>(mut own: Table, more: &str) -> Result<Live<C, I>, E>
+fn live<C, I, E>(own: Table, more: &str) -> Result<Live<C, I>, E>
 where
     C: DeserializeOwned,
     I: DeserializeOwned,
     E: Error,
 {
-    let mut shared = part(&mut own, &SAMPLING_KEYS);
-    let intake = part(&mut own, &INTAKE_KEYS);
+    let (own, sampling) = shared(own);
     let input = read(own.into()).map_err(|error: E| {
         let shared = [&SAMPLING_KEYS[..], &INTAKE_KEYS[..]].concat().join(", ");
         E::custom(format!("{error}\nbesides, each live source has the keys {shared}{more}"))
     })?;
-    rate_of_period(&mut shared)?;
-    let mut sampling: Sampling<C> = read(shared.into())?;
-    sampling.intake = read(intake.into())?;
-    Ok(Live { sampling, input })
+    let channel = |name: &str, value| {
+        let told = |error| plain::<E>(error, name);
+        Value::try_into(value).map_err(told)
+    };
+    Ok(Live { sampling: sampling.map_err(E::custom)?.with_channels(channel)?, input })
+}
+
+/// An error in the value of the channel `name`.
+fn plain<E: Error>(error: toml::de::Error, name: &str) -> E {
+    E::custom(format!("{}\nin `channels.{name}`", error.to_string().trim_end()))
+}
+
+/// Takes the keys that all live sources share out of `own`, whatever the channels are: the program has
+/// one copy of this.
+fn shared(mut own: Table) -> (Table, Result<Sampling<Value>, String>) {
+    let mut shared = part(&mut own, &SAMPLING_KEYS);
+    let intake = part(&mut own, &INTAKE_KEYS);
+    let both = || {
+        rate_of_period(&mut shared)?;
+        let mut sampling: Sampling<Value> = read(shared.into())?;
+        sampling.intake = read(intake.into())?;
+        Ok(sampling)
+    };
+    let sampling: Result<_, toml::de::Error> = both();
+    (own, sampling.map_err(|error| error.to_string().trim_end().to_owned()))
 }
 
 /// Sets `rate_hz` by `period` where the table has that, and not both.

@@ -1,12 +1,11 @@
 //! The files of a live source in its state folder, without opening the source.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use dunlin_service::file::{Durability, replace};
-use toml::{Table, Value};
 
 use super::DataError;
 use super::ring::{Header, Ring, open_file};
@@ -46,16 +45,13 @@ pub(super) fn check_written(state_dir: &Path, written: &str) -> Result<(), DataE
     }
     .map_err(DataError::io(&path, "read"))?;
     let known = ring.try_exists().map_err(DataError::io(&ring, "look for the file"))?;
-    let (Ok(then), Ok(now)) = (text.parse::<Table>(), written.parse::<Table>()) else {
-        return Ok(());
-    };
-    if !known || then == now {
+    if !known || text == written {
         return Ok(());
     }
-    let keys: BTreeSet<&String> = then.keys().chain(now.keys()).collect();
-    let say = |value: Option<&Value>| value.map_or("not set".to_owned(), ToString::to_string);
-    let differs = |key: &&String| then.get(*key) != now.get(*key);
-    let differ = keys.into_iter().filter(differs);
+    let (then, now) = (by_key(&text), by_key(written));
+    let keys: BTreeSet<&str> = then.keys().chain(now.keys()).copied().collect();
+    let say = |value: Option<&&str>| value.map_or("not set".to_owned(), ToString::to_string);
+    let differ = keys.into_iter().filter(|key| then.get(key) != now.get(key));
     let lines: Vec<String> = differ
         .map(|key| format!("{key} was {}, is {}", say(then.get(key)), say(now.get(key))))
         .collect();
@@ -65,6 +61,11 @@ pub(super) fn check_written(state_dir: &Path, written: &str) -> Result<(), DataE
         lines.join("; ")
     );
     Err(DataError::Ring { path: ring, problem })
+}
+
+/// Lines `key = value` by their keys.
+fn by_key(lines: &str) -> BTreeMap<&str, &str> {
+    lines.lines().filter_map(|line| line.split_once(" = ")).collect()
 }
 
 /// Notes the keys by which samples in the folder `state_dir` are read from now on.
