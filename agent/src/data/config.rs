@@ -118,7 +118,7 @@ fn part(table: &mut Table, keys: &[&str]) -> Table {
 
 /// Keys of a csv source that say what its text means, beside those of [`TextFormat`] and of what
 /// happens to samples before they are kept. What the ring compares by itself is not among them.
-const MEANING_KEYS: [&str; 10] = [
+const MEANING_KEYS: [&str; 12] = [
     "channels",
     "time",
     "time_unit",
@@ -129,6 +129,8 @@ const MEANING_KEYS: [&str; 10] = [
     "labels",
     "label_from",
     "files",
+    "unit",
+    "units",
 ];
 
 /// The keys in `keys` that say what the text of a file means, a line each: `key = value`.

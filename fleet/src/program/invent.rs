@@ -46,7 +46,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         let path = folder.join(name);
         let mut file = fs::File::create_new(&path).map_err(|error| named(&path, error))?;
         std::io::Write::write_all(&mut file, text.as_bytes()).map_err(|e| named(&path, e))?;
-        println!("{}", shown(&path));
+        dunlin_service::output::print(&format!("{}\n", shown(&path))).map_err(failed)?;
     }
     Ok(())
 }

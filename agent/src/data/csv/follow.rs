@@ -140,7 +140,11 @@ impl Follower {
                 Ok(Piece::Nothing)
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(Piece::Nothing),
-            Err(error) => Err(error),
+            Err(error) => {
+                // A folder, or a file that is gone in another way: what comes instead is opened.
+                self.open = None;
+                Err(error)
+            }
         }
     }
 

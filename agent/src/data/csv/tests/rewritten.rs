@@ -115,3 +115,19 @@ fn a_log_that_is_emptied_and_goes_on_with_other_rows_is_read() {
     running.settle();
     assert_eq!(running.numbers(), (0..95).collect::<Vec<_>>());
 }
+
+#[test]
+fn a_file_in_whose_place_a_folder_stood_for_a_while_is_read_on() {
+    let bench = Bench::new("");
+    let path = bench.dir.path().join("imu.csv");
+    fs::write(&path, text(0..3, "x,y")).unwrap();
+    let mut running = bench.run();
+    fs::remove_file(&path).unwrap();
+    fs::create_dir(&path).unwrap();
+    running.settle();
+    assert!(running.status().problem.unwrap().contains("imu.csv: cannot read"));
+    fs::remove_dir(&path).unwrap();
+    fs::write(&path, text(3..6, "x,y")).unwrap();
+    running.settle();
+    assert_eq!(running.numbers(), (0..6).collect::<Vec<_>>());
+}
