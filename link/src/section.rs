@@ -30,7 +30,7 @@ pub struct BrokerSection {
     pub username: Option<String>,
     /// Password of the account; not beside `password_file`.
     pub password: Option<String>,
-    /// File with the password, instead of [`password`](Self::password).
+    /// File with the password, instead of `password`.
     pub password_file: Option<PathBuf>,
     /// Certificate authority in PEM; the system's when absent.
     pub ca: Option<PathBuf>,

@@ -156,6 +156,9 @@ impl Follower {
             other => other?,
         };
         let data = file.metadata()?;
+        if data.is_dir() {
+            return Err(io::ErrorKind::IsADirectory.into());
+        }
         let (inode, fifo) = (data.ino(), data.file_type().is_fifo());
         let known = Known::new(self.kept_bytes);
         let mut open =
