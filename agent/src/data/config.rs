@@ -117,7 +117,8 @@ fn part(table: &mut Table, keys: &[&str]) -> Table {
 }
 
 /// Keys of a csv source that say what its text means, beside those of [`TextFormat`] and of what
-/// happens to samples before they are kept. What the ring compares by itself is not among them.
+/// happens to samples before they are kept. The ring compares rate, quantum and names by itself; of
+/// units it takes one that is added.
 const MEANING_KEYS: [&str; 12] = [
     "channels",
     "time",
