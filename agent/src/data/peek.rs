@@ -55,10 +55,17 @@ pub fn open(
             return Err(input(&har.dir, "a data set has windows and no samples; nothing to show"));
         }
     };
-    if let (SourceConfig::Csv(csv), false) = (config, state_dir.join(files::RING).exists()) {
-        let problem = "is not there, and no samples of it are kept yet; correct source.path, start the \
-                       program that writes it, or name a FILE to look at";
-        return Err(input(&csv.input.path, problem));
+    let ring = state_dir.join(files::RING);
+    if let SourceConfig::Csv(csv) = config {
+        let path = &csv.input.path;
+        if path.as_os_str() != "-" && !path.exists() && !ring.exists() {
+            let problem = format!(
+                "is not there, and there is no {} yet; correct source.path, start the agent where the \
+                 file is still to come, or name a FILE to look at",
+                ring.display()
+            );
+            return Err(input(path, &problem));
+        }
     }
     let store = copy_of_ring(header, state_dir, scratch)?;
     let from = format!("the ring in {}", state_dir.display());

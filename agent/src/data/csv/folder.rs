@@ -49,10 +49,11 @@ impl Folder {
     pub(super) fn before(&self, name: &str) -> (usize, Option<String>) {
         let names = self.names().into_iter().filter(|other| other.as_str() < name);
         let mut found = (0, None);
-        let mut latest = i64::MIN;
+        let mut latest = (i64::MIN, 0);
         for name in names {
             found.0 += 1;
-            let changed = std::fs::metadata(self.path(&name)).map_or(i64::MIN, |data| data.ctime());
+            let data = std::fs::metadata(self.path(&name));
+            let changed = data.map_or(latest, |data| (data.ctime(), data.ctime_nsec()));
             if changed >= latest {
                 (latest, found.1) = (changed, Some(name));
             }

@@ -197,7 +197,7 @@ fn a_recording_that_sorts_before_those_read_is_told() {
     running.rest_and_settle();
     let hints = running.status().hints;
     let text = hints.values().next().unwrap();
-    assert!(text.contains("day/c.csv: a file came that sorts before it") && text.contains("a.csv"));
+    assert!(text.contains("day/c.csv: a file came that sorts before it, a.csv"), "{text}");
     assert_eq!(running.numbers(), [1, 2]);
 }
 
@@ -218,4 +218,17 @@ fn a_folder_without_recordings_names_what_it_has_and_its_label_file_is_none() {
     running.rest_and_settle();
     assert_eq!(running.texts(), ["walk"]);
     assert_eq!(running.status().losses.faults(), 0);
+}
+
+#[test]
+fn rows_of_an_index_that_are_read_as_seconds_are_told() {
+    let bench = bench("label_file = { file = 'name', start = 'from', end = 'to', label = 'what' }");
+    bench.append("labels.csv", "what,name,from,to\nwalk,rec1,1,25\n");
+    let rows: String = (0..30).map(|n| format!("{n},0\n")).collect();
+    bench.append("day/rec1.csv", &format!("x,y\n{rows}"));
+    let mut running = bench.run();
+    running.rest_and_settle();
+    let hints = running.status().hints;
+    let text = hints.values().next().unwrap();
+    assert!(text.contains("rec1.csv") && text.contains("by = \"rows\""), "{text}");
 }
