@@ -6,7 +6,7 @@ use core::fmt::Write as _;
 
 /// What devices do whose own data lack something, behind their number: a phrase for each word that
 /// agents use. A word that is not here is shown as it is.
-const PHRASES: [(&str, &str); 17] = [
+const PHRASES: [(&str, &str); 18] = [
     ("windows", "have no windows"),
     ("misfit", "have a source that does not fit the task"),
     ("off_rate", "are off the rate"),
@@ -23,6 +23,7 @@ const PHRASES: [(&str, &str); 17] = [
     ("reading", "have readings that fail"),
     ("label", "have labels that cannot be used"),
     ("order", "have samples out of order"),
+    ("disk", "lost samples on disk"),
     ("other", "have other trouble"),
 ];
 

@@ -162,42 +162,22 @@ fn in_words(value: &Value) -> String {
 
 /// Parts the keys that all live sources share from the kind's own; `more` names others that the
 /// kind has besides.
-fn live<C, I, E>(own: Table, more: &str) -> Result<Live<C, I>, E>
+fn live<C, I, E>(mut own: Table, more: &str) -> Result<Live<C, I>, E>
 where
     C: DeserializeOwned,
     I: DeserializeOwned,
     E: Error,
 {
-    let (own, sampling) = shared(own);
+    let mut shared = part(&mut own, &SAMPLING_KEYS);
+    let intake = part(&mut own, &INTAKE_KEYS);
     let input = read(own.into()).map_err(|error: E| {
         let shared = [&SAMPLING_KEYS[..], &INTAKE_KEYS[..]].concat().join(", ");
         E::custom(format!("{error}\nbesides, each live source has the keys {shared}{more}"))
     })?;
-    let channel = |name: &str, value| {
-        let told = |error| plain::<E>(error, name);
-        Value::try_into(value).map_err(told)
-    };
-    Ok(Live { sampling: sampling.map_err(E::custom)?.with_channels(channel)?, input })
-}
-
-/// An error in the value of the channel `name`.
-fn plain<E: Error>(error: toml::de::Error, name: &str) -> E {
-    E::custom(format!("{}\nin `channels.{name}`", error.to_string().trim_end()))
-}
-
-/// Takes the keys that all live sources share out of `own`, whatever the channels are: the program has
-/// one copy of this.
-fn shared(mut own: Table) -> (Table, Result<Sampling<Value>, String>) {
-    let mut shared = part(&mut own, &SAMPLING_KEYS);
-    let intake = part(&mut own, &INTAKE_KEYS);
-    let both = || {
-        rate_of_period(&mut shared)?;
-        let mut sampling: Sampling<Value> = read(shared.into())?;
-        sampling.intake = read(intake.into())?;
-        Ok(sampling)
-    };
-    let sampling: Result<_, toml::de::Error> = both();
-    (own, sampling.map_err(|error| error.to_string().trim_end().to_owned()))
+    rate_of_period(&mut shared)?;
+    let mut sampling: Sampling<C> = read(shared.into())?;
+    sampling.intake = read(intake.into())?;
+    Ok(Live { sampling, input })
 }
 
 /// Sets `rate_hz` by `period` where the table has that, and not both.

@@ -18,6 +18,10 @@ pub(super) const LABELS: &str = "samples.labels";
 pub(super) const POSITION: &str = "samples.position";
 /// The topic that is the one, where several would do.
 pub(super) const TOPIC: &str = "samples.topic";
+/// For which moments the label file had a label.
+pub(super) const SPANS: &str = "samples.spans";
+/// What the index of recordings looked like when it was read last.
+pub(super) const INDEX: &str = "samples.index";
 /// The keys that say what a file means, as they were when it was read.
 const WRITTEN: &str = "samples.source";
 /// Longest such file in bytes.
@@ -34,20 +38,25 @@ pub(super) fn check_ring(state_dir: &Path, header: &Header) -> Result<(), DataEr
 /// wrong where there are no samples, or nobody noted the keys.
 ///
 /// # Errors
-/// [`DataError::Ring`] with the keys that differ; [`DataError::Io`].
+/// [`DataError::Ring`] with the keys that differ, or that the note is damaged; [`DataError::Io`].
 pub(super) fn check_written(state_dir: &Path, written: &str) -> Result<(), DataError> {
     let (ring, path) = (state_dir.join(RING), state_dir.join(WRITTEN));
-    let mut text = String::new();
+    let mut bytes = Vec::new();
     match fs::File::open(&path) {
-        Ok(file) => file.take(WRITTEN_BYTES_MAX).read_to_string(&mut text).map(drop),
+        Ok(file) => file.take(WRITTEN_BYTES_MAX).read_to_end(&mut bytes).map(drop),
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
         Err(error) => Err(error),
     }
     .map_err(DataError::io(&path, "read"))?;
     let known = ring.try_exists().map_err(DataError::io(&ring, "look for the file"))?;
-    if !known || text == written {
+    if !known || bytes == written.as_bytes() {
         return Ok(());
     }
+    let text = String::from_utf8(bytes).map_err(|_| {
+        let problem = "is damaged: it does not say by which keys of [source] the samples were read; \
+                       forget them and read the file anew: dunlin-agent data reset";
+        DataError::Ring { path: path.clone(), problem: problem.to_owned() }
+    })?;
     let (then, now) = (by_key(&text), by_key(written));
     let keys: BTreeSet<&str> = then.keys().chain(now.keys()).copied().collect();
     let say = |value: Option<&&str>| value.map_or("not set".to_owned(), ToString::to_string);
@@ -92,7 +101,8 @@ pub fn reset(state_dir: &Path) -> Result<Vec<PathBuf>, DataError> {
     // Until the last file is gone, nobody else may begin.
     let _locked = known.then(|| open_file(&ring)).transpose()?;
     let mut gone = Vec::new();
-    for name in [POSITION, TOPIC, LABELS, WRITTEN].into_iter().chain(REMAINS).chain([RING]) {
+    let notes = [POSITION, TOPIC, SPANS, INDEX, LABELS, WRITTEN];
+    for name in notes.into_iter().chain(REMAINS).chain([RING]) {
         let path = state_dir.join(name);
         match fs::remove_file(&path) {
             Ok(()) => gone.push(path),
@@ -132,6 +142,22 @@ mod tests {
         assert_eq!(reset(dir.path()).unwrap(), [""; 0].map(PathBuf::from));
         let store = SampleStore::open(dir.path(), header(0.5)).unwrap();
         assert!(store.ring().is_empty() && store.label_texts().is_empty());
+    }
+
+    #[test]
+    fn damaged_notes_of_the_keys_name_the_remedy_which_mends_them() {
+        let dir = tempfile::tempdir().unwrap();
+        drop(SampleStore::open(dir.path(), header(0.5)).unwrap());
+        fs::write(dir.path().join(WRITTEN), b"time = \xff\xfe\n").unwrap();
+        let error = check_written(dir.path(), "time = \"t\"\n").unwrap_err();
+        assert!(error.is_config(), "another start would not help");
+        let text = error.to_string();
+        assert!(
+            text.contains("samples.source: is damaged") && text.contains("data reset"),
+            "{text}"
+        );
+        reset(dir.path()).unwrap();
+        check_written(dir.path(), "time = \"t\"\n").unwrap();
     }
 
     #[test]

@@ -213,7 +213,9 @@ impl LabelIndex {
 /// Label ranges that wait for samples yet to come. At most 4096: those that begin soonest.
 #[derive(Debug, Default)]
 pub struct WaitingLabels {
+    /// The last of them wins; those of the text of a label file before the one of now come first.
     ranges: Vec<LabelRange>,
+    before: usize,
     /// The last answer, and the moments `from..until` for which it holds.
     last: Option<(i64, i64, Option<u16>)>,
     lost: u64,
@@ -228,16 +230,30 @@ impl WaitingLabels {
         self.ranges.push(range);
         if self.ranges.len() > WAITING_MAX {
             let last = (0..self.ranges.len()).max_by_key(|&at| self.ranges[at].start_us);
-            last.map(|at| self.ranges.remove(at));
+            if let Some(at) = last {
+                self.ranges.remove(at);
+                self.before -= usize::from(at < self.before);
+            }
             self.lost += 1;
         }
+    }
+
+    /// What is added from now on is of another text of the label file.
+    pub fn begin(&mut self) {
+        self.before = self.ranges.len();
+    }
+
+    /// Drops the ranges of the texts before.
+    pub fn forget_before(&mut self) {
+        self.ranges.drain(..std::mem::take(&mut self.before));
+        self.last = None;
     }
 
     /// Drops all ranges: none is meant for samples to come. Gives how many would have lasted beyond
     /// `until_us`.
     pub fn end(&mut self, until_us: i64) -> u64 {
         let ranges = std::mem::take(&mut self.ranges);
-        self.last = None;
+        (self.last, self.before) = (None, 0);
         ranges.iter().filter(|range| range.end_us > until_us).count() as u64
     }
 
@@ -251,6 +267,8 @@ impl WaitingLabels {
         // One sample from the far future, by a clock that was wrong, must not take all ranges along.
         let jumped = self.newest.is_some_and(|newest| time_us.saturating_sub(newest) > JUMP_US);
         if !jumped {
+            let is_over = |range: &&LabelRange| range.end_us <= time_us;
+            self.before -= self.ranges.iter().take(self.before).filter(is_over).count();
             self.ranges.retain(|range| range.end_us > time_us);
         }
         self.newest = Some(time_us);
@@ -343,6 +361,18 @@ mod tests {
         let expected = [None, Some(1), Some(2), Some(2), Some(1), None, Some(NO_LABEL)];
         assert_eq!(labels, expected);
         assert_eq!(LabelIndex::default().label_at(0), None);
+    }
+
+    #[test]
+    fn waiting_ranges_of_the_text_before_can_be_dropped() {
+        let mut waiting = WaitingLabels::default();
+        waiting.add(range(0, 10, 1));
+        waiting.add(range(20, 30, 1));
+        waiting.begin();
+        waiting.add(range(25, 40, 2));
+        assert_eq!([5, 15, 22, 27].map(|t| waiting.label_at(t)), [Some(1), None, Some(1), Some(2)]);
+        waiting.forget_before();
+        assert_eq!([22, 27, 35].map(|t| waiting.label_at(t)), [None, Some(2), Some(2)]);
     }
 
     #[test]

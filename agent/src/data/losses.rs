@@ -34,11 +34,13 @@ pub enum Loss {
     Label,
     /// Samples that are older than the one before, after sorting.
     Order,
+    /// Samples that were kept and are gone from the disk.
+    Disk,
 }
 
 impl Loss {
     /// All kinds, in the order of reports.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Cut,
         Self::Columns,
         Self::Number,
@@ -51,6 +53,7 @@ impl Loss {
         Self::Reading,
         Self::Label,
         Self::Order,
+        Self::Disk,
     ];
 
     /// One word for messages between programs: at most 12 ASCII letters.
@@ -68,6 +71,7 @@ impl Loss {
             Self::Reading => "reading",
             Self::Label => "label",
             Self::Order => "order",
+            Self::Disk => "disk",
         }
     }
 
@@ -86,6 +90,7 @@ impl Loss {
             Self::Reading => "readings that failed or came too late",
             Self::Label => "labels that cannot be used",
             Self::Order => "samples older than the one before",
+            Self::Disk => "samples that were kept and are gone from the disk",
         }
     }
 

@@ -24,6 +24,7 @@ pub mod losses;
 pub mod mqtt;
 pub mod peek;
 pub mod ring;
+mod spans;
 pub mod store;
 pub mod time;
 pub mod trouble;
@@ -37,6 +38,7 @@ pub use left_out::LeftOut;
 pub use losses::{Loss, Losses};
 pub use window_set::{LiveWindow, WindowCounts, WindowSet};
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
@@ -131,6 +133,8 @@ pub struct SourceStatus {
     pub filled: u64,
     /// What could not be used, by kind, each with the last detail.
     pub losses: Losses,
+    /// What deserves a look though nothing was lost, by its kind.
+    pub hints: BTreeMap<&'static str, String>,
     /// Whether no more samples will come: standard input has ended.
     pub ended: bool,
     /// What stops the source from taking in samples at the moment.
@@ -145,6 +149,9 @@ impl fmt::Display for SourceStatus {
         }
         if self.ended {
             f.write_str("; the input has ended")?;
+        }
+        for hint in self.hints.values() {
+            write!(f, "; {hint}")?;
         }
         match &self.problem {
             Some(problem) => write!(f, "; {problem}"),

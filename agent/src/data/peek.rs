@@ -7,7 +7,7 @@ use std::path::Path;
 use super::config::{Sampling, SourceConfig};
 use super::ring::Header;
 use super::store::SampleStore;
-use super::{DataError, csv};
+use super::{DataError, csv, files};
 
 /// The samples that `config` finds in `file`, or in its own file where that is one that lies there,
 /// or else those in the ring in `state_dir`. `scratch`: an empty folder that outlives the store.
@@ -55,6 +55,18 @@ pub fn open(
             return Err(input(&har.dir, "a data set has windows and no samples; nothing to show"));
         }
     };
+    let ring = state_dir.join(files::RING);
+    if let SourceConfig::Csv(csv) = config {
+        let path = &csv.input.path;
+        if path.as_os_str() != "-" && !path.exists() && !ring.exists() {
+            let problem = format!(
+                "is not there, and there is no {} yet; correct source.path, start the agent where the \
+                 file is still to come, or name a FILE to look at",
+                ring.display()
+            );
+            return Err(input(path, &problem));
+        }
+    }
     let store = copy_of_ring(header, state_dir, scratch)?;
     let from = format!("the ring in {}", state_dir.display());
     Ok(Peeked { store, from, values_max, is_file: false })
@@ -82,13 +94,13 @@ fn copy_of_ring(
     state_dir: &Path,
     scratch: &Path,
 ) -> Result<SampleStore, DataError> {
-    let ring = state_dir.join("samples.ring");
+    let ring = state_dir.join(files::RING);
     if !ring.try_exists().map_err(DataError::io(&ring, "look for the file"))? {
         let problem = "there are no samples yet; start the agent, or name a FILE to look at";
         return Err(DataError::Input { path: ring, problem: problem.to_owned() });
     }
     // Labels first: a sample must not have one that the copy does not know.
-    let labels = state_dir.join("samples.labels");
+    let labels = state_dir.join(files::LABELS);
     for (from, needed) in [(labels, false), (ring, true)] {
         let Some(name) = from.file_name() else { continue };
         if needed || from.exists() {

@@ -1,5 +1,7 @@
 //! Samples, label names and waiting labels of a live source, kept together.
 
+mod file_labels;
+mod labelling;
 mod taking;
 
 use std::collections::BTreeMap;
@@ -8,18 +10,18 @@ use std::time::Instant;
 
 use dunlin_protocol::task::TaskSpec;
 
+use self::file_labels::FileLabels;
 use self::taking::Again;
 use super::config::IntakeConfig;
 use super::cut::{Counter, Cutting};
 use super::files;
 use super::intake::Intake;
-use super::labels::{LabelIndex, LabelNames, LabelRange, LabelTable, WaitingLabels};
+use super::labels::{LabelNames, LabelTable, WaitingLabels};
 use super::log_limit::{LogLimit, clock};
 use super::ring::{Block, Header, NO_LABEL, Record, Ring};
 use super::{DataError, LiveWindow, Loss, SourceStatus, WindowSet, cut};
 
-/// Label ranges that are applied in one pass over the ring.
-const RANGES_AT_ONCE: usize = 1024;
+pub(in crate::data) use self::file_labels::Origin;
 
 /// What a live source keeps: shared by the thread that reads and whoever asks for windows.
 #[derive(Debug)]
@@ -28,6 +30,7 @@ pub struct SampleStore {
     table: LabelTable,
     label_names: LabelNames,
     waiting: WaitingLabels,
+    file_labels: FileLabels,
     /// What of each kind of loss the log has not told of yet.
     untold: BTreeMap<Loss, LogLimit>,
     counts: SourceStatus,
@@ -55,11 +58,13 @@ impl SampleStore {
         }
         let (names, period_ns) = (ring.header().names(), ring.header().period_ns);
         let intake = Intake::new(&IntakeConfig::default(), &names, period_ns);
-        Ok(Self {
+        let gone = ring.gone();
+        let mut store = Self {
             ring,
             table,
             label_names: LabelNames::default(),
             waiting: WaitingLabels::default(),
+            file_labels: FileLabels::open(state_dir.join(files::SPANS)),
             untold: BTreeMap::new(),
             counts: SourceStatus::default(),
             intake: Some(Box::new(intake)),
@@ -67,7 +72,12 @@ impl SampleStore {
             failing: false,
             busy: false,
             idle_since: None,
-        })
+        };
+        store.lose(Loss::Disk, gone, || {
+            let ring = state_dir.join(files::RING);
+            format!("{}: was cut short or could not be read; look after the disk", ring.display())
+        });
+        Ok(store)
     }
 
     /// The same store behind `intake`, whose kept channels are those of the ring. Without this, samples
@@ -176,6 +186,19 @@ impl SampleStore {
         }
     }
 
+    /// Notes what deserves a look though nothing was lost; `kind` tells one such thing from another.
+    pub fn hint(&mut self, kind: &'static str, text: String) {
+        if !self.counts.hints.contains_key(kind) {
+            log::warn!("{text}");
+        }
+        self.counts.hints.insert(kind, text);
+    }
+
+    /// Takes a hint back.
+    pub fn drop_hint(&mut self, kind: &'static str) {
+        self.counts.hints.remove(kind);
+    }
+
     /// Notes what keeps samples from coming in, or that nothing does.
     pub fn set_problem(&mut self, problem: Option<String>) {
         if problem != self.counts.problem {
@@ -190,43 +213,6 @@ impl SampleStore {
     /// Notes that no more samples will come.
     pub fn set_ended(&mut self) {
         self.counts.ended = true;
-    }
-
-    /// Gives the samples of `ranges` their labels, and keeps the ranges that may have samples yet
-    /// to come. Applying the same ranges again changes nothing.
-    ///
-    /// # Errors
-    /// [`DataError::Io`].
-    pub fn label(&mut self, ranges: &[LabelRange]) -> Result<(), DataError> {
-        let times = self.ring.times();
-        let newest = times.map_or(i64::MIN, |times| times.newest);
-        let lost = self.waiting.lost();
-        ranges.iter().filter(|r| r.end_us > newest).for_each(|&range| self.waiting.add(range));
-        self.lose(Loss::Label, self.waiting.lost() - lost, || {
-            "more than 4096 label ranges wait for their samples; those that begin last are dropped"
-                .to_owned()
-        });
-        let Some(times) = times else {
-            return Ok(());
-        };
-        let held = |r: &&LabelRange| r.start_us <= times.latest && r.end_us > times.earliest;
-        let held: Vec<LabelRange> = ranges.iter().filter(held).copied().collect();
-        for batch in held.chunks(RANGES_AT_ONCE) {
-            let index = LabelIndex::new(batch);
-            self.ring.relabel(|record| index.label_at(record.time_us))?;
-        }
-        Ok(())
-    }
-
-    /// A recording is over whose label ranges count its rows: those that go on behind its end are not
-    /// meant for the next one. `of`: what they are about, for people.
-    pub(super) fn end_labels(&mut self, of: impl FnOnce() -> String) {
-        let period_us = i64::try_from(self.ring.header().period_ns / 1000).unwrap_or(i64::MAX);
-        let newest = self.ring.times().map_or(i64::MIN, |times| times.newest);
-        // A range that ends with the last row ends one period after it.
-        let until = newest.saturating_add(period_us.saturating_add(period_us / 2));
-        let left = self.waiting.end(until);
-        self.lose(Loss::Label, left, || format!("{}: the range goes on behind its last row", of()));
     }
 
     /// Hands everything to the operating system. See [`Ring::flush`].

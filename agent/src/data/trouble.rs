@@ -64,6 +64,7 @@ impl DataReport {
                 if place == 0 && !last.is_empty() { format!(" ({last})") } else { String::new() };
             texts.push(format!("{count} {what}{detail}"));
         }
+        texts.extend(status.hints.values().cloned());
         let line = texts.join("; ").chars().take(LINE_CHARS_MAX).collect();
         Self { reasons, line }
     }

@@ -158,16 +158,19 @@ fn rate(moments: &[(Duration, u64)], span: Duration) -> Option<f64> {
 
 /// `advice`: what to look at when nothing comes.
 fn flow(seen: &Seen, rate_hz: f64, span: Duration, advice: &str) -> Finding {
-    let SourceStatus { accepted, losses, problem, ended, samples, .. } = &seen.status;
+    let SourceStatus { accepted, losses, hints, problem, ended, samples, .. } = &seen.status;
     let seconds = span.as_secs_f64();
     // What was left out follows line by line, each with the last of its kind.
-    let left_out = losses_of(losses);
+    let mut left_out = losses_of(losses);
+    hints.values().for_each(|hint| left_out.extend(["\n", hint.as_str()]));
     let problem = problem.as_ref().map_or(String::new(), |problem| format!("; {problem}"));
     if *accepted == 0 {
         let text = format!("no sample in {seconds:.0} s{problem}{left_out}");
         let worst = losses.worst();
         if *samples > 0 && worst.is_none() && problem.is_empty() {
-            let text = format!("{samples} samples are held, and no new one came in {seconds:.0} s");
+            let text = format!(
+                "{samples} samples are held, and no new one came in {seconds:.0} s{left_out}"
+            );
             let step = "nothing is wrong where that is a recording that is over; otherwise look \
                         whether the program that writes still runs";
             return Finding::warning(text, step);
@@ -191,7 +194,10 @@ fn flow(seen: &Seen, rate_hz: f64, span: Duration, advice: &str) -> Finding {
         return Finding::warning(format!("{text}{problem}{left_out}"), remedy(loss));
     }
     if !problem.is_empty() {
-        return Finding::warning(format!("{text}{problem}"), advice);
+        return Finding::warning(format!("{text}{problem}{left_out}"), advice);
+    }
+    if !hints.is_empty() {
+        return Finding::warning(format!("{text}{left_out}"), "do what the lines say");
     }
     if off {
         let step = "do two sensors or topics come in one stream? Then choose one of them first \
@@ -247,6 +253,7 @@ fn remedy(loss: Loss) -> &'static str {
         }
         Loss::Label => "labels have 1 to 32 characters, ranges a start before their end",
         Loss::Order => "is one clock used by all who write, and was it set back?",
+        Loss::Disk => "look after the disk of the state folder; nothing else brings samples back",
     }
 }
 

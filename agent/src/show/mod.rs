@@ -200,6 +200,7 @@ pub fn look(
         warnings: Vec::new(),
     };
     shown.warn(&header, is_file);
+    shown.warnings.extend(status.hints.into_values());
     if let Some(task) = task {
         let set = store.windows(task, values_max);
         shown.with_task(task, set);

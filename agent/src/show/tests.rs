@@ -110,6 +110,7 @@ fn another_file_and_the_ring_of_a_running_agent_are_shown_and_nothing_is_touched
     let scratch = tempfile::tempdir().unwrap();
     let error = look(&config, None, None, 3, scratch.path()).unwrap_err().to_string();
     assert!(error.contains("samples.ring") && error.contains("start the agent"), "{error}");
+    assert!(error.contains("a.csv: is not there"), "{error}");
     assert_eq!(shown(&config, Some(&other), None).samples, 20);
     // An agent has the ring open, and its lock.
     fs::rename(&other, dir.path().join("a.csv")).unwrap();

@@ -177,35 +177,6 @@ impl<C> Sampling<C> {
         }
     }
 
-    /// The same with each channel as `read` makes it of its name and of what it is here.
-    pub(super) fn with_channels<D, E>(
-        self,
-        read: impl Fn(&str, C) -> Result<D, E>,
-    ) -> Result<Sampling<D>, E> {
-        let channels = self.channels.into_iter().map(|(name, channel)| {
-            let channel = read(&name, channel)?;
-            Ok((name, channel))
-        });
-        Ok(Sampling {
-            rate_hz: self.rate_hz,
-            period: self.period,
-            channels: channels.collect::<Result<_, E>>()?,
-            time_unit: self.time_unit,
-            labels_path: self.labels_path,
-            label_file: self.label_file,
-            labels: self.labels,
-            quantum: self.quantum,
-            quanta: self.quanta,
-            unit: self.unit,
-            units: self.units,
-            capacity_mb: self.capacity_mb,
-            capacity_samples: self.capacity_samples,
-            windows_mb: self.windows_mb,
-            intake: self.intake,
-            written: self.written,
-        })
-    }
-
     /// Everything that is wrong in the values, with key and next step; empty when all is well.
     pub fn problems(&self) -> Problems {
         let mut problems = Problems::default();

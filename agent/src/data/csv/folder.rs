@@ -1,8 +1,10 @@
 //! The files of a folder, one after the other by name.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use crate::data::config::CsvInput;
+use super::advice::few;
+use crate::data::config::CsvConfig;
 use crate::data::labels::matches_pattern;
 
 /// Most files of a folder.
@@ -14,13 +16,23 @@ pub(super) struct Folder {
     dir: PathBuf,
     files: String,
     skip: Vec<String>,
+    /// Name of the label file, where it lies in the folder, too: it is no recording.
+    labels: Option<String>,
 }
 
 impl Folder {
-    /// The folder of `input`; `None` where its path is none.
-    pub(super) fn of(input: &CsvInput) -> Option<Self> {
+    /// The folder of `config`; `None` where its path is none.
+    pub(super) fn of(config: &CsvConfig) -> Option<Self> {
+        let input = &config.input;
         let (dir, files, skip) = (input.path.clone(), input.files.clone(), input.skip.clone());
-        dir.is_dir().then_some(Self { dir, files, skip })
+        let real = dir.is_dir().then(|| dir.canonicalize().ok()).flatten();
+        let labels = config.sampling.label_file(',').map(|(path, _)| path);
+        let labels = labels.filter(|path| {
+            let parent = path.parent().and_then(|parent| parent.canonicalize().ok());
+            parent.is_some() && parent == real
+        });
+        let labels = labels.as_deref().and_then(file_name);
+        dir.is_dir().then_some(Self { dir, files, skip, labels })
     }
 
     /// Name of the file after the one named `name`, or of the first one.
@@ -33,9 +45,42 @@ impl Folder {
         self.dir.join(if name.is_empty() { self.files.as_str() } else { name })
     }
 
+    /// How many files come before the one named `name`, and which of them changed last.
+    pub(super) fn before(&self, name: &str) -> (usize, Option<String>) {
+        let names = self.names().into_iter().filter(|other| other.as_str() < name);
+        let mut found = (0, None);
+        let mut latest = (i64::MIN, 0);
+        for name in names {
+            found.0 += 1;
+            let data = std::fs::metadata(self.path(&name));
+            let changed = data.map_or(latest, |data| (data.ctime(), data.ctime_nsec()));
+            if changed >= latest {
+                (latest, found.1) = (changed, Some(name));
+            }
+        }
+        found
+    }
+
+    /// What there is instead of recordings, and what to do.
+    pub(super) fn lack(&self) -> String {
+        let (dir, files) = (self.dir.display(), &self.files);
+        let all = recordings(&self.dir, "*", &[]).unwrap_or_default();
+        let names = all.iter().filter_map(|path| file_name(path));
+        let names: Vec<String> = names.filter(|name| self.labels.as_ref() != Some(name)).collect();
+        match names.is_empty() {
+            true => format!("{dir}/{files}: not there yet; waiting for it"),
+            false => format!(
+                "{dir}/{files}: not there yet; the folder has {}: where these are the recordings, set \
+                 source.files, such as \"*.txt\"",
+                few(&names)
+            ),
+        }
+    }
+
     fn names(&self) -> Vec<String> {
         let names = recordings(&self.dir, &self.files, &self.skip).unwrap_or_default();
-        names.iter().filter_map(|path| file_name(path)).collect()
+        let names = names.iter().filter_map(|path| file_name(path));
+        names.filter(|name| self.labels.as_ref() != Some(name)).collect()
     }
 }
 

@@ -57,6 +57,8 @@ pub(super) struct Follower {
     kept_bytes: u64,
     resume: Option<Position>,
     open: Option<OpenFile>,
+    /// Whether the file that was open before is gone for good: it was not moved away.
+    replaced: bool,
     stream: Option<Receiver<io::Result<Vec<u8>>>>,
 }
 
@@ -78,7 +80,14 @@ struct OpenFile {
 impl Follower {
     /// Follows the file or FIFO `path`, from `resume` on if it is still the same file.
     pub(super) fn file(path: &Path, resume: Option<Position>) -> Self {
-        Self { path: path.to_owned(), kept_bytes: KEPT_BYTES, resume, open: None, stream: None }
+        Self {
+            path: path.to_owned(),
+            kept_bytes: KEPT_BYTES,
+            resume,
+            open: None,
+            replaced: false,
+            stream: None,
+        }
     }
 
     /// The same, but each change among its first `bytes` bytes is noticed.
@@ -101,7 +110,8 @@ impl Follower {
             .name("standard input".to_owned())
             .spawn(move || pass_on(input, &sender))?;
         let stream = Some(receiver);
-        Ok(Self { path: PathBuf::from("-"), kept_bytes: 0, resume: None, open: None, stream })
+        let path = PathBuf::from("-");
+        Ok(Self { path, kept_bytes: 0, resume: None, open: None, replaced: false, stream })
     }
 
     /// Looks for more; bytes replace what is in `piece`.
@@ -182,6 +192,7 @@ impl Follower {
             other => other?,
         };
         if data.ino() != open.inode {
+            self.replaced = !open.fifo && open.file.metadata()?.nlink() == 0;
             self.open = None;
             return Ok(Piece::Restarted);
         }
@@ -211,6 +222,16 @@ impl Follower {
     /// Whether it is a FIFO that nobody writes to.
     pub(super) fn waits_for_writer(&self) -> bool {
         self.open.as_ref().is_some_and(|open| open.lonely)
+    }
+
+    /// Inode of the open file; `None` for a FIFO, standard input, or no file.
+    pub(super) fn inode(&self) -> Option<u64> {
+        self.open.as_ref().filter(|open| !open.fifo).map(|open| open.inode)
+    }
+
+    /// Whether the open file stands in place of one that nobody has any more.
+    pub(super) fn is_instead(&self) -> bool {
+        self.replaced
     }
 
     /// Bytes read of the open file; `None` for a FIFO, standard input, or no file.

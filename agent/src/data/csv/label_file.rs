@@ -1,30 +1,31 @@
 //! Follows a file of labels for ranges of time.
 
-use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
+use super::advice::Clashes;
 use super::follow::{Follower, Piece};
 use super::lines::{Line, LineBuffer};
-use super::row::by_place;
-use super::table::{Refusal, Step, Table, quoted};
+use super::ranges::RangeReader;
+use super::table::Refusal;
 use crate::data::Loss;
-use crate::data::config::{Header, LabelBy, LabelFile, TimeUnit, Where};
+use crate::data::config::{LabelBy, LabelFile, TimeUnit};
 use crate::data::labels::LabelRange;
 use crate::data::live::lock;
 use crate::data::log_limit::{LogLimit, clock};
-use crate::data::store::SampleStore;
-use crate::data::time::{TimeReader, show_us};
+use crate::data::store::{Origin, SampleStore};
+use crate::data::time::show_us;
 
 /// Bytes of a label file in which each change is noticed.
 const KEPT_BYTES: u64 = 1 << 20;
-/// Ranges that are remembered to see whether any meets a sample.
-const SPANS_MAX: usize = 4096;
+/// Polls without anything new after which a file is read whole: nobody is writing it just now.
+const QUIET_POLLS: u32 = 10;
 /// Labels that begin at most this long after the newest sample may wait for theirs.
 const AHEAD_US: i64 = 24 * 3_600_000_000;
 
-/// Reads label ranges; from the start of the file whenever it opens or was written anew, because
-/// applying a range twice changes nothing.
+/// Reads label ranges; from the start of the file whenever it opens or was written anew. Ranges apply
+/// at once, and twice changes nothing; what an earlier text gave and this one does not is taken back
+/// once it is read whole.
 #[derive(Debug)]
 pub(in crate::data) struct LabelReader {
     path: PathBuf,
@@ -33,33 +34,17 @@ pub(in crate::data) struct LabelReader {
     lines: LineBuffer,
     ranges: RangeReader,
     unreadable: LogLimit,
-    /// Beginnings and ends of the ranges of this file so far.
-    spans: Vec<(i64, i64)>,
+    /// The ranges of this file so far.
+    found: Clashes,
+    /// Polls without anything new.
+    quiet: u32,
     /// Whether one of them met a sample, or it was told that none does.
     met: bool,
 }
 
-/// Makes ranges of lines.
-#[derive(Debug)]
-pub(super) struct RangeReader {
-    table: Table,
-    filter: Where<usize>,
-    /// The wanted column that names the recording, and its names.
-    file: Option<(usize, Vec<String>)>,
-    time: TimeReader,
-    unit: TimeUnit,
-    by: LabelBy,
-    period_ns: u64,
-    lasts: bool,
-    whole: bool,
-    maybe_header: bool,
-    first_line: bool,
-}
-
-/// Where the parts of a range are among the wanted columns.
-const START: usize = 0;
-const END: usize = 1;
-const LABEL: usize = 2;
+/// Hints that this file gives.
+const CLASHES: &str = "label clashes";
+pub(super) const ROWS: &str = "label rows";
 
 impl LabelReader {
     /// A reader of the file or FIFO `path`, which need not exist yet. Numbers are of `unit`, a
@@ -77,7 +62,8 @@ impl LabelReader {
             lines: LineBuffer::new(form.text.row_end),
             ranges: RangeReader::new(form, unit, period_ns),
             unreadable: LogLimit::default(),
-            spans: Vec::new(),
+            found: Clashes::default(),
+            quiet: 0,
             met: false,
         }
     }
@@ -86,28 +72,30 @@ impl LabelReader {
     pub(in crate::data) fn poll(&mut self, store: &Mutex<SampleStore>) -> bool {
         match self.follower.read(&mut self.piece) {
             Ok(Piece::Bytes) => {
+                self.quiet = 0;
                 self.take_piece(&mut lock(store));
                 true
             }
             Ok(
                 piece @ (Piece::Opened(_) | Piece::Restarted | Piece::Shortened | Piece::Rewritten),
             ) => {
+                let torn = self.lines.restart();
                 if piece == Piece::Rewritten {
                     let path = self.path.display();
                     log::info!("{path}: was written anew; labels are read again from its start");
-                    self.lines.restart();
-                } else if self.lines.restart() {
+                } else if torn && self.quiet < QUIET_POLLS {
                     let why = || format!("{}: its last line broke off", self.path.display());
                     lock(store).lose(Loss::Label, 1, why);
                 }
-                self.begin();
+                self.begin(piece, &mut lock(store));
                 true
             }
             Ok(Piece::Nothing | Piece::Ended) => {
-                self.look_for_samples(&mut lock(store));
+                self.rest(&mut lock(store));
                 false
             }
             Err(error) => {
+                self.quiet = 0;
                 if self.unreadable.count(clock()).is_some() {
                     log::warn!("{}: cannot be read: {error}", self.path.display());
                 }
@@ -124,10 +112,48 @@ impl LabelReader {
         self.look_for_samples(store);
     }
 
-    fn begin(&mut self) {
+    fn begin(&mut self, why: Piece, store: &mut SampleStore) {
         self.ranges.begin();
-        self.spans.clear();
-        self.met = false;
+        self.found = Clashes::default();
+        (self.quiet, self.met) = (0, false);
+        store.drop_hint(CLASHES);
+        let anew = matches!(why, Piece::Rewritten | Piece::Shortened) || self.follower.is_instead();
+        store.begin_label_file(match self.follower.inode() {
+            Some(inode) if anew => Origin::Instead(inode),
+            Some(inode) => Origin::File(inode),
+            None => Origin::Stream,
+        });
+    }
+
+    /// Nothing is new. Once that stays so, the file is taken for whole: also a last line without an end,
+    /// and that rows are gone from it.
+    fn rest(&mut self, store: &mut SampleStore) {
+        self.look_for_samples(store);
+        self.quiet = self.quiet.saturating_add(1);
+        if self.quiet != QUIET_POLLS || self.follower.inode().is_none() {
+            return;
+        }
+        if let Some(range) = self.ranges.try_read(self.lines.partial(), store) {
+            self.apply(&[range], store);
+        }
+        let path = self.path.display();
+        match store.end_label_file() {
+            Ok(0) => {}
+            Ok(count) => log::warn!(
+                "{path}: its rows for {count} samples are gone: these have no label any more, nor one \
+                 of their own that came with them"
+            ),
+            Err(error) => {
+                self.quiet = 0;
+                log::warn!("{path}: labels of rows that are gone stay for now: {error}");
+            }
+        }
+    }
+
+    fn apply(&self, ranges: &[LabelRange], store: &mut SampleStore) {
+        if let Err(error) = store.label_by_file(ranges) {
+            store.lose(Loss::Label, 1, || format!("cannot apply labels: {error}"));
+        }
     }
 
     fn take_piece(&mut self, store: &mut SampleStore) {
@@ -137,8 +163,8 @@ impl LabelReader {
     }
 
     fn take_lines(&mut self, store: &mut SampleStore, bytes: &[u8]) {
-        let mut found = Vec::new();
-        let Self { ranges, lines, path, spans, .. } = self;
+        let mut new = Vec::new();
+        let Self { ranges, lines, path, found, .. } = self;
         lines.feed(bytes, |line, _, number| {
             let range = match line {
                 Line::Whole(line) => ranges.read(line, number, store),
@@ -147,39 +173,44 @@ impl LabelReader {
             match range {
                 Ok(None) => {}
                 Ok(Some(range)) => {
-                    if spans.len() < SPANS_MAX {
-                        spans.push((range.start_us, range.end_us));
-                    }
-                    found.push(range);
+                    found.add(range, number);
+                    new.push(range);
                 }
                 Err(why) => {
-                    let text = || format!("{} line {number}: {why}", path.display());
+                    let text = || format!("{} {}", path.display(), ranges.at(number, &why));
                     store.lose(Loss::Label, 1, text);
                 }
             }
         });
-        if let Err(error) = store.label(&found) {
-            store.lose(Loss::Label, 1, || format!("cannot apply labels: {error}"));
-        }
+        self.apply(&new, store);
     }
 
-    /// Tells, once, when none of the ranges so far meets a sample.
+    /// Tells of ranges that contradict each other or seem to count rows and, once, when none of them
+    /// so far meets a sample.
     fn look_for_samples(&mut self, store: &mut SampleStore) {
-        let Some(times) = store.ring().times().filter(|_| !self.met && !self.spans.is_empty())
-        else {
+        let path = self.path.display();
+        if let Some(text) = self.found.text() {
+            store.hint(CLASHES, format!("{path}: {text}"));
+        }
+        let Some(times) = store.ring().times() else { return };
+        if self.ranges.by == LabelBy::Time {
+            let advice = self.ranges.numbers.advice(store.next_sequence(), times.latest);
+            advice.into_iter().for_each(|text| store.hint(ROWS, format!("{path}: {text}")));
+        }
+        if self.met || self.found.spans().next().is_none() {
             return;
-        };
-        let meets = |&(start, end): &(i64, i64)| start <= times.latest && end > times.earliest;
-        let waits = |&(start, end): &(i64, i64)| {
+        }
+        let meets = |(start, end): (i64, i64)| start <= times.latest && end > times.earliest;
+        let waits = |(start, end): (i64, i64)| {
             end > times.latest && start.saturating_sub(times.latest) < AHEAD_US
         };
-        if self.spans.iter().any(meets) {
+        if self.found.spans().any(meets) {
             self.met = true;
-        } else if !self.spans.iter().any(waits) {
+        } else if !self.found.spans().any(waits) {
             self.met = true;
-            let first = self.spans.iter().map(|span| span.0).min().unwrap_or(0);
-            let last = self.spans.iter().map(|span| span.1).max().unwrap_or(0);
-            let count = self.spans.len();
+            let first = self.found.spans().map(|span| span.0).min().unwrap_or(0);
+            let last = self.found.spans().map(|span| span.1).max().unwrap_or(0);
+            let count = self.found.spans().count();
             store.lose(Loss::Label, count as u64, || {
                 format!(
                     "{}: none of its {count} ranges, from {} to {}, meets a sample, from {} to {}; \
@@ -192,141 +223,5 @@ impl LabelReader {
                 )
             });
         }
-    }
-}
-
-impl RangeReader {
-    /// A reader of the rows that are for the recording of these `names`.
-    pub(super) fn of(form: &LabelFile, unit: TimeUnit, period_ns: u64, names: Vec<String>) -> Self {
-        let mut reader = Self::new(form, unit, period_ns);
-        reader.file = reader.file.map(|(nth, _)| (nth, names));
-        reader
-    }
-
-    fn new(form: &LabelFile, unit: TimeUnit, period_ns: u64) -> Self {
-        let end = form.duration.as_ref().or(form.end.as_ref()).unwrap_or(&form.start);
-        let mut wanted = vec![form.start.clone(), end.clone(), form.label.clone()];
-        let headless = form.text.header == Header::None;
-        let loose = wanted.len();
-        let filter = form.filter.map(|column| {
-            wanted.push(by_place(column, headless));
-            wanted.len() - 1
-        });
-        let file = form.file.as_ref().map(|column| {
-            wanted.push(column.clone());
-            (wanted.len() - 1, Vec::new())
-        });
-        let plain = form.filter.is_empty() && file.is_none();
-        let columns = form.maybe_header.then_some(3).filter(|_| plain);
-        let keys = "start, end, duration or label of source.label_file";
-        Self {
-            table: Table::new(&form.text, wanted, columns, keys).loose_from(loose),
-            filter,
-            file,
-            time: TimeReader::new(&form.time, unit),
-            unit: form.time.unit.unwrap_or(unit),
-            by: form.by,
-            period_ns,
-            lasts: form.duration.is_some(),
-            whole: form.whole,
-            maybe_header: form.maybe_header,
-            first_line: true,
-        }
-    }
-
-    fn begin(&mut self) {
-        self.table.restart();
-        self.time.restart();
-        self.first_line = true;
-    }
-
-    /// Text of the label of the line read last.
-    pub(super) fn label(&self) -> &str {
-        self.table.field(LABEL).unwrap_or("")
-    }
-
-    /// Whether the row read last is for the recording.
-    fn is_for_us(&self) -> bool {
-        let Some((nth, names)) = &self.file else { return true };
-        let text = self.table.field(*nth).unwrap_or("");
-        let name = text.rsplit(['/', '\\']).next().unwrap_or(text);
-        names.iter().any(|own| own == name)
-    }
-
-    /// The range of line `number`; `None` where it has none.
-    pub(super) fn read(
-        &mut self,
-        line: &[u8],
-        number: u64,
-        store: &mut SampleStore,
-    ) -> Result<Option<LabelRange>, String> {
-        let step = self.table.read(line, number);
-        let first = matches!(step, Ok(Step::Row | Step::Refused(_)))
-            && std::mem::take(&mut self.first_line)
-            && self.maybe_header;
-        let range = match step? {
-            Step::Head | Step::Blank => return Ok(None),
-            Step::Refused(refusal) => Err(refusal.to_string()),
-            Step::Row => {
-                let table = &self.table;
-                if !self.filter.matches(|&nth| table.field(nth).map(Cow::Borrowed)) {
-                    return Ok(None);
-                }
-                if !self.is_for_us() {
-                    return Ok(None);
-                }
-                self.range(store)
-            }
-        };
-        match range {
-            Ok(range) => Ok(Some(range)),
-            Err(_) if first => Ok(None),
-            Err(why) => Err(why),
-        }
-    }
-
-    fn range(&mut self, store: &mut SampleStore) -> Result<LabelRange, String> {
-        let (start_us, end_us) = match self.by {
-            _ if self.whole => (i64::MIN, i64::MAX),
-            LabelBy::Time if self.lasts => {
-                let start_us = self.time(START)?;
-                let text = self.table.field(END).unwrap_or("");
-                let lasts = text.parse().ok().and_then(|number| self.unit.to_us(number));
-                let lasts = lasts.ok_or_else(|| {
-                    format!("{} is not a duration in {}", self.table.show(END), self.unit)
-                })?;
-                (start_us, start_us.saturating_add(lasts))
-            }
-            LabelBy::Time => (self.time(START)?, self.time(END)?),
-            LabelBy::Samples => (self.sample(START, 0)?, self.sample(END, 0)?),
-            LabelBy::Rows => (self.sample(START, 1)?, self.sample(END, 0)?),
-        };
-        if end_us <= start_us {
-            return Err(format!(
-                "the range ends, {}, before it begins, {}",
-                self.table.show(END),
-                self.table.show(START)
-            ));
-        }
-        let text = self.table.field(LABEL).ok_or("its label is no UTF-8")?;
-        let number = store.label_number(text).map_err(|error| error.to_string())?;
-        let label = number.ok_or_else(|| format!("label {} cannot be used", quoted(text)))?;
-        Ok(LabelRange { start_us, end_us, label })
-    }
-
-    fn time(&mut self, nth: usize) -> Result<i64, String> {
-        let text = self.table.field(nth).unwrap_or("\u{fffd}");
-        self.time.read_text(text).map_err(|problem| format!("{} {problem}", self.table.show(nth)))
-    }
-
-    /// Moment of the sample whose number is in the wanted column `nth`, the first being `first`.
-    fn sample(&self, nth: usize, first: i64) -> Result<i64, String> {
-        let number = self.table.field(nth).and_then(|text| text.parse::<i64>().ok());
-        let number = number.and_then(|number| number.checked_sub(first)).filter(|n| *n >= 0);
-        let number =
-            number.ok_or_else(|| format!("{} is not a number of samples", self.table.show(nth)))?;
-        // Half a period earlier than the sample, so that rounding matters to neither end.
-        let ns = i128::from(number) * i128::from(self.period_ns) - i128::from(self.period_ns / 2);
-        i64::try_from(ns / 1000).map_err(|_| "its number of samples is too large".to_owned())
     }
 }

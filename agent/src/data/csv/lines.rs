@@ -19,6 +19,8 @@ pub(super) struct LineBuffer {
     too_long: bool,
     /// What ends a line besides a line feed.
     end: Option<u8>,
+    /// Whether a carriage return stood alone in what has no end yet.
+    bare_return: bool,
     /// Line feeds so far; where rows end otherwise, several are in one line of the file.
     feeds: u64,
 }
@@ -61,6 +63,7 @@ impl LineBuffer {
             self.forget();
         }
         let rest = &bytes[used..];
+        self.bare_return |= rest.split_last().is_some_and(|(_, rest)| rest.contains(&b'\r'));
         if self.too_long || self.partial.len() + rest.len() > LINE_BYTES_MAX {
             self.partial.clear();
             self.too_long = true;
@@ -76,6 +79,16 @@ impl LineBuffer {
         self.forget()
     }
 
+    /// The beginning of a line, while it waits for its end.
+    pub(super) fn partial(&self) -> &[u8] {
+        without_return(&self.partial)
+    }
+
+    /// Whether rows seem to end with carriage returns alone, and none has ended so far.
+    pub(super) fn has_only_returns(&self) -> bool {
+        self.bare_return && self.feeds == 0
+    }
+
     /// Takes the beginning of a line for a whole one: nothing more will come.
     pub(super) fn finish(&mut self) -> Option<Vec<u8>> {
         let whole = !self.too_long && !self.partial.is_empty();
@@ -87,7 +100,7 @@ impl LineBuffer {
     fn forget(&mut self) -> bool {
         let torn = self.too_long || !self.partial.is_empty();
         self.partial.clear();
-        self.too_long = false;
+        (self.too_long, self.bare_return) = (false, false);
         torn
     }
 }

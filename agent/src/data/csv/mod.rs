@@ -5,6 +5,7 @@
 //! Rows that cannot be understood are counted by kind and skipped; the log tells of them at most
 //! once a minute, with line, column and text.
 
+mod advice;
 mod clock;
 mod folder;
 mod follow;
@@ -12,6 +13,7 @@ mod index;
 mod label_file;
 mod lines;
 mod position;
+mod ranges;
 mod reader;
 mod row;
 mod same;

@@ -1,9 +1,12 @@
 //! Moves rows from their file into the store, one piece at a time.
 
+mod telling;
+
 use std::path::PathBuf;
 use std::sync::Mutex;
 
 use super::DataError;
+use super::advice::RowOrder;
 use super::clock::ImpliedTime;
 use super::folder::{Folder, file_name};
 use super::follow::{Follower, Opened, Piece};
@@ -72,6 +75,20 @@ pub(super) struct CsvReader {
     resume: Option<Position>,
     saved: Option<Position>,
     quiet_polls: u32,
+    seen: SeenRows,
+    order: RowOrder,
+    /// How many files of the folder come before the one that is read.
+    passed: Option<usize>,
+    /// Samples that the ring had when the position was noted, and has no more.
+    gone: u64,
+}
+
+/// What became of rows since the program began.
+#[derive(Debug, Default)]
+struct SeenRows {
+    taken: u64,
+    refused: u64,
+    filtered: u64,
 }
 
 impl CsvReader {
@@ -88,7 +105,8 @@ impl CsvReader {
         // Samples that were moved away are read again, if the file still has them.
         let next = store.ring().next_sequence();
         let resume = saved.clone().filter(|position| position.sequence <= next);
-        let folder = Folder::of(&config.input);
+        let noted = saved.as_ref().map_or(0, |position| position.sequence);
+        let folder = Folder::of(config);
         let (path, resume) = match &folder {
             Some(folder) => {
                 let known = resume.as_ref().map_or("", |position| position.name.as_str());
@@ -105,13 +123,14 @@ impl CsvReader {
         } else {
             Follower::file(&path, resume.clone())
         };
+        let state_dir = position_path.parent().unwrap_or(&position_path);
         let mut reader = Self {
             folder,
             name: String::new(),
             before: None,
             label: None,
             label_from: config.input.label_from,
-            index: Index::of(config),
+            index: Index::of(config, state_dir),
             base_us: 0,
             path,
             position_path,
@@ -129,6 +148,10 @@ impl CsvReader {
             resume,
             saved,
             quiet_polls: 0,
+            seen: SeenRows::default(),
+            order: RowOrder::default(),
+            passed: None,
+            gone: noted.saturating_sub(next),
         };
         reader.take_name();
         Ok(reader)
@@ -140,10 +163,10 @@ impl CsvReader {
         self.label = self.label_from.and(stem);
     }
 
-    /// Looks the file up in the index, where there is one.
-    fn look_up(&mut self, store: &mut SampleStore) {
-        if let Some(index) = &self.index
-            && let Some(label) = index.apply(&self.name, self.base_us, store)
+    /// Looks the file up in the index, where there is one; `begun`: samples of it are held.
+    fn look_up(&mut self, begun: bool, store: &mut SampleStore) {
+        if let Some(index) = &mut self.index
+            && let Some(label) = index.apply(&self.name, self.base_us, begun, store)
         {
             self.label = Some(label);
         }
@@ -170,7 +193,9 @@ impl CsvReader {
             self.rows.resume(time_us);
         }
         self.base_us = position.base_us.unwrap_or(0);
-        self.look_up(store);
+        self.look_up(true, store);
+        // What was read of it is not read again.
+        self.seen.taken = 1;
         let Position { offset, line, sequence, last_us, next_us, .. } = position;
         self.settled = Mark { offset, line, sequence, last_us, next_us };
     }
@@ -231,8 +256,10 @@ impl CsvReader {
         self.time =
             newest.map_or(ImpliedTime::default(), |base_us| ImpliedTime { base_us, steps: gap });
         self.base_us = self.time.now_us(self.period_ns);
+        self.order = RowOrder::default();
         store.set_problem(None);
-        self.look_up(store);
+        self.tell_gone(store);
+        self.look_up(false, store);
         (self.known_until, self.blocked) = (None, false);
         let shortened = why == Piece::Shortened || why == Piece::Opened(Opened::Other);
         if (anew || shortened) && self.rows.has_times() {
@@ -246,21 +273,6 @@ impl CsvReader {
         if !self.blocked {
             self.save(store);
         }
-    }
-
-    /// Says what becomes of a file that was written anew though samples of it are held.
-    fn tell_rewritten(&mut self, store: &mut SampleStore) {
-        let path = self.path.display();
-        let stay = "was written anew; the samples recorded from it before stay in the ring";
-        let advice = "to start over from the file: stop the agent, `dunlin-agent data reset`";
-        if self.rows.has_times() {
-            log::warn!("{path}: {stay}, only newer ones are added; {advice}");
-            return;
-        }
-        self.blocked = true;
-        let problem =
-            "its rows have no times, so nothing tells which of them are new: none is read";
-        store.set_problem(Some(format!("{path}: {stay}; {problem}; {advice}")));
     }
 
     fn tear(&mut self, store: &mut SampleStore) {
@@ -293,14 +305,16 @@ impl CsvReader {
         };
         match row {
             Ok(Row::Head(start)) => {
+                self.tell_header(store);
                 if let Some(base_us) = start {
                     self.time = ImpliedTime { base_us, steps: 0 };
                     self.base_us = base_us;
-                    self.look_up(store);
+                    self.look_up(false, store);
                 }
             }
             Ok(Row::Blank) => {}
             Ok(Row::Filtered) => {
+                self.seen.filtered += 1;
                 let (rows, name) = (&self.rows, &self.name);
                 let detail = || format!("{name} line {number}, {}", rows.describe_filter());
                 store.lose(Loss::Filtered, 1, detail);
@@ -308,12 +322,18 @@ impl CsvReader {
             Ok(Row::Sample { time_us, label, values }) => {
                 let at_us = time_us.unwrap_or_else(|| self.time.now_us(self.period_ns));
                 self.time.steps += 1;
+                if time_us.is_some() {
+                    self.order.add(at_us, values);
+                }
                 if time_us.is_some() && self.known_until.is_some_and(|known| at_us <= known) {
+                    self.seen.refused += 1;
                     return self.refuse(store, number, &Refusal::Known);
                 }
+                self.seen.taken += 1;
                 store.take(at_us, self.label.as_deref().unwrap_or(label), values);
             }
             Ok(Row::Refused(refusal)) => {
+                self.seen.refused += 1;
                 // The sample was taken, only not understood: its time passes.
                 self.time.steps += 1;
                 self.refuse(store, number, &refusal);
@@ -335,38 +355,49 @@ impl CsvReader {
     /// Takes the last line for whole, even if it has no end: nothing more will come.
     pub(super) fn finish(&mut self, store: &mut SampleStore) {
         let number = self.lines.number();
+        if self.lines.has_only_returns() && !self.blocked {
+            let lack = self.lack().unwrap_or_default();
+            store.hint("input", lack.clone());
+            store.set_problem(Some(lack));
+            self.lines.restart();
+            return;
+        }
         if let Some(line) = self.lines.finish() {
             self.take_line(store, &Line::Whole(&line), number);
             self.line_end = self.follower.offset().unwrap_or(self.line_end);
         }
-        self.tell_search(store);
-    }
-
-    /// Says what a file lacks that has not had its header yet.
-    fn tell_search(&self, store: &mut SampleStore) {
-        if let Some(problem) = self.rows.search_problem() {
-            store.set_problem(Some(format!("{}: {problem}", self.path.display())));
+        if let Some(folder) = self.folder.as_ref().filter(|folder| folder.path("") == self.path) {
+            store.set_problem(Some(folder.lack()));
+        } else if let Some(lack) = self.lack() {
+            store.hint("input", lack);
         }
+        self.judge(store);
+        self.tell_search(store);
     }
 
     /// Goes on to the next file of the folder, once there is one.
     fn next_file(&mut self, store: &mut SampleStore) -> bool {
-        let Some(folder) =
-            self.folder.as_ref().filter(|_| self.quiet_polls.is_multiple_of(FOLDER_POLLS))
-        else {
+        if !self.quiet_polls.is_multiple_of(FOLDER_POLLS) {
             return false;
-        };
+        }
+        self.tell_passed(store);
+        let Some(folder) = &self.folder else { return false };
         // While none is there yet, the name is the pattern of those that are waited for.
-        let known = if folder.path("") == self.path { "" } else { self.name.as_str() };
+        let waits = folder.path("") == self.path;
+        let known = if waits { "" } else { self.name.as_str() };
         let Some(name) = folder.after(known).filter(|name| *name != self.name) else {
             return false;
         };
         let path = folder.path(&name);
-        self.finish(store);
+        if !waits {
+            self.finish(store);
+        }
         log::info!("{}: is read now", path.display());
         self.follower = Follower::file(&path, None);
         self.path = path;
         self.take_name();
+        // The one that was read is among those before it now.
+        self.passed = self.passed.filter(|_| !waits).map(|passed| passed + 1);
         true
     }
 
@@ -377,12 +408,24 @@ impl CsvReader {
         }
         self.quiet_polls = self.quiet_polls.wrapping_add(1);
         if self.follower.waits_for_file() {
-            let problem = format!("{}: not there yet; waiting for it", self.path.display());
+            let problem = match &self.folder {
+                Some(folder) if folder.path("") == self.path => folder.lack(),
+                _ => format!("{}: not there yet; waiting for it", self.path.display()),
+            };
             store.set_problem(Some(problem));
         } else if self.follower.waits_for_writer() {
             let problem = "nobody writes to this FIFO; start the program that does";
             store.set_problem(Some(format!("{}: {problem}", self.path.display())));
         } else {
+            if self.quiet_polls.is_multiple_of(FOLDER_POLLS) {
+                self.judge(store);
+                if let Some(index) = &mut self.index {
+                    index.look(store);
+                }
+                if let Some(lack) = self.lack() {
+                    store.set_problem(Some(lack));
+                }
+            }
             self.tell_search(store);
         }
         false

@@ -116,6 +116,11 @@ impl RowReader {
         self.table.search_problem()
     }
 
+    /// The line of a header that looks like a row.
+    pub(super) fn row_like_header(&self) -> Option<u64> {
+        self.table.row_like_header()
+    }
+
     /// Whether rows bring their times.
     pub(super) fn has_times(&self) -> bool {
         self.time.is_some()

@@ -130,6 +130,8 @@ struct Head {
     units: u32,
     /// Whether the last header did not fit, and a later line may.
     lost: bool,
+    /// A header that looks like a row: its line.
+    row_like: Option<u64>,
 }
 
 impl Table {
@@ -253,6 +255,7 @@ impl Table {
                 self.places = Some(places);
                 self.head.searching = false;
                 self.head.units = self.format.skip_after_header;
+                self.head.row_like = self.looks_like_a_row().then_some(number);
                 return Ok(Some(Step::Head));
             }
             Err(lack) => lack,
@@ -277,6 +280,24 @@ impl Table {
         self.head.searching = false;
         let best = self.head.best.take().unwrap_or_default().1;
         Err(format!("none of its first {HEADER_LINES_MAX} lines has all columns: {best}"))
+    }
+
+    /// Whether the line just split, which is taken for the header though no column goes by a name, has
+    /// numbers in all wanted columns. Some programs number columns: those are names.
+    fn looks_like_a_row(&self) -> bool {
+        let (mut numbers, mut places) = (true, true);
+        for column in &self.wanted {
+            let Column::Index(place) = column else { return false };
+            let text = self.splitter.field(*place).unwrap_or("");
+            numbers &= text.parse::<f64>().is_ok();
+            places &= text.parse() == Ok(*place);
+        }
+        numbers && !places
+    }
+
+    /// The line of a header that looks like a row.
+    pub(super) fn row_like_header(&self) -> Option<u64> {
+        self.head.row_like
     }
 
     /// After a first line that was no header: whether a later one would be.

@@ -3,6 +3,7 @@
 mod folder;
 mod inputs;
 mod label_files;
+mod odd;
 mod resume;
 mod rewritten;
 

@@ -51,6 +51,8 @@ pub struct Ring {
     pending: Vec<u8>,
     times: Option<Times>,
     cut: u64,
+    /// Samples that were in the file and are not, as far as that can be seen.
+    gone: u64,
     /// Blocks in which labels were changed since the ring was opened.
     relabelled: u64,
     scratch: Record,
@@ -85,10 +87,13 @@ impl Ring {
         let mut file = open_file(path)?;
         let (found, start) = Header::read(&mut file).map_err(DataError::io(path, "read"))?;
         if matches!(found, Found::Damaged) {
+            let length = file.metadata().map_err(DataError::io(path, "read"))?.len();
             drop(file);
             set_aside(path)?;
             header.create(path)?;
-            return Self::open(path, header);
+            let mut ring = Self::open(path, header)?;
+            ring.gone = (length.saturating_sub(ring.start) / ring.layout.bytes() as u64).max(1);
+            return Ok(ring);
         }
         let compared = compare(&found, &header);
         let differs = |problem| DataError::Ring { path: path.to_owned(), problem };
@@ -144,6 +149,7 @@ impl Ring {
             pending: Vec::new(),
             times: None,
             cut: 0,
+            gone: 0,
             relabelled: 0,
             scratch: layout.blank(),
             layout,
@@ -192,6 +198,12 @@ impl Ring {
     /// Values that the ring could not hold since it was opened. They read as NaN.
     pub fn cut(&self) -> u64 {
         self.cut
+    }
+
+    /// Samples that were in the file and are gone, as far as that can be seen: it could not be read, or
+    /// had gone round and was cut short. At least 1 where there were any.
+    pub fn gone(&self) -> u64 {
+        self.gone
     }
 
     /// A number that changes whenever a sample gets another label than it had.

@@ -49,7 +49,10 @@ impl Ring {
         result?;
         fresh.skip_to(self.next)?;
         fresh.oldest = fresh.next.saturating_sub(fresh.header.capacity).max(from);
-        fresh.cut = 0;
+        (fresh.cut, fresh.gone) = (0, self.gone);
+        if fresh.next > fresh.header.capacity {
+            fresh.fill_up().map_err(DataError::io(fresh_path, "write"))?;
+        }
         fresh.sync()?;
         fs::rename(fresh_path, &path).map_err(DataError::io(&path, "replace"))?;
         file::sync_folder(&path).map_err(DataError::io(&path, "sync the folder"))?;

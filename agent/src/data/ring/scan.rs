@@ -65,7 +65,19 @@ impl Ring {
             self.note_time(time);
         }
         self.oldest = self.next.saturating_sub(self.header.capacity);
+        // A ring that has gone round has all its places.
+        if self.next > self.header.capacity && places < self.header.capacity {
+            self.gone = self.header.capacity - places;
+            log::error!("{}: is cut short by {} samples", self.path.display(), self.gone);
+            self.fill_up()?;
+        }
         Ok(())
+    }
+
+    /// Gives the file all its places; what is in those that it lacked is no record.
+    pub(super) fn fill_up(&self) -> io::Result<()> {
+        let bytes = self.header.capacity.saturating_mul(self.layout.bytes() as u64);
+        self.file.set_len(self.start + bytes)
     }
 
     /// Reads up to a block of whole records from `place` on; gives how many.

@@ -202,6 +202,26 @@ fn files_that_are_no_rings_are_moved_aside_and_newer_rings_are_left_alone() {
 }
 
 #[test]
+fn samples_that_are_gone_from_the_file_are_counted_once() {
+    let (_dir, path, mut ring) = ring();
+    assert_eq!(ring.gone(), 0);
+    fill(&mut ring, 0..1500);
+    let (start, bytes) = (ring.start, ring.layout.bytes() as u64);
+    drop(ring);
+    OpenOptions::new().write(true).open(&path).unwrap().set_len(start + 600 * bytes).unwrap();
+    let mut ring = Ring::open(&path, header(1024)).unwrap();
+    assert_eq!((ring.gone(), ring.next_sequence(), sequences(&mut ring).len()), (424, 1500, 600));
+    drop(ring);
+    assert_eq!(Ring::open(&path, header(1024)).unwrap().gone(), 0);
+    let ring = Ring::open(&path, header(2048)).unwrap();
+    assert_eq!(ring.gone(), 0);
+    drop(ring);
+    assert_eq!(Ring::open(&path, header(2048)).unwrap().gone(), 0, "room alone is nothing lost");
+    fs::write(&path, "").unwrap();
+    assert_eq!(Ring::open(&path, header(1024)).unwrap().gone(), 1, "nobody knows how many");
+}
+
+#[test]
 fn noise_behind_the_header_is_no_sample() {
     let (_dir, path, ring) = ring();
     let start = usize::try_from(ring.start).unwrap();

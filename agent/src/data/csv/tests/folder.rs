@@ -105,3 +105,130 @@ fn a_range_of_rows_ends_with_its_recording_and_that_is_told() {
     let losses = running.status().losses;
     assert_eq!(losses.count(Loss::Label), 2, "{losses}");
 }
+
+#[test]
+fn an_index_without_the_columns_or_the_row_says_what_it_has_instead() {
+    let keys = |file: &str| format!("label_file = {{ file = '{file}', label = 'what' }}");
+    for (file, expected) in [
+        (
+            "recording",
+            "labels.csv line 1: the header has no column for recording; it has 2: what, name",
+        ),
+        (
+            "name",
+            "has no row for rec1.csv; it has rows for column 1 (\"name\"): \"rec7.csv\"; column",
+        ),
+    ] {
+        let bench = bench(&keys(file));
+        bench.append("labels.csv", "what,name\nwalk,rec7.csv\nsit,rec8.csv\nsit,rec8.csv\n");
+        bench.append("day/rec1.csv", "x,y\n1,0\n");
+        let losses = bench.run().status().losses;
+        let last = losses.last(Loss::Label).unwrap();
+        assert!(last.contains(expected), "{last}");
+        assert_eq!(losses.count(Loss::Label), 1, "{last}");
+    }
+}
+
+#[test]
+fn names_of_recordings_that_are_numbers_are_compared_as_numbers() {
+    let bench = bench("label_file = { file = 'name', label = 'what' }");
+    bench.append("labels.csv", "what,name\nwalk,1\nsit,02\n");
+    bench.append("day/01.csv", "x,y\n1,0\n");
+    bench.append("day/2.csv", "x,y\n2,0\n");
+    assert_eq!(bench.run().texts(), ["walk", "sit"]);
+}
+
+#[test]
+fn an_index_that_is_changed_says_that_recordings_keep_their_labels() {
+    for restart in [false, true] {
+        let bench = bench("label_file = { file = 'name', label = 'what' }");
+        bench.append("labels.csv", "what,name\nwalk,rec1\n");
+        bench.append("day/rec1.csv", "x,y\n1,0\n");
+        bench.append("day/rec2.csv", "x,y\n2,0\n");
+        bench.append("labels.csv", "sit,rec2\n");
+        let mut running = bench.run();
+        running.rest_and_settle();
+        assert_eq!(running.status().losses.count(Loss::Label), 0, "rows may be added");
+        running.save();
+        let corrected = "what,name\nrun,rec1\nsit,rec2\n";
+        if restart {
+            drop(running);
+            fs::write(bench.dir.path().join("labels.csv"), corrected).unwrap();
+            running = bench.run();
+        } else {
+            fs::write(bench.dir.path().join("labels.csv"), corrected).unwrap();
+        }
+        running.rest_and_settle();
+        assert_eq!(running.texts(), ["walk", "sit"]);
+        let losses = running.status().losses;
+        let last = losses.last(Loss::Label).unwrap();
+        assert!(last.contains("was changed") && last.contains("data reset"), "{last}");
+        assert_eq!(losses.count(Loss::Label), 1);
+    }
+}
+
+#[test]
+fn recordings_whose_times_all_begin_with_zero_keep_their_own_labels() {
+    let bench = bench(
+        "time = 't'\nlabel_file = { file = 'name', start = 'from', end = 'to', label = 'what' }",
+    );
+    bench.append("labels.csv", "what,name,from,to\nwalk,rec1,0,0.03\nsit,rec2,0.01,0.05\n");
+    for (name, value) in [("rec1", 1), ("rec2", 2)] {
+        let rows: String = (0..3).map(|n| format!("0.0{},{value},0\n", n * 2)).collect();
+        bench.append(&format!("day/{name}.csv"), &format!("t,x,y\n{rows}"));
+    }
+    let mut running = bench.run();
+    let expected = ["walk", "walk", "", "", "sit", "sit"];
+    assert_eq!(running.texts(), expected);
+    running.save();
+    drop(running);
+    assert_eq!(bench.run().texts(), expected);
+}
+
+#[test]
+fn a_recording_that_sorts_before_those_read_is_told() {
+    let bench = bench("");
+    bench.append("day/b.csv", "x,y\n1,1\n");
+    bench.append("day/c.csv", "x,y\n2,2\n");
+    let mut running = bench.run();
+    running.rest_and_settle();
+    assert_eq!(running.status().hints.len(), 0);
+    bench.append("day/a.csv", "x,y\n3,3\n");
+    running.rest_and_settle();
+    let hints = running.status().hints;
+    let text = hints.values().next().unwrap();
+    assert!(text.contains("day/c.csv: a file came that sorts before it, a.csv"), "{text}");
+    assert_eq!(running.numbers(), [1, 2]);
+}
+
+#[test]
+fn a_folder_without_recordings_names_what_it_has_and_its_label_file_is_none() {
+    let mut bench = bench("");
+    bench.config.sampling.labels_path = Some(bench.dir.path().join("day/labels.csv"));
+    bench.append("day/labels.csv", "0,1,walk\n");
+    bench.append("day/rec1.txt", "x,y\n1,1\n");
+    let running = bench.run();
+    let problem = running.status().problem.unwrap();
+    assert!(problem.contains("\"rec1.txt\"") && problem.contains("set source.files"), "{problem}");
+    bench.append("day/rec1.csv", "x,y\n1,1\n");
+    let mut running = {
+        drop(running);
+        bench.run()
+    };
+    running.rest_and_settle();
+    assert_eq!(running.texts(), ["walk"]);
+    assert_eq!(running.status().losses.faults(), 0);
+}
+
+#[test]
+fn rows_of_an_index_that_are_read_as_seconds_are_told() {
+    let bench = bench("label_file = { file = 'name', start = 'from', end = 'to', label = 'what' }");
+    bench.append("labels.csv", "what,name,from,to\nwalk,rec1,1,25\n");
+    let rows: String = (0..30).map(|n| format!("{n},0\n")).collect();
+    bench.append("day/rec1.csv", &format!("x,y\n{rows}"));
+    let mut running = bench.run();
+    running.rest_and_settle();
+    let hints = running.status().hints;
+    let text = hints.values().next().unwrap();
+    assert!(text.contains("rec1.csv") && text.contains("by = \"rows\""), "{text}");
+}
