@@ -41,7 +41,7 @@ impl Shards {
                     let n = parts.len();
                     return Err(format!("learning.data.held_out: below the {n} parts there are"));
                 }
-                for left_over in files::left_over(data)? {
+                if let Some(left_over) = files::left_over(data)? {
                     log::warn!("{left_over}");
                 }
                 let judges = parts.split_off(parts.len() - data.held_out);
