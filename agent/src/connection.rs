@@ -137,5 +137,6 @@ fn sum(a: Counters, b: Counters) -> Counters {
         messages_down: a.messages_down + b.messages_down,
         dropped: a.dropped + b.dropped,
         reconnects: a.reconnects + b.reconnects,
+        overlong: a.overlong + b.overlong,
     }
 }

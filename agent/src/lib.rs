@@ -34,6 +34,8 @@ pub mod instance;
 #[cfg(feature = "std")]
 pub mod nice;
 #[cfg(feature = "std")]
+pub mod origin;
+#[cfg(feature = "std")]
 pub mod ports;
 #[cfg(all(feature = "std", feature = "burn"))]
 pub mod show;

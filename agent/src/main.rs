@@ -14,6 +14,7 @@ use dunlin_agent::eligibility::Eligibility;
 use dunlin_agent::inference::{Inference, InferenceConfig, NetworkClassifier};
 use dunlin_agent::instance::InstanceLock;
 use dunlin_agent::nice::Nice;
+use dunlin_agent::origin::Origin;
 use dunlin_agent::ports::Conditions;
 use dunlin_agent::show;
 use dunlin_agent::store::FileStore;
@@ -133,6 +134,7 @@ fn check(config: &AgentConfig, path: &Path) -> ExitCode {
         // Not every user may look there.
         Err(problem) => warn!("the samples there were not compared: {problem}"),
     }
+    Origin::of(config).changes().iter().for_each(|change| warn!("{change}"));
     answer(say(&format!("{}: no problem found", path.display())))
 }
 
@@ -180,8 +182,11 @@ fn run(config: &AgentConfig, reset_state: bool) -> Result<(), Failure> {
     if reset_state {
         reset(&mut store)?;
     }
+    let origin = Origin::of(config);
+    origin.changes().iter().for_each(|change| warn!("{change}"));
     let source = dunlin_agent::data::open(&config.source, &config.state_dir)
         .map_err(|error| Failure { is_config: error.is_config(), ..failure(error) })?;
+    origin.note();
     let trainer = TrainerSettings { backend, holdout: config.training.held_back };
     let source: Arc<dyn WindowSource> = source.into();
     let trainer = BurnTrainer::new(Box::new(Arc::clone(&source)), trainer);

@@ -171,6 +171,11 @@ fn a_ring_of_other_channels_is_a_wrong_configuration_until_it_is_reset() {
     ended(child);
     let path = folder.path().join("agent.toml");
     let config = fs::read_to_string(&path).unwrap();
+    fs::write(&path, config.replace("'w1'", "'w2'").replace("a.csv", "b.csv")).unwrap();
+    let checked = output(folder.path(), &["config", "check"]);
+    let log = text(&checked.stderr);
+    assert!(checked.status.success(), "{log}");
+    assert!(log.contains("state of w1 until now") && log.contains("b.csv are added"), "{log}");
     fs::write(&path, config.replace("glucose = 'gl'", "sugar = 'gl'")).unwrap();
     for arguments in [&["config", "check"] as &[&str], &[]] {
         let refused = output(folder.path(), arguments);

@@ -42,7 +42,7 @@ use crate::snapshot::{Head, Record, Save, Snapshot};
 use crate::summary::{Counters, Failure};
 use crate::upload_assembly::UploadAssembly;
 use start::fresh;
-pub use start::{Initial, Start, StartError, check_word};
+pub use start::{Initial, Start, StartError, check_task, check_word};
 
 /// Seconds from 1970 to 2100.
 const YEAR_2100: u32 = 4_102_444_800;

@@ -8,7 +8,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::{Parser, Subcommand};
-use dunlin_aggregator::aggregator::{Aggregator, Initial, Start, StartError, check_word};
+use dunlin_aggregator::aggregator::{
+    Aggregator, Initial, Start, StartError, check_task, check_word,
+};
 use dunlin_aggregator::config::Config;
 use dunlin_aggregator::control;
 use dunlin_aggregator::io::{Input, Output, RoundEvent};
@@ -88,7 +90,7 @@ enum Command {
 
 #[derive(Subcommand)]
 enum ConfigCommand {
-    /// Read the configuration, and say what is wrong with it.
+    /// Read the configuration, compare it with the model that is kept, and say what is wrong.
     Check,
 }
 
@@ -119,12 +121,30 @@ fn perform(arguments: &Arguments) -> Outcome {
         None | Some(Command::Run) => run_until_signal(&config),
         Some(Command::Config { command: ConfigCommand::Check }) => {
             config.broker.check_files().map_err(RunError::Link)?;
+            check_store(&config)?;
             Ok(say(&format!("{} is valid", arguments.config.display()))?)
         }
         Some(Command::Export { file }) => export(&config, file),
         Some(Command::Import { file }) => import(&config, file),
         Some(Command::Query { file, json }) => ask::run(config, file, *json),
         Some(Command::Status { json }) => status(&config, *json),
+    }
+}
+
+/// Compares the task of the model in the store with the configured one, as a start does.
+fn check_store(config: &Config) -> Outcome {
+    let task = Task::new(config.settings.task.clone())?;
+    let adopted = adopts(config, &task).map_err(RunError::Start)?;
+    match Store::peek(&config.store) {
+        Ok(Some((layout, known))) if !adopted => {
+            Ok(check_task(layout, known.as_ref(), &task).map_err(RunError::Start)?)
+        }
+        Ok(_) => Ok(()),
+        Err(error) if error.is_config() => Err(error.into()),
+        Err(error) => {
+            log::warn!("the model that is kept was not compared with the task: {error}");
+            Ok(())
+        }
     }
 }
 

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use dunlin_protocol::id::LayoutHash;
+use dunlin_protocol::task::TaskSpec;
 use redb::{
     Database, DatabaseError, ReadOnlyDatabase, ReadableDatabase, ReadableTable, TableDefinition,
     TableError,
@@ -18,7 +20,7 @@ use crate::round::RoundKey;
 use crate::snapshot::{Save, Snapshot};
 use crate::summary::RoundSummary;
 pub use error::{StoreError, StoreProblem};
-use load::load;
+use load::{load, peek};
 use write::write_record;
 
 /// What the file says it is.
@@ -61,20 +63,32 @@ impl Store {
     /// [`StoreError`] when the file is in use, is something else, or cannot be written.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         let name = |problem| StoreError { path: path.to_owned(), problem };
-        refuse_other_schemas(path).map_err(name)?;
+        // What cannot be read this way is new, in use, damaged or no store: opening it says which. Opening
+        // it for writing changes bytes of the file.
+        if let Ok(database) = ReadOnlyDatabase::open(path) {
+            refuse_other_schemas(&database).map_err(name)?;
+        }
         make_private(path);
-        let database = match Database::create(path) {
-            Ok(database) => database,
-            Err(DatabaseError::UpgradeRequired(_)) => return Err(name(StoreProblem::NotOurs)),
-            Err(DatabaseError::Storage(redb::StorageError::Io(error)))
-                if error.kind() == std::io::ErrorKind::InvalidData =>
-            {
-                return Err(name(StoreProblem::NotOurs));
-            }
-            Err(error) => return Err(name(error.into())),
-        };
+        let database = Database::create(path).map_err(|error| name(of_open(error)))?;
         check_schema(&database).map_err(name)?;
         Ok(Self { path: path.to_owned(), database })
+    }
+
+    /// Layout and task of the model in the store at `path`, of which not a byte is changed. `None` where
+    /// there is no model yet, or the store is of an older version.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the file is in use, was not closed in order, is something else, or cannot be
+    /// read.
+    pub fn peek(path: &Path) -> Result<Option<(LayoutHash, Option<TaskSpec>)>, StoreError> {
+        let name = |problem| StoreError { path: path.to_owned(), problem };
+        // An empty file is a store that was never written.
+        if std::fs::metadata(path).map_or(true, |data| data.len() == 0) {
+            return Ok(None);
+        }
+        let database = ReadOnlyDatabase::open(path).map_err(|error| name(of_open(error)))?;
+        refuse_other_schemas(&database).map_err(name)?;
+        peek(&database).map_err(name)
     }
 
     fn named<T>(&self, result: Result<T, StoreProblem>) -> Result<T, StoreError> {
@@ -130,10 +144,21 @@ fn make_private(path: &Path) {
     let _ = dunlin_service::file::private().write(true).create_new(true).open(path);
 }
 
-/// Looks at a store without opening it for writing, which changes bytes of the file.
-fn refuse_other_schemas(path: &Path) -> Result<(), StoreProblem> {
-    // What cannot be read this way is new, in use, damaged or no store: opening it says which.
-    let Ok(database) = ReadOnlyDatabase::open(path) else { return Ok(()) };
+/// Why a file could not be opened.
+fn of_open(error: DatabaseError) -> StoreProblem {
+    match error {
+        DatabaseError::UpgradeRequired(_) => StoreProblem::NotOurs,
+        DatabaseError::Storage(redb::StorageError::Io(error))
+            if error.kind() == std::io::ErrorKind::InvalidData =>
+        {
+            StoreProblem::NotOurs
+        }
+        error => error.into(),
+    }
+}
+
+/// Refuses a store of a version that this program does not know.
+fn refuse_other_schemas(database: &ReadOnlyDatabase) -> Result<(), StoreProblem> {
     let Ok(meta) = database.begin_read()?.open_table(META) else { return Ok(()) };
     let schema = meta.get("schema")?.and_then(|bytes| bytes.value().try_into().ok());
     match schema.map(u32::from_le_bytes) {

@@ -124,15 +124,15 @@ fn a_model_is_imported_and_exported_again() {
     let swapped = TASK.replace(r#"["rest", "walk"]"#, r#"["walk", "rest"]"#);
     fs::write(folder.path().join("task.toml"), &swapped).unwrap();
     let digest = Task::new(toml::from_str(&swapped).unwrap()).unwrap().digest().to_string();
-    for command in ["run", "export"] {
-        let arguments = if command == "run" { vec!["run"] } else { vec!["export", &other] };
-        let refused = output(folder.path(), &arguments);
+    for arguments in [&["run"] as &[&str], &["export", &other], &["config", "check"]] {
+        let refused = output(folder.path(), arguments);
         let text = String::from_utf8_lossy(&refused.stderr).into_owned();
         assert_eq!(refused.status.code(), Some(78), "{text}");
         assert!(text.contains("labels:") && text.contains(&digest), "{text}");
     }
     let exported = output(folder.path(), &["export", "--adopt-task", &digest, &other]);
     assert_eq!(exported.status.code(), Some(0));
+    assert!(stdout(folder.path(), &["config", "check", "--adopt-task", &digest]).contains("valid"));
     let empty = self::folder("mqtt://localhost");
     for (folder, command) in [(&folder, "export"), (&folder, "import"), (&empty, "import")] {
         let refused = output(folder.path(), &[command, "--adopt-task", "0123", &other]);
@@ -142,7 +142,13 @@ fn a_model_is_imported_and_exported_again() {
     }
     // Another layout needs another store.
     fs::write(folder.path().join("task.toml"), TASK.replace("window = 4", "window = 6")).unwrap();
-    assert_eq!(output(folder.path(), &["run"]).status.code(), Some(78));
+    for arguments in [&["run"] as &[&str], &["config", "check"]] {
+        let refused = output(folder.path(), arguments);
+        assert_eq!(refused.status.code(), Some(78));
+        assert!(String::from_utf8_lossy(&refused.stderr).contains("belongs to another task"));
+    }
+    fs::write(folder.path().join("task.toml"), TASK).unwrap();
+    assert!(stdout(folder.path(), &["config", "check"]).contains("valid"));
 }
 
 /// A new store with this entry beside or in place of its own.
@@ -161,7 +167,8 @@ fn a_store_that_no_start_mends_ends_with_78_so_that_no_start_is_tried_again() {
     let folder = folder("mqtt://localhost");
     let path = folder.path().join("aggregator.redb");
     let refused = |text: &str| {
-        for arguments in [&["run"][..], &["export", "model.safetensors"], &["status"]] {
+        let export = ["export", "model.safetensors"];
+        for arguments in [&["run"][..], &export, &["status"], &["config", "check"]] {
             let output = output(folder.path(), arguments);
             let said = String::from_utf8_lossy(&output.stderr).into_owned();
             assert_eq!(output.status.code(), Some(78), "{said}");

@@ -16,6 +16,8 @@ pub const KEEP_ALIVE_S_MIN: u16 = 5;
 pub const KEEP_ALIVE_S_MAX: u16 = 1160;
 /// Keep-alive in seconds where nobody says otherwise.
 pub(crate) const KEEP_ALIVE_S_DEFAULT: u16 = 30;
+/// Most that [`LinkConfig::message_bytes_max`] may be: MQTT's own limit is 256 MiB.
+const MESSAGE_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Most URLs of one link.
 const URLS_MAX: usize = 16;
 /// How often files are looked at where nobody says otherwise.
@@ -53,6 +55,9 @@ pub struct LinkConfig {
     pub keep_alive_s: u16,
     /// What the broker says, retained, when the connection is lost without a good-bye.
     pub will: Option<Will>,
+    /// Longest message that is handed to the user, topic included, in bytes; longer ones are dropped
+    /// and counted. A packet of more than twice as much ends the connection.
+    pub message_bytes_max: usize,
     /// How much may wait to be sent.
     pub queue: QueueLimits,
     /// How often to look, while connected, whether one of the files has changed: then the link
@@ -121,6 +126,7 @@ impl LinkConfig {
             tls: None,
             keep_alive_s: KEEP_ALIVE_S_DEFAULT,
             will: None,
+            message_bytes_max: PACKET_BYTES_MAX,
             queue: QueueLimits::default(),
             look: LOOK,
         }
@@ -129,6 +135,12 @@ impl LinkConfig {
     /// All URLs, in the order in which they are tried.
     pub fn urls(&self) -> impl Iterator<Item = &BrokerUrl> {
         std::iter::once(&self.url).chain(&self.more_urls)
+    }
+
+    /// The longest packet that is read, in bytes: above the longest message, so that one oversized
+    /// message of a peer costs that message and not the connection.
+    pub fn incoming_bytes_max(&self) -> usize {
+        self.message_bytes_max.saturating_mul(2)
     }
 
     /// Checks every setting; the error names the setting and its range.
@@ -146,6 +158,10 @@ impl LinkConfig {
         if self.queue.messages == 0 || self.queue.bytes < PACKET_BYTES_MAX {
             let problem = format!("it must hold one packet of {PACKET_BYTES_MAX} bytes at least");
             return Err(LinkError::setting("queue", problem));
+        }
+        if !(PACKET_BYTES_MAX..=MESSAGE_BYTES_MAX).contains(&self.message_bytes_max) {
+            let problem = format!("{PACKET_BYTES_MAX} to {MESSAGE_BYTES_MAX} bytes");
+            return Err(LinkError::setting("message_bytes_max", problem));
         }
         if self.more_urls.len() >= URLS_MAX {
             return Err(LinkError::setting("urls", format!("at most {URLS_MAX}")));
@@ -286,6 +302,7 @@ mod tests {
         assert!(refused(|c| c.keep_alive_s = 4).contains("keep_alive_s"));
         assert!(refused(|c| c.keep_alive_s = 1161).contains("keep_alive_s"));
         assert!(refused(|c| c.queue.bytes = 10).contains("queue"));
+        assert!(refused(|c| c.message_bytes_max = 10).contains("message_bytes_max"));
         assert!(refused(|c| c.tls = Some(TlsFiles::default())).contains("mqtts://"));
         let long = Will { topic: "a/#".into(), payload: vec![] };
         assert!(refused(|c| c.will = Some(long)).contains("wildcard"));

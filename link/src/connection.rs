@@ -22,8 +22,7 @@ use crate::link::LinkEvent;
 use crate::outbox::{Leave, Outbox};
 use crate::url::BrokerUrl;
 
-/// What rumqttc reads and writes at the most, in bytes: above our own limit, so that one oversized
-/// message of a peer costs that message and not the connection.
+/// What rumqttc writes at the most, in bytes: above our own limit, which is checked before.
 const WIRE_BYTES_MAX: usize = 2 * PACKET_BYTES_MAX;
 /// Seconds for a dial with its handshakes, and for the writing of one packet.
 const NETWORK_TIMEOUT_S: u64 = 60;
@@ -71,7 +70,7 @@ pub(crate) fn options(
         .set_transport(transport)
         .set_clean_session(true)
         .set_keep_alive(Duration::from_secs(u64::from(config.keep_alive_s)))
-        .set_max_packet_size(WIRE_BYTES_MAX, WIRE_BYTES_MAX)
+        .set_max_packet_size(config.incoming_bytes_max(), WIRE_BYTES_MAX)
         .set_inflight(IN_FLIGHT);
     if let Some(username) = &config.username {
         options.set_credentials(username, password.unwrap_or_default());
@@ -101,7 +100,7 @@ pub(crate) async fn serve(
     // Each future is made once and dropped with the connection: a `poll` that is dropped half-way
     // would leave half a packet in the socket.
     let end = tokio::select! {
-        end = receive(&mut event_loop, outbox, sink, on_connected) => end,
+        end = receive(&mut event_loop, outbox, dialer.config(), sink, on_connected) => end,
         end = feed(&client, outbox) => end,
         end = stalled(outbox, patience) => end,
         end = left(outbox) => end,
@@ -116,6 +115,7 @@ pub(crate) async fn serve(
 async fn receive(
     event_loop: &mut EventLoop,
     outbox: &Outbox,
+    config: &LinkConfig,
     sink: &mut Sink,
     on_connected: &mut (dyn FnMut() + Send),
 ) -> End {
@@ -130,7 +130,9 @@ async fn receive(
                     return End::Lost("the program did not take the news of the connection".into());
                 }
             }
-            Ok(Event::Incoming(Packet::Publish(publish))) => deliver(publish, outbox, sink),
+            Ok(Event::Incoming(Packet::Publish(publish))) => {
+                deliver(publish, outbox, config.message_bytes_max, sink);
+            }
             Ok(Event::Incoming(Packet::PubAck(answer))) => outbox.acknowledged(answer.pkid),
             Ok(Event::Incoming(Packet::SubAck(answer))) => {
                 let topic = outbox.subscribe_answered(answer.pkid);
@@ -143,7 +145,15 @@ async fn receive(
             Ok(Event::Outgoing(Outgoing::Publish(packet))) => outbox.published(packet),
             Ok(Event::Outgoing(Outgoing::Subscribe(packet))) => outbox.subscribe_written(packet),
             Ok(Event::Incoming(_) | Event::Outgoing(_)) => {}
-            Err(error) => return failure(&error, patience.as_secs()),
+            Err(error) => {
+                if let Some(bytes) = overlong(&error) {
+                    outbox.count_overlong();
+                    let most = config.incoming_bytes_max();
+                    let text = format!("the broker sent a packet of {bytes} bytes, over {most}");
+                    return End::Lost(text);
+                }
+                return failure(&error, patience.as_secs());
+            }
         }
         in_a_row += 1;
         if in_a_row == EVENTS_IN_A_ROW {
@@ -153,9 +163,9 @@ async fn receive(
     }
 }
 
-fn deliver(publish: Publish, outbox: &Outbox, sink: &mut Sink) {
+fn deliver(publish: Publish, outbox: &Outbox, bytes_max: usize, sink: &mut Sink) {
     outbox.arrived(publish.payload.len());
-    if publish.topic.len() + publish.payload.len() > PACKET_BYTES_MAX {
+    if publish.topic.len() + publish.payload.len() > bytes_max {
         log::debug!("dropped {} bytes from {}: too long", publish.payload.len(), publish.topic);
         outbox.count_dropped();
         return;
@@ -294,6 +304,17 @@ fn failure(error: &ConnectionError, keep_alive_s: u64) -> End {
     if is_cut(error) { End::Cut(describe(error)) } else { End::Lost(describe(error)) }
 }
 
+/// Length of the packet that is longer than what is read, where the connection ended over one.
+#[allow(clippy::wildcard_enum_match_arm)] // which variants there are depends on rumqttc's features
+fn overlong(error: &ConnectionError) -> Option<usize> {
+    match error {
+        ConnectionError::MqttState(StateError::Deserialization(
+            mqttbytes::Error::PayloadSizeLimitExceeded(bytes),
+        )) => Some(*bytes),
+        _ => None,
+    }
+}
+
 /// What the system said of the connection, wherever rumqttc has put it.
 #[allow(clippy::wildcard_enum_match_arm)] // rumqttc's errors depend on its features
 fn io_error(error: &ConnectionError) -> Option<&io::Error> {
@@ -337,9 +358,6 @@ fn describe(error: &ConnectionError) -> String {
         ConnectionError::FlushTimeout => {
             format!("a packet could not be written within {NETWORK_TIMEOUT_S} s")
         }
-        ConnectionError::MqttState(StateError::Deserialization(
-            mqttbytes::Error::PayloadSizeLimitExceeded(bytes),
-        )) => format!("the broker sent a packet of {bytes} bytes, over {WIRE_BYTES_MAX}"),
         ConnectionError::MqttState(StateError::Io(error))
         | ConnectionError::MqttState(StateError::Deserialization(mqttbytes::Error::Io(error))) => {
             format!("the connection broke: {error}")

@@ -15,6 +15,8 @@ pub struct Counters {
     pub dropped: u64,
     /// Connections after the first.
     pub reconnects: u64,
+    /// Connections that ended over a packet longer than what is read.
+    pub overlong: u64,
 }
 
 /// Packets that a broker may be refusing: connections in a row ended while a packet was longer than

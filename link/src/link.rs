@@ -39,7 +39,7 @@ pub enum LinkEvent {
     Message {
         /// Where it was published.
         topic: String,
-        /// What was published; never over `limits::PACKET_BYTES_MAX`.
+        /// What was published; never over [`LinkConfig::message_bytes_max`].
         payload: Vec<u8>,
     },
 }

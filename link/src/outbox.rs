@@ -128,6 +128,11 @@ impl Outbox {
         self.lock().counters.dropped += 1;
     }
 
+    /// Counts the end of a connection over a packet that is longer than what is read.
+    pub(crate) fn count_overlong(&self) {
+        self.lock().counters.overlong += 1;
+    }
+
     /// Takes the next thing to send and notes that it was handed over.
     pub(crate) fn next(&self) -> Next {
         let mut state = self.lock();

@@ -53,7 +53,42 @@ pub fn read<T: DeserializeOwned>(path: &Path, bytes_max: u64) -> Result<T, Confi
 /// # Errors
 /// As [`read`], with the line.
 pub fn read_file<T: DeserializeOwned>(path: &Path, bytes_max: u64) -> Result<T, ConfigFileError> {
-    toml::from_str(&read_text(path, bytes_max)?).map_err(|error| problem(path, error))
+    let text = read_text(path, bytes_max)?;
+    toml::from_str(&text).map_err(|error| match line_of(&text, &error) {
+        Some(line) => problem(path, format!("{line}\n{}", error.message())),
+        None => problem(path, error),
+    })
+}
+
+/// The line of the key that `error` names, where its own place is only that of the section: what is read
+/// in two steps has lost the places of its keys.
+fn line_of(text: &str, error: &toml::de::Error) -> Option<String> {
+    let start = error.span()?.start;
+    let section = text.get(start..)?.lines().next()?;
+    let name = section.strip_prefix('[')?.split(']').next()?;
+    let key = key_of(error.message())?;
+    let before = text.get(..start)?.lines().count();
+    let mut lines = text.get(start..)?.lines().enumerate();
+    let own = |line: &str| {
+        let header = line.strip_prefix('[').and_then(|line| line.split(']').next());
+        header.is_none_or(|header| header == name || header.starts_with(&format!("{name}.")))
+    };
+    let names = |line: &str| {
+        let line = line.trim_start();
+        let key_value =
+            line.strip_prefix(key).is_some_and(|rest| rest.trim_start().starts_with('='));
+        key_value || line.starts_with(&format!("[{name}.{key}]"))
+    };
+    let found = lines.by_ref().take_while(|(_, line)| own(line)).find(|(_, line)| names(line));
+    found.map(|(at, line)| format!("line {}: {}", before + at + 1, line.trim()))
+}
+
+/// The key that the message of an error names: the unknown field, or the last one in which something is.
+fn key_of(message: &str) -> Option<&str> {
+    let after = |mark: &str| message.rfind(mark).map(|at| &message[at + mark.len()..]);
+    let rest = after("unknown field `").or_else(|| after("\nin `"))?;
+    let path = rest.split('`').next()?;
+    path.rsplit('.').next().filter(|key| !key.is_empty())
 }
 
 /// The folder of the drop-ins of the configuration at `path`: `agent.d` beside `agent.toml`.
@@ -172,6 +207,34 @@ mod tests {
         fs::write(&path, "name = 'a'\n[broker]\nurl = 7").unwrap();
         let text = read::<Config>(&path, MAX).unwrap_err().to_string();
         assert!(text.contains("agent.toml") && text.contains("line 3"), "{text}");
+    }
+
+    /// A section that is read in two steps.
+    #[derive(Debug, Deserialize)]
+    struct InSteps {
+        #[serde(deserialize_with = "in_steps")]
+        broker: Broker,
+    }
+
+    fn in_steps<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Broker, D::Error> {
+        let table = Table::deserialize(deserializer)?;
+        Value::Table(table).try_into().map_err(serde::de::Error::custom)
+    }
+
+    #[test]
+    fn a_wrong_key_of_a_section_that_is_read_in_steps_is_shown_with_its_line() {
+        let wrong = |text: &str| {
+            let (_dir, path) = folder(&[("agent.toml", text)]);
+            let config = read::<InSteps>(&path, MAX).map(|config| config.broker);
+            config.unwrap_err().to_string()
+        };
+        let text = wrong("ulr = 'no'\n\n[broker]\nurl = 'x'\n  ulr = 'y'\n[other]\nulr = 1");
+        assert!(text.contains("line 5: ulr = 'y'\nunknown field `ulr`"), "{text}");
+        let text = wrong("[broker]\n# url\nurl = 7");
+        assert!(text.contains("line 3: url = 7\ninvalid type: integer `7`"), "{text}");
+        let text = wrong("[broker]\nports = []\n[other]\nurl = 1");
+        assert!(text.contains("line 1") && text.contains("missing field `url`"), "{text}");
+        assert!(wrong("broker = { ulr = 1 }").contains("line 1"));
     }
 
     #[test]

@@ -63,44 +63,25 @@ fn a_federation_goes_on_where_broker_and_aggregator_die_together_on(broker: Opti
     world.assert_each_counted_once(&[0, 1], 4);
 }
 
-#[test]
-fn a_federation_goes_on_where_broker_and_aggregator_die_together_on_nats() {
-    a_federation_goes_on_where_broker_and_aggregator_die_together_on(OtherBroker::nats());
+/// A test of each situation for each broker, by its name.
+macro_rules! on {
+    ($($broker:ident: $($situation:ident),+;)+) => {
+        $(mod $broker {
+            use super::OtherBroker;
+            $(#[test]
+            fn $situation() {
+                super::$situation(OtherBroker::$broker());
+            })+
+        })+
+    };
 }
 
-#[test]
-fn a_federation_goes_on_where_broker_and_aggregator_die_together_on_rabbitmq() {
-    a_federation_goes_on_where_broker_and_aggregator_die_together_on(OtherBroker::rabbitmq());
-}
-
-#[test]
-fn a_federation_on_nats_goes_on_over_a_kill_of_the_broker() {
-    a_federation_goes_on_over_a_kill_on(OtherBroker::nats());
-}
-
-#[test]
-fn a_federation_on_rabbitmq_goes_on_over_a_kill_of_the_broker() {
-    a_federation_goes_on_over_a_kill_on(OtherBroker::rabbitmq());
-}
-
-#[test]
-fn a_federation_on_aedes_goes_on_over_a_kill_of_the_broker() {
-    a_federation_goes_on_over_a_kill_on(OtherBroker::aedes());
-}
-
-#[test]
-fn an_aggregator_that_comes_last_finds_its_devices_on_nats() {
-    an_aggregator_that_comes_last_finds_its_devices_on(OtherBroker::nats());
-}
-
-#[test]
-fn an_aggregator_that_comes_last_finds_its_devices_on_rabbitmq() {
-    an_aggregator_that_comes_last_finds_its_devices_on(OtherBroker::rabbitmq());
-}
-
-#[test]
-fn an_aggregator_that_comes_last_finds_its_devices_on_aedes() {
-    an_aggregator_that_comes_last_finds_its_devices_on(OtherBroker::aedes());
+on! {
+    nats: a_federation_goes_on_over_a_kill_on, an_aggregator_that_comes_last_finds_its_devices_on,
+        a_federation_goes_on_where_broker_and_aggregator_die_together_on;
+    rabbitmq: a_federation_goes_on_over_a_kill_on, an_aggregator_that_comes_last_finds_its_devices_on,
+        a_federation_goes_on_where_broker_and_aggregator_die_together_on;
+    aedes: a_federation_goes_on_over_a_kill_on, an_aggregator_that_comes_last_finds_its_devices_on;
 }
 
 #[test]

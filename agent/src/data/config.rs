@@ -92,6 +92,7 @@ impl<'de> Deserialize<'de> for SourceConfig {
             Kind::Iio => {
                 let mut config: IioConfig = live(keys, "")?;
                 config.fill_units();
+                config.sampling.note_units();
                 Self::Iio(config)
             }
             Kind::Mqtt => {
@@ -99,6 +100,7 @@ impl<'de> Deserialize<'de> for SourceConfig {
                 broker.entry("url").or_insert_with(|| mqtt::LOCAL_URL.into());
                 let mut config: MqttConfig = live(keys, ", and an mqtt source those of [broker]")?;
                 config.input.broker = read(broker.into())?;
+                config.sampling.note_units();
                 config.fill_missing();
                 Self::Mqtt(config)
             }
@@ -224,12 +226,34 @@ impl SourceConfig {
         if let Some(header) = self.ring_header() {
             files::check_ring(state_dir, &header)?;
         }
+        let (written, again) = match self {
+            Self::Har(_) => return Ok(()),
+            Self::Csv(config) => (&config.sampling.written, config.input.can_be_read_again()),
+            Self::Iio(config) => (&config.sampling.written, false),
+            Self::Mqtt(config) => (&config.sampling.written, false),
+        };
+        files::check_written(state_dir, written, again)
+    }
+
+    /// Where samples come from, for people and to know it again.
+    pub fn origin(&self) -> String {
         match self {
-            Self::Csv(config) if config.input.can_be_read_again() => {
-                files::check_written(state_dir, &config.sampling.written)
+            Self::Har(har) => format!("person {} in {}", har.person, har.dir.display()),
+            Self::Csv(csv) => csv.input.path.display().to_string(),
+            Self::Iio(iio) => {
+                let devices = iio.input.device.iter().chain(iio.input.devices.values());
+                devices.map(String::as_str).collect::<Vec<_>>().join(", ")
             }
-            Self::Har(_) | Self::Csv(_) | Self::Iio(_) | Self::Mqtt(_) => Ok(()),
+            Self::Mqtt(mqtt) => {
+                let topics = mqtt.subscriptions().into_iter().collect::<Vec<_>>();
+                format!("{} at {}", topics.join(", "), mqtt.input.broker.url)
+            }
         }
+    }
+
+    /// Whether the folder `state_dir` has samples.
+    pub fn has_samples(&self, state_dir: &Path) -> bool {
+        self.ring_header().is_some() && state_dir.join(files::RING).is_file()
     }
 
     /// What the ring of a live source must hold.

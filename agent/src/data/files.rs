@@ -24,6 +24,8 @@ pub(super) const SPANS: &str = "samples.spans";
 pub(super) const INDEX: &str = "samples.index";
 /// The keys that say what a file means, as they were when it was read.
 const WRITTEN: &str = "samples.source";
+/// Begins the key of the unit of a channel.
+const UNIT_OF: &str = "unit of ";
 /// Longest such file in bytes.
 const WRITTEN_BYTES_MAX: u64 = 256 * 1024;
 /// What may be left of a ring that was being brought over, or could not be read.
@@ -35,11 +37,12 @@ pub(super) fn check_ring(state_dir: &Path, header: &Header) -> Result<(), DataEr
 }
 
 /// Compares the keys by which samples in the folder `state_dir` were read with `written`. Nothing is
-/// wrong where there are no samples, or nobody noted the keys.
+/// wrong where there are no samples, or nobody noted the keys. `again`: whether the input can be read
+/// again; where it cannot, only a unit that was added gives the samples that are kept another meaning.
 ///
 /// # Errors
 /// [`DataError::Ring`] with the keys that differ, or that the note is damaged; [`DataError::Io`].
-pub(super) fn check_written(state_dir: &Path, written: &str) -> Result<(), DataError> {
+pub(super) fn check_written(state_dir: &Path, written: &str, again: bool) -> Result<(), DataError> {
     let (ring, path) = (state_dir.join(RING), state_dir.join(WRITTEN));
     let mut bytes = Vec::new();
     match fs::File::open(&path) {
@@ -59,17 +62,39 @@ pub(super) fn check_written(state_dir: &Path, written: &str) -> Result<(), DataE
     })?;
     let (then, now) = (by_key(&text), by_key(written));
     let keys: BTreeSet<&str> = then.keys().chain(now.keys()).copied().collect();
-    let say = |value: Option<&&str>| value.map_or("not set".to_owned(), ToString::to_string);
+    let say = |value: Option<&&str>| match value {
+        Some(value) if !value.is_empty() => (*value).to_owned(),
+        Some(_) | None => "not set".to_owned(),
+    };
     let differ = keys.into_iter().filter(|key| then.get(key) != now.get(key));
     let lines: Vec<String> = differ
+        .filter(|key| again || adds_unit(key, then.get(key), now.get(key)))
         .map(|key| format!("{key} was {}, is {}", say(then.get(key)), say(now.get(key))))
         .collect();
+    if lines.is_empty() {
+        return Ok(());
+    }
+    let anew = if again { " and read the file anew" } else { "" };
     let problem = format!(
         "its samples were read by other keys of [source] than the configuration has now: {}; put the \
-         keys back, or forget the samples and read the file anew: dunlin-agent data reset",
+         keys back, or forget the samples{anew}: dunlin-agent data reset",
         lines.join("; ")
     );
     Err(DataError::Ring { path: ring, problem })
+}
+
+/// Whether a unit is named that was not named before: the ring compares those that were.
+fn adds_unit(key: &str, then: Option<&&str>, now: Option<&&str>) -> bool {
+    let named = |unit: Option<&&str>| unit.is_some_and(|unit| !unit.is_empty());
+    let is_unit = matches!(key, "unit" | "units");
+    let is_known = key.starts_with(UNIT_OF) && then.is_some();
+    (is_unit || is_known) && !named(then) && named(now)
+}
+
+/// The unit of each channel as the configuration names it, a line each, for sources that cannot be read
+/// again.
+pub(super) fn units_written<'a>(units: impl Iterator<Item = (&'a str, &'a str)>) -> String {
+    units.map(|(name, unit)| format!("{UNIT_OF}{name:?} = {unit}\n")).collect()
 }
 
 /// Lines `key = value` by their keys.
@@ -149,7 +174,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         drop(SampleStore::open(dir.path(), header(0.5)).unwrap());
         fs::write(dir.path().join(WRITTEN), b"time = \xff\xfe\n").unwrap();
-        let error = check_written(dir.path(), "time = \"t\"\n").unwrap_err();
+        let error = check_written(dir.path(), "time = \"t\"\n", true).unwrap_err();
         assert!(error.is_config(), "another start would not help");
         let text = error.to_string();
         assert!(
@@ -157,7 +182,24 @@ mod tests {
             "{text}"
         );
         reset(dir.path()).unwrap();
-        check_written(dir.path(), "time = \"t\"\n").unwrap();
+        check_written(dir.path(), "time = \"t\"\n", true).unwrap();
+    }
+
+    #[test]
+    fn a_unit_that_is_named_later_is_another_meaning_where_nothing_can_be_read_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let units = |x: &'static str| units_written([("x", x), ("y", "g")].into_iter());
+        drop(SampleStore::open(dir.path(), header(0.0)).unwrap());
+        check_written(dir.path(), &units("g"), false).unwrap();
+        note_written(dir.path(), &units("")).unwrap();
+        check_written(dir.path(), &units(""), false).unwrap();
+        let error = check_written(dir.path(), &units("mg"), false).unwrap_err().to_string();
+        assert!(error.contains("unit of \"x\" was not set, is mg"), "{error}");
+        assert!(error.contains("data reset") && !error.contains("read the file anew"), "{error}");
+        // A change is the ring's business, as are channels that come or go.
+        note_written(dir.path(), &units("m/s2")).unwrap();
+        check_written(dir.path(), &units("m/s^2"), false).unwrap();
+        check_written(dir.path(), &units_written([("z", "g")].into_iter()), false).unwrap();
     }
 
     #[test]

@@ -9,6 +9,7 @@ use dunlin_protocol::presence::State;
 use dunlin_protocol::topic::{Topic, shard_of};
 
 use super::network;
+use super::packets::Carried;
 use super::report::Finding;
 use super::talk::{Heard, Login, Talk};
 use crate::config::AgentConfig;
@@ -63,7 +64,11 @@ pub(super) fn topics(heard: &Heard, settings: &Settings) -> Finding {
         );
     }
     if heard.echo {
-        return Finding::ok(format!("{device} hears what it says on its own topics"));
+        let topics = Finding::ok(format!("{device} hears what it says on its own topics"));
+        return match heard.carried {
+            Some(carried) => carried.told_with(topics),
+            None => topics,
+        };
     }
     if heard.answer.is_some() {
         return Finding::ok(format!("the aggregator hears {device} and is heard"));
@@ -127,6 +132,11 @@ fn no_plan(heard: &Heard, settings: &Settings) -> Finding {
         return Finding::failed(text, step);
     }
     let text = format!("{text}, but these aggregators were here: {}", running.join(", "));
+    if matches!(heard.carried, Some(Carried::TooLong { .. })) {
+        let step = "raise the broker's limit for packets first, as the topics say: the plan or the \
+                    task may be longer than it";
+        return Finding::failed(text, step);
+    }
     Finding::failed(text, format!("compare `federation` with theirs\n{LOOK_AT_ACL}"))
 }
 
@@ -214,6 +224,18 @@ mod tests {
             Heard { plan: Some(Err("the message has schema 9".into())), ..Heard::default() };
         let told = told(&plan(&heard, &settings()));
         assert!(told.contains("schema 9") && told.contains("same release"), "{told}");
+    }
+
+    #[test]
+    fn where_no_packet_of_a_chunk_passes_the_limit_comes_before_the_name_of_the_federation() {
+        let carried = Carried::TooLong { chunk: 32_768, cut: true, shortest: false };
+        let name = dunlin_protocol::id::Name::new("agg").unwrap();
+        let aggregators = [(name, State::Online)].into();
+        let heard = Heard { echo: true, carried: Some(carried), aggregators, ..Heard::default() };
+        let text = told(&topics(&heard, &settings()));
+        assert!(text.contains("max_packet_size") && text.contains("32 KiB"), "{text}");
+        let text = told(&plan(&heard, &settings()));
+        assert!(text.contains("limit") && !text.contains("compare"), "{text}");
     }
 
     #[test]

@@ -1,13 +1,15 @@
 //! `dunlin-agent doctor`: tries out everything that a device needs before it is left alone.
 //!
 //! Checks run in the order in which a connection comes about, so that the first failure is the one
-//! to mend; what depends on it is skipped. Nothing is kept that the agent would not keep itself.
+//! to mend; what depends on it is skipped. Nothing is left behind: only where the agent has samples
+//! already, those that come meanwhile are added.
 
 pub mod cli;
 mod federation;
 mod fit;
 mod machine;
 mod network;
+mod packets;
 pub mod report;
 mod sensor;
 mod state;

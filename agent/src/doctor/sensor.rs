@@ -1,5 +1,6 @@
 //! The sensor: whether samples come in, and whether the task can be cut from them.
 
+use std::env::temp_dir;
 use std::io::IsTerminal;
 use std::time::Duration;
 
@@ -88,15 +89,25 @@ pub(super) fn check(config: &AgentConfig, task: Option<&TaskSpec>, span: Duratio
             "samples come by standard input, which is this terminal; SENSOR | dunlin-agent doctor",
         );
     }
+    // A device that has no samples yet begins with its agent: nothing of a trial stays.
+    let known = config.source.has_samples(&config.state_dir);
+    let scratch = match (!known).then(tempfile::tempdir).transpose() {
+        Ok(scratch) => scratch,
+        Err(error) => {
+            let text = format!("no folder for the trial in {}: {error}", temp_dir().display());
+            return Finding::failed(text, "make room there, or set TMPDIR");
+        }
+    };
     // An agent that starts meanwhile waits for its next start instead of finding its files taken.
-    let lock = config.state_dir.is_dir().then(|| InstanceLock::take(&config.state_dir));
+    let lock = known.then(|| InstanceLock::take(&config.state_dir));
     let _lock = match lock.transpose() {
         Ok(lock) => lock,
         Err(error) => {
             return Finding::failed(error.to_string(), "try again once it has stopped");
         }
     };
-    let source = match crate::data::open(&config.source, &config.state_dir) {
+    let state_dir = scratch.as_ref().map_or(&*config.state_dir, |scratch| scratch.path());
+    let source = match crate::data::open(&config.source, state_dir) {
         Ok(source) => source,
         Err(error) => {
             let step = "mend the file or the key of [source] that the text names";
@@ -251,7 +262,11 @@ fn remedy(loss: Loss) -> &'static str {
         Loss::Reading => {
             "do what the text says; is the sensor connected, and not too slow for rate_hz?"
         }
-        Loss::Label => "labels have 1 to 32 characters, ranges a start before their end",
+        Loss::Label => {
+            "do what the text says: ranges need a start before their end, on the clock of the samples \
+             (time_unit, label_file.time, zone), and labels 1 to 32 characters, at most 256 of them; \
+             source.labels names them as the task does"
+        }
         Loss::Order => "is one clock used by all who write, and was it set back?",
         Loss::Disk => "look after the disk of the state folder; nothing else brings samples back",
     }
@@ -331,6 +346,23 @@ mod tests {
             assert!(finding.text.contains(part), "{part}: {finding:?}");
         }
         assert!(finding.next_step.unwrap().contains("columns of numbers"));
+    }
+
+    #[test]
+    fn a_first_trial_leaves_nothing_and_a_later_one_goes_on_with_the_samples_there() {
+        let dir = tempfile::tempdir().unwrap();
+        rows(dir.path(), 100);
+        let config = config(dir.path(), "imu.csv", "");
+        std::fs::create_dir(&config.state_dir).unwrap();
+        for _ in 0..2 {
+            let finding = check(&config, None, SPAN);
+            assert!(finding.text.contains("100 samples in 1 s"), "{finding:?}");
+            assert_eq!(std::fs::read_dir(&config.state_dir).unwrap().count(), 0);
+        }
+        drop(crate::data::open(&config.source, &config.state_dir).unwrap());
+        let before = std::fs::read_dir(&config.state_dir).unwrap().count();
+        assert!(check(&config, None, SPAN).text.contains("samples"), "those of the agent");
+        assert!(before > 0 && config.source.has_samples(&config.state_dir));
     }
 
     #[test]

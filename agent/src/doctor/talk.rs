@@ -8,7 +8,7 @@ use dunlin_link::{Link, LinkConfig, LinkEvent};
 use dunlin_protocol::codec::Codec;
 use dunlin_protocol::extension::Extensions;
 use dunlin_protocol::id::{InstanceId, RoundId};
-use dunlin_protocol::limits::TASK_BYTES_MAX;
+use dunlin_protocol::limits::{CHUNK_BYTES_DEFAULT, TASK_BYTES_MAX};
 use dunlin_protocol::message::{Answer, Claim, Go, WorkRef};
 use dunlin_protocol::object::{Assembly, Chunk};
 use dunlin_protocol::plan::Plan;
@@ -18,6 +18,7 @@ use dunlin_protocol::topic::{Down, Topic, shard_of};
 use dunlin_protocol::wire;
 
 use super::now;
+use super::packets::{self, Carried};
 use crate::session::Settings;
 
 /// Names of other federations and aggregators that are remembered.
@@ -49,6 +50,8 @@ pub(super) struct Talk {
 pub(super) struct Heard {
     /// Whether the device heard itself.
     pub(super) echo: bool,
+    /// Whether packets of a chunk's length come through, where that was tried.
+    pub(super) carried: Option<Carried>,
     /// Subscriptions that the broker refused in words.
     pub(super) refused: Vec<String>,
     /// Why the connection was lost.
@@ -101,7 +104,14 @@ impl Talk {
             exchange.look_around();
             exchange.listen(&self.events, limit / 3, shared, |_| false);
         }
-        let heard = exchange.heard;
+        let mut heard = exchange.heard;
+        // With an agent beside, nobody could tell who ended the connection.
+        if heard.echo && heard.lost.is_none() && !shared {
+            let plan = heard.plan.as_ref().and_then(|plan| plan.as_ref().ok());
+            let chunk = plan.map_or(CHUNK_BYTES_DEFAULT, |plan| plan.chunk_bytes) as usize;
+            let topic = settings.topics.echo(&settings.device);
+            heard.carried = packets::try_out(&self.link, &self.events, &topic, chunk, limit);
+        }
         self.link.close(Vec::new());
         heard
     }

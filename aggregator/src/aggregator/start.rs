@@ -159,15 +159,7 @@ impl Snapshot {
     /// # Errors
     /// [`StartError::OtherTask`] or [`StartError::TaskChanged`].
     pub fn check_task(&self, task: &Task) -> Result<(), StartError> {
-        let (layout, saved) = (task.layout().hash(), self.head.layout);
-        if layout != saved {
-            return Err(StartError::OtherTask { task: layout, saved });
-        }
-        let changes = self.task.as_ref().map(|old| changes(old, task)).unwrap_or_default();
-        if changes.is_empty() {
-            return Ok(());
-        }
-        Err(StartError::TaskChanged { task: task.digest(), changes })
+        check_task(self.head.layout, self.task.as_ref(), task)
     }
 
     /// Takes the operator's word that the model goes on with `task`, whatever its numbers meant
@@ -181,6 +173,27 @@ impl Snapshot {
         self.task = Some(task.spec().clone());
         Ok(())
     }
+}
+
+/// Whether a model of the layout `saved`, learned with the task `old` where that is known, can go on
+/// with `task`.
+///
+/// # Errors
+/// [`StartError::OtherTask`] or [`StartError::TaskChanged`].
+pub fn check_task(
+    saved: LayoutHash,
+    old: Option<&TaskSpec>,
+    task: &Task,
+) -> Result<(), StartError> {
+    let layout = task.layout().hash();
+    if layout != saved {
+        return Err(StartError::OtherTask { task: layout, saved });
+    }
+    let changes = old.map(|old| changes(old, task)).unwrap_or_default();
+    if changes.is_empty() {
+        return Ok(());
+    }
+    Err(StartError::TaskChanged { task: task.digest(), changes })
 }
 
 /// Whether the operator's `word` is for `task`: its digest as it is printed.

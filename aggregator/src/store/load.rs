@@ -2,12 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use dunlin_protocol::id::{DeviceId, ModelVersion, RoundId};
+use dunlin_protocol::id::{DeviceId, LayoutHash, ModelVersion, RoundId};
+use dunlin_protocol::task::TaskSpec;
 use dunlin_protocol::work::WorkKind;
-use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition};
+use redb::{
+    Database, ReadOnlyDatabase, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition,
+};
 use serde::de::DeserializeOwned;
 
-use super::{ANSWERS, CLOSED, META, MODELS, PROGRESS, ROUNDS, SUMS, StoreProblem, decode};
+use super::{ANSWERS, CLOSED, META, MODELS, PROGRESS, ROUNDS, SCHEMA, SUMS, StoreProblem, decode};
 use crate::query::QueryResult;
 use crate::round::{self, Progress, RoundKey};
 use crate::snapshot::{ClosedRound, Head, Snapshot};
@@ -45,6 +48,19 @@ pub(super) fn load(database: &Database) -> Result<Option<Snapshot>, StoreProblem
         answers,
         adopted: false,
     }))
+}
+
+/// Layout and task of the model that is kept; `None` in a store of an older version, whose records
+/// are brought up before they are read.
+pub(super) fn peek(
+    database: &ReadOnlyDatabase,
+) -> Result<Option<(LayoutHash, Option<TaskSpec>)>, StoreProblem> {
+    let meta = database.begin_read()?.open_table(META).map_err(|_| StoreProblem::NotOurs)?;
+    let schema = meta.get("schema")?.is_some_and(|schema| schema.value() == SCHEMA.to_le_bytes());
+    let Some(head) = meta.get("head")?.filter(|_| schema) else { return Ok(None) };
+    let head: Head = decode("head", head.value())?;
+    let task = meta.get("task")?.map(|task| decode("task", task.value())).transpose()?;
+    Ok(Some((head.layout, task)))
 }
 
 fn read_all<K, Id, T: DeserializeOwned>(

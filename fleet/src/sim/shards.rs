@@ -2,6 +2,7 @@
 
 mod files;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use dunlin_agent::data::har::{HarDataset, Split};
@@ -13,6 +14,8 @@ use super::scenario::{CsvData, Data};
 
 /// Memory in MB that the windows of one file may take.
 const WINDOWS_MB: u32 = 1024;
+/// Labels that are named at the most where they do not fit.
+const LABELS_SHOWN: usize = 12;
 
 /// Windows by person or file.
 #[derive(Clone, Debug)]
@@ -38,7 +41,17 @@ impl Shards {
                     let n = parts.len();
                     return Err(format!("learning.data.held_out: below the {n} parts there are"));
                 }
+                if let Some(left_over) = files::left_over(data)? {
+                    log::warn!("{left_over}");
+                }
                 let judges = parts.split_off(parts.len() - data.held_out);
+                if let Some(unused) = parts.get(devices as usize) {
+                    let (of, name) = (parts.len(), &unused.name);
+                    log::warn!(
+                        "learning.data: of {of} parts {devices} devices have the first {devices}; {name} \
+                         and those behind it teach nobody: set population.devices = {of}"
+                    );
+                }
                 if parts.len() < devices as usize && !data.repeat {
                     return Err(format!(
                         "learning.data: {} parts for {devices} devices; set population.devices = \
@@ -46,7 +59,13 @@ impl Shards {
                         parts.len()
                     ));
                 }
-                (read(data, &parts, task)?, read(data, &judges, task)?)
+                let mut found = BTreeSet::new();
+                let read =
+                    (read(data, &parts, task, &mut found)?, read(data, &judges, task, &mut found)?);
+                if let Some(gaps) = label_gaps(task.labels(), &found) {
+                    log::warn!("{gaps}");
+                }
+                read
             }
         };
         let mut unseen = WindowSet::empty(task.window_values());
@@ -88,14 +107,48 @@ fn har(dir: &Path, task: &TaskSpec) -> Result<Parts, String> {
     Ok((learn, judge))
 }
 
-/// The windows of `parts`; each has some.
-fn read(data: &CsvData, parts: &[Part], task: &TaskSpec) -> Result<Vec<WindowSet>, String> {
+/// Which labels of the recordings are none of the `task`, and which of these no recording has; `None`
+/// where they are the same, or the task has none.
+fn label_gaps(task: &[String], found: &BTreeSet<String>) -> Option<String> {
+    if task.is_empty() {
+        return None;
+    }
+    let named = |what: &str, names: Vec<&String>| {
+        let shown: Vec<String> =
+            names.iter().take(LABELS_SHOWN).map(|name| format!("{name:?}")).collect();
+        let more = names.len().saturating_sub(LABELS_SHOWN);
+        let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+        (!names.is_empty()).then(|| format!("{what} {}{more}", shown.join(", ")))
+    };
+    let unknown: Vec<&String> = found.iter().filter(|label| !task.contains(label)).collect();
+    let absent: Vec<&String> = task.iter().filter(|label| !found.contains(*label)).collect();
+    let gaps = [
+        named("no file has the task's", absent),
+        named("the task does not have the files'", unknown),
+    ];
+    let gaps: Vec<String> = gaps.into_iter().flatten().collect();
+    (!gaps.is_empty()).then(|| {
+        format!(
+            "learning.data: labels: {}; compare the spelling, or name them as the task does by labels \
+             = {{ \"text in the file\" = \"label of the task\" }}",
+            gaps.join("; ")
+        )
+    })
+}
+
+/// The windows of `parts`; each has some. The texts of their labels are put into `labels`.
+fn read(
+    data: &CsvData,
+    parts: &[Part],
+    task: &TaskSpec,
+    labels: &mut BTreeSet<String>,
+) -> Result<Vec<WindowSet>, String> {
     let mut sets = Vec::with_capacity(parts.len());
     for part in parts {
         let mut windows = WindowSet::empty(task.window_values());
         let mut last = String::new();
         for file in &part.files {
-            let (more, status) = read_file(data, part, file, task)?;
+            let (more, status) = read_file(data, part, file, task, labels)?;
             last = format!("{}: {}; {}", file.path.display(), tell(&status), more.left_out);
             append(&mut windows, &more);
         }
@@ -113,11 +166,15 @@ fn read_file(
     part: &Part,
     file: &File,
     task: &TaskSpec,
+    labels: &mut BTreeSet<String>,
 ) -> Result<(WindowSet, SourceStatus), String> {
     let named = |error: &dyn std::fmt::Display| format!("{}: {error}", file.path.display());
     let mut config = file.config(data)?;
     part.narrow(&mut config);
     let bytes = std::fs::metadata(&file.path).map_err(|error| named(&error))?.len();
+    if bytes == 0 {
+        return Err(named(&"is empty; fill it, remove it, or leave it out by learning.data.skip"));
+    }
     // No row is shorter than two bytes for each channel; resampling may make more of them.
     config.sampling.capacity_samples = Some(bytes.max(100_000));
     config.sampling.windows_mb = WINDOWS_MB;
@@ -134,6 +191,7 @@ fn read_file(
         }
         windows => windows.map_err(|error| named(&error))?,
     };
+    labels.extend(store.label_texts().iter().cloned());
     let status = store.status();
     for (loss, count, last) in status.losses.iter().filter(|(loss, ..)| loss.is_fault()) {
         log::warn!("{}: {count} {} ({last})", file.path.display(), loss.describe());
@@ -152,7 +210,7 @@ fn tell(status: &SourceStatus) -> String {
             _ => format!("{count} {} ({last})", loss.describe()),
         })
         .collect();
-    format!("{} samples; {}", status.samples, losses.join("; "))
+    [vec![format!("{} samples", status.samples)], losses].concat().join("; ")
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use dunlin_service::config::Problems;
 use serde::{Deserialize, Serialize};
 
 use super::{IntakeConfig, LabelFile, Period};
+use crate::data::files::units_written;
 use crate::data::intake::Intake;
 use crate::data::labels::LabelNames;
 use crate::data::ring::{CAPACITY_SAMPLES_MIN, Header, RingChannel, record_bytes};
@@ -72,8 +73,8 @@ pub struct Sampling<C> {
     /// What happens to samples before they are kept; in the file its keys stand beside the others.
     #[serde(skip)]
     pub intake: IntakeConfig,
-    /// The keys that say what a file means, as they were written: samples that were read by others are
-    /// not those of this configuration.
+    /// The keys that say what a file means, as they were written, or the units where samples cannot be
+    /// read again: samples that were read by others are not those of this configuration.
     #[serde(skip)]
     pub written: String,
 }
@@ -201,6 +202,13 @@ impl<C> Sampling<C> {
     pub fn unit_of<'s>(&'s self, channel: &'s str) -> &'s str {
         let own = self.units.get(channel).or_else(|| self.units.get(self.read_for(channel)));
         own.or(self.unit.as_ref()).map_or("", String::as_str)
+    }
+
+    /// Notes which units the configuration names, for a source that cannot be read again.
+    pub(super) fn note_units(&mut self) {
+        let kept = self.kept();
+        self.written =
+            units_written(kept.iter().map(|name| (name.as_str(), self.unit_of(name).trim())));
     }
 
     /// What the numbers of `channel` are multiplied by, and what is added then.

@@ -253,3 +253,29 @@ fn all_problems_of_what_samples_go_through_are_listed() {
     let error = parse(&wrong).unwrap_err().to_string();
     assert!(error.contains("guess") && error.contains("interpolate"), "{error}");
 }
+
+#[test]
+fn a_unit_that_is_added_later_is_refused_by_sources_that_cannot_read_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let own = [
+        "kind = 'mqtt'\ntopic = 't'\nurl = 'mqtt://127.0.0.1:1'\n",
+        "kind = 'iio'\ndevice = 'd'\nmode = 'polled'\nfactor = 2.0\n",
+    ];
+    for (place, own) in own.into_iter().enumerate() {
+        let dir = dir.path().join(place.to_string());
+        let text = format!("{own}rate_hz = 50\n");
+        let channels = "channels = { x = 'accel_x' }\n";
+        let plain = parse(&format!("{text}{channels}")).unwrap();
+        drop(crate::data::open(&plain, &dir).unwrap());
+        plain.check_ring(&dir).unwrap();
+        for unit in ["unit = 'mg'\n", "units = { x = 'mg' }\n"] {
+            let changed = parse(&format!("{text}{unit}{channels}")).unwrap();
+            for outcome in [changed.check_ring(&dir), crate::data::open(&changed, &dir).map(drop)] {
+                let error = outcome.unwrap_err();
+                assert!(error.is_config(), "{error}");
+                assert!(error.to_string().contains("unit of \"x\" was not set, is mg"), "{error}");
+            }
+        }
+        drop(crate::data::open(&plain, &dir).unwrap());
+    }
+}

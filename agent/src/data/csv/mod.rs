@@ -9,6 +9,7 @@ mod advice;
 mod clock;
 mod folder;
 mod follow;
+mod foreign;
 mod index;
 mod label_file;
 mod lines;
@@ -48,9 +49,7 @@ const TEXTS_MAX: usize = 100_000;
 /// made, or when no thread can be started. A missing input is no error: it may come later.
 pub fn open(config: &CsvConfig, state_dir: &Path) -> Result<LiveSource, DataError> {
     let written = &config.sampling.written;
-    if config.input.can_be_read_again() {
-        super::files::check_written(state_dir, written)?;
-    }
+    super::files::check_written(state_dir, written, config.input.can_be_read_again())?;
     let source =
         LiveSource::open(&config.sampling, config.input.text.delimiter, state_dir, |store| {
             Ok(Box::new(CsvReader::open(config, position_path(state_dir), store)?))

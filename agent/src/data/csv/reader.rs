@@ -10,6 +10,7 @@ use super::advice::RowOrder;
 use super::clock::ImpliedTime;
 use super::folder::{Folder, file_name};
 use super::follow::{Follower, Opened, Piece};
+use super::foreign::{TELLING_BYTES, foreign};
 use super::index::Index;
 use super::lines::{Line, LineBuffer};
 use super::position::Position;
@@ -66,7 +67,7 @@ pub(super) struct CsvReader {
     period_ns: u64,
     /// Rows up to this time are in the ring already: their file was written anew.
     known_until: Option<i64>,
-    /// Whether rows of this file cannot be told from those that are in the ring.
+    /// Whether rows of this file cannot be told from those that are in the ring, or are no text.
     blocked: bool,
     /// Bytes of the open file up to the end of the last line that was dealt with.
     line_end: u64,
@@ -268,6 +269,11 @@ impl CsvReader {
         }
         if anew && newest.is_some() {
             self.tell_rewritten(store);
+        }
+        let head = self.follower.head(TELLING_BYTES).unwrap_or_default();
+        if let Some(problem) = foreign(&head) {
+            self.blocked = true;
+            store.set_problem(Some(format!("{}: {problem}", self.path.display())));
         }
         self.settled = self.mark(store, 1);
         if !self.blocked {

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::foreign::foreign;
 use super::lines::LINE_BYTES_MAX;
 use super::splitter::Splitter;
 use crate::data::Loss;
@@ -194,9 +195,9 @@ impl Table {
     /// When the header lacks columns: which ones, what it has, and what to do. Rows are then refused
     /// until the input starts again.
     pub(super) fn read(&mut self, line: &[u8], number: u64) -> Result<Step, String> {
-        if line.starts_with(&[0xFF, 0xFE]) || line.starts_with(&[0xFE, 0xFF]) {
+        if let Some(problem) = foreign(line).filter(|_| number == 1) {
             self.block();
-            return Err("is UTF-16; convert it: iconv -f UTF-16 -t UTF-8".to_owned());
+            return Err(problem.to_owned());
         }
         let line = line.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(line);
         if self.head.lines < self.format.skip_lines {

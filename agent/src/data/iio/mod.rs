@@ -24,9 +24,9 @@ pub(in crate::data) use kind::unit;
 
 use std::path::Path;
 
-use super::DataError;
 use super::config::{IioConfig, IioMode};
 use super::live::{LiveSource, SampleReader};
+use super::{DataError, files};
 use buffered::Buffered;
 use polled::Polled;
 use watch::Watch;
@@ -37,12 +37,16 @@ use watch::Watch;
 /// [`DataError`] when the ring belongs to another configuration or process, when files cannot be
 /// made, or when no thread can be started. A missing device is no error: it may come later.
 pub fn open(config: &IioConfig, state_dir: &Path) -> Result<LiveSource, DataError> {
-    LiveSource::open(&config.sampling, ',', state_dir, |_| {
+    let written = &config.sampling.written;
+    files::check_written(state_dir, written, false)?;
+    let source = LiveSource::open(&config.sampling, ',', state_dir, |_| {
         Ok(match config.input.mode {
             IioMode::Polled => Box::new(Watch::<Polled>::new(config)) as Box<dyn SampleReader>,
             IioMode::Buffered => Box::new(Watch::<Buffered>::new(config)),
         })
-    })
+    })?;
+    files::note_written(state_dir, written)?;
+    Ok(source)
 }
 
 #[cfg(test)]

@@ -2,9 +2,10 @@
 //!
 //! The connection is apart from the one to the federation's broker, also where both are the same
 //! program. Messages are read as fast as they come and wait in a queue of 16 MiB; when that is full,
-//! they wait at the broker. What cannot be understood is counted with its place and text, and skipped.
-//! Topics never mix unless `by_topic` says so. A sensor should not publish retained: an old sample would
-//! come again with each connection, as a new one where messages bring no time.
+//! they wait at the broker. A message over 2 MiB is dropped and counted; a packet over 4 MiB ends the
+//! connection. What cannot be understood is counted with its place and text, and skipped. Topics never
+//! mix unless `by_topic` says so. A sensor should not publish retained: an old sample would come again
+//! with each connection, as a new one where messages bring no time.
 
 mod joiner;
 mod message;
@@ -19,9 +20,9 @@ pub(in crate::data) use topics::covers;
 
 use std::path::Path;
 
-use super::DataError;
 use super::config::MqttConfig;
 use super::live::LiveSource;
+use super::{DataError, files};
 use reader::MqttReader;
 
 /// Opens the ring in `state_dir` and starts to listen.
@@ -31,9 +32,13 @@ use reader::MqttReader;
 /// made or certificates not be read, or when no thread can be started. A broker that cannot be
 /// reached is no error: it is tried again and again.
 pub fn open(config: &MqttConfig, state_dir: &Path) -> Result<LiveSource, DataError> {
-    LiveSource::open(&config.sampling, ',', state_dir, |_| {
+    let written = &config.sampling.written;
+    files::check_written(state_dir, written, false)?;
+    let source = LiveSource::open(&config.sampling, ',', state_dir, |_| {
         Ok(Box::new(MqttReader::open(config, state_dir)?))
-    })
+    })?;
+    files::note_written(state_dir, written)?;
+    Ok(source)
 }
 
 #[cfg(test)]

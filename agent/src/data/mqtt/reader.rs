@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use dunlin_link::Link;
+use dunlin_link::{Link, LinkConfig, LinkEvent};
 use dunlin_service::config::Problems;
 
 use super::queue::Queue;
@@ -14,6 +14,8 @@ use crate::data::live::{SampleReader, lock, wall_us};
 use crate::data::store::SampleStore;
 use crate::data::{DataError, Loss};
 
+/// Longest message in bytes: batches of phones have less than a tenth of it.
+const MESSAGE_BYTES_MAX: usize = 2 * 1024 * 1024;
 /// Wait between two looks at the messages.
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -26,6 +28,8 @@ pub(super) struct MqttReader {
     subscriptions: Vec<String>,
     /// Messages that the link has dropped, as far as the store knows.
     dropped: u64,
+    /// Connections that ended over a message that is too long, as far as the messages know.
+    overlong: u64,
 }
 
 impl MqttReader {
@@ -37,7 +41,7 @@ impl MqttReader {
         let path = PathBuf::from(&config.input.broker.url);
         let problem = |problem| DataError::Input { path, problem };
         let link = match config.input.link() {
-            Ok(link) => link,
+            Ok(link) => LinkConfig { message_bytes_max: MESSAGE_BYTES_MAX, ..link },
             Err(found) => return Err(problem(Problems::of_section("source", found).to_string())),
         };
         let queue = Arc::new(Queue::default());
@@ -47,7 +51,7 @@ impl MqttReader {
         let link = link.map_err(|error| problem(error.to_string()))?;
         let messages = Messages::new(config, state_dir);
         let subscriptions = config.subscriptions().into_iter().map(str::to_owned).collect();
-        Ok(Self { link, queue, messages, subscriptions, dropped: 0 })
+        Ok(Self { link, queue, messages, subscriptions, dropped: 0, overlong: 0 })
     }
 
     fn count_dropped(&mut self, store: &Mutex<SampleStore>) {
@@ -56,8 +60,8 @@ impl MqttReader {
         if fresh > 0 {
             self.dropped = dropped;
             lock(store).lose(Loss::Dropped, fresh, || {
-                "messages over the size limit, or more than 16 MiB waiting while the device was \
-                 busy; publish less at once"
+                "messages over 2 MiB, or more than 16 MiB waiting while the device was busy; publish \
+                 less at once, or name narrower topics in source.topic"
                     .to_owned()
             });
         }
@@ -71,8 +75,18 @@ impl SampleReader for MqttReader {
             self.messages.idle(wall_us(), store);
             return false;
         };
+        if matches!(event, LinkEvent::Disconnected { .. }) {
+            let overlong = self.link.counters().overlong;
+            self.messages.set_overlong(overlong > self.overlong);
+            self.overlong = overlong;
+        }
         if self.messages.hear(event, arrival_us, &mut lock(store)) {
-            self.subscriptions.iter().for_each(|topic| self.link.subscribe(topic.clone()));
+            match self.messages.narrowed() {
+                Some(topic) => self.link.subscribe(topic.to_owned()),
+                None => {
+                    self.subscriptions.iter().for_each(|topic| self.link.subscribe(topic.clone()))
+                }
+            }
         }
         true
     }

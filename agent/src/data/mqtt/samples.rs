@@ -26,6 +26,10 @@ pub(super) struct Messages {
     by_arrival: bool,
     /// Whether a sample came over this connection.
     heard: bool,
+    /// Whether the last connection ended over a message that is too long to be read.
+    overlong: bool,
+    /// Whether any did.
+    narrow: bool,
 }
 
 /// What several topics are to each other.
@@ -63,7 +67,34 @@ impl Messages {
             pace: Pace::new(sampling.period_ns()),
             by_arrival: input.time.is_none(),
             heard: false,
+            overlong: false,
+            narrow: false,
         }
+    }
+
+    /// Notes whether the last connection ended over a message that is too long to be read.
+    pub(super) fn set_overlong(&mut self, overlong: bool) {
+        self.overlong = overlong;
+        self.narrow |= overlong;
+    }
+
+    /// The one topic to subscribe to instead of all that the filter lets in, after one of these had a
+    /// message that ended the connection: a retained one would do so each time.
+    pub(super) fn narrowed(&self) -> Option<&str> {
+        match &self.topics {
+            Topics::One(_, one) if self.narrow => one.kept(),
+            Topics::One(..) | Topics::Same(_) | Topics::Parts(..) => None,
+        }
+    }
+
+    /// What to do about a message that ends each connection.
+    fn advice_on_overlong(&self) -> String {
+        format!(
+            "a message on one of the topics {} is too long to be read; where it is retained, it comes \
+             with each connection: remove it (mosquitto_pub -r -n -t TOPIC), or let source.topic name \
+             narrower topics",
+            self.topic
+        )
     }
 
     /// Takes in what came at `arrival_us`; whether a new connection must subscribe.
@@ -74,18 +105,25 @@ impl Messages {
         store: &mut SampleStore,
     ) -> bool {
         let connected = event == LinkEvent::Connected;
-        let Self { url, topic, .. } = self;
+        let Self { url, topic, .. } = &*self;
         let problem = match event {
             LinkEvent::Message { topic, payload } => {
                 self.take(&topic, &payload, arrival_us, store);
                 return false;
             }
             LinkEvent::Connected => {
+                let problem = match self.overlong {
+                    true => format!("{url}: connected again; {}", self.advice_on_overlong()),
+                    false => format!("{url}: connected; no sample on {topic} yet"),
+                };
                 self.heard = false;
-                format!("{url}: connected; no sample on {topic} yet")
+                problem
             }
             LinkEvent::SubscribeRefused { topic } => {
                 format!("{url}: the broker refuses {topic}; allow this user to read it")
+            }
+            LinkEvent::Disconnected { reason } if self.overlong => {
+                format!("{reason}; {}", self.advice_on_overlong())
             }
             LinkEvent::Disconnected { reason } | LinkEvent::Refused { reason } => reason,
         };

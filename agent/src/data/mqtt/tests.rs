@@ -4,6 +4,8 @@ mod inputs;
 mod topics;
 
 use std::fs;
+use std::io::Write;
+use std::net::TcpStream;
 use std::path::Path;
 use std::time::Duration;
 
@@ -226,4 +228,76 @@ fn a_burst_comes_in_whole() {
     let mut values = Vec::new();
     store.scan(|record| values.push(record.values[0])).unwrap();
     assert_eq!(values, (0..3000u16).map(f32::from).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_message_that_is_too_long_is_told_with_topics_and_remedy_and_a_known_topic_goes_on_alone() {
+    let mut bench = Bench::new("");
+    let problem_after = |bench: &mut Bench, overlong: bool, event| {
+        bench.messages.set_overlong(overlong);
+        bench.messages.hear(event, 0, &mut bench.store);
+        bench.store.status().problem.unwrap_or_default()
+    };
+    let lost = || LinkEvent::Disconnected { reason: "a packet of 5000000 bytes".to_owned() };
+    let advice = "sensors/+/imu is too long to be read; where it is retained";
+    let problem = problem_after(&mut bench, true, lost());
+    assert!(problem.contains(advice) && problem.contains("mosquitto_pub -r -n -t"), "{problem}");
+    assert!(problem_after(&mut bench, true, LinkEvent::Connected).contains(advice));
+    assert_eq!(bench.messages.narrowed(), None, "no topic is known to be the one");
+    bench.take(r#"{"a":{"x":1}}"#, 0);
+    assert_eq!(bench.messages.narrowed(), Some(TOPIC));
+    assert!(!problem_after(&mut bench, false, lost()).contains("too long"));
+    assert_eq!(bench.messages.narrowed(), Some(TOPIC), "it lies there yet");
+}
+
+/// Publishes `payload` retained, however long it is.
+fn retain(broker: &Mosquitto, topic: &str, payload: &[u8]) {
+    let mut length = topic.len() + 2 + payload.len();
+    let mut bytes = vec![0x10, 14, 0, 4, b'M', b'Q', b'T', b'T', 4, 2, 0, 60, 0, 2, b'p', b'p'];
+    bytes.push(0x31);
+    while length > 0 {
+        let more = if length > 0x7f { 0x80 } else { 0 };
+        bytes.push(u8::try_from(length & 0x7f).unwrap() | more);
+        length >>= 7;
+    }
+    bytes.extend([0, u8::try_from(topic.len()).unwrap()]);
+    bytes.extend_from_slice(topic.as_bytes());
+    bytes.extend_from_slice(payload);
+    bytes.extend([0xe0, 0]);
+    let mut stream = TcpStream::connect(("127.0.0.1", broker.port())).unwrap();
+    stream.write_all(&bytes).unwrap();
+    broker.wait_log("Received DISCONNECT from pp", 1);
+}
+
+#[test]
+fn a_long_retained_message_on_another_topic_does_not_stop_the_source() {
+    let Some(broker) = Mosquitto::anonymous() else { return };
+    retain(&broker, "sensors/camera/imu", &vec![b'x'; 1_000_000]);
+    let dir = tempfile::tempdir().unwrap();
+    let more = format!("url = '{}'\nclient_id = 'long-sensor'", broker.url());
+    let source = open(&SourceConfig::Mqtt(config(&more)), dir.path()).unwrap();
+    wait(&*source, |status| status.losses.count(Loss::Message) == 1);
+    let client = TestClient::open(broker.client("gateway"));
+    client.wait_connected();
+    client.link.publish(TOPIC.into(), br#"{"a":{"x":1}}"#.to_vec(), false);
+    wait(&*source, |status| status.accepted == 1);
+}
+
+#[test]
+fn a_retained_message_over_all_limits_is_outlived_once_the_topic_is_known() {
+    let Some(broker) = Mosquitto::anonymous() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let more = format!("url = '{}'\nclient_id = 'huge-sensor'", broker.url());
+    let source = open(&SourceConfig::Mqtt(config(&more)), dir.path()).unwrap();
+    broker.wait_log("Sending SUBACK to huge-sensor", 1);
+    let client = TestClient::open(broker.client("gateway"));
+    client.wait_connected();
+    client.link.publish(TOPIC.into(), br#"{"a":{"x":1}}"#.to_vec(), false);
+    wait(&*source, |status| status.accepted == 1);
+    retain(&broker, "sensors/camera/imu", &vec![b'x'; 5_000_000]);
+    broker.wait_log("Sending SUBACK to huge-sensor", 2);
+    let problem = source.status().problem.unwrap_or_default();
+    assert!(problem.contains("too long to be read"), "{problem}");
+    client.link.publish(TOPIC.into(), br#"{"a":{"x":2}}"#.to_vec(), false);
+    wait(&*source, |status| status.accepted == 2);
 }

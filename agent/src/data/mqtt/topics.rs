@@ -64,6 +64,11 @@ impl OneTopic {
     pub(super) fn is_known(&self) -> bool {
         self.kept.is_some()
     }
+
+    /// The topic that is kept to.
+    pub(super) fn kept(&self) -> Option<&str> {
+        self.kept.as_deref()
+    }
 }
 
 #[cfg(test)]

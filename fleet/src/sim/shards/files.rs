@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use dunlin_agent::data::config::{Column, CsvConfig, Wanted};
 use dunlin_agent::data::csv;
-use dunlin_agent::data::labels::captures;
+use dunlin_agent::data::labels::{captures, matches_pattern};
 
 use crate::sim::scenario::{By, ColumnKey, CsvData, labels_of};
 
@@ -100,6 +100,44 @@ fn files(data: &CsvData, dir: &Path) -> Result<Vec<File>, String> {
     Ok(files)
 }
 
+/// What lies in the folder, is no part and is not left out on purpose, in words: files with other names,
+/// and folders, or files beside the folders where these are the parts.
+///
+/// # Errors
+/// What cannot be read.
+pub(super) fn left_over(data: &CsvData) -> Result<Option<String>, String> {
+    let dir = data.dir.display();
+    let named = |error: std::io::Error| format!("learning.data.dir {dir}: {error}");
+    let by_folder = matches!(&data.by, By::Text(text) if text == "folder");
+    let suffix = data.labels_suffix.as_deref();
+    let labels = data.source.get("label_file").and_then(|file| file.get("path")?.as_str());
+    let is_labels = |path: &Path, name: &str| {
+        suffix.is_some_and(|suffix| name.ends_with(suffix))
+            || labels.is_some_and(|labels| path == Path::new(labels))
+    };
+    let mut left = Vec::new();
+    for entry in std::fs::read_dir(&data.dir).map_err(named)? {
+        let path = entry.map_err(named)?.path();
+        let name = name(&path);
+        let used = if path.is_dir() {
+            by_folder
+        } else {
+            let fits = !by_folder && matches_pattern(&data.files, &name);
+            fits || data.skip.iter().any(|skip| matches_pattern(skip, &name))
+        };
+        if !used && !is_labels(&path, &name) && !name.starts_with('.') {
+            left.push(name);
+        }
+    }
+    left.sort();
+    let Some(first) = left.first() else { return Ok(None) };
+    let (count, files) = (left.len(), &data.files);
+    Ok(Some(format!(
+        "learning.data.dir {dir}: {count} in it that no device has, such as {first}, by files = {files:?} \
+         and `by`; `skip` names what is left out on purpose"
+    )))
+}
+
 /// Each folder in the folder.
 fn folders(data: &CsvData) -> Result<Vec<Part>, String> {
     let named =
@@ -110,6 +148,13 @@ fn folders(data: &CsvData) -> Result<Vec<Part>, String> {
     }
     dirs.retain(|dir| dir.is_dir());
     dirs.sort();
+    if dirs.is_empty() {
+        let dir = data.dir.display();
+        return Err(format!(
+            "learning.data.by: \"folder\" gives each device a folder in {dir}, and there is none; by = \
+             \"file\" gives each a file of it"
+        ));
+    }
     let mut parts = Vec::new();
     for dir in dirs {
         let files = files(data, &dir)?;

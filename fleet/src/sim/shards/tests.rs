@@ -138,6 +138,51 @@ fn persons_may_be_folders_or_a_column() {
 }
 
 #[test]
+fn labels_that_do_not_fit_are_named_on_both_sides() {
+    let names = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
+    let task: Vec<String> = classes().labels().to_vec();
+    assert_eq!(label_gaps(&task, &names(&["rest", "walk"])), None);
+    assert_eq!(label_gaps(&[], &names(&["rest"])), None);
+    let text = label_gaps(&task, &names(&["rest", "wlak"])).unwrap();
+    assert!(text.contains("no file has the task's \"walk\""), "{text}");
+    assert!(text.contains("does not have the files' \"wlak\""), "{text}");
+    let dir = tempfile::tempdir().unwrap();
+    let body = rows(0, 8).replace('\n', ",walk\n");
+    fs::write(dir.path().join("a.csv"), format!("x,l\n{body}")).unwrap();
+    let keys = "rate_hz = 10\nlabel = 'l'\nchannels = { x = 'x' }\n";
+    let Data::Csv(data) = data(dir.path(), keys) else { panic!("another kind") };
+    let (parts, mut found) = (files::parts(&data).unwrap(), BTreeSet::new());
+    read(&data, &parts, &classes(), &mut found).unwrap();
+    assert_eq!(found, names(&["walk"]));
+}
+
+#[test]
+fn what_lies_in_the_folder_and_is_on_no_device_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let keys = "rate_hz = 10\nskip = ['index*']\nchannels = { x = 'x' }\n";
+    let told = |by: &str| {
+        let Data::Csv(data) = data(dir.path(), &format!("by = '{by}'\n{keys}")) else {
+            panic!("another kind")
+        };
+        files::left_over(&data).unwrap()
+    };
+    for name in ["a.csv", "index.txt", ".hidden"] {
+        fs::write(dir.path().join(name), "").unwrap();
+    }
+    assert_eq!(told("file"), None);
+    assert!(told("folder").unwrap().contains("such as a.csv"));
+    let by_folder = data(dir.path(), &format!("by = 'folder'\n{keys}"));
+    let problem = load(&by_folder, 1).unwrap_err();
+    assert!(problem.contains("there is none") && problem.contains("\"file\""), "{problem}");
+    let problem = load(&data(dir.path(), keys), 1).unwrap_err();
+    assert!(problem.ends_with("by learning.data.skip") && problem.contains("a.csv: is empty"));
+    fs::create_dir(dir.path().join("more")).unwrap();
+    fs::write(dir.path().join("b.txt"), "").unwrap();
+    let text = told("file").unwrap();
+    assert!(text.contains("2 in it that no device has, such as b.txt"), "{text}");
+}
+
+#[test]
 fn keys_that_nobody_knows_or_that_have_no_use_are_refused_when_the_scenario_is_read() {
     let with = |keys: &str| {
         let text = format!(

@@ -232,3 +232,13 @@ fn noise_never_panics() {
         }
     }
 }
+
+#[test]
+fn only_the_first_line_tells_that_a_file_is_no_text() {
+    let mut rows = reader(NAMED);
+    assert!(rows.read(b"\xff\xfet\0", 1).unwrap_err().contains("UTF-16"));
+    let mut rows = reader(NAMED);
+    rows.read(b"t,ax,ay,what", 1).unwrap();
+    assert!(matches!(rows.read(b"\xff\xfe0,1,2,w", 2), Ok(Row::Refused(_))));
+    assert_eq!(rows.read(b"40,1,2,w", 3), sample(40_000, "w", &[1.0, 2.0]));
+}

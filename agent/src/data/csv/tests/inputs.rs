@@ -233,3 +233,11 @@ fn other_presets_read_what_their_makers_write() {
     assert_eq!(found.channel(0), [5.6, 27.8]);
     assert_eq!(found.times()[1] - found.times()[0], 15 * MINUTE);
 }
+
+#[test]
+fn a_packed_file_is_called_so_however_long_its_first_line_is() {
+    let mut packed = String::from("PK\x03\x04");
+    packed.extend(std::iter::repeat_n('x', 100_000));
+    let problem = try_read(&packed, "rate_hz = 1", "x = 'x'").err().unwrap().to_string();
+    assert!(problem.contains("ZIP archive"), "{problem}");
+}

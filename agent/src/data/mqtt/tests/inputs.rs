@@ -2,13 +2,17 @@
 
 use super::*;
 
+/// Sensor Logger's messages, by the keys that have its name.
+fn sensor_logger(more: &str) -> MqttConfig {
+    parse(&format!(
+        "kind = 'mqtt'\ntopic = 'sensor-logger'\nformat = 'sensor-logger'\nrate_hz = 100\n{more}\n\
+         [channels]\nx = 'values.x'\ny = 'values.y'\nz = 'values.z'\n"
+    ))
+}
+
 #[test]
 fn sensor_logger_gives_the_accelerometer_alone_with_exact_times() {
-    let config = parse(
-        "kind = 'mqtt'\ntopic = 'sensor-logger'\nrate_hz = 100\nbatch = 'payload'\n\
-         time = { place = 'time', unit = 'ns' }\nwhere = { name = 'accelerometer' }\n[channels]\n\
-         x = 'values.x'\ny = 'values.y'\nz = 'values.z'\n",
-    );
+    let config = sensor_logger("");
     let mut bench = Bench::of(&config);
     for line in include_str!("../../../../tests/inputs/mqtt-sensorlogger.jsonl").lines() {
         bench.take_from("sensor-logger", line, 0);
@@ -20,6 +24,40 @@ fn sensor_logger_gives_the_accelerometer_alone_with_exact_times() {
     assert_eq!(bench.times(), (0..9).map(|n| first + n * 10_000).collect::<Vec<i64>>());
     let losses = bench.store.status().losses;
     assert_eq!((losses.count(Loss::Filtered), losses.faults()), (9, 0));
+}
+
+#[test]
+fn sensor_logger_gives_another_sensor_by_its_name() {
+    let mut bench = Bench::of(&sensor_logger("where = { name = 'gyroscope' }"));
+    for line in include_str!("../../../../tests/inputs/mqtt-sensorlogger.jsonl").lines() {
+        bench.take_from("sensor-logger", line, 0);
+    }
+    assert_eq!(bench.values(), vec![[-5.0, -5.0, -5.0]; 9]);
+    assert_eq!(bench.lost(Loss::Filtered).0, 9);
+}
+
+#[test]
+fn labels_come_with_the_items_of_a_batch() {
+    let items = |label: &str| {
+        let item = |n: u32| {
+            let values = r#"{"x":1,"y":2,"z":3}"#;
+            format!(r#"{{"name":"accelerometer","time":{n}0000000,"values":{values}{label}}}"#)
+        };
+        (1..=3).map(item).collect::<Vec<_>>().join(",")
+    };
+    let labels = |bench: &mut Bench| -> Vec<String> {
+        let texts = bench.store.label_texts().to_vec();
+        let text = |label: u16| texts.get(usize::from(label)).cloned().unwrap_or_default();
+        bench.records().iter().map(|record| text(record.label)).collect()
+    };
+    let mut bench = Bench::of(&sensor_logger("label = 'activity'"));
+    let payload = items(r#","activity":"walk""#);
+    bench.take_from("sensor-logger", &format!(r#"{{"payload":[{payload}]}}"#), 0);
+    assert_eq!(labels(&mut bench), ["walk"; 3]);
+    let mut bench = Bench::of(&sensor_logger("label = 'activity'"));
+    bench.take_from("sensor-logger", &format!(r#"{{"payload":[{}]}}"#, items("")), 0);
+    assert_eq!(labels(&mut bench), [""; 3], "none is no fault");
+    assert_eq!(bench.lost(Loss::Label).0, 0);
 }
 
 #[test]
