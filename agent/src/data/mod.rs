@@ -129,6 +129,8 @@ pub struct SourceStatus {
     pub accepted: u64,
     /// Single missing samples that were filled in; they are among the accepted ones.
     pub filled: u64,
+    /// Missing values that were held or interpolated.
+    pub held: u64,
     /// What could not be used, by kind, each with the last detail.
     pub losses: Losses,
     /// Whether no more samples will come: standard input has ended.
@@ -142,6 +144,9 @@ impl fmt::Display for SourceStatus {
         write!(f, "{} samples held, {} taken in; {}", self.samples, self.accepted, self.losses)?;
         if self.filled > 0 {
             write!(f, "; {} filled in where one was missing", self.filled)?;
+        }
+        if self.held > 0 {
+            write!(f, "; {} missing values held or interpolated", self.held)?;
         }
         if self.ended {
             f.write_str("; the input has ended")?;

@@ -2,6 +2,7 @@
 
 mod files;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use dunlin_agent::data::har::{HarDataset, Split};
@@ -21,6 +22,8 @@ pub(super) struct Shards {
     pub(super) parts: Vec<WindowSet>,
     /// Windows of those that no device has, to judge by.
     pub(super) unseen: WindowSet,
+    /// What reading could not use, by kind; windows that cutting left out as `windows_` and why.
+    pub(super) left_out: BTreeMap<String, u64>,
 }
 
 impl Shards {
@@ -30,6 +33,7 @@ impl Shards {
     /// What cannot be read or does not suit the task, and that there are fewer parts than devices
     /// where the scenario does not say that parts repeat.
     pub(super) fn load(data: &Data, task: &TaskSpec, devices: u32) -> Result<Self, String> {
+        let mut left_out = BTreeMap::new();
         let (learn, judge) = match data {
             Data::Har { dir } => har(dir, task)?,
             Data::Csv(data) => {
@@ -46,7 +50,10 @@ impl Shards {
                         parts.len()
                     ));
                 }
-                (read(data, &parts, task)?, read(data, &judges, task)?)
+                (
+                    read(data, &parts, task, &mut left_out)?,
+                    read(data, &judges, task, &mut left_out)?,
+                )
             }
         };
         let mut unseen = WindowSet::empty(task.window_values());
@@ -59,7 +66,7 @@ impl Shards {
             let n = parts.len();
             log::warn!("{devices} devices share the data of {n}: several have the same windows");
         }
-        Ok(Self { parts, unseen })
+        Ok(Self { parts, unseen, left_out })
     }
 
     /// The part that `device` has.
@@ -88,8 +95,13 @@ fn har(dir: &Path, task: &TaskSpec) -> Result<Parts, String> {
     Ok((learn, judge))
 }
 
-/// The windows of `parts`; each has some.
-fn read(data: &CsvData, parts: &[Part], task: &TaskSpec) -> Result<Vec<WindowSet>, String> {
+/// The windows of `parts`; each has some. What is not used is added to `left_out`.
+fn read(
+    data: &CsvData,
+    parts: &[Part],
+    task: &TaskSpec,
+    left_out: &mut BTreeMap<String, u64>,
+) -> Result<Vec<WindowSet>, String> {
     let mut sets = Vec::with_capacity(parts.len());
     for part in parts {
         let mut windows = WindowSet::empty(task.window_values());
@@ -98,6 +110,10 @@ fn read(data: &CsvData, parts: &[Part], task: &TaskSpec) -> Result<Vec<WindowSet
             let (more, status) = read_file(data, part, file, task)?;
             last = format!("{}: {}; {}", file.path.display(), tell(&status), more.left_out);
             append(&mut windows, &more);
+            let lost = status.losses.iter().filter(|(loss, ..)| loss.is_fault());
+            let lost = lost.map(|(loss, n, _)| (loss.word().to_owned(), n));
+            let cut = more.left_out.counts().map(|(why, n)| (format!("windows_{why}"), n));
+            lost.chain(cut).for_each(|(why, n)| *left_out.entry(why).or_insert(0) += n);
         }
         if windows.is_empty() {
             let name = &part.name;
