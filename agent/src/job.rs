@@ -96,11 +96,12 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// Whether a figure of it is no number.
+    /// Whether a weight of it is no number, or a loss none that a report can say.
     pub(crate) fn has_diverged(&self) -> bool {
         match self {
             Self::Trained(trained) => {
-                trained.figures().is_err() || trained.delta.iter().any(|value| !value.is_finite())
+                let mut weights = trained.delta.iter().chain(&trained.local);
+                trained.figures().is_err() || weights.any(|value| !value.is_finite())
             }
             Self::Sums(_) => false,
         }
@@ -136,14 +137,17 @@ impl Trained {
     /// The figures of the report.
     ///
     /// # Errors
-    /// [`WireError::Invalid`] when a loss is no number: the training diverged.
+    /// [`WireError::Invalid`] when a loss is no number, or beyond what a report can say: the training
+    /// diverged.
     pub(crate) fn figures(&self) -> Result<TrainFigures, WireError> {
         let Self { examples, train_loss, before, after, .. } = *self;
         let losses = [train_loss, before.loss_sum, after.loss_sum];
-        if losses.iter().all(|loss| loss.is_finite() && *loss >= 0.0) {
-            Ok(TrainFigures { examples, train_loss, before, after })
+        let figures = TrainFigures { examples, train_loss, before, after };
+        let finite = losses.iter().all(|loss| loss.is_finite() && *loss >= 0.0);
+        if finite && !WorkKind::Train.is_beyond(&figures.metrics()) {
+            Ok(figures)
         } else {
-            Err(WireError::Invalid("losses are finite and not negative"))
+            Err(WireError::Invalid("losses are finite, not negative and within their bound"))
         }
     }
 }

@@ -25,6 +25,7 @@ mod send;
 #[cfg(test)]
 pub(crate) mod tests;
 mod transfer;
+mod unable;
 mod uplink;
 mod voice;
 mod waiting;
@@ -147,6 +148,7 @@ impl Session {
         self.check_time(now);
         self.check_room(now);
         self.look_for_work(now);
+        self.note_unable();
         self.check_voice(now);
         self.look_for_model(now);
         self.offer_model();
@@ -200,6 +202,9 @@ impl Session {
             line.push_str(&alloc::format!(" for round {}", work.round));
         }
         line.push_str(&alloc::format!("; {windows} windows, {accepted} updates accepted"));
+        for (kind, lack) in self.voice.unable.iter() {
+            line.push_str(&alloc::format!("; cannot {}: {lack}", kind.word()));
+        }
         line
     }
 

@@ -6,6 +6,7 @@ use dunlin_models::{Backend, Windows};
 use dunlin_protocol::give_up::GiveUp;
 use dunlin_protocol::task::{Task, TaskSpec};
 
+use crate::data::looks::Oddities;
 use crate::data::trouble::{DataReport, Looked};
 use crate::data::{DataError, WindowSet, WindowSource, looks};
 use crate::job::{Job, JobFailure, JobSpec, Outcome, Survey};
@@ -36,13 +37,34 @@ pub struct BurnTrainer {
     trainer: NetworkTrainer,
     /// What the last look for windows came to.
     looked: Looked,
+    /// What is odd about the values of the windows, and of how many for which task.
+    odd: Oddities,
+    seen: Option<(Arc<Task>, usize)>,
 }
 
 impl BurnTrainer {
     /// A trainer for the windows of `source`.
     pub fn new(source: Box<dyn WindowSource>, settings: TrainerSettings) -> Self {
         let TrainerSettings { backend, holdout } = settings;
-        Self { source, holdout, trainer: NetworkTrainer::new(backend), looked: Looked::NoTask }
+        let (trainer, looked) = (NetworkTrainer::new(backend), Looked::NoTask);
+        Self { source, holdout, trainer, looked, odd: Oddities::default(), seen: None }
+    }
+
+    /// Looks at the values of `windows` windows where that is worth it: those of a new task, and again
+    /// whenever there are twice as many. A training looks at its windows anyway.
+    fn look_at_values(&mut self, task: &Arc<Task>, windows: usize, stop: &dyn Fn() -> bool) {
+        let seen = self.seen.as_ref().filter(|(seen, _)| seen == task);
+        if seen.map_or(windows == 0, |(_, seen)| windows < seen.saturating_mul(2)) {
+            return;
+        }
+        if let Ok(all) = self.source.windows_unless(task, stop) {
+            self.see(task, &all);
+        }
+    }
+
+    fn see(&mut self, task: &Arc<Task>, all: &WindowSet) {
+        self.odd = Oddities::of(task, all);
+        self.seen = Some((task.clone(), all.len().max(1)));
     }
 }
 
@@ -81,8 +103,9 @@ impl Executor for BurnTrainer {
             }
         };
         self.looked = Looked::Windows(counts.total(), counts.left_out.clone());
-        let train = counts.for_training(self.holdout);
-        Ok(Survey::of_split(train, counts.total().saturating_sub(train)))
+        let (total, train) = (counts.total(), counts.for_training(self.holdout));
+        self.look_at_values(task, total, stop);
+        Ok(Survey::of_split(train, total.saturating_sub(train)))
     }
 
     fn run(&mut self, job: &Job, stop: &dyn Fn() -> bool) -> Result<Outcome, JobFailure> {
@@ -100,6 +123,7 @@ impl Executor for BurnTrainer {
             return sums.map(Outcome::Sums);
         }
         let all = self.source.windows_unless(&job.task, stop).map_err(no_data)?;
+        self.see(&job.task, &all);
         let (train, held) = all.split(self.holdout);
         let windows = (view(&train, &job.task)?, view(&held, &job.task)?);
         let trained = self.trainer.run(job, &windows.0, &windows.1, stop);
@@ -107,7 +131,7 @@ impl Executor for BurnTrainer {
     }
 
     fn data(&self) -> DataReport {
-        DataReport::of(&self.source.status(), &self.looked)
+        DataReport::of(&self.source.status(), &self.looked, &self.odd)
     }
 }
 

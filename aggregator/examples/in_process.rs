@@ -31,7 +31,7 @@ pub(crate) fn run(url: &str, store: &Path, last: u32) -> Result<Vec<f32>, Box<dy
     let config = Config { settings, broker, store: store.to_owned(), seed: None, adopt_task: None };
     let (stop, mut model) = (AtomicBool::new(false), Vec::new());
     serve(&config, &stop, ServiceNotifier::default(), |event, _| {
-        eprintln!("{}", report::line(event).1);
+        eprintln!("{}", report::line(event, true).1);
         if let RoundEvent::RoundPublished { version, params, .. } = event {
             model = params.to_vec();
             stop.store(version.0 >= last, Ordering::Relaxed);

@@ -9,7 +9,7 @@ use dunlin_protocol::report::Report;
 use dunlin_protocol::task::Task;
 use dunlin_protocol::wire::WireError;
 use dunlin_protocol::work::{
-    Coding, Section, TrainWork, VectorSpec, WorkKind, read_fits, read_integers,
+    Coding, Section, TrainWork, VectorSpec, WorkKind, fit_is_beyond, read_fits, read_integers,
 };
 
 use crate::collect::{Collector, Share};
@@ -77,6 +77,10 @@ pub fn admit(report: &Report<'_>, terms: &Terms<'_>) -> Result<Share, Refusal> {
     if header.task != terms.task.digest().tag() {
         return Err(Refusal::WrongLayout);
     }
+    let kind = WorkKind::from_number(header.kind);
+    if kind.is_some_and(|kind| kind.is_beyond(&report.metrics)) {
+        return Err(Refusal::NotFinite);
+    }
     let most = u64::from(terms.examples_max);
     let counts = |at: usize| report.metrics.get(at).copied().unwrap_or(u64::MAX);
     let (weighs, fits) = (|at| (1..=most).contains(&counts(at)), |at| counts(at) <= most);
@@ -119,11 +123,13 @@ pub fn admit(report: &Report<'_>, terms: &Terms<'_>) -> Result<Share, Refusal> {
     }
 }
 
-/// The sums of errors that the report carries, of `windows` before and after training.
+/// The sums of errors that the report carries, of `windows` before and after training; none where one is
+/// at its bound.
 fn fit(report: &Report<'_>, task: &Task, windows: [u64; 2]) -> Result<FitTotals, Refusal> {
     let measurements = if report.header.kind == WorkKind::Train as u8 { 2 } else { 1 };
     let sums = read_fits(&report.extensions, task, measurements);
     let sums = sums.map_err(|_| Refusal::Malformed)?.unwrap_or_default();
+    let sums = if fit_is_beyond(&sums) { Vec::new() } else { sums };
     Ok(FitTotals::new(task, windows, &sums))
 }
 

@@ -24,7 +24,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use dunlin_protocol::id::{DeviceId, Lineage};
-use dunlin_protocol::presence::{Ineligible, Presence, Word};
+use dunlin_protocol::presence::{Ineligible, Lack, Presence, Word};
 use dunlin_protocol::task::Task;
 use dunlin_protocol::time::Instant;
 use dunlin_protocol::topic::{Topic, Topics};
@@ -295,6 +295,12 @@ impl Aggregator {
     /// Enrolled devices, online or asleep, that take no work now, by their reason.
     pub fn held(&self) -> &BTreeMap<Ineligible, u32> {
         self.registry.held()
+    }
+
+    /// Enrolled devices, online or asleep, that cannot do work of a kind with what they have, by kind
+    /// and by what they lack.
+    pub fn unable(&self) -> &BTreeMap<(WorkKind, Lack), u32> {
+        self.registry.unable()
     }
 
     /// Enrolled devices that are online and lack data, by their word for what they lack.

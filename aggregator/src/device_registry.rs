@@ -12,11 +12,12 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
 use dunlin_protocol::id::DeviceId;
-use dunlin_protocol::presence::{DataTrouble, Ineligible, Presence, State, Word};
+use dunlin_protocol::presence::{DataTrouble, Ineligible, Lack, Presence, State, Unable, Word};
 use dunlin_protocol::time::Instant;
+use dunlin_protocol::work::WorkKind;
 
 use crate::settings::DEVICES_MAX;
-use counts::Counts;
+use counts::{ByKind, Counts, place};
 
 /// How long the number of devices of before an outage counts after it, in milliseconds: what the
 /// slowest of them take to notice that they were cut off, and to connect again.
@@ -51,6 +52,8 @@ struct Seen {
     unconfirmed_until: Option<Instant>,
     /// Why it takes no work; `None` when it does.
     held: Option<Ineligible>,
+    /// Kinds of work that it cannot do with what it has.
+    unable: Unable,
     /// Invitations in a row that it has not answered.
     silent: u8,
     /// The start and connection of an older word that was passed over: said once more, it is believed.
@@ -63,17 +66,18 @@ impl Seen {
     /// A device that is connected and takes work.
     fn online(boot: u32, connection: u32) -> Self {
         let (asleep_until, unconfirmed_until, held, doubted, data) = (None, None, None, None, None);
+        let unable = Unable::default();
         #[rustfmt::skip]
         let seen = Self {
-            boot, connection, asleep_until, unconfirmed_until, held, silent: 0, doubted, data,
+            boot, connection, asleep_until, unconfirmed_until, held, unable, silent: 0, doubted, data,
         };
         seen
     }
 
     /// What a word of its own says.
     fn of(presence: Presence) -> Self {
-        let Presence { boot, connection, held, data, .. } = presence;
-        Self { held, data, ..Self::online(boot, connection) }
+        let Presence { boot, connection, held, unable, data, .. } = presence;
+        Self { held, unable, data, ..Self::online(boot, connection) }
     }
 
     /// When it was said: the start first, then its connection.
@@ -86,9 +90,9 @@ impl Seen {
         self.silent < SILENT_MAX
     }
 
-    /// Whether it can take part in a round, now or when it comes back.
-    fn is_available(&self) -> bool {
-        self.held.is_none() && self.answers()
+    /// Whether it can take part in a round of this kind, now or when it comes back.
+    fn is_available(&self, kind: WorkKind) -> bool {
+        self.held.is_none() && self.answers() && self.unable.lack(kind).is_none()
     }
 
     /// Whether it may be at work in a round.
@@ -110,8 +114,8 @@ pub(crate) struct DeviceRegistry {
     /// Those that do not count for ever, by the time from which they no longer do.
     ends: BTreeSet<(Instant, DeviceId)>,
     counts: Counts,
-    /// How many could take part when everybody was forgotten, and until when that counts.
-    before: Option<(u32, Instant)>,
+    /// How many could take part by kind when everybody was forgotten, and until when that counts.
+    before: Option<(ByKind, Instant)>,
 }
 
 impl DeviceRegistry {
@@ -120,28 +124,33 @@ impl DeviceRegistry {
         self.counts.online
     }
 
-    /// Devices that can take part in a round: connected or about to come back, not held, and not
-    /// silent when they are invited.
-    pub(crate) fn available(&self) -> u32 {
-        self.counts.available
+    /// Devices that can take part in a round of this kind: connected or about to come back, not held,
+    /// not silent when they are invited, and with all that the work needs.
+    pub(crate) fn available(&self, kind: WorkKind) -> u32 {
+        self.counts.available[place(kind)]
     }
 
-    /// The names of those that can take part in a round.
-    pub(crate) fn present(&self) -> impl Iterator<Item = &DeviceId> {
-        let works = |(_, seen): &(&DeviceId, &Seen)| seen.is_available();
+    /// The names of those that can take part in a round of this kind.
+    pub(crate) fn present(&self, kind: WorkKind) -> impl Iterator<Item = &DeviceId> {
+        let works = move |(_, seen): &(&DeviceId, &Seen)| seen.is_available(kind);
         self.devices.iter().filter(works).map(|(device, _)| device)
     }
 
     /// Devices that can take part once those are back that an outage cut off: the few that are heard
     /// of first are not everybody.
-    pub(crate) fn expected(&self, now: Instant) -> u32 {
+    pub(crate) fn expected(&self, now: Instant, kind: WorkKind) -> u32 {
         let before = self.before.filter(|(_, until)| now < *until);
-        before.map_or(0, |(devices, _)| devices).max(self.available())
+        before.map_or(0, |(devices, _)| devices[place(kind)]).max(self.available(kind))
     }
 
     /// Devices that take no work, by their reason.
     pub(crate) fn held(&self) -> &BTreeMap<Ineligible, u32> {
         &self.counts.held
+    }
+
+    /// Devices that cannot do work of a kind with what they have, by kind and by what they lack.
+    pub(crate) fn unable(&self) -> &BTreeMap<(WorkKind, Lack), u32> {
+        &self.counts.unable
     }
 
     /// Devices whose own data lack something, by their word for it.
@@ -176,7 +185,8 @@ impl DeviceRegistry {
 
     /// Forgets everybody but how many there were; devices say again that they are there.
     pub(crate) fn clear(&mut self, now: Instant) {
-        let before = Some((self.expected(now), now.after(REMEMBERED_MS)));
+        let expected = WorkKind::ALL.map(|kind| self.expected(now, kind));
+        let before = Some((expected, now.after(REMEMBERED_MS)));
         *self = Self { before, ..Self::default() };
     }
 
@@ -288,12 +298,12 @@ impl DeviceRegistry {
         if came { Change::Came } else { Change::None }
     }
 
-    /// An invitation of everybody is over: who of those connected did not answer. How many of them
-    /// count no more.
+    /// An invitation of everybody to train is over: who of those connected did not answer. How many of
+    /// them count no more.
     pub(crate) fn invited(&mut self, answered: impl Fn(&DeviceId) -> bool) -> u32 {
         let before = self.counts.silent;
         for (device, seen) in &mut self.devices {
-            if seen.works() && seen.answers() {
+            if seen.works() && seen.is_available(WorkKind::Train) {
                 self.counts.remove(seen);
                 seen.silent = if answered(device) { 0 } else { seen.silent + 1 };
                 self.counts.add(seen);

@@ -195,7 +195,7 @@ fn import(config: &Config, file: &Path) -> Outcome {
         match output {
             Output::Save(save) => store.save(&save)?,
             Output::Event(event @ RoundEvent::ImportRefused { .. }) => {
-                return Err(dunlin_aggregator::report::line(&event).1.into());
+                return Err(dunlin_aggregator::report::line(&event, task.needs_labels()).1.into());
             }
             Output::Event(_) | Output::Publish { .. } | Output::Subscribe(_) => {}
         }

@@ -3,9 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use dunlin_protocol::id::Lineage;
 use dunlin_protocol::message::Answer;
-use dunlin_protocol::work::{FitFigures, Significant, WorkKind};
+use dunlin_protocol::work::{FitFigures, LOSS_SUM_MAX, Significant, WorkKind};
 use log::Level;
 
 use crate::aggregator::Aggregator;
@@ -45,11 +44,11 @@ pub fn waiting(core: &Aggregator) -> Option<String> {
     core.waiting().map(|waiting| waiting.to_string())
 }
 
-/// The log line of an event and how much it matters.
-pub fn line(event: &RoundEvent) -> (Level, String) {
+/// The log line of an event and how much it matters. `classes`: whether the task has such, so that
+/// windows are right or wrong.
+pub fn line(event: &RoundEvent, classes: bool) -> (Level, String) {
     match event {
         RoundEvent::Started { lineage, boot, version, resumed } => {
-            let lineage = hex(*lineage);
             let text = format!(
                 "start {boot}: lineage {lineage}, version {version}, {resumed} open round(s) resumed"
             );
@@ -87,9 +86,9 @@ pub fn line(event: &RoundEvent) -> (Level, String) {
             (Level::Debug, format!("message of {device} ignored: {error}"))
         }
         RoundEvent::RoundPublished { summary, .. } | RoundEvent::Evaluated { summary } => {
-            (Level::Info, ended(summary))
+            (Level::Info, ended(summary, classes))
         }
-        RoundEvent::RoundFailed { summary } => (Level::Warn, ended(summary)),
+        RoundEvent::RoundFailed { summary } => (Level::Warn, ended(summary, classes)),
         RoundEvent::Answered { answer, .. } | RoundEvent::AnsweredBefore { answer } => {
             let text = match answer.outcome {
                 RoundOutcome::Done(_) => format!("{} device(s) answered", answer.devices),
@@ -111,16 +110,9 @@ pub fn line(event: &RoundEvent) -> (Level, String) {
     }
 }
 
-/// A lineage as 32 hexadecimal digits.
-pub fn hex(lineage: Lineage) -> String {
-    lineage.0.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
-
-/// One round that ended, in one line.
-pub fn ended(summary: &RoundSummary) -> String {
+/// One round that ended, in one line; `classes` as for [`line`].
+#[allow(clippy::cast_precision_loss)] // for people
+pub fn ended(summary: &RoundSummary, classes: bool) -> String {
     let RoundSummary { key, base, outcome, accepted, figures, .. } = summary;
     let what = match outcome {
         RoundOutcome::Done(version) if version == base => {
@@ -142,12 +134,17 @@ pub fn ended(summary: &RoundSummary) -> String {
         }
     };
     let mut text = what + &refused(&summary.tally);
-    text.push_str(&held_back(key.kind, figures));
-    if key.kind == WorkKind::Sums {
-        let _ = write!(text, ", {} windows", figures.examples);
-    } else if figures.examples > 0 {
-        let _ = write!(text, ", training loss {}", Significant(figures.train_loss));
-    }
+    text.push_str(&held_back(key.kind, figures, classes));
+    let _ = match key.kind {
+        WorkKind::Sums => write!(text, ", {} windows", figures.examples),
+        WorkKind::Evaluate if *accepted == 0 => write!(text, ", no reports"),
+        WorkKind::Train if figures.examples > 0 => {
+            let (updates, windows) = (figures.updates, figures.examples);
+            let sum = figures.train_loss * windows as f64;
+            write!(text, ", training loss {}", loss(figures.train_loss, sum, updates))
+        }
+        WorkKind::Evaluate | WorkKind::Train => Ok(()),
+    };
     let (kib, tenths) = (summary.tally.update_bytes.div_ceil(1024), summary.took_ms / 100);
     let _ = write!(text, ", {kib} KiB of updates, {}.{} s", tenths / 10, tenths % 10);
     text
@@ -155,8 +152,9 @@ pub fn ended(summary: &RoundSummary) -> String {
 
 /// How models did on held-back windows, in the figures that their target has: the share of windows
 /// that are right for classes, errors for values.
-fn held_back(kind: WorkKind, figures: &Figures) -> String {
-    let Figures { before, after, fit_before, fit_after, .. } = figures;
+fn held_back(kind: WorkKind, figures: &Figures, classes: bool) -> String {
+    let Figures { updates, before, after, fit_before, fit_after, .. } = figures;
+    let how = |pooled: &Pooled, fit: &[FitFigures]| how(pooled, fit, *updates, classes);
     let mut text = String::new();
     if before.windows > 0 {
         let _ = write!(text, ", held-back windows: {}", how(before, fit_before));
@@ -167,12 +165,12 @@ fn held_back(kind: WorkKind, figures: &Figures) -> String {
     text
 }
 
-/// One measurement: errors by channel, the share of windows that are right, or the loss alone where
-/// none is: targets without classes have none, and older devices tell no errors.
-fn how(pooled: &Pooled, fit: &[FitFigures]) -> String {
-    let loss = Significant(pooled.loss());
+/// One measurement of so many devices: errors by channel, the share of windows that are right, or the
+/// loss alone where there are no classes and older devices tell no errors.
+fn how(pooled: &Pooled, fit: &[FitFigures], updates: u64, classes: bool) -> String {
+    let loss = loss(pooled.loss(), pooled.loss_sum, updates);
     match fit {
-        [] if pooled.correct == 0 => format!("loss {loss}"),
+        [] if !classes && pooled.correct == 0 => format!("loss {loss}"),
         [] => format!("{:.1} % right (loss {loss})", pooled.accuracy() * 100.0),
         fit => {
             let channels: Vec<String> = fit.iter().map(ToString::to_string).collect();
@@ -181,13 +179,26 @@ fn how(pooled: &Pooled, fit: &[FitFigures]) -> String {
     }
 }
 
+/// A loss of `sum` over all windows, of so many devices. Older programs told and added up losses at
+/// their bound as if they were measured.
+#[allow(clippy::cast_precision_loss)]
+fn loss(mean: f64, sum: f64, updates: u64) -> String {
+    let bound = LOSS_SUM_MAX as f64 * updates as f64;
+    let beyond = if updates > 0 && sum >= bound * (1.0 - 1e-9) { "> " } else { "" };
+    format!("{beyond}{}", Significant(mean))
+}
+
 fn refused(tally: &Tally) -> String {
-    if tally.refused.is_empty() {
+    counts("refused", &tally.refused) + &counts("gave up", &tally.gave_up)
+}
+
+fn counts<R: std::fmt::Display>(what: &str, counts: &BTreeMap<R, u32>) -> String {
+    if counts.is_empty() {
         return String::new();
     }
     let reasons: Vec<String> =
-        tally.refused.iter().map(|(reason, count)| format!("{reason} {count}")).collect();
-    format!(" (refused: {})", reasons.join(", "))
+        counts.iter().map(|(reason, count)| format!("{reason} {count}")).collect();
+    format!(" ({what}: {})", reasons.join(", "))
 }
 
 #[cfg(test)]
@@ -222,7 +233,7 @@ mod tests {
             took_ms: 12_345,
         };
         assert_eq!(
-            ended(&summary),
+            ended(&summary, true),
             "round 7 made version 5: 8 device(s) (refused: stale_base 1), held-back windows: \
              50.0 % right (loss 0.500) before, 75.0 % right (loss 0.250) after local training, training \
              loss 0.250, 79 KiB of updates, 12.3 s"
@@ -230,7 +241,7 @@ mod tests {
         summary.outcome = RoundOutcome::Failed(Failure::TooFew);
         (summary.accepted, summary.figures) = (1, Figures::default());
         assert_eq!(
-            ended(&summary),
+            ended(&summary, true),
             "round 7 failed: 1 update(s), 4 needed; 9 device(s) took part (refused: stale_base 1), \
              79 KiB of updates, 12.3 s"
         );
@@ -250,6 +261,7 @@ mod tests {
         };
         let pooled = Pooled { windows: 80, correct: 0, loss_sum: 0.444 };
         let mut figures = Figures { before: pooled, ..Figures::default() };
+        let held_back = |kind, figures: &Figures| held_back(kind, figures, false);
         assert_eq!(held_back(WorkKind::Evaluate, &figures), ", held-back windows: loss 0.00555");
         figures.fit_before = vec![fit(81.25)];
         assert_eq!(
@@ -260,5 +272,50 @@ mod tests {
         (figures.after, figures.fit_after) = (pooled, vec![fit(120.0)]);
         let text = held_back(WorkKind::Train, &figures);
         assert!(text.contains("20.0 % more") && !text.contains("right"), "{text}");
+    }
+    fn evaluation(accepted: u32, before: Pooled) -> RoundSummary {
+        let updates = u64::from(accepted);
+        let examples = before.windows;
+        RoundSummary {
+            key: RoundKey { round: RoundId(7), kind: WorkKind::Evaluate },
+            base: ModelVersion(4),
+            outcome: RoundOutcome::Done(ModelVersion(4)),
+            accepted,
+            quorum: 1,
+            tally: Tally::default(),
+            figures: Figures { updates, examples, before, ..Figures::default() },
+            took_ms: 1_000,
+        }
+    }
+
+    #[test]
+    fn an_evaluation_tells_what_was_measured_be_it_none_right_and_that_nobody_reported() {
+        let told = |accepted, before| ended(&evaluation(accepted, before), true);
+        let none_right = Pooled { windows: 80, correct: 0, loss_sum: 160.0 };
+        assert_eq!(
+            told(2, none_right),
+            "evaluation 7 of version 4: 2 device(s), held-back windows: 0.0 % right (loss 2.00), 0 \
+             KiB of updates, 1.0 s"
+        );
+        let mut nobody = evaluation(0, Pooled::default());
+        nobody.outcome = RoundOutcome::Failed(Failure::TooFew);
+        nobody.tally.gave_up.insert(dunlin_protocol::give_up::GiveUp::Diverged, 2);
+        assert_eq!(
+            ended(&nobody, true),
+            "evaluation 7 failed: 0 update(s), 1 needed; 0 device(s) took part (gave up: diverged \
+             2), no reports, 0 KiB of updates, 1.0 s"
+        );
+    }
+
+    #[test]
+    fn losses_at_their_bound_are_told_to_be_beyond_it() {
+        #[allow(clippy::cast_precision_loss)]
+        let bound = LOSS_SUM_MAX as f64;
+        let beyond = |devices, loss_sum| {
+            let before = Pooled { windows: 64, correct: 1, loss_sum };
+            ended(&evaluation(devices, before), true).contains("(loss > ")
+        };
+        assert!(beyond(1, bound) && beyond(2, 2.0 * bound));
+        assert!(!beyond(2, bound) && !beyond(1, 0.99 * bound));
     }
 }

@@ -223,9 +223,11 @@ impl Round {
         at_work
     }
 
-    /// Whether it may be that nobody is left to wait for: somebody gave up, and nobody is at work.
-    pub(crate) fn may_be_left_alone(&self) -> bool {
-        !self.gave_up.is_empty() && self.working() == 0
+    /// Whether it may be that nobody is left to wait for: nobody is at work, and somebody gave up or is
+    /// `unable` to take part. A device that left its work may come back to it.
+    pub(crate) fn may_be_left_alone(&self, unable: bool) -> bool {
+        let waits = self.policy() == RoundPolicy::Synchronous && self.collection.gone() == 0;
+        self.working() == 0 && (!self.gave_up.is_empty() || unable && waits)
     }
 
     /// Whether nothing more is to be expected of `device` in this round.
@@ -249,6 +251,15 @@ impl Round {
         let waits = (1..self.bounds.quorum).contains(&self.accepted());
         let patience_ms = self.deadline.since(self.opened) / ALONE_PART;
         Some(if waits { since.after(patience_ms) } else { since })
+    }
+
+    /// When it ends if nobody else comes: of those who came all have ended, or else its deadline.
+    pub fn ends_by(&self) -> Instant {
+        let ended = self.accepted() >= self.bounds.quorum && self.working() == 0;
+        let all = ended && self.fraction == Fraction::ALL;
+        let all = all && self.policy() == RoundPolicy::Synchronous;
+        let early = [all.then_some(self.claims_until), self.ends_alone()];
+        early.into_iter().flatten().fold(self.deadline, Instant::min)
     }
 
     /// Whether everybody was invited and had the time to answer.

@@ -32,8 +32,10 @@ const WAIT_MS_MAX: u64 = 200;
 const OVERSIZE_TIMES: u32 = 2;
 /// How often the spool is looked at for queries, in milliseconds.
 const QUERIES_MS: u64 = 1_000;
-/// How often the status file is written while nothing ends, in milliseconds.
+/// How often the status file is written while nothing happens, in milliseconds.
 const STATUS_MS: u64 = 10_000;
+/// The same while updates come.
+const STATUS_UPDATES_MS: u64 = 1_000;
 
 /// Why the aggregator stopped or did not start.
 #[derive(Debug, thiserror::Error)]
@@ -130,9 +132,11 @@ pub fn run(
     let topics = Topics::new(config.settings.topics_root.clone());
     let spool = Spool::beside(&config.store);
     spool.make();
-    let (status_due, queries_due) = (Instant(0), Instant(0));
-    let mut shell =
-        Shell { config, store, topics, core, link: None, spool, status_due, queries_due };
+    let (status_written, status_wait_ms, queries_due) = (Instant(0), 0, Instant(0));
+    #[rustfmt::skip]
+    let mut shell = Shell {
+        config, store, topics, core, link: None, spool, status_written, status_wait_ms, queries_due,
+    };
     shell.perform(&mut on_event)?;
     let inbox = shell.connect()?;
     manager.ready();
@@ -172,7 +176,9 @@ struct Shell<'a> {
     core: Aggregator,
     link: Option<Link>,
     spool: Spool,
-    status_due: Instant,
+    status_written: Instant,
+    /// How long after that it is written again, in milliseconds.
+    status_wait_ms: u64,
     queries_due: Instant,
 }
 
@@ -265,9 +271,9 @@ impl Shell<'_> {
                         self.spool
                             .answer(&answer.query, &AnswerTable::new(answer, self.core.task()));
                     }
-                    let (level, line) = report::line(&event);
+                    let (level, line) = report::line(&event, self.core.task().needs_labels());
                     log::log!(level, "{line}");
-                    self.status_due = if matters(&event) { Instant(0) } else { self.status_due };
+                    self.status_wait_ms = self.status_wait_ms.min(status_wait_ms(&event));
                     on_event(&event, self.core.counters());
                 }
             }
@@ -284,10 +290,10 @@ impl Shell<'_> {
 
     /// Writes the status file when it is time to. It is for people only: learning goes on without it.
     fn write_status(&mut self, now: Instant) {
-        if now < self.status_due {
+        if now < self.status_written.after(self.status_wait_ms) {
             return;
         }
-        self.status_due = now.after(STATUS_MS);
+        (self.status_written, self.status_wait_ms) = (now, STATUS_MS);
         let ended = self.store.history(ROUNDS_SHOWN).unwrap_or_else(|error| {
             log::warn!("the status file tells of no ended round: {error}");
             Vec::new()
@@ -320,8 +326,8 @@ impl Shell<'_> {
     }
 }
 
-/// Whether the status file should say so at once.
-fn matters(event: &RoundEvent) -> bool {
+/// How long the status file may say nothing of an event, in milliseconds.
+fn status_wait_ms(event: &RoundEvent) -> u64 {
     match event {
         RoundEvent::Started { .. }
         | RoundEvent::RoundOpened { .. }
@@ -332,14 +338,14 @@ fn matters(event: &RoundEvent) -> bool {
         | RoundEvent::AnsweredBefore { .. }
         | RoundEvent::Imported { .. }
         | RoundEvent::Waits { .. }
-        | RoundEvent::Finished { .. } => true,
+        | RoundEvent::Finished { .. } => 0,
+        RoundEvent::UpdateAccepted { .. }
+        | RoundEvent::UpdateRefused { .. }
+        | RoundEvent::GaveUp { .. } => STATUS_UPDATES_MS,
         RoundEvent::FractionRaised { .. }
         | RoundEvent::ClaimAnswered { .. }
-        | RoundEvent::UpdateAccepted { .. }
-        | RoundEvent::UpdateRefused { .. }
-        | RoundEvent::GaveUp { .. }
         | RoundEvent::Unreadable { .. }
-        | RoundEvent::ImportRefused { .. } => false,
+        | RoundEvent::ImportRefused { .. } => STATUS_MS,
     }
 }
 

@@ -8,7 +8,9 @@ use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use dunlin_protocol::presence::Ineligible;
+use dunlin_protocol::presence::{Ineligible, Lack};
+use dunlin_protocol::task::TaskSpec;
+use dunlin_protocol::work::WorkKind;
 use dunlin_service::file::{Durability, replace};
 use serde::{Deserialize, Serialize};
 
@@ -38,7 +40,7 @@ pub struct OpenRound {
     pub target: u32,
     /// Devices that were told to go and have not ended.
     pub working: u32,
-    /// Time left in milliseconds.
+    /// Time left in milliseconds: to its end if nobody else comes, or to its deadline.
     pub remaining_ms: u64,
 }
 
@@ -50,6 +52,10 @@ pub struct Live {
     /// Enrolled devices that take no work now, by their reason.
     #[serde(default)]
     pub held: BTreeMap<Ineligible, u32>,
+    /// Enrolled devices that cannot do work with what they have, by kind of work (`train`, `evaluate`,
+    /// `sums`) and by what they lack.
+    #[serde(default)]
+    pub unable: BTreeMap<String, BTreeMap<Lack, u32>>,
     /// Enrolled devices whose own data lack something, by their word for it: `cut`, `off_rate`,
     /// `windows` (have none) and so on.
     #[serde(default)]
@@ -72,6 +78,9 @@ pub struct Status {
     pub boot: u32,
     /// Version of the global model.
     pub version: u32,
+    /// Whether the task has classes, so that windows are right or wrong.
+    #[serde(default)]
+    pub classes: bool,
     /// Rounds that are open, by rising number.
     pub open: Vec<OpenRound>,
     /// Rounds that ended, the oldest first, at most [`ROUNDS_SHOWN`].
@@ -93,19 +102,25 @@ impl Status {
             accepted: round.accepted(),
             target: round.bounds().target,
             working: round.working(),
-            remaining_ms: round.deadline().since(now),
+            remaining_ms: round.ends_by().since(now),
         });
         let (online, held, finished) = (core.online(), core.held().clone(), core.is_finished());
         let (data, waiting) = (report::data(core), report::waiting(core));
+        let mut unable: BTreeMap<String, BTreeMap<Lack, u32>> = BTreeMap::new();
+        for ((kind, lack), count) in core.unable() {
+            unable.entry(kind.word().to_owned()).or_default().insert(*lack, *count);
+        }
         Self {
-            lineage: report::hex(core.head().lineage),
+            lineage: core.head().lineage.to_string(),
             boot: core.head().boot,
             version: core.head().version.0,
+            classes: core.task().needs_labels(),
             open: open.collect(),
             ended,
             live: Some(Live {
                 online,
                 held,
+                unable,
                 data,
                 waiting,
                 finished,
@@ -134,9 +149,10 @@ impl Status {
             }
         });
         Self {
-            lineage: report::hex(snapshot.head.lineage),
+            lineage: snapshot.head.lineage.to_string(),
             boot: snapshot.head.boot,
             version: snapshot.head.version.0,
+            classes: snapshot.task.as_ref().is_some_and(TaskSpec::needs_labels),
             open: open.collect(),
             ended,
             live: None,
@@ -227,12 +243,17 @@ fn write_counts<R: fmt::Display, N: fmt::Display>(
     writeln!(f, "{what}: {}", counts.collect::<Vec<_>>().join(", "))
 }
 
+/// What a device does for work of this kind, for people.
+fn doing(kind: &str) -> &str {
+    if kind == WorkKind::Sums.word() { "answer queries" } else { kind }
+}
+
 impl fmt::Display for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { lineage, boot, version, .. } = self;
         writeln!(f, "lineage {lineage}, start {boot}, version {version}")?;
         for summary in &self.ended {
-            writeln!(f, "{}", report::ended(summary))?;
+            writeln!(f, "{}", report::ended(summary, self.classes))?;
         }
         for round in &self.open {
             let OpenRound { key, base, accepted, target, working, remaining_ms } = round;
@@ -240,20 +261,24 @@ impl fmt::Display for Status {
             writeln!(
                 f,
                 "{key} is open on version {base}: {accepted} of {target} updates, {working} \
-                 device(s) at work, {seconds} s left"
+                 device(s) at work, {seconds} s left at the most"
             )?;
         }
         let Some(live) = &self.live else { return f.write_str("not running") };
-        let Live { online, held, data, waiting, finished, counters } = live;
+        let Live { online, held, unable, data, waiting, finished, counters } = live;
         write_counts(f, "held", held)?;
+        for (kind, lacks) in unable {
+            write_counts(f, &format!("cannot {}", doing(kind)), lacks)?;
+        }
         if let Some(trouble) = trouble::in_words(data) {
             writeln!(f, "data trouble: {trouble}; dunlin-agent doctor on the device says more")?;
         }
         if let Some(waiting) = waiting {
-            writeln!(f, "no round is open: {waiting}")?;
+            writeln!(f, "no training round is open: {waiting}")?;
         }
         write_counts(f, "claims refused", &counters.claims_refused)?;
         write_counts(f, "updates refused", &counters.refused)?;
+        write_counts(f, "gave up", &counters.gave_up)?;
         let rest = if *finished { ", all rounds are done" } else { "" };
         let (accepted, refused) = (counters.accepted, counters.refused.values().sum::<u64>());
         write!(

@@ -6,12 +6,14 @@ use core::fmt::Write as _;
 
 /// What devices do whose own data lack something, behind their number: a phrase for each word that
 /// agents use. A word that is not here is shown as it is.
-const PHRASES: [(&str, &str); 18] = [
+const PHRASES: [(&str, &str); 22] = [
     ("windows", "have no windows"),
     ("misfit", "have a source that does not fit the task"),
     ("off_rate", "are off the rate"),
     ("short_rows", "have rows that end before a window"),
     ("unlabelled", "have no labels of the task"),
+    ("constant", "have channels that never change"),
+    ("off_scale", "have values far off the task's scale"),
     ("cut", "cut values"),
     ("time", "have samples without a usable time"),
     ("number", "have values that are no numbers"),
@@ -24,6 +26,8 @@ const PHRASES: [(&str, &str); 18] = [
     ("label", "have labels that cannot be used"),
     ("order", "have samples out of order"),
     ("disk", "lost samples on disk"),
+    ("filled", "have single missing samples filled in"),
+    ("held", "have missing values held or interpolated"),
     ("other", "have other trouble"),
 ];
 

@@ -3,7 +3,7 @@
 use alloc::collections::BTreeMap;
 use core::fmt;
 
-use dunlin_protocol::presence::Ineligible;
+use dunlin_protocol::presence::{Ineligible, Lack};
 
 /// What the aggregator waits for before it opens a training round.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,7 +18,8 @@ pub enum Waiting {
     },
     /// Too few devices can take part.
     Devices {
-        /// Devices that can: connected or about to come back, not held, and not silent.
+        /// Devices that can: connected or about to come back, not held, not silent, and with all that
+        /// training needs.
         available: u32,
         /// How many are needed (`min_online`).
         needs: u32,
@@ -26,6 +27,8 @@ pub enum Waiting {
         online: u32,
         /// Devices that take no work, by their reason.
         held: BTreeMap<Ineligible, u32>,
+        /// Devices that cannot train with what they have, by what they lack.
+        unable: BTreeMap<Lack, u32>,
         /// Devices that are connected and have answered none of the last invitations.
         silent: u32,
     },
@@ -54,13 +57,16 @@ impl fmt::Display for Waiting {
             Self::Settling { ms } => {
                 write!(f, "waits {} s for devices to be heard of", ms.div_ceil(1000))
             }
-            Self::Devices { available, needs, online, held, silent } => {
+            Self::Devices { available, needs, online, held, unable, silent } => {
                 write!(
                     f,
                     "waits for devices: {available} can take part, {needs} needed (min_online); {online} online"
                 )?;
                 for (reason, count) in held {
                     write!(f, ", {count} held ({reason})")?;
+                }
+                for (lack, count) in unable {
+                    write!(f, ", {count} cannot train ({lack})")?;
                 }
                 if *silent > 0 {
                     write!(f, ", {silent} that answered no invitation")?;
@@ -82,10 +88,12 @@ mod tests {
     #[test]
     fn what_is_waited_for_is_one_line_with_figures() {
         let held = BTreeMap::from([(Ineligible::Battery, 2)]);
-        let waiting = Waiting::Devices { available: 1, needs: 4, online: 3, held, silent: 1 };
+        let unable = BTreeMap::from([(Lack::Memory, 1)]);
+        let waiting =
+            Waiting::Devices { available: 1, needs: 4, online: 4, held, unable, silent: 1 };
         assert_eq!(
             waiting.to_string(),
-            "waits for devices: 1 can take part, 4 needed (min_online); 3 online, 2 held (battery), 1 that answered no invitation"
+            "waits for devices: 1 can take part, 4 needed (min_online); 4 online, 2 held (battery), 1 cannot train (memory), 1 that answered no invitation"
         );
         assert_eq!(Waiting::Pause { ms: 1_001 }.to_string(), "pauses for 2 s");
         assert!(waiting.is_like(&Waiting::Devices {
@@ -93,6 +101,7 @@ mod tests {
             needs: 4,
             online: 0,
             held: BTreeMap::new(),
+            unable: BTreeMap::new(),
             silent: 0,
         }));
         assert!(!waiting.is_like(&Waiting::Paused));

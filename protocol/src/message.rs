@@ -90,7 +90,7 @@ pub enum Refusal {
     Schema,
     /// The object is longer than the round allows.
     Oversized,
-    /// The update has a value that is not finite.
+    /// The update has a value that is not finite, or a loss beyond what a report can say.
     NotFinite,
     /// The update is longer than its codec can have made one of the clip norm.
     NormTooLarge,

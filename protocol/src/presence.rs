@@ -3,8 +3,10 @@
 mod data_trouble;
 #[cfg(test)]
 mod tests;
+mod unable;
 
 pub use data_trouble::{DataTrouble, TROUBLES_MAX, Word};
+pub use unable::{Lack, Unable};
 
 use alloc::string::{String, ToString};
 use core::fmt;
@@ -114,6 +116,8 @@ pub struct Presence {
     pub call: u32,
     /// Why it takes no new work; `None` when it does.
     pub held: Option<Ineligible>,
+    /// Kinds of work that it cannot do with what it has.
+    pub unable: Unable,
     /// What its own data lack, if anything.
     pub data: Option<DataTrouble>,
 }
@@ -136,6 +140,9 @@ impl fmt::Display for Presence {
         if let Some(held) = self.held {
             write!(f, r#","held":"{held}""#)?;
         }
+        if !self.unable.is_empty() {
+            write!(f, r#","unable":{}"#, self.unable)?;
+        }
         if let Some(data) = &self.data {
             write!(f, r#","data":{data}"#)?;
         }
@@ -146,7 +153,8 @@ impl fmt::Display for Presence {
 impl Presence {
     /// The presence of somebody who takes work, if it is there; of no connection in particular.
     pub fn new(state: State, boot: u32) -> Self {
-        Self { state, boot, connection: 0, call: 0, held: None, data: None }
+        let (held, unable, data) = (None, Unable::default(), None);
+        Self { state, boot, connection: 0, call: 0, held, unable, data }
     }
 
     /// The same of the connection with this number.
@@ -166,8 +174,8 @@ impl Presence {
     }
 
     /// Reads a presence message: a JSON object with a text `state`, a number `boot` and perhaps numbers
-    /// `connection` and `call`, a text `held` and an object `data`; other fields are skipped, whatever
-    /// they hold. `None` for anything else.
+    /// `connection` and `call`, a text `held` and objects `unable` and `data`; other fields are skipped,
+    /// whatever they hold. `None` for anything else.
     pub fn decode(bytes: &[u8]) -> Option<Self> {
         if bytes.len() > PRESENCE_BYTES_MAX {
             return None;
@@ -175,7 +183,7 @@ impl Presence {
         let text = core::str::from_utf8(bytes).ok()?.as_bytes().trim_ascii();
         let inner = text.strip_prefix(b"{")?.strip_suffix(b"}")?;
         let (mut state, mut boot, mut held, mut data) = (None, None, None, None);
-        let (mut connection, mut call) = (0, 0);
+        let (mut connection, mut call, mut unable) = (0, 0, Unable::default());
         let number = |text| core::str::from_utf8(text).ok()?.parse().ok();
         for field in fields(inner)? {
             let colon = field.iter().position(|byte| *byte == b':')?;
@@ -188,11 +196,12 @@ impl Presence {
                 (br#""connection""#, text) => connection = number(text).unwrap_or(0),
                 (br#""call""#, text) => call = number(text).unwrap_or(0),
                 (br#""held""#, reason) => held = Ineligible::of_json(reason),
+                (br#""unable""#, object) => unable = Unable::of_json(object),
                 (br#""data""#, object) => data = DataTrouble::of_json(object),
                 _ => {}
             }
         }
-        Some(Self { state: state?, boot: boot?, connection, call, held, data })
+        Some(Self { state: state?, boot: boot?, connection, call, held, unable, data })
     }
 }
 

@@ -373,7 +373,7 @@ impl<B: Broker> World<B> {
 /// The last events and the counts, for people.
 fn story(events: &[RoundEvent], counters: &Counters) -> String {
     let last = events.iter().skip(events.len().saturating_sub(40));
-    let lines: Vec<String> = last.map(|event| report::line(event).1).collect();
+    let lines: Vec<String> = last.map(|event| report::line(event, true).1).collect();
     format!("{}\n{counters:?}", lines.join("\n"))
 }
 

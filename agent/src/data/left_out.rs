@@ -64,6 +64,19 @@ impl LeftOut {
         self.found == 0 && begun
     }
 
+    /// What was left out, by one word for each reason that there is: windows, and rows that ended before
+    /// they had one.
+    pub fn counts(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let counts = [
+            ("unlabelled", self.unlabelled),
+            ("off_rate", self.off_rate),
+            ("cut", self.cut),
+            ("crowded_out", self.crowded_out),
+            ("short_rows", self.rows_ended),
+        ];
+        counts.into_iter().filter(|(_, count)| *count > 0)
+    }
+
     /// Whether there are no windows because the times of the samples run at another rate than the
     /// configuration says. Steps that are odd now and then are no other rate.
     pub(super) fn is_other_rate(&self) -> bool {
@@ -289,6 +302,8 @@ mod tests {
                         larger quantum, or none); 1 windows have no label of the task; 3 rows ended \
                         early";
         assert_eq!(some.to_string(), expected);
+        let counts: Vec<_> = some.counts().collect();
+        assert_eq!(counts, [("unlabelled", 1), ("cut", 2), ("short_rows", 3)]);
         let all = LeftOut { found: 7, ..LeftOut::default() };
         assert_eq!((all.to_string(), all.is_other_rate()), ("7 windows".to_owned(), false));
     }

@@ -86,6 +86,31 @@ pub fn far_out(spans: &[ChannelSpan]) -> Option<String> {
     })
 }
 
+/// What is odd about the values of a device's windows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Oddities {
+    /// Channels that never change.
+    pub constant: u64,
+    /// Channels far outside of the task's scaling.
+    pub off_scale: u64,
+    /// Both in words; empty where there is neither.
+    pub text: String,
+}
+
+impl Oddities {
+    /// Of the windows in `set`, as `task` has them.
+    pub fn of(task: &TaskSpec, set: &WindowSet) -> Self {
+        let spans = spans(task, set);
+        let count = |odd: fn(&ChannelSpan) -> bool| spans.iter().filter(|span| odd(span)).count();
+        let texts = [constants(&spans), far_out(&spans)];
+        Self {
+            constant: count(ChannelSpan::is_constant) as u64,
+            off_scale: count(ChannelSpan::is_far) as u64,
+            text: texts.into_iter().flatten().collect::<Vec<_>>().join("; "),
+        }
+    }
+}
+
 /// Windows of each label of `task`, in its order; none where it has no labels.
 pub fn by_label(task: &TaskSpec, set: &WindowSet) -> Vec<(String, usize)> {
     let count = |place: usize| set.labels.iter().filter(|&&l| usize::from(l) == place).count();

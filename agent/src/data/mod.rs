@@ -131,6 +131,8 @@ pub struct SourceStatus {
     pub accepted: u64,
     /// Single missing samples that were filled in; they are among the accepted ones.
     pub filled: u64,
+    /// Missing values that were held or interpolated.
+    pub held: u64,
     /// What could not be used, by kind, each with the last detail.
     pub losses: Losses,
     /// What deserves a look though nothing was lost, by its kind.
@@ -146,6 +148,9 @@ impl fmt::Display for SourceStatus {
         write!(f, "{} samples held, {} taken in; {}", self.samples, self.accepted, self.losses)?;
         if self.filled > 0 {
             write!(f, "; {} filled in where one was missing", self.filled)?;
+        }
+        if self.held > 0 {
+            write!(f, "; {} missing values held or interpolated", self.held)?;
         }
         if self.ended {
             f.write_str("; the input has ended")?;

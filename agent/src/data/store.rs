@@ -285,8 +285,9 @@ impl SampleStore {
 
     /// How the source is doing.
     pub fn status(&self) -> SourceStatus {
-        let filled = self.intake.as_ref().map_or(0, |intake| intake.filled());
-        SourceStatus { samples: self.ring.len(), filled, ..self.counts.clone() }
+        let intake = self.intake.as_ref();
+        let (filled, held) = intake.map_or((0, 0), |intake| (intake.filled(), intake.mended()));
+        SourceStatus { samples: self.ring.len(), filled, held, ..self.counts.clone() }
     }
 }
 

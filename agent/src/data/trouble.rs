@@ -3,6 +3,7 @@
 
 use dunlin_protocol::presence::{DataTrouble, TROUBLES_MAX};
 
+use super::looks::Oddities;
 use super::{LeftOut, SourceStatus};
 
 /// Most reasons that are told at a time.
@@ -15,7 +16,9 @@ const LINE_CHARS_MAX: usize = 300;
 pub struct DataReport {
     /// Reasons with their counts, the weightiest first, at most [`REASONS_MAX`]; empty where all is
     /// well. Each word has at most 12 letters: those of [`Loss::word`](super::Loss::word), `windows`
-    /// with 0 where there are none, and then why: `short_rows`, `off_rate`, `unlabelled`, `misfit`.
+    /// with 0 where there are none, and then why: `short_rows`, `off_rate`, `unlabelled`, `misfit`;
+    /// `constant` and `off_scale` with the number of such channels; and where there is room, `filled` and
+    /// `held`, what the intake made up, in powers of two, so that a device does not speak each minute.
     pub reasons: Vec<(&'static str, u64)>,
     /// The same for people, with the last detail; empty where all is well.
     pub line: String,
@@ -33,8 +36,8 @@ pub enum Looked {
 }
 
 impl DataReport {
-    /// What there is to tell of a source and its windows.
-    pub fn of(status: &SourceStatus, looked: &Looked) -> Self {
+    /// What there is to tell of a source, its windows and their values.
+    pub fn of(status: &SourceStatus, looked: &Looked, odd: &Oddities) -> Self {
         let mut reasons: Vec<(&'static str, u64)> = Vec::new();
         let mut texts: Vec<String> = status.problem.iter().cloned().collect();
         match looked {
@@ -47,7 +50,12 @@ impl DataReport {
                 reasons.extend([("windows", 0), ("misfit", 1)]);
                 texts.push(format!("no windows: {problem}"));
             }
-            Looked::NoTask | Looked::Windows(..) => {}
+            Looked::Windows(..) => {
+                let counts = [("constant", odd.constant), ("off_scale", odd.off_scale)];
+                reasons.extend(counts.into_iter().filter(|(_, count)| *count > 0));
+                texts.extend((!odd.text.is_empty()).then(|| odd.text.clone()));
+            }
+            Looked::NoTask => {}
         }
         let mut lost: Vec<_> = status.losses.iter().filter(|loss| loss.0.is_fault()).collect();
         lost.sort_by_key(|&(_, count, _)| std::cmp::Reverse(count));
@@ -57,12 +65,21 @@ impl DataReport {
                 None => reasons.push((loss.word(), *count)),
             }
         }
+        let made_up = [("filled", status.filled), ("held", status.held)];
+        let made_up = made_up.into_iter().filter(|(_, count)| *count > 0);
+        reasons.extend(made_up.map(|(word, count)| (word, 1 << count.ilog2())));
         reasons.truncate(REASONS_MAX);
         for (place, (loss, count, last)) in lost.into_iter().take(REASONS_MAX).enumerate() {
             let what = loss.describe();
             let detail =
                 if place == 0 && !last.is_empty() { format!(" ({last})") } else { String::new() };
             texts.push(format!("{count} {what}{detail}"));
+        }
+        if status.filled > 0 {
+            texts.push(format!("{} single missing samples filled in", status.filled));
+        }
+        if status.held > 0 {
+            texts.push(format!("{} missing values held or interpolated", status.held));
         }
         texts.extend(status.hints.values().cloned());
         let line = texts.join("; ").chars().take(LINE_CHARS_MAX).collect();
@@ -112,11 +129,35 @@ mod tests {
         SourceStatus { samples: 10, accepted: 10, losses, ..SourceStatus::default() }
     }
 
+    fn told_of(status: &SourceStatus, looked: &Looked) -> DataReport {
+        DataReport::of(status, looked, &Oddities::default())
+    }
+
+    #[test]
+    fn odd_channels_and_what_the_intake_made_up_are_told_beside_windows() {
+        let odd = Oddities { constant: 2, off_scale: 1, text: "x is always 0 g".into() };
+        let status = SourceStatus {
+            filled: 700,
+            held: 5,
+            ..status(&[(Loss::Cut, 3, ""), (Loss::Time, 1, "")])
+        };
+        let windows = Looked::Windows(7, LeftOut::default());
+        let report = DataReport::of(&status, &windows, &odd);
+        let reasons = [("constant", 2), ("off_scale", 1), ("cut", 3), ("time", 1)];
+        assert_eq!(report.reasons, reasons, "what was made up goes last");
+        assert!(report.line.starts_with("x is always 0 g; 3 values outside"), "{}", report.line);
+        let calm = SourceStatus { losses: Losses::default(), ..status };
+        let report = DataReport::of(&calm, &windows, &Oddities::default());
+        assert_eq!(report.reasons, [("filled", 512), ("held", 4)]);
+        let line = "700 single missing samples filled in; 5 missing values held or interpolated";
+        assert_eq!(report.line, line);
+    }
+
     #[test]
     fn a_source_without_trouble_has_nothing_to_tell() {
         let filtered = status(&[(Loss::Filtered, 900, "line 7")]);
         for looked in [Looked::NoTask, Looked::Windows(3, LeftOut::default())] {
-            assert_eq!(DataReport::of(&filtered, &looked), DataReport::default());
+            assert_eq!(told_of(&filtered, &looked), DataReport::default());
         }
     }
 
@@ -129,7 +170,7 @@ mod tests {
             (Loss::Label, 2, ""),
             (Loss::Order, 3, ""),
         ];
-        let report = DataReport::of(&status(&lost), &Looked::NoTask);
+        let report = told_of(&status(&lost), &Looked::NoTask);
         assert_eq!(report.reasons, [("time", 619), ("cut", 18), ("order", 3), ("label", 2)]);
         let told = report.trouble().unwrap();
         assert_eq!(told.to_string(), r#"{"time":619,"cut":18,"order":3,"label":2}"#);
@@ -143,15 +184,14 @@ mod tests {
     #[test]
     fn no_windows_are_told_with_their_reason() {
         let left_out = LeftOut { samples: 99, off_rate: 5, unlabelled: 2, ..LeftOut::default() };
-        let report = DataReport::of(&status(&[]), &Looked::Windows(0, left_out));
+        let report = told_of(&status(&[]), &Looked::Windows(0, left_out));
         assert_eq!(report.reasons, [("windows", 0), ("off_rate", 5)]);
         assert!(!report.line.is_empty());
         let left_out =
             LeftOut { rows_ended: 40, longest_row: 39, window: 128, ..LeftOut::default() };
-        let report =
-            DataReport::of(&status(&[(Loss::Number, 7, "x")]), &Looked::Windows(0, left_out));
+        let report = told_of(&status(&[(Loss::Number, 7, "x")]), &Looked::Windows(0, left_out));
         assert_eq!(report.reasons, [("windows", 0), ("short_rows", 40), ("number", 7)]);
-        let report = DataReport::of(&status(&[]), &Looked::Misfit("another rate".into()));
+        let report = told_of(&status(&[]), &Looked::Misfit("another rate".into()));
         assert_eq!(report.reasons, [("windows", 0), ("misfit", 1)]);
         assert_eq!(report.line, "no windows: another rate");
     }
@@ -160,9 +200,10 @@ mod tests {
     fn words_are_short_and_the_line_is_bounded() {
         let long = "é".repeat(1000);
         let status = SourceStatus { problem: Some(long), ..status(&[]) };
-        let report = DataReport::of(&status, &Looked::NoTask);
+        let report = told_of(&status, &Looked::NoTask);
         assert_eq!(report.line.chars().count(), LINE_CHARS_MAX);
-        let words = ["windows", "short_rows", "off_rate", "unlabelled", "misfit"];
+        let words =
+            ["windows", "short_rows", "off_rate", "unlabelled", "misfit", "constant", "off_scale"];
         assert!(words.iter().all(|word| word.len() <= 12));
     }
 }

@@ -35,6 +35,7 @@ impl Session {
     /// Makes `task` current; one that this device has no memory for leaves it without a task.
     fn adopt_task(&mut self, task: Task) {
         self.survey = None;
+        self.voice.update_too_large = false;
         self.forget_announced();
         if !self.has_memory_to_train(&task) {
             return self.holding.refuse_task();

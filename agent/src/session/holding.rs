@@ -28,12 +28,14 @@ pub(super) struct Holding {
     task: Option<Arc<Task>>,
     /// The remembered task is not in use: it does not fit this device's memory.
     too_large: bool,
+    /// The plan's task is not even fetched: it does not fit this device's memory.
+    too_long: bool,
     model: Option<CachedVersion>,
 }
 
 impl Holding {
     pub(super) fn new(task: Arc<Task>, model: Option<CachedVersion>) -> Self {
-        Self { task: Some(task), too_large: false, model }
+        Self { task: Some(task), model, ..Self::default() }
     }
 
     /// The task in use.
@@ -59,12 +61,18 @@ impl Holding {
 
     /// Uses no task: the one remembered is too large for the memory.
     pub(super) fn refuse_task(&mut self) {
-        *self = Self { task: None, too_large: true, model: None };
+        *self = Self { too_large: true, ..Self::default() };
     }
 
-    /// Uses no task: what it could do is of no use to the plan.
+    /// Uses no task: that of the plan is too long for the memory, and what it could do for another is
+    /// of no use.
     pub(super) fn drop_task(&mut self) {
-        self.task = None;
+        (self.task, self.too_long) = (None, true);
+    }
+
+    /// Whether the plan's task does not fit this device's memory.
+    pub(super) fn lacks_memory(&self) -> bool {
+        self.too_large || self.too_long
     }
 
     /// The version that is held.

@@ -113,6 +113,7 @@ impl Session {
         if self.uplink.hear_server(&presence) {
             // An aggregator that has started or connected anew, or misses devices, may not know that
             // this one is here.
+            self.voice.update_too_large = false;
             self.answer_call(now);
             self.speak_again(now);
         }

@@ -11,7 +11,9 @@ use dunlin_protocol::rng::Rng;
 use dunlin_protocol::task::Task;
 use dunlin_protocol::time::Instant;
 use dunlin_protocol::wire::WireError;
-use dunlin_protocol::work::{Fit, FitFigures, Score, Significant, Work, write_integers};
+use dunlin_protocol::work::{
+    Fit, FitFigures, Score, Significant, Work, fit_is_beyond, write_integers,
+};
 use log::{info, warn};
 
 use super::Session;
@@ -20,6 +22,14 @@ use super::phase::{Item, Phase};
 use super::transfer::Upload;
 use crate::job::{JobFailure, Outcome};
 use crate::state::{LocalLayers, Pending};
+
+/// The extensions that carry these sums of errors; none where one is beyond what can be said.
+fn errors(fits: &[&Fit]) -> Result<Extensions, WireError> {
+    if fits.iter().any(|fit| fit_is_beyond(&fit.numbers())) {
+        return Ok(Extensions::NONE);
+    }
+    Fit::extensions(fits)
+}
 
 impl Session {
     /// A seed that only this device knows, different for each work and purpose, the same after a
@@ -49,7 +59,13 @@ impl Session {
             }
         };
         self.log_outcome(&item, &outcome);
-        let reason = if outcome.has_diverged() { GiveUp::Diverged } else { GiveUp::Misfit };
+        if outcome.has_diverged() {
+            // What went into an average would be no measurement, and own layers would be lost.
+            let why = "a loss or a weight is beyond all bounds: lower the learning rate, or see \
+                       whether the data suit the task";
+            warn!("{}: its work diverged: {why}", self.settings.device);
+            return self.abandon(Some(GiveUp::Diverged), why);
+        }
         match self.write_report(&item, outcome) {
             Ok(pending) => {
                 let object = pending.object.clone();
@@ -60,7 +76,7 @@ impl Session {
             Err(error) => {
                 warn!("{}: the update cannot be written: {error}", self.settings.device);
                 let why = alloc::format!("the update cannot be written: {error}");
-                self.abandon(Some(reason), &why);
+                self.abandon(Some(GiveUp::Misfit), &why);
             }
         }
     }
@@ -90,6 +106,9 @@ impl Session {
     /// A measurement in the figures that the target has: the share of windows that are right for
     /// classes, errors for values.
     fn told(&self, score: &Score, fit: &Fit) -> String {
+        if score.windows == 0 {
+            return String::from("not measured");
+        }
         let task = self.holding.task().filter(|task| !task.needs_labels());
         let Some(task) = task else { return format!("accuracy {:.3}", score.accuracy()) };
         match &FitFigures::of(task, score.windows.into(), &fit.numbers())[..] {
@@ -108,14 +127,14 @@ impl Session {
             (Work::Train(work), Outcome::Trained(trained)) => {
                 let figures = trained.figures()?;
                 let [before, after] = &trained.fits;
-                extensions = Fit::extensions(&[before, after])?;
+                extensions = errors(&[before, after])?;
                 let coded = self.code(item, work, &task, trained.delta)?;
                 self.keep_local(&task, trained.local);
                 (figures.metrics(), coded)
             }
             (Work::Evaluate, Outcome::Trained(trained)) => {
                 let score = trained.figures()?.before;
-                extensions = Fit::extensions(&[&trained.fits[0]])?;
+                extensions = errors(&[&trained.fits[0]])?;
                 self.keep_local(&task, trained.local);
                 (score.metrics(), Coded::NONE)
             }

@@ -1,7 +1,7 @@
 //! What the device says of itself: its state, kept by the broker, where others can change it.
 
 use dunlin_protocol::give_up::GaveUp;
-use dunlin_protocol::presence::{DataTrouble, Presence, State};
+use dunlin_protocol::presence::{DataTrouble, Presence, State, Unable};
 use dunlin_protocol::retained::Insistence;
 use dunlin_protocol::time::Instant;
 use dunlin_protocol::topic::Topic;
@@ -27,6 +27,11 @@ pub(super) struct Voice {
     /// What was said last on this connection.
     said: Option<Presence>,
     insistence: Insistence,
+    /// Kinds of work that the device cannot do with what it has.
+    pub(super) unable: Unable,
+    /// An update as the last plan wanted it does not fit the memory. So it is until the aggregator
+    /// starts, connects or calls anew, and may want another.
+    pub(super) update_too_large: bool,
     /// What the data lack, as it is and as others know it.
     trouble: Option<DataTrouble>,
     trouble_said: Option<DataTrouble>,
@@ -44,7 +49,12 @@ impl Voice {
     /// Whether nothing is left to be said, and all that was said is what a plain device says.
     pub(super) fn is_plain(&self) -> bool {
         let silent = self.insistence.due().is_none();
-        silent && self.trouble.is_none() && self.trouble_said.is_none() && self.gave_up.is_none()
+        let able = self.unable.is_empty() && !self.update_too_large;
+        silent
+            && able
+            && self.trouble.is_none()
+            && self.trouble_said.is_none()
+            && self.gave_up.is_none()
     }
 
     /// When a change of what the data lack may be told; `None` where there is none.
@@ -70,7 +80,7 @@ impl Session {
         let held = self.eligibility.say(self.phase.work().is_some());
         let data = self.voice.trouble_said.clone();
         let plain = Presence::new(state, self.state.boot).on(self.voice.connection);
-        let presence = Presence { held, data, ..plain };
+        let presence = Presence { held, unable: self.voice.unable, data, ..plain };
         let topic = Topic::DeviceState(self.settings.device.clone());
         let payload = presence.encode().into();
         self.voice.said = Some(presence);
@@ -139,7 +149,8 @@ impl Session {
         let contradicted = self.voice.insistence.take(now);
         let asked = self.uplink.say_at().is_some_and(|at| at <= now);
         let trouble = self.voice.trouble_due().is_some_and(|due| due <= now);
-        let news = self.eligibility.has_news(self.phase.work().is_some());
+        let unable = self.voice.said.as_ref().is_some_and(|said| said.unable != self.voice.unable);
+        let news = self.eligibility.has_news(self.phase.work().is_some()) || unable;
         if contradicted || asked || trouble || news {
             self.say_state(State::Online);
         }

@@ -29,6 +29,8 @@ pub enum Waiting {
     Survey,
     /// It has no windows for the plan's task.
     Windows,
+    /// The plan's task does not fit its memory.
+    Memory,
     /// The plan has no open work, or this device is done with it.
     Round,
     /// The plan has open work, and this device takes no part: the draw, or what it has.
@@ -47,6 +49,7 @@ impl Waiting {
             Self::Windows => 6,
             Self::Round => 7,
             Self::Selection => 8,
+            Self::Memory => 9,
         }
     }
 }
@@ -61,6 +64,7 @@ impl fmt::Display for Waiting {
             Self::Cap => "waits for its data cap",
             Self::Survey => "counts its windows",
             Self::Windows => "has no windows for the task",
+            Self::Memory => "has too little memory for the task: see [training] memory_kib",
             Self::Round => "waits for the next round",
             Self::Selection => "not selected for the open round",
         };
@@ -103,6 +107,7 @@ impl Session {
             _ if !self.can_talk() => Waiting::Aggregator,
             (Some(held), _) => Waiting::Held(held),
             _ if self.budget.room_at().is_some() => Waiting::Cap,
+            (None, None) if self.holding.lacks_memory() => Waiting::Memory,
             (None, None) => Waiting::Survey,
             (None, Some(0)) => Waiting::Windows,
             (None, Some(_)) => {

@@ -53,7 +53,11 @@ impl Session {
             let is_finished = |item: &Item| self.finished(item).is_some();
             let item = if is_finished(&first) { None } else { items.find(is_finished) };
             let item = item.unwrap_or(first);
-            if self.has_memory_to_send(&item) {
+            let fits = self.has_memory_to_send(&item);
+            if item.train().is_some() {
+                self.voice.update_too_large = !fits;
+            }
+            if fits {
                 return Some(item);
             }
             self.abandon_download();

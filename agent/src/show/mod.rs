@@ -64,7 +64,7 @@ pub struct Shown {
 pub struct ChannelShown {
     /// Name, as the task has it.
     pub name: String,
-    /// Unit of the source; empty where the configuration names none.
+    /// Unit of the source; where the configuration names none it is taken to be the task's.
     pub unit: String,
     /// Unit of the task, where it has this channel.
     pub task_unit: Option<String>,
@@ -123,8 +123,10 @@ pub struct TaskShown {
     pub windows: usize,
     /// Windows of each label, in the task's order; empty where it has none.
     pub labels: Vec<(String, usize)>,
-    /// What cutting left out and why; why there are no windows, where there are none.
-    pub left_out: Option<String>,
+    /// What cutting left out, by reason in one word; `misfit` where the task does not suit at all.
+    pub left_out: BTreeMap<&'static str, u64>,
+    /// The same in words; why there are no windows, where there are none.
+    pub why: String,
 }
 
 impl ChannelShown {
@@ -215,9 +217,13 @@ fn of_channel(name: &str, unit: &str, task: Option<&TaskSpec>) -> ChannelShown {
         "" => None,
         unit => conversion(unit, &wanted.unit),
     });
+    let own = match (unit, wanted) {
+        ("", Some(wanted)) => &wanted.unit,
+        (unit, _) => unit,
+    };
     ChannelShown {
         name: name.to_owned(),
-        unit: unit.to_owned(),
+        unit: own.to_owned(),
         task_unit: wanted.map(|wanted| wanted.unit.clone()),
         low: None,
         high: None,
@@ -271,7 +277,8 @@ impl Shown {
             name: task.name.to_string(),
             windows: 0,
             labels: Vec::new(),
-            left_out: None,
+            left_out: BTreeMap::new(),
+            why: String::new(),
         };
         match set {
             Ok(set) => {
@@ -287,12 +294,14 @@ impl Shown {
                 if set.is_empty() {
                     self.warnings.push(format!("task {}: {}", task.name, set.left_out));
                 }
-                shown.left_out = Some(set.left_out.to_string());
+                shown.left_out = set.left_out.counts().collect();
+                shown.why = set.left_out.to_string();
             }
             Err(problem) => {
                 self.warnings
                     .push(format!("task {} cannot be learned from this: {problem}", task.name));
-                shown.left_out = Some(problem.to_string());
+                shown.left_out = BTreeMap::from([("misfit", 1)]);
+                shown.why = problem.to_string();
             }
         }
         self.task = Some(shown);

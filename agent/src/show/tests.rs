@@ -137,3 +137,17 @@ fn a_page_escapes_what_comes_from_files() {
     assert!(page.contains("a&amp;b") && page.contains("<polyline"), "{page}");
     assert!(!page.contains("http"), "it needs nothing else");
 }
+
+#[test]
+fn programs_read_what_cutting_left_out_by_reason_and_each_value_has_a_unit() {
+    let dir = tempfile::tempdir().unwrap();
+    file(dir.path());
+    let plain = GLUCOSE.replace("unit = \"mg/dL\"", "").replace("unit = 'mg/dL'", "");
+    let shown = shown(&config(dir.path(), &plain), None, Some(&task("mmol/L")));
+    assert_eq!(shown.channels[0].unit, "mmol/L", "the task's where none is named");
+    let json = serde_json::to_value(&shown).unwrap();
+    assert!(json["task"]["left_out"].is_object(), "{json}");
+    assert!(json["task"]["why"].as_str().unwrap().contains("8 windows"), "{json}");
+    let json = serde_json::to_value(self::shown(&config(dir.path(), &plain), None, None)).unwrap();
+    assert!(json["task"].is_null(), "{json}");
+}

@@ -28,10 +28,7 @@ pub(super) fn text(shown: &Shown) -> String {
             let counts = task.labels.iter().map(|(label, count)| format!("{label} {count}"));
             let _ = write!(text, " ({})", counts.collect::<Vec<_>>().join(", "));
         }
-        let _ = match &task.left_out {
-            Some(left_out) => writeln!(text, "\n  {left_out}"),
-            None => writeln!(text),
-        };
+        let _ = writeln!(text, "\n  {}", task.why);
     } else {
         text.push_str("\nno task is known: --task FILE compares with one\n");
     }
@@ -66,11 +63,7 @@ fn head(shown: &Shown) -> String {
 /// A channel's columns: its values, and where a task is known those in its unit and scaled.
 pub(super) fn columns(channel: &ChannelShown) -> Vec<String> {
     let unit = |unit: &str| if unit.is_empty() { String::new() } else { format!(" {unit}") };
-    let own = match (channel.unit.as_str(), &channel.task_unit) {
-        ("", Some(task_unit)) => task_unit,
-        (own, _) => own,
-    };
-    let mut columns = vec![format!("{}{}", channel.name, unit(own))];
+    let mut columns = vec![format!("{}{}", channel.name, unit(&channel.unit))];
     if channel.is_converted() {
         columns.extend(channel.task_unit.as_ref().map(|wanted| format!("in{}", unit(wanted))));
     }

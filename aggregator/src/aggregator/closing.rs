@@ -114,10 +114,11 @@ impl Aggregator {
     }
 
     /// How long to wait after a round that failed, in milliseconds: ever longer where all devices gave
-    /// up, since most likely they would again.
+    /// up or could not do it, since most likely they would again.
     fn pause_after(&mut self, round: &Round) -> u64 {
         let pause_ms = self.settings.pause_ms;
-        if round.tally().gave_up.is_empty() || round.accepted() > 0 {
+        let in_vain = !round.tally().gave_up.is_empty() || round.ends_alone().is_some();
+        if !in_vain || round.accepted() > 0 {
             self.given_up = 0;
             return pause_ms;
         }
@@ -143,13 +144,15 @@ impl Aggregator {
         }
     }
 
-    /// Notes in which rounds devices gave up and nobody else is left to wait for.
+    /// Notes in which rounds devices gave up, or cannot take part, and nobody else is left to wait for.
     pub(super) fn end_where_nobody_is_left(&mut self, now: Instant) {
-        let settled = self.is_settled(now);
-        let all_known = self.registry.expected(now) <= self.registry.available();
+        let (settled, registry) = (self.is_settled(now), &self.registry);
         for round in self.rounds.iter_mut() {
-            let alone = settled && all_known && round.may_be_left_alone();
-            let alone = alone && self.registry.present().all(|device| round.has_ended(device));
+            let kind = round.key().kind;
+            let all_known = registry.expected(now, kind) <= registry.available(kind);
+            let unable = registry.unable().keys().any(|(unable, _)| *unable == kind);
+            let alone = settled && all_known && round.may_be_left_alone(unable);
+            let alone = alone && registry.present(kind).all(|device| round.has_ended(device));
             round.set_nobody_left(now, alone);
         }
     }

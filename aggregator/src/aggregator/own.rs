@@ -2,6 +2,8 @@
 //! and overwrite them, or say old ones again: the aggregator listens to them and sets them right.
 
 use alloc::collections::BTreeSet;
+use alloc::format;
+use alloc::string::String;
 
 use dunlin_protocol::id::ShortDigest;
 use dunlin_protocol::plan::Plan;
@@ -103,9 +105,11 @@ impl Aggregator {
             );
         } else {
             log::warn!(
-                "somebody else speaks for {} (start {boot}, connection {connection}; this is start {}); it is said again: two aggregators with one name, or a stranger; check the broker's ACL",
+                "somebody else speaks for {} (start {boot}, connection {connection}; this is start {}, connection {}, lineage {}); it is said again. Two aggregators of one name push each other off the broker: stop one, or give it another `instance` and federation. Otherwise a stranger: check the broker's ACL",
                 self.settings.instance,
-                self.boot
+                self.boot,
+                self.own.connection,
+                self.lineage
             );
         }
     }
@@ -139,14 +143,11 @@ impl Aggregator {
             Some(plan)
                 if plan.instance != self.settings.instance || plan.lineage != self.lineage =>
             {
-                log::warn!(
-                    "another aggregator, {} with history {:?}, publishes plans for federation {federation}; ours is said again: stop one of the two, or give it a federation of its own",
-                    plan.instance,
-                    plan.lineage
-                );
+                log::warn!("{}", self.other_aggregator(&plan));
             }
             Some(_) => log::warn!(
-                "somebody says another plan of federation {federation} in our name; ours is said again: check the broker's ACL"
+                "somebody says another plan of federation {federation} in our name and of our lineage {}; ours is said again: a second aggregator on a copy of this store, which must be stopped, or a stranger: check the broker's ACL",
+                self.lineage
             ),
             None if payload.is_empty() => log::warn!(
                 "the plan of federation {federation} was removed from the broker; it is said again"
@@ -155,6 +156,18 @@ impl Aggregator {
                 "something that is no plan stands in place of that of federation {federation}; it is said again"
             ),
         }
+    }
+
+    /// Who publishes `plan` for this federation, what tells the two apart, and what to do.
+    pub(super) fn other_aggregator(&self, plan: &Plan) -> String {
+        let (federation, own) = (&self.settings.federation, &self.settings.instance);
+        let same = if plan.instance == *own { " of the same name" } else { "" };
+        format!(
+            "another aggregator{same}, {} with lineage {}, publishes plans for federation \
+             {federation}; ours, of {own} with lineage {}, is said again: stop one of the two, or \
+             give it an `instance` and a federation of its own",
+            plan.instance, plan.lineage, self.lineage
+        )
     }
 
     /// Takes what stands on the topic of an object's chunk.

@@ -64,6 +64,7 @@ impl Aggregator {
 
     /// Puts waiting queries to the devices, as far as there is room and somebody to ask.
     pub(super) fn open_queries(&mut self, now: Instant) {
+        const KIND: WorkKind = WorkKind::Sums;
         if self.stopped {
             return;
         }
@@ -71,8 +72,9 @@ impl Aggregator {
         if !self.is_settled(now) {
             return;
         }
-        let (available, expected) = (self.registry.available(), self.registry.expected(now));
-        let open = self.rounds.count(WorkKind::Sums);
+        let (available, expected) =
+            (self.registry.available(KIND), self.registry.expected(now, KIND));
+        let open = self.rounds.count(KIND);
         for _ in open..OPEN_MAX {
             if self.rounds.len() + 1 >= WORK_ITEMS_MAX {
                 return;
@@ -87,7 +89,7 @@ impl Aggregator {
             };
             let job = Job::Sums { query: name, work };
             let sums = Collector::Table(Table::new(job.vector(&self.task).len()));
-            let key = RoundKey { round: self.rounds.take_number(), kind: WorkKind::Sums };
+            let key = RoundKey { round: self.rounds.take_number(), kind: KIND };
             let mut records = vec![Record::Head(self.head())];
             records.extend(self.open(now, key, job, bounds, fraction, sums, deadline_ms));
             self.save(records);

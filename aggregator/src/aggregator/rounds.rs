@@ -20,7 +20,7 @@ const EVERYBODY: u32 = 100_000;
 impl Aggregator {
     /// Opens a training round when one is wanted and enough devices are online.
     pub(super) fn open_training(&mut self, now: Instant) {
-        let available = self.registry.available();
+        let available = self.registry.available(WorkKind::Train);
         let devices = available >= self.settings.min_online;
         if self.stopped
             || !self.is_settled(now)
@@ -39,7 +39,8 @@ impl Aggregator {
         let sums = Collector::Mean(Accumulator::new(scale, self.task.layout().n_update()));
         let key = RoundKey { round: self.rounds.take_number(), kind: WorkKind::Train };
         let mut records = vec![Record::Head(self.head())];
-        let fraction = Fraction::of(invited, self.registry.expected(now));
+        let expected = self.registry.expected(now, WorkKind::Train);
+        let fraction = Fraction::of(invited, expected);
         let deadline_ms = self.settings.deadline_ms;
         records.extend(self.open(now, key, job, bounds, fraction, sums, deadline_ms));
         self.save(records);
@@ -54,7 +55,7 @@ impl Aggregator {
         let bounds = Bounds { target, invited: settings.invited(target), quorum: 1 };
         let fraction = match wanted {
             0 => Fraction::ALL,
-            _ => Fraction::of(bounds.invited, self.registry.expected(now)),
+            _ => Fraction::of(bounds.invited, self.registry.expected(now, WorkKind::Evaluate)),
         };
         let Ok(scale) = Scale::new(1.0, 1, EVERYBODY) else {
             unreachable!("constant bounds that leave 45 fraction bits")
@@ -93,7 +94,7 @@ impl Aggregator {
     pub(super) fn announce_opening(&mut self, key: RoundKey) {
         let Some(round) = self.rounds.get(key) else { return };
         let (base, fraction) = (round.base(), round.fraction());
-        let available = self.registry.available();
+        let available = self.registry.available(key.kind);
         self.event(RoundEvent::RoundOpened { key, base, fraction, available });
     }
 
@@ -102,9 +103,10 @@ impl Aggregator {
         if !self.is_settled(now) {
             return;
         }
-        let (available, wait_ms) = (self.registry.available(), self.settings.claim_wait_ms);
+        let wait_ms = self.settings.claim_wait_ms;
         let mut raised = Vec::new();
         for round in self.rounds.iter_mut() {
+            let available = self.registry.available(round.key().kind);
             if round.invite_more(now, available, wait_ms) {
                 let (key, fraction) = (round.key(), round.fraction());
                 raised.push(RoundEvent::FractionRaised { key, fraction });

@@ -1,5 +1,8 @@
 //! Why no training round is open: told when it changes.
 
+use alloc::collections::BTreeMap;
+
+use dunlin_protocol::presence::Lack;
 use dunlin_protocol::time::Instant;
 use dunlin_protocol::work::WorkKind;
 
@@ -49,18 +52,25 @@ impl Aggregator {
         if settled > now {
             return Some(Waiting::Settling { ms: settled.since(now) });
         }
-        let (available, needs) = (self.registry.available(), self.settings.min_online);
+        let available = self.registry.available(WorkKind::Train);
+        let needs = self.settings.min_online;
         if available < needs {
             let (online, held) = (self.registry.online(), self.registry.held().clone());
-            let silent = self.registry.silent();
-            return Some(Waiting::Devices { available, needs, online, held, silent });
+            let (unable, silent) = (self.unable_to(WorkKind::Train), self.registry.silent());
+            return Some(Waiting::Devices { available, needs, online, held, unable, silent });
         }
         (self.next_open > now).then(|| Waiting::Pause { ms: self.next_open.since(now) })
     }
 
+    /// Devices that cannot do work of this kind with what they have, by what they lack.
+    fn unable_to(&self, kind: WorkKind) -> BTreeMap<Lack, u32> {
+        let of_kind = self.registry.unable().iter().filter(|((unable, _), _)| *unable == kind);
+        of_kind.map(|((_, lack), count)| (*lack, *count)).collect()
+    }
+
     /// Whether devices are missed: they may be there, and not be known.
     pub(super) fn misses_devices(&self, now: Instant) -> bool {
-        let too_few = self.registry.available() < self.settings.min_online;
+        let too_few = self.registry.available(WorkKind::Train) < self.settings.min_online;
         let queries = self.queries.deadline().is_some();
         self.is_settled(now) && (too_few && self.may_train() || queries)
     }

@@ -3,6 +3,8 @@
 use super::*;
 use dunlin_protocol::id::Name;
 
+const TRAIN: WorkKind = WorkKind::Train;
+
 fn say(registry: &mut DeviceRegistry, state: State, boot: u32) -> Change {
     say_held(registry, "wrist-1", Presence::new(state, boot))
 }
@@ -63,15 +65,15 @@ fn an_older_word_is_believed_when_it_is_said_twice_and_a_claim_at_once() {
     let forged =
         Presence { held: Some(Ineligible::Hot), ..Presence::new(State::Online, 4_000_000) };
     say_held(&mut registry, "wrist-1", forged.clone());
-    assert_eq!(registry.available(), 0);
+    assert_eq!(registry.available(TRAIN), 0);
     assert_eq!(say(&mut registry, State::Online, 5), Change::None);
     assert_eq!(say(&mut registry, State::Online, 4), Change::None);
     assert_eq!(say(&mut registry, State::Online, 5), Change::None);
     assert_eq!(say(&mut registry, State::Online, 5), Change::Came);
-    assert_eq!(registry.available(), 1);
+    assert_eq!(registry.available(TRAIN), 1);
     say_held(&mut registry, "wrist-1", forged);
     registry.heard(&Name::new("wrist-1").unwrap(), Some(5));
-    assert_eq!(registry.available(), 1);
+    assert_eq!(registry.available(TRAIN), 1);
     assert_eq!(say(&mut registry, State::Lost, 5), Change::Left);
 }
 
@@ -99,14 +101,14 @@ fn a_device_that_leaves_three_invitations_unanswered_counts_again_when_it_speaks
     for silent in [0, 0, 1, 0] {
         assert_eq!(registry.invited(|device| *device == a), silent);
     }
-    assert_eq!((registry.online(), registry.available(), registry.silent()), (2, 1, 1));
-    assert_eq!(registry.present().collect::<Vec<_>>(), [&a]);
+    assert_eq!((registry.online(), registry.available(TRAIN), registry.silent()), (2, 1, 1));
+    assert_eq!(registry.present(TRAIN).collect::<Vec<_>>(), [&a]);
     assert_eq!(say_held(&mut registry, "b", online.clone()), Change::Came);
-    assert_eq!((registry.online(), registry.available(), registry.silent()), (3, 2, 0));
+    assert_eq!((registry.online(), registry.available(TRAIN), registry.silent()), (3, 2, 0));
     for _ in 0..3 {
         registry.invited(|device| *device == a);
     }
-    assert_eq!((registry.heard(&b, Some(1)), registry.available()), (Change::Came, 2));
+    assert_eq!((registry.heard(&b, Some(1)), registry.available(TRAIN)), (Change::Came, 2));
 }
 
 #[test]
@@ -135,13 +137,13 @@ fn a_sleeping_device_can_be_reached_until_it_is_long_overdue() {
     say(&mut registry, State::Online, 1);
     assert_eq!(say(&mut registry, State::Asleep, 1), Change::Left, "its round goes on without");
     registry.expire(Instant(99));
-    assert_eq!((registry.online(), registry.available()), (0, 1));
+    assert_eq!((registry.online(), registry.available(TRAIN)), (0, 1));
     registry.expire(Instant(100));
-    assert_eq!((registry.online(), registry.available()), (0, 0));
+    assert_eq!((registry.online(), registry.available(TRAIN)), (0, 0));
     assert_eq!(say(&mut registry, State::Asleep, 2), Change::None, "heard of after a restart");
     assert_eq!(say(&mut registry, State::Online, 2), Change::Came);
     registry.expire(Instant(1000));
-    assert_eq!((registry.online(), registry.available()), (1, 1));
+    assert_eq!((registry.online(), registry.available(TRAIN)), (1, 1));
 }
 
 fn held(state: State, held: Ineligible) -> Presence {
@@ -159,13 +161,13 @@ fn a_held_device_is_online_and_not_available_and_counted_by_its_reason() {
     assert_eq!(say_held(&mut registry, "a", hot.clone()), Change::Left, "it stops its work");
     assert_eq!(say_held(&mut registry, "a", hot.clone()), Change::None);
     say_held(&mut registry, "b", hot);
-    assert_eq!((registry.online(), registry.available()), (3, 1));
+    assert_eq!((registry.online(), registry.available(TRAIN)), (3, 1));
     assert_eq!(registry.held(), &BTreeMap::from([(Ineligible::Hot, 2)]));
     say_held(&mut registry, "a", held(State::Online, Ineligible::Battery));
     assert_eq!(registry.held(), &BTreeMap::from([(Ineligible::Battery, 1), (Ineligible::Hot, 1)]));
     assert_eq!(say_held(&mut registry, "a", online), Change::Came);
     assert_eq!(say_held(&mut registry, "b", Presence::new(State::Lost, 1)), Change::Left);
-    assert_eq!((registry.online(), registry.available()), (2, 2));
+    assert_eq!((registry.online(), registry.available(TRAIN)), (2, 2));
     assert!(registry.held().is_empty());
 }
 
@@ -173,7 +175,7 @@ fn a_held_device_is_online_and_not_available_and_counted_by_its_reason() {
 fn a_held_device_that_sleeps_is_not_available_either() {
     let mut registry = DeviceRegistry::default();
     say_held(&mut registry, "a", held(State::Asleep, Ineligible::Battery));
-    assert_eq!((registry.online(), registry.available()), (0, 0));
+    assert_eq!((registry.online(), registry.available(TRAIN)), (0, 0));
     registry.expire(Instant(100));
     assert!(registry.held().is_empty());
     say_held(&mut registry, "a", held(State::Asleep, Ineligible::Battery));
@@ -190,15 +192,40 @@ fn after_an_outage_as_many_are_expected_as_there_were_until_all_had_time_to_come
         }
     };
     come(&mut registry, &["a", "b", "c"]);
-    assert_eq!(registry.expected(Instant(1_000)), 3);
+    assert_eq!(registry.expected(Instant(1_000), TRAIN), 3);
     registry.clear(Instant(1_000));
     come(&mut registry, &["a"]);
     let end = Instant(1_000).after(REMEMBERED_MS);
-    let at = [Instant(1_000), Instant(end.0 - 1), end].map(|now| registry.expected(now));
-    assert_eq!((at, registry.available()), ([3, 3, 1], 1));
+    let at = [Instant(1_000), Instant(end.0 - 1), end].map(|now| registry.expected(now, TRAIN));
+    assert_eq!((at, registry.available(TRAIN)), ([3, 3, 1], 1));
     // A second outage before all are back.
     registry.clear(Instant(2_000));
-    assert_eq!(registry.expected(end), 3);
+    assert_eq!(registry.expected(end, TRAIN), 3);
     come(&mut registry, &["a", "b", "c", "d"]);
-    assert_eq!(registry.expected(end), 4);
+    assert_eq!(registry.expected(end, TRAIN), 4);
+}
+
+#[test]
+fn a_device_that_cannot_train_is_counted_out_of_training_alone_and_by_what_it_lacks() {
+    let mut registry = DeviceRegistry::default();
+    let lacks = |lack| {
+        let unable = Unable::new(|kind| (kind == TRAIN).then_some(lack));
+        Presence { unable, ..Presence::new(State::Online, 1) }
+    };
+    say_held(&mut registry, "a", Presence::new(State::Online, 1));
+    say_held(&mut registry, "b", lacks(Lack::Memory));
+    say_held(&mut registry, "c", lacks(Lack::Windows));
+    let available = |registry: &DeviceRegistry| WorkKind::ALL.map(|kind| registry.available(kind));
+    assert_eq!((registry.online(), available(&registry)), (3, [1, 3, 3]));
+    assert_eq!(registry.present(TRAIN).count(), 1);
+    let counts = [((TRAIN, Lack::Memory), 1), ((TRAIN, Lack::Windows), 1)];
+    assert_eq!(registry.unable(), &BTreeMap::from(counts));
+    for _ in 0..4 {
+        registry.invited(|device| device.as_str() == "a");
+    }
+    assert_eq!(registry.silent(), 0, "no answer is owed to an invitation to train");
+    say_held(&mut registry, "c", Presence::new(State::Online, 1));
+    assert_eq!((available(&registry), registry.unable().len()), ([2, 3, 3], 1));
+    registry.clear(Instant(0));
+    assert_eq!((registry.expected(Instant(1), TRAIN), registry.unable().len()), (2, 0));
 }

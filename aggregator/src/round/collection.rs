@@ -29,6 +29,7 @@ pub struct Collection {
     unsaved: BTreeSet<DeviceId>,
     accepted: u32,
     working: u32,
+    gone: u32,
     /// The sum so far.
     pub sums: Collector,
 }
@@ -36,8 +37,8 @@ pub struct Collection {
 impl Collection {
     /// Devices as they were saved, with their sum.
     pub(super) fn restore(devices: BTreeMap<DeviceId, Progress>, sums: Collector) -> Self {
-        let (unsaved, accepted, working) = (BTreeSet::new(), 0, 0);
-        let mut this = Self { devices: BTreeMap::new(), unsaved, accepted, working, sums };
+        let (unsaved, accepted, working, gone) = (BTreeSet::new(), 0, 0, 0);
+        let mut this = Self { devices: BTreeMap::new(), unsaved, accepted, working, gone, sums };
         devices.into_iter().for_each(|(device, progress)| {
             this.set(device, progress);
         });
@@ -50,7 +51,8 @@ impl Collection {
         let mut count = |progress: Progress, by: i32| match progress {
             Progress::Accepted(_) => self.accepted = self.accepted.saturating_add_signed(by),
             Progress::Granted => self.working = self.working.saturating_add_signed(by),
-            Progress::Refused(_) | Progress::Gone => {}
+            Progress::Gone => self.gone = self.gone.saturating_add_signed(by),
+            Progress::Refused(_) => {}
         };
         count(progress, 1);
         let before = self.devices.insert(device.clone(), progress);
@@ -74,6 +76,11 @@ impl Collection {
     /// Devices that are at work.
     pub fn working(&self) -> u32 {
         self.working
+    }
+
+    /// Devices that left before they sent an update, or gave up.
+    pub fn gone(&self) -> u32 {
+        self.gone
     }
 
     /// What changed since this was called last, one entry a device.

@@ -31,9 +31,12 @@ fn an_aggregator_goes_on_where_its_history_cannot_be_read() {
     let (settings, store_path) = (settings(), path.clone());
     let config = Config { settings, broker, store: store_path, seed: None, adopt_task: None };
     let (topics, spool) = (Topics::default(), Spool::beside(&path));
-    let (status_due, queries_due) = (Instant(0), Instant(0));
-    let mut shell =
-        Shell { config: &config, store, topics, core, link: None, spool, status_due, queries_due };
+    let (status_written, status_wait_ms, queries_due) = (Instant(0), 0, Instant(0));
+    let (config, link) = (&config, None);
+    #[rustfmt::skip]
+    let mut shell = Shell {
+        config, store, topics, core, link, spool, status_written, status_wait_ms, queries_due,
+    };
     shell.write_status(Instant(0));
     let written = std::fs::read(folder.path().join("a.redb.status.json")).unwrap();
     let status: Status = serde_json::from_slice(&written).unwrap();

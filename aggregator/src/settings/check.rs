@@ -13,6 +13,12 @@ use dunlin_service::problems::Problems;
 use super::{DEVICES_MAX, Enrolment, Schedule, Settings};
 use crate::combine::{Scale, UPDATES_MAX};
 
+/// Largest learning rate, of devices and of the server. Values are scaled to a few units, where steps
+/// ten times the gradient never settle: more is a slip of the pen.
+const RATE_MAX: f32 = 10.0;
+/// Strongest pull of weights towards zero or the base version, for the same reason.
+const PULL_MAX: f32 = 100.0;
+
 impl Settings {
     /// Everything that is wrong, by the keys of the configuration file; empty when all is well.
     pub fn problems(&self) -> Problems {
@@ -25,7 +31,8 @@ impl Settings {
     }
 
     fn check_learning(&self, found: &mut Found) {
-        let rate = |x: f32| x.is_finite() && x >= 0.0;
+        let rate = |x: f32| x > 0.0 && x <= RATE_MAX;
+        let pull = |x: f32| (0.0..=PULL_MAX).contains(&x);
         let share = |x: f32| (0.0..1.0).contains(&x);
         let bound = |x: f32| x.is_finite() && x > 0.0;
         let training = &self.training;
@@ -37,26 +44,28 @@ impl Settings {
         found.unless((1..=EPOCHS_MAX).contains(&training.epochs), "training.epochs", "1 to 1000");
         found.unless((1..=BATCH_MAX).contains(&training.batch), "training.batch", "1 to 1024");
         let learning_rate = training.learning_rate;
-        found.unless(bound(learning_rate), "training.learning_rate", "a finite number above 0");
+        let rates = format!("above 0, at most {RATE_MAX}: with longer steps training diverges");
+        found.unless(rate(learning_rate), "training.learning_rate", &rates);
         let last = self.learning_rate_final;
-        found.unless(rate(last), "training.learning_rate_final", "a finite number, 0 or more");
+        found.unless(last == 0.0 || rate(last), "training.learning_rate_final", "0 to 10");
         if self.schedule != Schedule::Constant && self.rounds == 0 {
             let text = "a schedule needs rounds.count above 0, or set it to \"constant\"";
             found.add("training.schedule", text.into());
         }
         found.unless(share(training.momentum), "training.momentum", "from 0 to below 1");
-        found.unless(rate(training.weight_decay), "training.weight_decay", "finite, 0 or more");
-        found.unless(rate(training.prox), "training.prox", "a finite number, 0 or more");
+        found.unless(pull(training.weight_decay), "training.weight_decay", "0 to 100");
+        found.unless(pull(training.prox), "training.prox", "0 to 100");
         let smoothing = training.label_smoothing;
         found.unless(share(smoothing), "training.label_smoothing", "from 0 to below 1");
         let rotation = training.augment.rotation;
-        found.unless(rate(rotation), "training.augment.rotation", "radians, 0 or more");
+        let turns = rotation.is_finite() && rotation >= 0.0;
+        found.unless(turns, "training.augment.rotation", "radians, 0 or more");
         found.unless(share(training.augment.gain), "training.augment.gain", "from 0 to below 1");
         found.unless(bound(self.clip_norm), "updates.clip_norm", "a finite number above 0");
         found.unless(bound(self.max_abs), "updates.max_abs", "a finite number above 0");
         found.unless(self.examples_max > 0, "updates.examples_max", "1 or more");
         found.unless(self.weighting.weight_max() > 0, "updates.weight_cap", "1 or more");
-        found.unless(bound(self.server_learning_rate), "server.learning_rate", "finite, above 0");
+        found.unless(rate(self.server_learning_rate), "server.learning_rate", &rates);
         found.unless(share(self.server_momentum), "server.momentum", "from 0 to below 1");
         if bound(self.max_abs) && (1..=UPDATES_MAX).contains(&self.target) {
             let weight_max = self.weighting.weight_max();

@@ -193,6 +193,10 @@ pub struct Outcome {
     pub classes: Vec<ClassFigures>,
     /// Counts over the whole run.
     pub tally: Tally,
+    /// What of recorded data could not be used, by kind; windows that cutting left out as `windows_` and
+    /// why.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub left_out: BTreeMap<String, u64>,
     /// What came of the scenario's queries.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub answers: Vec<AnswerTable>,

@@ -165,6 +165,7 @@ impl Run<'_> {
             classes: self.simulation.classes(),
             tally: self.simulation.tally.clone(),
             rounds: self.rounds,
+            left_out: self.prepared.shards.as_ref().map(|s| s.left_out.clone()).unwrap_or_default(),
             answers: self.answers,
             violation: None,
         }

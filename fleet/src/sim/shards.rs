@@ -2,7 +2,7 @@
 
 mod files;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use dunlin_agent::data::har::{HarDataset, Split};
@@ -24,6 +24,8 @@ pub(super) struct Shards {
     pub(super) parts: Vec<WindowSet>,
     /// Windows of those that no device has, to judge by.
     pub(super) unseen: WindowSet,
+    /// What reading could not use, by kind; windows that cutting left out as `windows_` and why.
+    pub(super) left_out: BTreeMap<String, u64>,
 }
 
 impl Shards {
@@ -33,6 +35,7 @@ impl Shards {
     /// What cannot be read or does not suit the task, and that there are fewer parts than devices
     /// where the scenario does not say that parts repeat.
     pub(super) fn load(data: &Data, task: &TaskSpec, devices: u32) -> Result<Self, String> {
+        let mut seen = Seen::default();
         let (learn, judge) = match data {
             Data::Har { dir } => har(dir, task)?,
             Data::Csv(data) => {
@@ -59,10 +62,9 @@ impl Shards {
                         parts.len()
                     ));
                 }
-                let mut found = BTreeSet::new();
                 let read =
-                    (read(data, &parts, task, &mut found)?, read(data, &judges, task, &mut found)?);
-                if let Some(gaps) = label_gaps(task.labels(), &found) {
+                    (read(data, &parts, task, &mut seen)?, read(data, &judges, task, &mut seen)?);
+                if let Some(gaps) = label_gaps(task.labels(), &seen.labels) {
                     log::warn!("{gaps}");
                 }
                 read
@@ -78,7 +80,7 @@ impl Shards {
             let n = parts.len();
             log::warn!("{devices} devices share the data of {n}: several have the same windows");
         }
-        Ok(Self { parts, unseen })
+        Ok(Self { parts, unseen, left_out })
     }
 
     /// The part that `device` has.
@@ -136,21 +138,34 @@ fn label_gaps(task: &[String], found: &BTreeSet<String>) -> Option<String> {
     })
 }
 
-/// The windows of `parts`; each has some. The texts of their labels are put into `labels`.
+/// What was seen in recordings beside their windows.
+#[derive(Debug, Default)]
+struct Seen {
+    /// Texts of labels.
+    labels: BTreeSet<String>,
+    /// As [`Shards::left_out`].
+    left_out: BTreeMap<String, u64>,
+}
+
+/// The windows of `parts`; each has some. What else is seen is added to `seen`.
 fn read(
     data: &CsvData,
     parts: &[Part],
     task: &TaskSpec,
-    labels: &mut BTreeSet<String>,
+    seen: &mut Seen,
 ) -> Result<Vec<WindowSet>, String> {
     let mut sets = Vec::with_capacity(parts.len());
     for part in parts {
         let mut windows = WindowSet::empty(task.window_values());
         let mut last = String::new();
         for file in &part.files {
-            let (more, status) = read_file(data, part, file, task, labels)?;
+            let (more, status) = read_file(data, part, file, task, &mut seen.labels)?;
             last = format!("{}: {}; {}", file.path.display(), tell(&status), more.left_out);
             append(&mut windows, &more);
+            let lost = status.losses.iter().filter(|(loss, ..)| loss.is_fault());
+            let lost = lost.map(|(loss, n, _)| (loss.word().to_owned(), n));
+            let cut = more.left_out.counts().map(|(why, n)| (format!("windows_{why}"), n));
+            lost.chain(cut).for_each(|(why, n)| *seen.left_out.entry(why).or_insert(0) += n);
         }
         if windows.is_empty() {
             let name = &part.name;

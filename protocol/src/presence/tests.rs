@@ -1,4 +1,5 @@
 use super::*;
+use crate::work::WorkKind;
 
 #[test]
 fn presence_reads_back_and_skips_fields_it_does_not_know() {
@@ -97,6 +98,26 @@ fn a_connection_a_call_and_what_the_data_lack_read_back_and_are_left_out_where_t
     }
     let order = |boot, connection| Presence::new(State::Lost, boot).on(connection).order();
     assert!(order(1, 9) < order(2, 1) && order(2, 1) < order(2, 2));
+}
+
+#[test]
+fn what_a_device_cannot_do_is_said_by_kind_and_the_longest_presence_is_read() {
+    let unable = Unable::new(|kind| (kind == WorkKind::Evaluate).then_some(Lack::HeldBack));
+    let presence = Presence { unable, ..Presence::new(State::Online, 3) };
+    assert_eq!(
+        presence.encode(),
+        r#"{"state":"online","boot":3,"schema":2,"unable":{"evaluate":"held_back"}}"#
+    );
+    assert_eq!(Presence::decode(presence.encode().as_bytes()), Some(presence));
+    let words = ["twelve_chars", "twelve_charz", "twelve_chary", "twelve_charx"];
+    let longest = Presence {
+        call: u32::MAX,
+        held: Some(Ineligible::Charging),
+        unable: Unable::new(|_| Some(Lack::HeldBack)),
+        data: Some(words.into_iter().map(|word| (word, u64::MAX)).collect()),
+        ..Presence::new(State::Offline, u32::MAX).on(u32::MAX)
+    };
+    assert_eq!(Presence::decode(longest.encode().as_bytes()), Some(longest));
 }
 
 #[test]

@@ -26,7 +26,7 @@ pub const FIT_CHANNELS_MAX: usize = 10;
 /// Sums of each channel.
 pub const FIT_SUMS: usize = 5;
 
-/// Largest magnitude of a sum of one device: a model that diverged counts this much.
+/// Largest magnitude of a sum of one device: it stands for everything beyond.
 const SUM_MAX: i128 = 1 << 58;
 const ONE: f64 = (1_u64 << FIT_FRACTION_BITS) as f64;
 
@@ -111,6 +111,12 @@ impl Fit {
         let bytes = write_integers(&numbers)?;
         Ok(Extensions(Vec::from([Extension { number: FIT_EXTENSION, bytes }])))
     }
+}
+
+/// Whether one of these sums is at its bound, which stands for everything beyond: they measured nothing
+/// that could be added to those of others.
+pub fn is_beyond(sums: &[i128]) -> bool {
+    sums.iter().any(|sum| sum.abs() >= SUM_MAX)
 }
 
 /// The sums that a report's `extensions` carry of `measurements` by `task`, one after another;

@@ -13,7 +13,7 @@ mod vector;
 pub use evaluate::Score;
 pub use fit::{
     FIT_CHANNELS_MAX, FIT_EXTENSION, FIT_FRACTION_BITS, FIT_SUMS, Fit, FitChannel, FitFigures,
-    FitSums, Significant, fit_channels, read_fits,
+    FitSums, Significant, fit_channels, is_beyond as fit_is_beyond, read_fits,
 };
 pub use sums::{CHANNEL_SUMS, ChannelQuery, SumsWork};
 pub use train::{Augment, TrainFigures, TrainWork, Training};
@@ -40,6 +40,15 @@ pub enum WorkKind {
 impl WorkKind {
     /// Every kind, in the order of their numbers.
     pub const ALL: [Self; 3] = [Self::Train, Self::Evaluate, Self::Sums];
+
+    /// The kind as one word, for messages and counters.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Train => "train",
+            Self::Evaluate => "evaluate",
+            Self::Sums => "sums",
+        }
+    }
 
     /// The kind with this number on the wire.
     pub fn from_number(number: u8) -> Option<Self> {
@@ -76,6 +85,13 @@ impl WorkKind {
         } else {
             Err(WireError::Invalid("a score counts no more hits than windows"))
         }
+    }
+
+    /// Whether a loss in a report of this kind is at its bound: as good as no number.
+    pub fn is_beyond(self, metrics: &[u64]) -> bool {
+        let at_bound =
+            |(metric, value): (&Metric, &u64)| metric.fraction_bits > 0 && *value >= metric.max;
+        self.metrics().iter().zip(metrics).any(at_bound)
     }
 
     /// Whether a device needs the base version to do it.
@@ -120,7 +136,8 @@ impl Metric {
 
 /// Fraction bits of sums of losses.
 pub const LOSS_FRACTION_BITS: u8 = 16;
-/// Largest sum of losses that one device reports: a model that diverged counts this much.
+/// Largest sum of losses that fits a report. It stands for everything beyond, so that a report at it
+/// measured nothing: devices give up instead, and aggregators refuse it.
 pub const LOSS_SUM_MAX: u64 = 1 << 26;
 
 /// A loss that is summed over windows, as the number of its metric: the nearest, halves away from

@@ -27,6 +27,8 @@ pub(super) struct Mender {
     waiting: VecDeque<OwnedReading>,
     values: Vec<f32>,
     newest_us: Option<i64>,
+    /// Missing values that were held or interpolated.
+    mended: u64,
     pub(super) lost: Tally,
 }
 
@@ -64,6 +66,7 @@ impl Mender {
             waiting: VecDeque::new(),
             values: Vec::new(),
             newest_us: None,
+            mended: 0,
             lost: Tally::default(),
         }
     }
@@ -100,11 +103,11 @@ impl Mender {
     /// Puts the values of `row` into `values`, those that are held among them, and notes what came.
     /// Gives the sample where it must wait for a value, and the channel where it can have none.
     fn mend(&mut self, row: Reading<'_>, gap: bool) -> Result<Option<OwnedReading>, usize> {
-        let (mut waits, mut hopeless) = (false, None);
+        let (mut waits, mut hopeless, mut mended) = (false, None, 0);
         self.values.clear();
         for (at, (&value, channel)) in row.values.iter().zip(&mut self.channels).enumerate() {
             if value.is_finite() {
-                interpolate(
+                self.mended += interpolate(
                     &mut self.waiting,
                     at,
                     channel,
@@ -123,14 +126,21 @@ impl Mender {
                     channel.held(row.time_us, self.interpolate_us).map(|_| f32::NAN)
                 }
             };
+            mended += u64::from(held.is_some_and(f32::is_finite));
             hopeless = hopeless.or(held.is_none().then_some(at));
             self.values.push(held.unwrap_or(f32::NAN));
         }
+        self.mended += if hopeless.is_none() { mended } else { 0 };
         match hopeless {
             Some(at) => Err(at),
             None if gap && waits => Ok(Some(Reading { values: &self.values, ..row }.into())),
             None => Ok(None),
         }
+    }
+
+    /// Missing values that were held or interpolated so far.
+    pub(super) fn mended(&self) -> u64 {
+        self.mended
     }
 
     /// Gives the oldest samples that wait no more, and refuses those that wait in vain by `now_us`.
@@ -211,7 +221,8 @@ impl Mender {
     }
 }
 
-/// Gives the samples that wait the values of channel `at` between the last one that came and `new`.
+/// Gives the samples that wait the values of channel `at` between the last one that came and `new`; how
+/// many.
 #[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss)]
 fn interpolate(
     waiting: &mut VecDeque<OwnedReading>,
@@ -219,17 +230,20 @@ fn interpolate(
     channel: &Channel,
     new: (i64, f32),
     most_us: i64,
-) {
-    let Some((from_us, from)) = channel.known else { return };
+) -> u64 {
+    let Some((from_us, from)) = channel.known else { return 0 };
     let span_us = new.0.saturating_sub(from_us);
     if channel.rule != Missing::Interpolate || span_us <= 0 || span_us > most_us {
-        return;
+        return 0;
     }
+    let mut given = 0;
     let (from, rise) = (f64::from(from), f64::from(new.1) - f64::from(from));
     for row in waiting.iter_mut().rev().take_while(|row| row.time_us >= from_us) {
         if let Some(value) = row.values.get_mut(at).filter(|value| !value.is_finite()) {
             let share = row.time_us.saturating_sub(from_us) as f64 / span_us as f64;
             *value = (from + rise * share) as f32;
+            given += 1;
         }
     }
+    given
 }

@@ -218,6 +218,11 @@ impl Intake {
         }
     }
 
+    /// Missing values that were held or interpolated so far.
+    pub fn mended(&self) -> u64 {
+        self.rest.missing.mended()
+    }
+
     /// A kind of samples that could not be used, how many of it, and what was wrong with the last,
     /// since this was asked last; `None` when there are no more.
     pub fn next_loss(&mut self) -> Option<(Loss, u64, String)> {

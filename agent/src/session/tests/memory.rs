@@ -1,3 +1,5 @@
+use dunlin_protocol::presence::Lack;
+
 use super::*;
 
 /// Memory that the task of 1,010 parameters fits and that of 10,010 does not.
@@ -32,6 +34,63 @@ fn a_task_that_cannot_be_trained_in_memory_is_never_claimed_nor_fetched_twice() 
     assert!(!uses_task(&small.serve(heard)));
     assert!(published(&small.hear_server(State::Online)).is_empty());
     assert!(!asks_for_objects(&small.hear_plan()));
+}
+
+/// What the device said last that it cannot do.
+fn unable(bench: &Bench) -> Vec<(WorkKind, Lack)> {
+    bench.session.said().unwrap().unable.iter().collect()
+}
+
+#[test]
+fn a_task_that_does_not_fit_is_said_to_be_too_large_for_all_work_until_another_comes() {
+    let mut small = bench(KIB, true);
+    small.step(Input::Connected);
+    assert_eq!(unable(&small), [], "nothing is known yet");
+    let heard = small.hear_plan();
+    small.serve(heard);
+    assert_eq!(unable(&small), WorkKind::ALL.map(|kind| (kind, Lack::Memory)));
+    small.hear_server(State::Online);
+    assert_eq!(small.session.waiting(), Some(Waiting::Memory));
+    assert!(small.session.in_a_line().contains("cannot train: memory"));
+    let mut long = bench(KIB, false);
+    let good = long.plan.task;
+    long.plan.task.bytes = KIB * 1024 / 48 + 1;
+    long.step(Input::Connected);
+    long.hear_plan();
+    assert_eq!(unable(&long).len(), 3);
+    long.plan.task = good;
+    let heard = long.hear_plan();
+    long.serve(heard);
+    long.step(Input::Survey(Survey::of(20)));
+    assert_eq!(unable(&long), []);
+}
+
+#[test]
+fn windows_and_held_back_ones_that_lack_are_said_by_kind_of_work() {
+    let mut bench = Bench::joined();
+    assert_eq!(unable(&bench), []);
+    bench.step(Input::Survey(Survey::of_split(20, 0)));
+    assert_eq!(unable(&bench), [(WorkKind::Evaluate, Lack::HeldBack)]);
+    let said = bench.step(Input::Survey(Survey::of_split(0, 0)));
+    let lacks = [WorkKind::Train, WorkKind::Evaluate].map(|kind| (kind, Lack::Windows));
+    assert_eq!(unable(&bench), lacks);
+    assert!(!said.is_empty(), "at once");
+    assert!(bench.step(Input::Survey(Survey::of_split(0, 0))).is_empty(), "and once");
+    bench.step(Input::Survey(Survey::of_split(20, 2)));
+    assert_eq!(unable(&bench), []);
+}
+
+#[test]
+fn an_update_that_does_not_fit_is_said_until_the_aggregator_may_want_another() {
+    let mut bench = bench(64, false);
+    assert!(published(&bench.join()).is_empty(), "an update by f32 needs more");
+    assert_eq!(unable(&bench), [(WorkKind::Train, Lack::Memory)]);
+    bench.plan.work.clear();
+    bench.plan.sequence += 1;
+    bench.hear_plan();
+    assert_eq!(unable(&bench), [(WorkKind::Train, Lack::Memory)], "the next round wants the same");
+    bench.hear_start(State::Online, 2);
+    assert_eq!(unable(&bench), []);
 }
 
 #[test]

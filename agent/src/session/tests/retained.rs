@@ -173,6 +173,28 @@ fn each_way_out_after_a_go_is_told_and_none_before_it() {
 }
 
 #[test]
+fn a_training_whose_loss_no_report_can_say_is_given_up_and_own_layers_stay() {
+    let good = || Trained { examples: 10, train_loss: 0.5, ..Trained::default() };
+    let wild = |change: fn(&mut Trained)| {
+        let mut bench = Bench::joined();
+        bench.go(Answer::Go);
+        let mut trained = good();
+        trained.delta = vec![0.0; bench.layout().n_update()];
+        change(&mut trained);
+        let done = Input::Done { work: work(1), outcome: Ok(trained.into()) };
+        let said = gave_up(&bench.step(done)).first().map(|said| said.reason);
+        assert!(bench.session.state.local.is_none());
+        said
+    };
+    assert_eq!(wild(|_| ()), None);
+    assert_eq!(wild(|trained| trained.train_loss = 1e29), Some(GiveUp::Diverged));
+    assert_eq!(wild(|trained| trained.before.loss_sum = 1e8), Some(GiveUp::Diverged));
+    assert_eq!(wild(|trained| trained.after.loss_sum = f32::MAX), Some(GiveUp::Diverged));
+    assert_eq!(wild(|trained| trained.delta[3] = f32::INFINITY), Some(GiveUp::Diverged));
+    assert_eq!(wild(|trained| trained.local = vec![f32::NAN]), Some(GiveUp::Diverged));
+}
+
+#[test]
 fn what_the_data_lack_is_told_at_once_and_then_once_a_minute() {
     let mut bench = Bench::joined();
     let trouble = |count| Some(DataTrouble::from_iter([("cut", count)]));

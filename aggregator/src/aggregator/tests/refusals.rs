@@ -48,6 +48,14 @@ fn an_update_is_refused_for_each_way_in_which_its_header_is_wrong() {
 }
 
 #[test]
+fn a_report_whose_loss_is_at_its_bound_measured_nothing_and_is_refused() {
+    let train = |change: fn(&mut Draft)| refused(WorkKind::Train, |header, _| change(header));
+    assert_eq!(train(|h| h.figures.train_loss = 1e29), Refusal::NotFinite);
+    assert_eq!(train(|h| h.figures.before.loss_sum = f32::MAX), Refusal::NotFinite);
+    assert_eq!(train(|h| h.figures.after.loss_sum = 67_108_864.0), Refusal::NotFinite);
+}
+
+#[test]
 fn an_update_is_refused_for_each_way_in_which_its_values_are_wrong() {
     let train = |change: fn(&mut Vec<f32>)| refused(WorkKind::Train, |_, v| change(v));
     assert_eq!(train(|v| v[3] = 4.1), Refusal::ValueTooLarge);

@@ -4,6 +4,7 @@
 use std::string::ToString;
 
 use dunlin_protocol::give_up::{GaveUp, GiveUp};
+use dunlin_protocol::id::Lineage;
 use dunlin_protocol::plan::Plan;
 use dunlin_protocol::presence::{Presence, State};
 use dunlin_protocol::topic::{Topic, Topics};
@@ -250,4 +251,28 @@ fn updates_below_the_quorum_wait_a_while_for_others_where_somebody_gave_up() {
         assert_eq!(matches!(ended.outcome, RoundOutcome::Done(_)), comes);
         assert!(world.now.since(before) < deadline_ms / 2, "not until its deadline");
     }
+}
+
+#[test]
+fn two_aggregators_of_a_federation_are_told_apart_by_name_and_lineage() {
+    let mut world = World::new(settings());
+    world.begin(&["d0", "d1", "d2"]);
+    let other = Plan { lineage: Lineage([0xab; 16]), ..world.plan() };
+    let text = world.core.other_aggregator(&other);
+    assert!(text.starts_with("another aggregator of the same name, "), "{text}");
+    assert!(text.contains(&"ab".repeat(16)), "{text}");
+    assert!(text.contains(&world.core.head().lineage.to_string()), "{text}");
+    let other = Plan { instance: name("other"), ..other };
+    let text = world.core.other_aggregator(&other);
+    assert!(text.starts_with("another aggregator, other with lineage abab"), "{text}");
+}
+
+#[test]
+fn the_status_counts_devices_that_gave_up_by_their_reason() {
+    let mut world = World::new(settings());
+    world.begin(&["d0", "d1", "d2"]);
+    world.claim("d0", WorkKind::Train);
+    world.gives_up("d0", WorkKind::Train, GiveUp::Diverged);
+    let status = crate::status::Status::live(&world.core, world.now, Vec::new()).to_string();
+    assert!(status.contains("\ngave up: diverged 1\n"), "{status}");
 }

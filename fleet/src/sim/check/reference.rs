@@ -19,7 +19,7 @@ use dunlin_aggregator::settings::Weighting;
 use dunlin_protocol::codec::Seeds;
 use dunlin_protocol::id::{DeviceId, Lineage, ModelVersion};
 use dunlin_protocol::report::Report;
-use dunlin_protocol::work::{Work, WorkKind};
+use dunlin_protocol::work::{LOSS_FRACTION_BITS, LOSS_SUM_MAX, Work, WorkKind};
 
 use super::Known;
 use crate::sim::LINEAGE;
@@ -90,6 +90,16 @@ impl Reference {
     fn share(&self, device: &DeviceId, report: &Report<'_>, known: &Known) -> Option<Share> {
         let metrics: Vec<i128> = report.metrics.iter().map(|metric| i128::from(*metric)).collect();
         let most = i128::from(known.examples_max);
+        // A loss at its bound is none that was measured.
+        let bound = i128::from(LOSS_SUM_MAX) << LOSS_FRACTION_BITS;
+        let losses: &[usize] = match &self.work {
+            Work::Train(_) => &[1, 4, 7],
+            Work::Evaluate => &[2],
+            Work::Sums(_) | Work::Unknown(_) => &[],
+        };
+        if losses.iter().any(|at| metrics.get(*at).is_none_or(|loss| *loss >= bound)) {
+            return None;
+        }
         match (&self.work, metrics.as_slice()) {
             (Work::Train(work), &[examples, _, before, _, _, after, _, _]) => {
                 if !(1..=most).contains(&examples) || before > most || after > most {

@@ -37,6 +37,7 @@ pub fn html(report: &Report) -> String {
     body.push_str(&charts(&report.outcome));
     body.push_str("</div>\n<div class=\"charts\">\n");
     body.push_str(&refusals(&report.outcome));
+    body.push_str(&left_out(&report.outcome));
     body.push_str(&classes(&report.outcome));
     body.push_str("</div>\n");
     body.push_str(&faults(&report.outcome));
@@ -237,6 +238,16 @@ fn refusals(outcome: &Outcome) -> String {
     let rows: Vec<Vec<String>> =
         rows.map(|(reason, count)| vec![reason.replace('_', " "), count.to_string()]).collect();
     table("Claims and updates refused", &["reason", "times"], &rows)
+}
+
+fn left_out(outcome: &Outcome) -> String {
+    if outcome.left_out.is_empty() {
+        return String::new();
+    }
+    let rows = outcome.left_out.iter();
+    let rows: Vec<Vec<String>> =
+        rows.map(|(why, count)| vec![why.replace('_', " "), count.to_string()]).collect();
+    table("Left out of the recorded data", &["kind", "times"], &rows)
 }
 
 fn classes(outcome: &Outcome) -> String {

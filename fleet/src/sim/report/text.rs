@@ -66,6 +66,11 @@ fn ending(report: &Report) -> String {
         cost.client_rounds_per_second,
         cost.peak_memory_bytes as f64 / 1e6,
     );
+    if !outcome.left_out.is_empty() {
+        let counts = outcome.left_out.iter().map(|(why, count)| format!("{why} {count}"));
+        let counts = counts.collect::<Vec<_>>().join(", ");
+        let _ = writeln!(text, "left out of the recorded data: {counts}");
+    }
     for answer in &outcome.answers {
         let _ = writeln!(text, "{answer}");
     }

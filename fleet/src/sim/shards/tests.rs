@@ -283,3 +283,16 @@ fn real_recordings_without_times_get_their_labels_from_one_index() {
     }
     assert!(found > 100 && windows.next().is_none());
 }
+
+#[test]
+fn what_reading_and_cutting_left_out_is_counted_by_kind() {
+    let dir = tempfile::tempdir().unwrap();
+    let body = rows(0, 8).replace('\n', ",walk\n") + "oops,walk\n";
+    fs::write(dir.path().join("a.csv"), format!("x,l\n{body}")).unwrap();
+    let other = rows(0, 4).replace('\n', ",swim\n") + &rows(4, 4).replace('\n', ",rest\n");
+    fs::write(dir.path().join("b.csv"), format!("x,l\n{other}")).unwrap();
+    let keys = "rate_hz = 10\nlabel = 'l'\nchannels = { x = 'x' }\n";
+    let shards = load(&data(dir.path(), keys), 2).unwrap();
+    let counts = [("number".to_owned(), 1), ("windows_unlabelled".to_owned(), 1)];
+    assert_eq!(shards.left_out, BTreeMap::from(counts));
+}
