@@ -80,7 +80,7 @@ impl Shards {
             let n = parts.len();
             log::warn!("{devices} devices share the data of {n}: several have the same windows");
         }
-        Ok(Self { parts, unseen, left_out })
+        Ok(Self { parts, unseen, left_out: seen.left_out })
     }
 
     /// The part that `device` has.

@@ -151,9 +151,9 @@ fn labels_that_do_not_fit_are_named_on_both_sides() {
     fs::write(dir.path().join("a.csv"), format!("x,l\n{body}")).unwrap();
     let keys = "rate_hz = 10\nlabel = 'l'\nchannels = { x = 'x' }\n";
     let Data::Csv(data) = data(dir.path(), keys) else { panic!("another kind") };
-    let (parts, mut found) = (files::parts(&data).unwrap(), BTreeSet::new());
-    read(&data, &parts, &classes(), &mut found).unwrap();
-    assert_eq!(found, names(&["walk"]));
+    let (parts, mut seen) = (files::parts(&data).unwrap(), Seen::default());
+    read(&data, &parts, &classes(), &mut seen).unwrap();
+    assert_eq!(seen.labels, names(&["walk"]));
 }
 
 #[test]
