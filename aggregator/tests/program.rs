@@ -382,7 +382,9 @@ fn its_files_are_private_and_a_closed_pipe_is_no_failure() {
         drop(reader);
         let closed = command(folder.path(), arguments).stdout(writer).output().unwrap();
         let log = String::from_utf8_lossy(&closed.stderr).into_owned();
-        assert!(closed.status.success() && log.is_empty(), "{arguments:?}: {log}");
+        // The store of a program that runs is its own.
+        let told = log.lines().filter(|line| !line.contains("was not compared")).count();
+        assert!(closed.status.success() && told == 0, "{arguments:?}: {log}");
     }
     signal(&child, "-TERM");
     child.wait_with_output().unwrap();
