@@ -110,7 +110,7 @@ pub fn line(event: &RoundEvent, classes: bool) -> (Level, String) {
     }
 }
 
-/// One round that ended, in one line; `classes` as for [`line`].
+/// One round that ended, in one line; `classes` as for [`line()`].
 #[allow(clippy::cast_precision_loss)] // for people
 pub fn ended(summary: &RoundSummary, classes: bool) -> String {
     let RoundSummary { key, base, outcome, accepted, figures, .. } = summary;

@@ -146,15 +146,10 @@ fn make_private(path: &Path) {
 
 /// Why a file could not be opened.
 fn of_open(error: DatabaseError) -> StoreProblem {
-    match error {
-        DatabaseError::UpgradeRequired(_) => StoreProblem::NotOurs,
-        DatabaseError::Storage(redb::StorageError::Io(error))
-            if error.kind() == std::io::ErrorKind::InvalidData =>
-        {
-            StoreProblem::NotOurs
-        }
-        error => error.into(),
-    }
+    let is_other_data = |error: &std::io::Error| error.kind() == std::io::ErrorKind::InvalidData;
+    let foreign = matches!(error, DatabaseError::UpgradeRequired(_))
+        || matches!(&error, DatabaseError::Storage(redb::StorageError::Io(error)) if is_other_data(error));
+    if foreign { StoreProblem::NotOurs } else { error.into() }
 }
 
 /// Refuses a store of a version that this program does not know.

@@ -56,7 +56,8 @@ pub(super) fn try_out(
     let cut = match trial.fate(chunk) {
         Fate::Back => return Some(Carried::All { chunk }),
         Fate::Unknown => return None,
-        fate => fate == Fate::Cut,
+        Fate::Cut => true,
+        Fate::Dropped => false,
     };
     if cut && !trial.is_back() {
         return None;
