@@ -8,6 +8,12 @@ use dunlin_service::config::Problems;
 use super::learning::INVENTED;
 use super::{Availability, Class, DEVICES_MAX, Data, Scenario};
 
+/// Tasks with a network that have a name; none in a program without Burn.
+#[cfg(feature = "burn")]
+const NAMES: &[&str] = &dunlin_models::tasks::NAMES;
+#[cfg(not(feature = "burn"))]
+const NAMES: &[&str] = &[];
+
 /// Longest time in seconds: about a year.
 const SECONDS_MAX: f64 = 3.2e7;
 /// Most events an hour of what goes wrong.
@@ -79,7 +85,7 @@ impl Scenario {
     fn learning_problems(&self, found: &mut Found) {
         let learning = &self.learning;
         let invented = INVENTED.contains(&learning.task_name());
-        let named = dunlin_models::tasks::NAMES.contains(&learning.task_name());
+        let named = NAMES.contains(&learning.task_name());
         let task = match &learning.data {
             None => invented,
             Some(Data::Har { .. }) => named || learning.is_task_file(),
@@ -89,7 +95,7 @@ impl Scenario {
             let text = format!(
                 "without learning.data one of {}; with it one of {} or a task file (.toml)",
                 INVENTED.join(", "),
-                dunlin_models::tasks::NAMES.join(", ")
+                NAMES.join(", ")
             );
             let name = format!("{:?}", learning.task_name());
             found.0.add_value("learning.task", name, text);
