@@ -244,6 +244,9 @@ impl Device {
                 }
                 Ok(Event::Data(report)) => {
                     self.session.handle(now(), Input::DataTrouble(report.trouble()));
+                    if let Some(line) = report.odder_than(&self.data) {
+                        warn!("{line}");
+                    }
                     self.data = report;
                 }
                 Ok(Event::Found(finding)) => {

@@ -36,6 +36,16 @@ pub enum Looked {
 }
 
 impl DataReport {
+    /// The line, where channels are odd that were not before: nothing else tells of them.
+    pub fn odder_than(&self, before: &Self) -> Option<&str> {
+        let count = |report: &Self, word: &str| {
+            report.reasons.iter().find(|(found, _)| *found == word).map_or(0, |(_, count)| *count)
+        };
+        let odder =
+            ["constant", "off_scale"].iter().any(|word| count(self, word) > count(before, word));
+        odder.then_some(&*self.line)
+    }
+
     /// What there is to tell of a source, its windows and their values.
     pub fn of(status: &SourceStatus, looked: &Looked, odd: &Oddities) -> Self {
         let mut reasons: Vec<(&'static str, u64)> = Vec::new();

@@ -14,6 +14,8 @@ const PIECE_BYTES: usize = 64 * 1024;
 /// Bytes at the start of a file in which each change is noticed; of longer ones the beginning and
 /// what was read last are compared.
 const KEPT_BYTES: u64 = 64 * 1024;
+/// The inode of no file.
+const NO_INODE: u64 = 0;
 /// Pieces of standard input that wait in memory at the most.
 const WAITING_PIECES: usize = 2;
 
@@ -193,6 +195,11 @@ impl Follower {
         };
         if data.ino() != open.inode {
             self.replaced = !open.fifo && open.file.metadata()?.nlink() == 0;
+            if self.replaced {
+                // What stands in its place may be a corrected copy: it is compared as after a restart. Its
+                // inode may be the one that is free now, and says nothing.
+                self.resume = open.position(NO_INODE, open.offset).ok();
+            }
             self.open = None;
             return Ok(Piece::Restarted);
         }
@@ -251,17 +258,20 @@ impl Follower {
     /// standard input, which cannot be read again.
     pub(super) fn position(&self, offset: u64) -> io::Result<Option<Position>> {
         match &self.open {
-            Some(open) if !open.fifo => {
-                let head = open.head(HEAD_BYTES_MAX)?;
-                let tail = open.before(offset, TAIL_BYTES_MAX)?;
-                Ok(Some(Position::new(open.inode, &head, &tail, offset)))
-            }
+            Some(open) if !open.fifo => open.position(open.inode, offset).map(Some),
             _ => Ok(None),
         }
     }
 }
 
 impl OpenFile {
+    /// `offset` bytes of it, as a file with this inode.
+    fn position(&self, inode: u64, offset: u64) -> io::Result<Position> {
+        let head = self.head(HEAD_BYTES_MAX)?;
+        let tail = self.before(offset, TAIL_BYTES_MAX)?;
+        Ok(Position::new(inode, &head, &tail, offset))
+    }
+
     fn resume(&mut self, position: &Position, data: &Metadata) -> io::Result<Opened> {
         let head = position.has_head(&self.head(position.head_bytes())?);
         if !position.has_inode(self.inode) {

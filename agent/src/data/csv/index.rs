@@ -15,6 +15,8 @@ use crate::data::labels::{LabelRange, captures};
 use crate::data::store::SampleStore;
 use crate::data::{Loss, files};
 
+/// Behind length and checksum in the note: samples have labels that the index has no more.
+const CHANGED: &str = "changed";
 /// Longest index in bytes.
 const BYTES_MAX: usize = 16 << 20;
 
@@ -30,6 +32,10 @@ pub(super) struct Index {
     /// Where it is noted what the index looked like, and that: bytes and their checksum.
     note_path: PathBuf,
     known: Option<(u64, u32)>,
+    /// Whether it was changed so that samples keep labels which it has no more, and whether that was said
+    /// since the start.
+    changed: bool,
+    told: bool,
     /// Length and time of the last change at the last look.
     seen: Option<(u64, SystemTime)>,
     /// What the rows of the recording looked up last look like.
@@ -43,12 +49,20 @@ impl Index {
         let (path, form) = config.sampling.index()?;
         let (unit, period_ns) = (config.sampling.time_unit, config.sampling.period_ns());
         let note_path = state_dir.join(files::INDEX);
-        let known = std::fs::read_to_string(&note_path).ok().and_then(|text| {
-            let (bytes, checksum) = text.trim().split_once(' ')?;
-            Some((bytes.parse().ok()?, checksum.parse().ok()?))
-        });
+        let note = std::fs::read_to_string(&note_path).unwrap_or_default();
+        let mut words = note.split_whitespace();
+        let known = words
+            .next()
+            .zip(words.next())
+            .and_then(|(bytes, checksum)| Some((bytes.parse().ok()?, checksum.parse().ok()?)));
+        let changed = words.next() == Some(CHANGED);
         let (files, numbers) = (config.input.files.clone(), RowNumbers::default());
-        Some(Self { path, form, unit, period_ns, files, note_path, known, seen: None, numbers })
+        #[rustfmt::skip]
+        let this = Self {
+            path, form, unit, period_ns, files, note_path, known, changed, told: false, seen: None,
+            numbers,
+        };
+        Some(this)
     }
 
     /// Says where rows have changed that samples were labelled by: which samples are of which recording
@@ -56,7 +70,7 @@ impl Index {
     fn compare(&mut self, bytes: &[u8], store: &mut SampleStore) {
         let now = (bytes.len() as u64, crc32fast::hash(bytes));
         if self.known == Some(now) {
-            return;
+            return self.tell_changed(store);
         }
         // Rows that are added are mostly those of recordings to come.
         let has_all = self.known.is_none_or(|(length, checksum)| {
@@ -64,6 +78,20 @@ impl Index {
             begin.is_some_and(|begin| crc32fast::hash(begin) == checksum)
         });
         if !has_all && !store.ring().is_empty() {
+            (self.changed, self.told) = (true, false);
+        }
+        self.tell_changed(store);
+        let changed = if self.changed { CHANGED } else { "" };
+        let note = format!("{} {} {changed}\n", now.0, now.1);
+        match replace(&self.note_path, note.as_bytes(), Durability::PowerCut) {
+            Ok(()) => self.known = Some(now),
+            Err(error) => log::warn!("{}: cannot be written: {error}", self.note_path.display()),
+        }
+    }
+
+    /// Says once a start that samples have labels which the index has no more.
+    fn tell_changed(&mut self, store: &mut SampleStore) {
+        if self.changed && !std::mem::replace(&mut self.told, true) {
             let path = self.path.display();
             store.lose(Loss::Label, 1, || {
                 format!(
@@ -72,11 +100,6 @@ impl Index {
                      again"
                 )
             });
-        }
-        let note = format!("{} {}\n", now.0, now.1);
-        match replace(&self.note_path, note.as_bytes(), Durability::PowerCut) {
-            Ok(()) => self.known = Some(now),
-            Err(error) => log::warn!("{}: cannot be written: {error}", self.note_path.display()),
         }
     }
 

@@ -42,6 +42,8 @@ pub(in crate::data) struct LabelReader {
     met: bool,
 }
 
+/// Kind of the hint that the file is not there.
+const MISSING: &str = "label file";
 /// Hints that this file gives.
 const CLASHES: &str = "label clashes";
 pub(super) const ROWS: &str = "label rows";
@@ -80,6 +82,7 @@ impl LabelReader {
                 piece @ (Piece::Opened(_) | Piece::Restarted | Piece::Shortened | Piece::Rewritten),
             ) => {
                 let torn = self.lines.restart();
+                lock(store).drop_hint(MISSING);
                 if piece == Piece::Rewritten {
                     let path = self.path.display();
                     log::info!("{path}: was written anew; labels are read again from its start");
@@ -130,6 +133,12 @@ impl LabelReader {
     fn rest(&mut self, store: &mut SampleStore) {
         self.look_for_samples(store);
         self.quiet = self.quiet.saturating_add(1);
+        if self.quiet == QUIET_POLLS && self.follower.waits_for_file() {
+            store.hint(
+                MISSING,
+                format!("{}: is not there yet: no labels come from it", self.path.display()),
+            );
+        }
         if self.quiet != QUIET_POLLS || self.follower.inode().is_none() {
             return;
         }

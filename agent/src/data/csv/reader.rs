@@ -269,6 +269,8 @@ impl CsvReader {
         }
         if anew && newest.is_some() {
             self.tell_rewritten(store);
+        } else if why == Piece::Opened(Opened::Other) && newest.is_some() {
+            self.tell_other();
         }
         let head = self.follower.head(TELLING_BYTES).unwrap_or_default();
         if let Some(problem) = foreign(&head) {

@@ -284,16 +284,17 @@ impl Table {
     }
 
     /// Whether the line just split, which is taken for the header though no column goes by a name, has
-    /// numbers in all wanted columns. Some programs number columns: those are names.
+    /// numbers in all wanted columns, but for one that may be the label. Some programs number columns:
+    /// those are names.
     fn looks_like_a_row(&self) -> bool {
-        let (mut numbers, mut places) = (true, true);
+        let (mut numbers, mut places) = (0, true);
         for column in &self.wanted {
             let Column::Index(place) = column else { return false };
             let text = self.splitter.field(*place).unwrap_or("");
-            numbers &= text.parse::<f64>().is_ok();
+            numbers += usize::from(text.parse::<f64>().is_ok());
             places &= text.parse() == Ok(*place);
         }
-        numbers && !places
+        numbers > 0 && numbers + 1 >= self.wanted.len() && !places
     }
 
     /// The line of a header that looks like a row.

@@ -28,6 +28,18 @@ impl CsvReader {
         store.set_problem(Some(format!("{path}: {stay}; {problem}; {advice}")));
     }
 
+    /// Says that another file stands under the name of the one before, and what is read of it.
+    pub(super) fn tell_other(&self) {
+        let path = self.path.display();
+        let read = match self.rows.has_times() {
+            true => "rows that are newer than what was recorded are added",
+            false => {
+                "it is read from its start. If it is a corrected copy, its rows are there twice: stop the agent, `dunlin-agent data reset`"
+            }
+        };
+        log::warn!("{path}: another file stands in the place of the one that was read; {read}");
+    }
+
     /// Says what a file lacks that has not had its header yet.
     pub(super) fn tell_search(&self, store: &mut SampleStore) {
         if let Some(problem) = self.rows.search_problem() {

@@ -13,22 +13,29 @@ fn text(numbers: impl Iterator<Item = u32>, header: &str) -> String {
 
 #[test]
 fn rows_of_a_corrected_file_are_not_stored_twice() {
-    for restart in [false, true] {
+    for way in ["in place", "over a restart", "by a new name", "by a new name over a restart"] {
+        let restart = way.ends_with("restart");
         let bench = Bench::new(TIMED);
         let path = bench.dir.path().join("imu.csv");
         fs::write(&path, text(0..6, "t,x,y")).unwrap();
         let mut running = bench.run();
         running.save();
         let corrected = text(0..9, "t,x,y").replace("0.02,1,-1", "0.02,7,-7");
+        let correct = || {
+            // Editors write a new file and give it the old one's name.
+            let new = if way.contains("name") { path.with_extension("new") } else { path.clone() };
+            fs::write(&new, &corrected).unwrap();
+            fs::rename(&new, &path).unwrap();
+        };
         if restart {
             drop(running);
-            fs::write(&path, corrected).unwrap();
+            correct();
             running = bench.run();
         } else {
-            fs::write(&path, corrected).unwrap();
+            correct();
             running.settle();
         }
-        assert_eq!(running.numbers(), (0..9).collect::<Vec<_>>(), "{restart}");
+        assert_eq!(running.numbers(), (0..9).collect::<Vec<_>>(), "{way}");
         let losses = running.status().losses;
         assert_eq!((losses.count(Loss::Order), losses.faults()), (6, 6));
         let last = losses.last(Loss::Order).unwrap();
