@@ -86,12 +86,7 @@ impl Ineligible {
     /// The reason that a JSON value stands for. Whatever this program does not know is a reason
     /// too: a device that says one more word than its aggregator understands is still held.
     fn of_json(value: &[u8]) -> Option<Self> {
-        if value == b"null" {
-            return None;
-        }
-        let word = value.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\""));
-        let known = Self::KNOWN.into_iter().find(|held| word == Some(held.word().as_bytes()));
-        Some(known.unwrap_or(Self::Other))
+        word_of_json(value, &Self::KNOWN, Self::word, Self::Other)
     }
 }
 
@@ -99,6 +94,22 @@ impl fmt::Display for Ineligible {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.word())
     }
+}
+
+/// What of `known` a JSON value stands for by its `word`; `other` where it is none of them, and `None` for
+/// null.
+fn word_of_json<T: Copy>(
+    value: &[u8],
+    known: &[T],
+    word: fn(T) -> &'static str,
+    other: T,
+) -> Option<T> {
+    if value == b"null" {
+        return None;
+    }
+    let text = value.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\""));
+    let mut known = known.iter().copied();
+    Some(known.find(|one| text == Some(word(*one).as_bytes())).unwrap_or(other))
 }
 
 /// A retained presence message.

@@ -1,13 +1,12 @@
 //! Names of labels, and labels that come apart from their samples.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use dunlin_protocol::limits::{CLASSES_MAX, LABEL_CHARS_MAX};
-use dunlin_service::file::{Durability, replace};
 
 use super::DataError;
+use super::checked_text::{self, Found};
 use super::ring::NO_LABEL;
 
 const FIRST_LINE: &str = "dunlin-labels 1";
@@ -101,16 +100,13 @@ impl LabelTable {
     /// [`DataError::Io`].
     pub fn open(path: &Path) -> Result<(Self, bool), DataError> {
         let table = |texts| Self { path: path.to_owned(), texts };
-        let known = path.try_exists().map_err(DataError::io(path, "look for the file"))?;
-        if !known {
-            return Ok((table(Vec::new()), true));
-        }
-        let length = fs::metadata(path).map_err(DataError::io(path, "read"))?.len();
-        let bytes = match length {
-            0..=FILE_BYTES_MAX => fs::read(path).map_err(DataError::io(path, "read"))?,
-            _ => Vec::new(),
+        let found = checked_text::read(path, FIRST_LINE, FILE_BYTES_MAX);
+        let texts = match found.map_err(DataError::io(path, "read"))? {
+            Found::Nothing => return Ok((table(Vec::new()), true)),
+            Found::Damaged => None,
+            Found::Text(body) => Some(body.lines().map(str::to_owned).collect::<Vec<String>>()),
         };
-        match Self::parse(&bytes) {
+        match texts.filter(|texts| texts.len() <= CLASSES_MAX) {
             Some(texts) => Ok((table(texts), false)),
             None => {
                 log::error!(
@@ -121,15 +117,6 @@ impl LabelTable {
                 Ok((table(Vec::new()), true))
             }
         }
-    }
-
-    fn parse(bytes: &[u8]) -> Option<Vec<String>> {
-        let (checksum, body) = std::str::from_utf8(bytes).ok()?.split_once('\n')?;
-        if checksum != format!("{FIRST_LINE} {:08x}", crc32fast::hash(body.as_bytes())) {
-            return None;
-        }
-        let texts: Vec<String> = body.lines().map(str::to_owned).collect();
-        (texts.len() <= CLASSES_MAX).then_some(texts)
     }
 
     /// The texts, by number.
@@ -166,10 +153,8 @@ impl LabelTable {
 
     fn save(&self) -> Result<(), DataError> {
         let body: String = self.texts.iter().flat_map(|text| [text.as_str(), "\n"]).collect();
-        let checksum = crc32fast::hash(body.as_bytes());
-        let text = format!("{FIRST_LINE} {checksum:08x}\n{body}");
-        let replaced = replace(&self.path, text.as_bytes(), Durability::PowerCut);
-        replaced.map_err(DataError::io(&self.path, "write"))
+        let written = checked_text::write(&self.path, FIRST_LINE, &body);
+        written.map_err(DataError::io(&self.path, "write"))
     }
 }
 
@@ -290,6 +275,7 @@ impl WaitingLabels {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     fn range(start_us: i64, end_us: i64, label: u16) -> LabelRange {
         LabelRange { start_us, end_us, label }

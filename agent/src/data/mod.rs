@@ -7,6 +7,7 @@
 //! makes windows from the ring; [`labels`] names them, also after the fact. Nothing here leaves
 //! the device. For a sensor of another kind see [`live::SampleReader`].
 
+mod checked_text;
 pub mod config;
 pub mod csv;
 pub mod cut;

@@ -4,6 +4,7 @@ use core::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::word_of_json;
 use crate::work::WorkKind;
 
 /// What a device lacks for work of one kind. Unlike [`Ineligible`](super::Ineligible) it does not pass
@@ -36,12 +37,7 @@ impl Lack {
 
     /// What a JSON value stands for: whatever this program does not know is a lack too.
     fn of_json(value: &[u8]) -> Option<Self> {
-        if value == b"null" {
-            return None;
-        }
-        let word = value.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\""));
-        let known = Self::KNOWN.into_iter().find(|lack| word == Some(lack.word().as_bytes()));
-        Some(known.unwrap_or(Self::Other))
+        word_of_json(value, &Self::KNOWN, Self::word, Self::Other)
     }
 }
 

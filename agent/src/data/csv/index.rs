@@ -3,13 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use dunlin_service::file::{Durability, replace};
-
 use super::advice::RowNumbers;
 use super::follow::read_at;
 use super::label_file::ROWS;
 use super::lines::{Line, LineBuffer};
 use super::ranges::RangeReader;
+use crate::data::checked_text::{self, Found};
 use crate::data::config::{CsvConfig, LabelBy, LabelFile, TimeUnit};
 use crate::data::labels::{LabelRange, captures};
 use crate::data::store::SampleStore;
@@ -17,6 +16,9 @@ use crate::data::{Loss, files};
 
 /// Behind length and checksum in the note: samples have labels that the index has no more.
 const CHANGED: &str = "changed";
+const FIRST_LINE: &str = "dunlin-index 1";
+/// Longest note in bytes.
+const NOTE_BYTES_MAX: u64 = 256;
 /// Longest index in bytes.
 const BYTES_MAX: usize = 16 << 20;
 
@@ -49,7 +51,10 @@ impl Index {
         let (path, form) = config.sampling.index()?;
         let (unit, period_ns) = (config.sampling.time_unit, config.sampling.period_ns());
         let note_path = state_dir.join(files::INDEX);
-        let note = std::fs::read_to_string(&note_path).unwrap_or_default();
+        let note = match checked_text::read(&note_path, FIRST_LINE, NOTE_BYTES_MAX) {
+            Ok(Found::Text(note)) => note,
+            Ok(Found::Nothing | Found::Damaged) | Err(_) => String::new(),
+        };
         let mut words = note.split_whitespace();
         let known = words
             .next()
@@ -83,7 +88,7 @@ impl Index {
         self.tell_changed(store);
         let changed = if self.changed { CHANGED } else { "" };
         let note = format!("{} {} {changed}\n", now.0, now.1);
-        match replace(&self.note_path, note.as_bytes(), Durability::PowerCut) {
+        match checked_text::write(&self.note_path, FIRST_LINE, &note) {
             Ok(()) => self.known = Some(now),
             Err(error) => log::warn!("{}: cannot be written: {error}", self.note_path.display()),
         }

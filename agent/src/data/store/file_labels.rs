@@ -5,12 +5,10 @@
 //! until it is read whole; those that it has none for any more then lose theirs. They are noted on disk
 //! before any sample is labelled, because files are also edited while no program runs.
 
-use std::fs;
 use std::path::PathBuf;
 
-use dunlin_service::file::{Durability, replace};
-
 use crate::data::DataError;
+use crate::data::checked_text::{self, Found};
 use crate::data::labels::LabelRange;
 use crate::data::spans::Spans;
 
@@ -46,10 +44,12 @@ pub(super) struct FileLabels {
 impl FileLabels {
     /// Reads the note at `path`.
     pub(super) fn open(path: PathBuf) -> Self {
-        let short = fs::metadata(&path).is_ok_and(|data| data.len() <= NOTE_BYTES_MAX);
-        let known = short.then(|| fs::read_to_string(&path).ok()).flatten();
-        let known = known.and_then(|text| Self::parse(&text));
-        if known.is_none() && path.exists() {
+        let found = checked_text::read(&path, FIRST_LINE, NOTE_BYTES_MAX);
+        let known = match &found {
+            Ok(Found::Text(body)) => Self::parse(body),
+            Ok(Found::Nothing | Found::Damaged) | Err(_) => None,
+        };
+        if known.is_none() && !matches!(found, Ok(Found::Nothing)) {
             log::error!(
                 "{}: not readable; labels of rows that were removed from the label file meanwhile stay",
                 path.display()
@@ -59,11 +59,7 @@ impl FileLabels {
         Self { path, before: Spans::default(), now, inode, other: None, recording: false }
     }
 
-    fn parse(text: &str) -> Option<(u64, Spans)> {
-        let (checksum, body) = text.split_once('\n')?;
-        if checksum != format!("{FIRST_LINE} {:08x}", crc32fast::hash(body.as_bytes())) {
-            return None;
-        }
+    fn parse(body: &str) -> Option<(u64, Spans)> {
         let (inode, lines) = body.split_once('\n')?;
         let mut spans = Spans::default();
         for line in lines.lines() {
@@ -78,9 +74,8 @@ impl FileLabels {
         self.now.iter().for_each(|(start, end)| all.add(start, end));
         let lines: String = all.iter().map(|(start, end)| format!("{start} {end}\n")).collect();
         let body = format!("{}\n{lines}", self.inode);
-        let text = format!("{FIRST_LINE} {:08x}\n{body}", crc32fast::hash(body.as_bytes()));
-        let replaced = replace(&self.path, text.as_bytes(), Durability::PowerCut);
-        replaced.map_err(DataError::io(&self.path, "write"))
+        let written = checked_text::write(&self.path, FIRST_LINE, &body);
+        written.map_err(DataError::io(&self.path, "write"))
     }
 
     /// A text begins.
